@@ -1,0 +1,73 @@
+"""A typed configuration back to plain values, as a file that reproduces it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import yaml
+
+from ftune.config.fields import Setting, settings_of
+from ftune.registry import Table
+
+
+def dump(config: object) -> dict[str, Any]:
+    """Every setting of `config` with its value, in the shape that a file has."""
+    result: dict[str, Any] = {}
+    for name, item in settings_of(type(config)).items():
+        value = getattr(config, item.attribute)
+        if item.spec.inline and value is not None:
+            assert item.spec.table is not None
+            result |= {name: item.spec.table.name_of(type(value)), **dump(value)}
+        else:
+            result[name] = _dump_value(value, item)
+    return result
+
+
+def _dump_value(value: Any, item: Setting) -> Any:
+    spec = item.spec
+    if value is None or isinstance(value, str):
+        return value
+    if spec.kind == "group":
+        return dump(value)
+    if spec.kind == "rows":
+        return [{k: v for k, v in dump(row).items() if v is not None} for row in value]
+    if spec.kind == "block":
+        assert spec.table is not None
+        return {spec.name_key: spec.table.name_of(type(value)), **dump(value)}
+    if spec.kind == "blocks":
+        assert spec.table is not None
+        return [_dump_item(one, spec.table) for one in value]
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _dump_item(value: object, table: Table) -> Any:
+    """One item of a list of variants, with only what differs from the defaults."""
+    settings = settings_of(type(value))
+    changed = {
+        name: _dump_value(getattr(value, item.attribute), item)
+        for name, item in settings.items()
+        if item.default is dataclasses.MISSING or getattr(value, item.attribute) != item.default
+    }
+    name = table.name_of(type(value))
+    first = next(iter(settings), None)
+    if first in changed and settings[first].spec.open:
+        return {name: changed.pop(first), **changed}
+    return {name: changed} if changed else name
+
+
+def to_yaml(plain: object) -> str:
+    """Plain values as YAML text, keys in the order given, numbers as `parse` reads them."""
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(value))
+
+
+_Dumper.add_representer(float, _float)

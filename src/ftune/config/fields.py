@@ -1,0 +1,177 @@
+"""How a schema describes its own settings.
+
+A schema is a frozen dataclass. Each field is declared by one of the functions below, and the
+string literal under it is its documentation: `ftune schema`, the comments of `ftune init` and
+the error messages are all read from this one place.
+
+    @dataclass(frozen=True)
+    class Sgd:
+        '''Stochastic gradient descent.'''
+
+        momentum: float = setting(0.0, at_least=0, below=1)
+        '''Share of the previous update that is kept.'''
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ftune.registry import Table
+
+Kind = Literal["plain", "group", "block", "blocks", "rows"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a field accepts beyond its type.
+
+    kind: `plain` values are typed by the annotation; a `group` is a nested schema; a `block`
+    names one variant of `table`; `blocks` is a list of variants; `rows` a list of one schema.
+    """
+
+    kind: Kind = "plain"
+    above: float | None = None
+    below: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    words: tuple[str, ...] = ()
+    path: bool = False
+    open: bool = False
+    schema: type | None = None
+    short: str | None = None
+    table: Table | None = None
+    name_key: str = "name"
+    inline: bool = False
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    words: tuple[str, ...] = (),
+    path: bool = False,
+    open: bool = False,
+) -> Any:
+    """A plain value: number, string, boolean, Literal, list or mapping of these.
+
+    The four bounds hold for a number and for each number of a list. `words` are the strings
+    accepted where a number is expected (`lr: auto`). `path` marks a file name, relative to the
+    file it is written in. `open` marks a mapping whose keys are the user's own. Without a
+    default the setting is required.
+    """
+    spec = Spec("plain", above, below, at_least, at_most, words, path, open)
+    return _declare(spec, default)
+
+
+def group(schema: type, *, short: str | None = None, default: Any = dataclasses.MISSING) -> Any:
+    """A nested schema; a scalar written in its place sets the field named by `short`."""
+    if default is dataclasses.MISSING:
+        return field(default_factory=schema, metadata={"ftune": Spec("group", schema=schema, short=short)})
+    return _declare(Spec("group", schema=schema, short=short), default)
+
+
+def block(table: Table, *, key: str = "name", inline: bool = False, default: Any = dataclasses.MISSING) -> Any:
+    """One variant of `table`, chosen by `key`.
+
+    With `inline`, the variant's settings stand beside the other settings of the same block, as
+    in `data: {source: csv, path: a.csv, target: y}`.
+    """
+    spec = Spec("block", table=table, name_key=key, inline=inline)
+    if isinstance(default, str):
+        return field(default_factory=lambda: table[default](), metadata={"ftune": spec})
+    return _declare(spec, default)
+
+
+def blocks(table: Table, *, words: tuple[str, ...] = (), default: Any = ()) -> Any:
+    """A list of variants, each `name`, `name: value` or `name: {settings}`; or one of `words`."""
+    return _declare(Spec("blocks", table=table, words=words), default)
+
+
+def rows(schema: type) -> Any:
+    """A list of mappings, each read as `schema`."""
+    return _declare(Spec("rows", schema=schema), ())
+
+
+def _declare(spec: Spec, default: Any) -> Any:
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata={"ftune": spec})
+    return field(default=default, metadata={"ftune": spec})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a schema as users see it; `name` is how it is written in a file."""
+
+    name: str
+    attribute: str
+    spec: Spec
+    type: Any
+    default: Any
+    doc: str
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+
+@functools.cache
+def settings_of(schema: type) -> Mapping[str, Setting]:
+    """The settings of `schema` by the name users write (`as_` is written `as`)."""
+    found = {}
+    docs = field_docs(schema)
+    for item in dataclasses.fields(schema):
+        if not item.init:
+            continue
+        default = item.default
+        if item.default_factory is not dataclasses.MISSING:
+            default = item.default_factory()
+        name = item.name.rstrip("_")
+        spec = item.metadata.get("ftune", Spec())
+        hint = _resolve(schema, item.name) if spec.kind == "plain" else None
+        found[name] = Setting(name, item.name, spec, hint, default, docs.get(item.name, ""))
+    return found
+
+
+def _resolve(schema: type, attribute: str) -> Any:
+    for owner in schema.__mro__:
+        annotation = owner.__dict__.get("__annotations__", {}).get(attribute)
+        if annotation is not None:
+            scope = vars(sys.modules[owner.__module__])
+            return eval(annotation, dict(scope)) if isinstance(annotation, str) else annotation
+    raise AssertionError(f"{schema.__name__}.{attribute} has no annotation")
+
+
+@functools.cache
+def field_docs(schema: type) -> Mapping[str, str]:
+    """The string literal under each field, by attribute name, base classes included."""
+    docs: dict[str, str] = {}
+    for owner in reversed(schema.__mro__[:-1]):
+        body = _class_body(owner)
+        for statement, following in zip(body, body[1:], strict=False):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+            ):
+                docs[statement.target.id] = inspect.cleandoc(str(following.value.value))
+    return docs
+
+
+def _class_body(owner: type) -> list[ast.stmt]:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+    except (OSError, TypeError):
+        return []
+    return tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []

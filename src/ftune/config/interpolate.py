@@ -1,0 +1,76 @@
+"""`${key.path}` and `${oc.env:NAME}` inside a tree, within limits.
+
+A reference may name a key of the same file, or an environment variable that the file lists
+under `runtime.env`; there are no functions. Chains and lengths are bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ftune.config.tree import Node, parse_value
+from ftune.errors import Problem
+
+MAX_CHAIN = 8
+MAX_LENGTH = 4096
+
+_REFERENCE = re.compile(r"\$\{([^${}]*)\}")
+
+
+class _Refused(Exception):
+    """A reference that cannot be followed; the message says why."""
+
+
+def interpolate(root: Node) -> list[Problem]:
+    """Replaces references in place and returns what could not be resolved."""
+    problems = []
+    nodes = dict(root.walk())
+    allowed = _allowed_variables(nodes)
+    for path, node in nodes.items():
+        if isinstance(node.value, str) and "${" in node.value:
+            try:
+                text = _resolve(node.value, nodes, allowed, 0)
+            except _Refused as refused:
+                problems.append(Problem(str(node.mark), path, "interpolation", str(refused)))
+            else:
+                whole = _REFERENCE.fullmatch(node.value)
+                node.value = parse_value(text, node.mark).value if whole else text
+    return problems
+
+
+def _allowed_variables(nodes: dict[str, Node]) -> set[str]:
+    listed = nodes.get("runtime.env")
+    return {str(name) for name in listed.plain()} if listed and isinstance(listed.value, list) else set()
+
+
+def _resolve(text: str, nodes: dict[str, Node], allowed: set[str], depth: int) -> str:
+    if depth > MAX_CHAIN:
+        raise _Refused(f"refers to itself, or through more than {MAX_CHAIN} other keys")
+
+    def value(match: re.Match[str]) -> str:
+        found = _look_up(match.group(1).strip(), nodes, allowed)
+        return _resolve(found, nodes, allowed, depth + 1) if "${" in found else found
+
+    result = _REFERENCE.sub(value, text)
+    if len(result) > MAX_LENGTH:
+        raise _Refused(f"grows beyond {MAX_LENGTH} characters")
+    if "${" in result:
+        raise _Refused("is not a complete ${key.path}")
+    return result
+
+
+def _look_up(name: str, nodes: dict[str, Node], allowed: set[str]) -> str:
+    if name.startswith("oc.env:"):
+        variable = name.removeprefix("oc.env:")
+        if variable not in allowed:
+            raise _Refused(f"${{{name}}}: list {variable} under `runtime.env` to read it")
+        if variable not in os.environ:
+            raise _Refused(f"${{{name}}}: the environment has no {variable}")
+        return os.environ[variable]
+    if ":" in name:
+        raise _Refused(f"${{{name}}}: only ${{key.path}} and ${{oc.env:NAME}} are accepted")
+    node = nodes.get(name)
+    if node is None or isinstance(node.value, dict | list):
+        raise _Refused(f"${{{name}}}: this file has no single value at `{name}`")
+    return "" if node.value is None else str(node.value)

@@ -1,0 +1,97 @@
+"""`key.path=value` and `~key.path` from the command line, applied to a tree of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ftune.config.tree import Mark, Node, parse_value
+from ftune.errors import ConfigError, Problem, RequestError
+
+
+def apply(root: Node, overrides: Sequence[str]) -> None:
+    """Changes `root` in place, in the order written.
+
+    Names of variants (`optimizer.name`) come first: they drop the file's other settings of that
+    block, never one typed beside them. Raises ConfigError for a path that cannot be reached.
+    """
+    for text in sorted(overrides, key=lambda item: not _names_variant(item)):
+        if text.startswith("~"):
+            _delete(root, text)
+        else:
+            _assign(root, text)
+
+
+def _names_variant(text: str) -> bool:
+    return text.partition("=")[0].endswith(".name")
+
+
+def _assign(root: Node, text: str) -> None:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise RequestError(f"`{text}` is neither a file nor an override; write key.path=value")
+    mark = Mark(f"command line `{text}`")
+    *parents, last = path.split(".")
+    place = root
+    for part in parents:
+        place = _descend(place, part, mark, path)
+    if last == "name" and parents:
+        place.value = {}
+    _put(place, last, parse_value(value, mark), mark, path)
+
+
+def _descend(place: Node, part: str, mark: Mark, path: str) -> Node:
+    if isinstance(place.value, list):
+        return place.value[_index(place, part, mark, path)]  # type: ignore[no-any-return]
+    _open(place)
+    if part not in place.value:
+        place.value[part] = Node({}, mark)
+        place.keys[part] = mark
+    child: Node = place.value[part]
+    if not isinstance(child.value, list):
+        _open(child)
+    return child
+
+
+def _open(place: Node) -> None:
+    """Makes a mapping of a bare name: `optimizer: adamw` becomes `optimizer: {name: adamw}`."""
+    if isinstance(place.value, dict):
+        return
+    bare = place.value
+    place.value = {} if bare is None else {"name": Node(bare, place.mark)}
+    place.keys = dict.fromkeys(place.value, place.mark)
+
+
+def _put(place: Node, key: str, value: Node, mark: Mark, path: str) -> None:
+    if isinstance(place.value, list):
+        place.value[_index(place, key, mark, path)] = value
+        return
+    _open(place)
+    place.value[key] = value
+    place.keys[key] = mark
+
+
+def _delete(root: Node, text: str) -> None:
+    mark = Mark(f"command line `{text}`")
+    *parents, last = text[1:].split(".")
+    place = root
+    for part in parents:
+        if isinstance(place.value, dict) and part not in place.value:
+            raise _missing(mark, text[1:])
+        place = _descend(place, part, mark, text[1:])
+    if isinstance(place.value, list):
+        del place.value[_index(place, last, mark, text[1:])]
+    elif isinstance(place.value, dict) and last in place.value:
+        del place.value[last]
+    else:
+        raise _missing(mark, text[1:])
+
+
+def _missing(mark: Mark, key: str) -> ConfigError:
+    return ConfigError([Problem(str(mark), key, "unknown", "is not in the file, so it cannot be deleted")])
+
+
+def _index(place: Node, part: str, mark: Mark, path: str) -> int:
+    if part.isdigit() and int(part) < len(place.value):
+        return int(part)
+    message = f"`{part}` is not a position in a list of {len(place.value)} (counted from 0)"
+    raise ConfigError([Problem(str(mark), path, "unknown", message)])

@@ -1,0 +1,226 @@
+"""A tree of nodes against a schema: the typed object, or every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ftune.config.explain import Explainer
+from ftune.config.fields import Setting, settings_of
+from ftune.config.spelling import suggestion
+from ftune.config.tree import Mark, Node
+from ftune.config.types import WrongValueError, convert
+from ftune.errors import Problem
+from ftune.registry import Table
+
+
+class SettingError(ValueError):
+    """Raised by a schema's `__post_init__`: a setting that does not go with the others."""
+
+    def __init__(self, setting: str, message: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
+class _Failed:
+    """Stands for a value that could not be read; its problems are already collected."""
+
+
+FAILED = _Failed()
+
+
+@dataclass
+class Reader:
+    """Reads nodes and collects problems. `folder` is what relative paths in the file start from."""
+
+    explain: Explainer
+    folder: Path
+    problems: list[Problem] = field(default_factory=list)
+
+    def schema(self, node: Node, schema: type, path: str, given: Mapping[str, Any] | None = None) -> Any:
+        """An object of `schema`, or FAILED. `given` are attributes settled by the caller."""
+        if not isinstance(node.value, dict):
+            return self._refuse(node, path, "type", "expected a mapping of settings")
+        settings = settings_of(schema)
+        values = dict(given or {})
+        inline = next((s for s in settings.values() if s.spec.inline), None)
+        if inline:
+            values[inline.attribute] = self._inline(node, inline, settings, path)
+        else:
+            self._unknown_keys(node, settings, path)
+        for name, item in settings.items():
+            if item.attribute not in values:
+                values[item.attribute] = self._setting(node, name, item, path)
+        return self._construct(schema, values, node, path)
+
+    def _setting(self, node: Node, name: str, item: Setting, path: str) -> Any:
+        key = f"{path}.{name}" if path else name
+        child = node.value.get(name)
+        if child is None:
+            if item.required:
+                return self._refuse(node, key, "missing", "is required", item.doc.partition("\n")[0])
+            return item.default
+        return self.value(child, item, key)
+
+    def value(self, node: Node, item: Setting, key: str) -> Any:
+        """One setting, by its kind."""
+        spec = item.spec
+        if spec.kind == "plain":
+            return self._plain(node, item, key)
+        if node.value is None and item.default is None:
+            return None
+        if spec.kind == "group":
+            assert spec.schema
+            if spec.short and not isinstance(node.value, dict | list):
+                node = Node({spec.short: node}, node.mark, {spec.short: node.mark})
+            return self.schema(node, spec.schema, key)
+        if spec.kind == "block":
+            assert spec.table
+            return self.block(node, spec.table, key, spec.name_key)
+        if isinstance(node.value, str) and node.value in spec.words:
+            return node.value
+        if not isinstance(node.value, list):
+            return self._refuse(node, key, "type", "expected a list")
+        children = enumerate(node.value)
+        if spec.kind == "rows":
+            read = [self.schema(child, spec.schema, f"{key}.{i}") for i, child in children]  # type: ignore[arg-type]
+        else:
+            read = [self.item(child, spec.table, f"{key}.{i}") for i, child in children]  # type: ignore[arg-type]
+        return FAILED if FAILED in read else tuple(read)
+
+    def block(self, node: Node, table: Table, path: str, name_key: str) -> Any:
+        """`name` or `{name: …, settings}` -> an object of the variant's schema."""
+        if not isinstance(node.value, dict):
+            node = Node({name_key: node}, node.mark, {name_key: node.mark})
+        name = node.value.get(name_key)
+        if name is None:
+            return self._refuse(node, f"{path}.{name_key}", "missing", "is required", _choices(table))
+        variant = self._variant(name, table, f"{path}.{name_key}")
+        if variant is None:
+            return FAILED
+        rest = {key: child for key, child in node.value.items() if key != name_key}
+        return self.schema(Node(rest, node.mark, node.keys), variant, path)
+
+    def item(self, node: Node, table: Table, path: str) -> Any:
+        """`name`, `{name: value}` or `{name: {settings}, setting: …}` of a list of variants."""
+        if isinstance(node.value, str):
+            node = Node({node.value: Node({}, node.mark)}, node.mark, {node.value: node.mark})
+        if not isinstance(node.value, dict) or not node.value:
+            return self._refuse(node, path, "type", f"expected one of {', '.join(table)}")
+        named = [key for key in node.value if key in table]
+        if len(named) > 1:
+            named = [key for key in named if not self._is_setting_of(key, named, table)]
+        if len(named) != 1:
+            return self._misnamed(node, named, table, path)
+        return self._item_settings(node, named[0], table[named[0]], path)
+
+    def _is_setting_of(self, key: str, named: list[str], table: Table) -> bool:
+        return any(key in settings_of(table[other]) for other in named if other != key)
+
+    def _item_settings(self, node: Node, name: str, variant: type, path: str) -> Any:
+        settings = settings_of(variant)
+        inner: Node = node.value[name]
+        rest = {key: child for key, child in node.value.items() if key != name}
+        keys = {key: node.keys[key] for key in rest}
+        if isinstance(inner.value, dict) and not _positional_takes_mapping(settings):
+            rest |= inner.value
+            keys |= inner.keys
+        elif inner.value is not None or not settings:
+            first = next(iter(settings), None)
+            if first is None:
+                return self._refuse(inner, path, "type", f"`{name}` takes no value")
+            rest[first] = inner
+            keys[first] = inner.mark
+        return self.schema(Node(rest, node.keys[name], keys), variant, path)
+
+    def _misnamed(self, node: Node, named: list[str], table: Table, path: str) -> Any:
+        if named:
+            message = f"names {' and '.join(named)}; one item of the list is one of them"
+            return self._refuse(node, path, "type", message)
+        key = next(iter(node.value))
+        hint = suggestion(key, table)
+        kind = "typo" if hint.startswith("did") else "unknown"
+        message = f"`{key}` is not a {table.block}"
+        self.problems.append(Problem(str(node.keys.get(key, node.mark)), path, kind, message, hint))
+        return FAILED
+
+    def _inline(self, node: Node, item: Setting, settings: Mapping[str, Setting], path: str) -> Any:
+        """The variant whose settings stand among those of its block (`data.source`)."""
+        table, key = item.spec.table, item.spec.name_key
+        assert table is not None
+        name = node.value.get(item.name)
+        if name is None:
+            self._unknown_keys(node, settings, path)
+            return self._refuse(node, f"{path}.{key}", "missing", "is required", _choices(table))
+        variant = self._variant(name, table, f"{path}.{key}")
+        own = {k: child for k, child in node.value.items() if k not in settings}
+        if variant is None:
+            return FAILED
+        if name.mark.typed:  # another source was chosen: the file's settings of the old one go
+            known = settings_of(variant)
+            own = {k: c for k, c in own.items() if k in known or node.keys[k].typed}
+        return self.schema(Node(own, node.mark, node.keys), variant, path)
+
+    def _variant(self, name: Node, table: Table, path: str) -> type | None:
+        if isinstance(name.value, str) and name.value in table:
+            return table[name.value]
+        text = str(name.plain())
+        hint = suggestion(text, table)
+        kind = "typo" if hint.startswith("did") else "unknown"
+        later = self.explain.later(f"{path}={text}")
+        if later:
+            kind, hint = "later", later
+        self._refuse(name, path, kind, f"`{text}` is not a {table.block}", hint)
+        return None
+
+    def _plain(self, node: Node, item: Setting, key: str) -> Any:
+        value = node.plain()
+        if isinstance(value, dict) and not item.spec.open and "dict" not in str(item.type):
+            return self._refuse(node, key, "type", "expected a single value, not a mapping")
+        try:
+            value = convert(value, item.type, item.spec)
+        except WrongValueError as error:
+            words = (*item.spec.words, *(str(a) for a in getattr(item.type, "__args__", ())))
+            hint = suggestion(value, words) if isinstance(value, str) and words else ""
+            hint = hint if hint.startswith("did") else ""
+            return self._refuse(node, key, "value", f"`{value}`: {error}", hint)
+        return self._anchored(value, node.mark) if item.spec.path else value
+
+    def _anchored(self, value: Any, mark: Mark) -> Any:
+        """A path of the file starts from its folder; a typed one from where the user stands."""
+        folder = Path.cwd() if mark.typed else self.folder
+        if isinstance(value, dict):
+            return {key: self._anchored(item, mark) for key, item in value.items()}
+        return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
+
+    def _unknown_keys(self, node: Node, settings: Mapping[str, Setting], path: str) -> None:
+        for key in node.value:
+            if key not in settings:
+                place = node.keys.get(key, node.mark)
+                self.problems.append(self.explain.unknown(place, path, key, settings))
+
+    def _construct(self, schema: type, values: dict[str, Any], node: Node, path: str) -> Any:
+        if FAILED in values.values():
+            return FAILED
+        try:
+            return schema(**values)
+        except SettingError as error:
+            child = node.value.get(error.setting)
+            key = f"{path}.{error.setting}".strip(".")
+            return self._refuse(child or node, key, "conflict", str(error))
+
+    def _refuse(self, node: Node, key: str, kind: str, message: str, hint: str = "") -> _Failed:
+        self.problems.append(Problem(str(node.mark), key, kind, message, hint))
+        return FAILED
+
+
+def _choices(table: Table) -> str:
+    return "accepted: " + ", ".join(table)
+
+
+def _positional_takes_mapping(settings: Mapping[str, Setting]) -> bool:
+    """Whether the first setting of a variant is itself a mapping (`rename: {old: new}`)."""
+    first = next(iter(settings.values()), None)
+    return first is not None and first.spec.open

@@ -1,0 +1,41 @@
+"""The nearest accepted name, for typing errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def distance(a: str, b: str) -> int:
+    """Optimal string alignment distance: insert, delete, replace, swap neighbours."""
+    before: list[int] = []
+    previous = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        current = [i]
+        for j, y in enumerate(b, 1):
+            best = min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                best = min(best, before[j - 2] + 1)
+            current.append(best)
+        before, previous = previous, current
+    return previous[-1]
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The closest choice within two edits, else one that reads alike, else None."""
+    known = [c for c in choices if c]
+    folded = word.lower().replace("-", "_")
+    scored = sorted((distance(folded, c.lower()), c) for c in known)
+    if scored and scored[0][0] <= min(2, max(1, len(word) // 2)):
+        return scored[0][1]
+    alike = difflib.get_close_matches(folded, known, n=1, cutoff=0.75)
+    return alike[0] if alike else None
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """`did you mean …?` or the choices, as a hint."""
+    known = list(choices)
+    near = nearest(word, known)
+    if near:
+        return f"did you mean `{near}`?"
+    return "accepted: " + ", ".join(sorted(known)) if known else ""

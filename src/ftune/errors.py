@@ -1,0 +1,85 @@
+"""Everything ftune says when it stops, as one family.
+
+FtuneError
+├── RequestError            exit 2   the request is wrong; nothing was changed
+│   ├── ConfigError                  one or more Problems in a configuration
+│   ├── DataError                    a table, a split or a target that cannot be used
+│   ├── CheckpointError              a base or run that cannot be read or does not fit
+│   └── MissingExtraError            a feature whose optional packages are not installed
+├── RunFailedError          exit 1   the run began and could not be finished
+│   └── DivergedError                a non-finite loss or gradient
+└── InterruptedRunError     exit 130 / 143   stopped by a signal, state saved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class FtuneError(Exception):
+    """A fault with a message meant for the user; never shown with a traceback."""
+
+    exit_code = 2
+
+
+class RequestError(FtuneError):
+    """The request is wrong: usage, configuration, data or checkpoint."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a configuration: where, which key, why, and what to write instead."""
+
+    where: str
+    key: str
+    kind: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.key}: {self.message} [{self.kind}]"
+        return f"{line}\n    {self.hint}" if self.hint else line
+
+
+class ConfigError(RequestError):
+    """All the problems of one configuration, reported together."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        title = f"{count} problem{'s' if count > 1 else ''} in the configuration"
+        super().__init__("\n".join([title, *(f"  {p}".replace("\n", "\n  ") for p in self.problems)]))
+
+
+class DataError(RequestError):
+    """The data cannot be used as declared: names the file, the row or column, and the count."""
+
+
+class CheckpointError(RequestError):
+    """A base, checkpoint or run folder that cannot be read, is damaged, or does not fit."""
+
+
+class MissingExtraError(RequestError):
+    """A feature was asked for whose optional packages are absent."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the `{extra}` extra: pip install 'ftune[{extra}]'")
+
+
+class RunFailedError(FtuneError):
+    """The run began and could not be finished."""
+
+    exit_code = 1
+
+
+class DivergedError(RunFailedError):
+    """A loss or gradient that is not a finite number; the parameters were not updated."""
+
+
+class InterruptedRunError(FtuneError):
+    """A signal stopped the run at a step boundary; its state is on disk."""
+
+    def __init__(self, signal_number: int, run: str) -> None:
+        super().__init__(f"interrupted; state saved. Continue with: ftune resume {run}")
+        self.exit_code = 128 + signal_number
