@@ -1,0 +1,94 @@
+"""Schedules of level stretches."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Literal
+
+from ftune.config.fields import group, setting
+from ftune.config.read import SettingError
+from ftune.optim.schedule import Curve, Schedule, Warmup
+
+_DEFAULT_DROPS = (0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate throughout."""
+
+    warmup: Warmup = group(Warmup, short="fraction", default=Warmup(fraction=0.0))
+    """Share of the steps over which the rate rises, or `{steps: n}`."""
+
+    def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
+        """The schedule of a training of `total` optimizer steps."""
+        return Curve(self.warmup.length(total), lambda _: 1.0)
+
+
+@dataclass(frozen=True)
+class WarmupStableDecay:
+    """Up, level, down (Hu et al. 2024): the level part may be prolonged later."""
+
+    warmup: Warmup = group(Warmup, short="fraction")
+    """Share of the steps over which the rate rises, or `{steps: n}`."""
+
+    decay: float = setting(0.2, above=0, at_most=1)
+    """Share of all steps over which the rate falls, at the end."""
+
+    shape: Literal["linear", "sqrt"] = setting("linear")
+    """How it falls: a straight line, or one minus the root of the elapsed share."""
+
+    final: float = setting(0.0, at_least=0)
+    """Rate at the end, as a share of the peak."""
+
+    def __post_init__(self) -> None:
+        if self.warmup.steps is None and self.warmup.fraction + self.decay > 1:
+            raise SettingError("decay", "`warmup` and `decay` together are more than all steps")
+
+    def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
+        """The schedule of a training of `total` optimizer steps."""
+        warmup, final = self.warmup.length(total), self.final
+        length = max(1, min(round(self.decay * total), total - warmup))
+        level = total - warmup - length
+        bend = sqrt if self.shape == "sqrt" else float
+
+        def body(t: int) -> float:
+            share = min(1.0, max(0, t - level) / length)
+            return 1 - (1 - final) * bend(share)
+
+        return Curve(warmup, body)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Drops by a factor at given times, or every so many epochs."""
+
+    warmup: Warmup = group(Warmup, short="fraction")
+    """Share of the steps over which the rate rises, or `{steps: n}`."""
+
+    at: list[float] | None = setting(None, above=0, below=1)
+    """Shares of the training after which the rate drops; [0.5, 0.75] without `every`."""
+
+    every: float | None = setting(None, above=0)
+    """Drops after every so many epochs; replaces `at`."""
+
+    gamma: float = setting(0.1, above=0, below=1)
+    """What each drop multiplies the rate by."""
+
+    def __post_init__(self) -> None:
+        if self.at is not None and self.every is not None:
+            raise SettingError("every", "either `every` (epochs) or `at` (shares of the training)")
+
+    def build(self, total: int, steps_per_epoch: int) -> Schedule:
+        """The schedule of a training of `total` optimizer steps, drops counted from its start."""
+        drops, gamma = self._drops(total, steps_per_epoch), self.gamma
+        warmup = self.warmup.length(total)
+        return Curve(warmup, lambda t: gamma ** bisect_right(drops, t + warmup))
+
+    def _drops(self, total: int, steps_per_epoch: int) -> list[int]:
+        """The first step of each new level."""
+        if self.every is None:
+            return sorted(ceil(share * total) for share in self.at or _DEFAULT_DROPS)
+        length = self.every * steps_per_epoch
+        return [ceil(i * length) for i in range(1, int(total / length) + 1)]

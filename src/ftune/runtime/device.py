@@ -1,0 +1,34 @@
+"""Which device a run computes on."""
+
+from __future__ import annotations
+
+import torch
+
+from ftune.errors import RequestError
+
+
+def choose(device: str) -> torch.device:
+    """The device that `runtime.device` means on this machine.
+
+    Raises RequestError, with what there is, for a device that is not there.
+    """
+    found = available()
+    if device == "auto":
+        return torch.device(found[0])
+    wanted = torch.device("cuda:0" if device == "cuda" else device)
+    if str(wanted) not in found:
+        raise RequestError(
+            f"runtime.device: this machine has no `{device}` that torch {torch.__version__} can use; "
+            f"here: {', '.join(found)}, or auto"
+        )
+    return wanted
+
+
+def available() -> list[str]:
+    """The usable devices, fastest first; the CPU is always last."""
+    found = (
+        [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
