@@ -1,0 +1,115 @@
+"""Modules that torch does not have. x: [batch, …]; see each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class GlobalAverage(nn.Module):
+    """[batch, channels, …] -> [batch, channels], the mean over all positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mean(2)
+
+
+class GlobalMaximum(nn.Module):
+    """[batch, channels, …] -> [batch, channels], the maximum over all positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).amax(2)
+
+
+class Rearranged(nn.Module):
+    """[batch, …] -> [batch, *shape]."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(x.shape[0], *self.shape)
+
+    def extra_repr(self) -> str:
+        return str(list(self.shape))
+
+
+class Residual(nn.Sequential):
+    """x + children(x); the shape stays."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for module in self:
+            y = module(y)
+        return x + y
+
+
+class ProjectedResidual(nn.Sequential):
+    """first(x) + others(x): the first child brings x to the shape of the others' output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        projection, *body = self
+        skip: Tensor = projection(x)
+        for module in body:
+            x = module(x)
+        return skip + x
+
+
+class TokenEmbedding(nn.Embedding):
+    """Codes as floats [batch, time] -> [batch, time, size]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.long())
+
+
+class ColumnEmbedding(nn.Module):
+    """[batch, columns] -> [batch, others + widths]: plain columns first, then a vector per code.
+
+    `others` and `chosen` are positions of columns; `tables` stand in the order of `chosen`.
+    """
+
+    others: Tensor
+    chosen: Tensor
+
+    def __init__(self, others: Sequence[int], chosen: Sequence[int], tables: nn.ModuleDict) -> None:
+        super().__init__()
+        self.tables = tables
+        # Follow from the structure: moved with the module, but no part of the checkpoint.
+        self.register_buffer("others", torch.tensor(others, dtype=torch.long), persistent=False)
+        self.register_buffer("chosen", torch.tensor(chosen, dtype=torch.long), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes = x.index_select(1, self.chosen).long().unbind(1)
+        vectors = [table(code) for table, code in zip(self.tables.values(), codes, strict=True)]
+        return torch.cat([x.index_select(1, self.others), *vectors], 1)
+
+
+class Lstm(nn.LSTM):
+    """[batch, time, features] -> last state [batch, size] or all of them [batch, time, size]."""
+
+    def __init__(self, features: int, size: int, layers: int, both: bool, last: bool) -> None:
+        super().__init__(features, size, layers, batch_first=True, bidirectional=both)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        states, (final, _) = super().forward(x)
+        return _last(final, self.bidirectional) if self.last else states
+
+
+class Gru(nn.GRU):
+    """[batch, time, features] -> last state [batch, size] or all of them [batch, time, size]."""
+
+    def __init__(self, features: int, size: int, layers: int, both: bool, last: bool) -> None:
+        super().__init__(features, size, layers, batch_first=True, bidirectional=both)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        states, final = super().forward(x)
+        return _last(final, self.bidirectional) if self.last else states
+
+
+def _last(final: Tensor, both: bool) -> Tensor:
+    """The top layer's final state [batch, size]; with both directions, each after its own end."""
+    return torch.cat([final[-2], final[-1]], 1) if both else final[-1]

@@ -1,0 +1,84 @@
+"""Pooling; one or two dimensions follow from the running shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ftune.config.fields import setting
+from ftune.config.read import SettingError
+from ftune.models.shapes import Inputs, Part, misfit, slid
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_IMAGE = "[channels, length] or [channels, height, width]"
+
+
+@dataclass(frozen=True)
+class _Pool:
+    kernel: int = setting(2, at_least=1)
+    """Width of the window, in every direction."""
+    stride: int | None = setting(None, at_least=1)
+    """Step of the window; null is the kernel's width."""
+    padding: int = setting(0, at_least=0)
+    """Points added on each side, at most half the kernel."""
+    as_: str | None = setting(None)
+    """Name of the layer."""
+
+    def __post_init__(self) -> None:
+        if self.padding > self.kernel // 2:
+            raise SettingError("padding", f"at most half the kernel: {self.kernel // 2}")
+
+    def _pool(self, inputs: Inputs, kinds: tuple[type[nn.Module], type[nn.Module]]) -> Part:
+        channels, lengths = _spatial(inputs)
+        stride = self.stride or self.kernel
+        after = [slid(length, self.kernel, stride, self.padding) for length in lengths]
+        if min(after) < 1:
+            raise misfit(f"room for a window of {self.kernel}", inputs, "pool less")
+        module = kinds[len(lengths) - 1](self.kernel, stride, self.padding)
+        return Part(module, Inputs((channels, *after)))
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    """Largest value of each window."""
+
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from torch import nn
+
+        return self._pool(inputs, (nn.MaxPool1d, nn.MaxPool2d))
+
+
+@dataclass(frozen=True)
+class AvgPool(_Pool):
+    """Mean of each window."""
+
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from torch import nn
+
+        return self._pool(inputs, (nn.AvgPool1d, nn.AvgPool2d))
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """One number per channel, whatever the size: [channels, …] -> [channels]."""
+
+    kind: Literal["avg", "max"] = setting("avg")
+    """Mean or maximum over all positions."""
+    as_: str | None = setting(None)
+    """Name of the layer."""
+
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from ftune.models.modules import GlobalAverage, GlobalMaximum
+
+        channels, _ = _spatial(inputs)
+        module = GlobalAverage() if self.kind == "avg" else GlobalMaximum()
+        return Part(module, Inputs((channels,)))
+
+
+def _spatial(inputs: Inputs) -> tuple[int, list[int]]:
+    if len(inputs.shape) not in (2, 3) or 0 in inputs.shape:
+        raise misfit(_IMAGE, inputs, "add `reshape`, or leave the pooling out")
+    channels, *lengths = inputs.shape
+    return channels, lengths

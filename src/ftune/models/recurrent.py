@@ -1,0 +1,56 @@
+"""Recurrent layers over [time, features]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ftune.config.fields import setting
+from ftune.models.shapes import Inputs, Part, misfit
+
+if TYPE_CHECKING:
+    from ftune.models import modules
+
+
+@dataclass(frozen=True)
+class _Recurrent:
+    size: int = setting(at_least=1, at_most=1_000_000)
+    """Size of the hidden state, per direction."""
+    layers: int = setting(1, at_least=1, at_most=100)
+    """Number of layers on top of each other."""
+    bidirectional: bool = setting(False)
+    """Whether a second one reads from the end; its state is appended."""
+    output: Literal["last", "all"] = setting("last")
+    """`last`: the state after the sequence, [size]; `all`: of each step, [time, size]."""
+    as_: str | None = setting(None)
+    """Name of the layer in the checkpoint and in rules."""
+
+    def _part(self, inputs: Inputs, kind: type[modules.Lstm] | type[modules.Gru]) -> Part:
+        if len(inputs.shape) != 2 or 0 in inputs.shape:
+            advice = "add `reshape: [time, features]` with the data's own numbers before it"
+            raise misfit("[time, features]", inputs, advice)
+        time, features = inputs.shape
+        last = self.output == "last"
+        size = self.size * (2 if self.bidirectional else 1)
+        module = kind(features, self.size, self.layers, self.bidirectional, last)
+        return Part(module, Inputs((size,) if last else (time, size)))
+
+
+@dataclass(frozen=True)
+class Lstm(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997)."""
+
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from ftune.models import modules
+
+        return self._part(inputs, modules.Lstm)
+
+
+@dataclass(frozen=True)
+class Gru(_Recurrent):
+    """Gated recurrent unit (Cho et al. 2014)."""
+
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from ftune.models import modules
+
+        return self._part(inputs, modules.Gru)
