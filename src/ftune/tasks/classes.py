@@ -1,0 +1,105 @@
+"""Classification with one class per row: loss, metrics, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftune.tasks.counts import Counts, area_under_roc, ratio
+from ftune.tasks.protocol import Batch, Direction, Model
+
+_GENERAL: Mapping[str, Direction] = {"loss": "min", "accuracy": "max", "macro_f1": "max"}
+_BINARY: Mapping[str, Direction] = dict.fromkeys(("f1", "precision", "recall", "auc"), "max")
+
+
+class ClassTask:
+    """One logit per class, two classes included. y: int64 [batch]."""
+
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        weights: Sequence[float] | None,
+        smoothing: float,
+        positive: int | None,
+    ) -> None:
+        self.output_names = classes
+        self.outputs = len(classes)
+        self.positive = positive
+        self.smoothing = smoothing
+        self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        self.directions = _GENERAL if positive is None else {**_GENERAL, **_BINARY}
+
+    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        """Cross-entropy; the total weight is that of the rows' classes, as in torch's mean."""
+        return self.loss_of(model(batch["x"]), batch["y"])
+
+    def loss_of(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor | float]:
+        if self.weights is None:
+            total: Tensor | float = float(len(y))
+        else:
+            self.weights = self.weights.to(outputs.device)
+            total = self.weights[y].sum()
+        summed = F.cross_entropy(
+            outputs.float(), y, self.weights, reduction="sum", label_smoothing=self.smoothing
+        )
+        return summed, total
+
+    def meter(self) -> ClassMeter:
+        return ClassMeter(self)
+
+    def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
+        """`prediction`, and `probability/<class>` of each class."""
+        probabilities = outputs.double().softmax(1).numpy(force=True)
+        names = [self.output_names[i] for i in outputs.argmax(1).tolist()]
+        columns: dict[str, list[str] | np.ndarray] = {"prediction": names}
+        for index, name in enumerate(self.output_names):
+            columns[f"probability/{name}"] = probabilities[:, index]
+        return columns
+
+
+class ClassMeter:
+    """Counts per class; with two classes also a score per row, for the area under the curve."""
+
+    def __init__(self, task: ClassTask) -> None:
+        self.task = task
+        self.counts = Counts.zeros(task.outputs)
+        self.loss: Tensor | float = 0.0
+        self.weight: Tensor | float = 0.0
+        self.scores: list[tuple[Tensor, Tensor]] = []
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        outputs, y = outputs.detach(), batch["y"]
+        summed, weight = self.task.loss_of(outputs, y)
+        self.loss = self.loss + summed.double()
+        self.weight = self.weight + (weight.double() if isinstance(weight, Tensor) else weight)
+        predicted = outputs.argmax(1)
+        of_class = [part.bincount(minlength=self.task.outputs) for part in (predicted, y)]
+        self.counts.add(y[predicted == y].bincount(minlength=self.task.outputs), *of_class)
+        if self.task.positive is not None:
+            score = outputs[:, self.task.positive] - outputs[:, 1 - self.task.positive]
+            self.scores.append((score.float(), y == self.task.positive))
+
+    def compute(self) -> dict[str, float]:
+        counts = self.counts
+        metrics = {
+            "loss": ratio(self.loss, self.weight),
+            "accuracy": ratio(counts.right.sum(), counts.true.sum()),
+            "macro_f1": counts.macro_f1,
+        }
+        return metrics if self.task.positive is None else metrics | self._binary(self.task.positive)
+
+    def _binary(self, positive: int) -> dict[str, float]:
+        row = self.counts.row(positive)
+        scores, truth = zip(*self.scores, strict=True) if self.scores else ((), ())
+        area = area_under_roc(torch.cat(scores), torch.cat(truth)) if scores else float("nan")
+        return {key: row[key] for key in ("f1", "precision", "recall")} | {"auc": area}
+
+    def details(self) -> list[dict[str, Any]]:
+        """Precision, recall, f1 and number of rows of each class."""
+        names = enumerate(self.task.output_names)
+        return [{"class": name, **self.counts.row(index)} for index, name in names]

@@ -1,0 +1,109 @@
+"""Classification with several labels per row: loss, metrics, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftune.tasks.counts import Counts, ratio
+from ftune.tasks.protocol import Batch, Direction, Model
+
+_DIRECTIONS: Mapping[str, Direction] = {
+    "loss": "min",
+    "accuracy": "max",
+    "exact": "max",
+    "macro_f1": "max",
+}
+
+
+class LabelTask:
+    """One logit per label. y: [batch, labels] of 0 and 1."""
+
+    directions = _DIRECTIONS
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        weights: Sequence[float] | None,
+        smoothing: float,
+        threshold: float,
+    ) -> None:
+        self.output_names = labels
+        self.outputs = len(labels)
+        self.smoothing = smoothing
+        self.threshold = threshold
+        self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        self.row_weight = float(len(labels) if weights is None else sum(weights))
+
+    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, float]:
+        """Binary cross-entropy, weighted by label; smoothing moves targets towards one half."""
+        return self.loss_of(model(batch["x"]), batch["y"])
+
+    def loss_of(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, float]:
+        if self.weights is not None:
+            self.weights = self.weights.to(outputs.device)
+        target = y.float()
+        if self.smoothing:
+            target = target * (1 - self.smoothing) + self.smoothing / 2
+        summed = F.binary_cross_entropy_with_logits(
+            outputs.float(), target, self.weights, reduction="sum"
+        )
+        return summed, len(y) * self.row_weight
+
+    def meter(self) -> LabelMeter:
+        return LabelMeter(self)
+
+    def decide(self, outputs: Tensor) -> Tensor:
+        """bool [rows, labels]: whether the probability reaches the threshold."""
+        return outputs.double().sigmoid() >= self.threshold
+
+    def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
+        """`<label>` as 0 or 1, and `probability/<label>` of each label."""
+        decided = self.decide(outputs).long().numpy(force=True)
+        probabilities = outputs.double().sigmoid().numpy(force=True)
+        columns = {name: decided[:, i] for i, name in enumerate(self.output_names)}
+        shares = {f"probability/{n}": probabilities[:, i] for i, n in enumerate(self.output_names)}
+        return {**columns, **shares}
+
+
+class LabelMeter:
+    """Counts per label."""
+
+    def __init__(self, task: LabelTask) -> None:
+        self.task = task
+        self.counts = Counts.zeros(task.outputs)
+        self.loss: Tensor | float = 0.0
+        self.weight = 0.0
+        self.rows = 0
+        self.same: Tensor | float = 0.0
+        self.exact: Tensor | float = 0.0
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        outputs, y = outputs.detach(), batch["y"]
+        summed, weight = self.task.loss_of(outputs, y)
+        self.loss = self.loss + summed.double()
+        self.weight += weight
+        self.rows += len(y)
+        predicted, true = self.task.decide(outputs), y > 0.5
+        same = predicted == true
+        self.same = self.same + same.double().sum()
+        self.exact = self.exact + same.all(1).double().sum()
+        self.counts.add((predicted & true).sum(0), predicted.sum(0), true.sum(0))
+
+    def compute(self) -> dict[str, float]:
+        return {
+            "loss": ratio(self.loss, self.weight),
+            "accuracy": ratio(self.same, self.rows * self.task.outputs),
+            "exact": ratio(self.exact, self.rows),
+            "macro_f1": self.counts.macro_f1,
+        }
+
+    def details(self) -> list[dict[str, Any]]:
+        """Precision, recall, f1 and number of rows of each label."""
+        names = enumerate(self.task.output_names)
+        return [{"label": name, **self.counts.row(index)} for index, name in names]

@@ -1,0 +1,52 @@
+"""What the engine asks of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Batch = Mapping[str, "Tensor"]
+Model = Callable[["Tensor"], "Tensor"]
+Direction = Literal["max", "min"]
+
+
+class Meter(Protocol):
+    """Metrics of a stream of batches, accumulated in float64 where the outputs are."""
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        """Takes in one batch; outputs: [batch, outputs]."""
+
+    def compute(self) -> dict[str, float]:
+        """Every metric so far; NaN where it is not defined, as for no rows at all."""
+
+    def details(self) -> list[dict[str, Any]]:
+        """The same by class, label or target: one row of a table each."""
+
+
+class Task(Protocol):
+    """A task on given data."""
+
+    @property
+    def outputs(self) -> int:
+        """Size of the model's output."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each output stands for."""
+
+    @property
+    def directions(self) -> Mapping[str, Direction]:
+        """Which way is better, for every metric of the meter."""
+
+    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        """The sum of the weighted losses over what counts, and the total weight."""
+
+    def meter(self) -> Meter:
+        """A fresh meter."""
+
+    def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
+        """Columns of a table of predictions; outputs: [rows, outputs]."""

@@ -1,0 +1,137 @@
+"""Regression: loss, metrics, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftune.tasks.counts import ratio
+from ftune.tasks.protocol import Batch, Direction, Model
+
+
+class QuantityTask:
+    """One output per target. y: float [batch, targets], or [batch] for one.
+
+    The loss is in the unit that the model sees, the other metrics in the targets' own.
+    """
+
+    def __init__(
+        self,
+        targets: tuple[str, ...],
+        loss: str,
+        delta: float,
+        invert: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.output_names = targets
+        self.outputs = len(targets)
+        self.kind = loss
+        self.delta = delta
+        self.invert = invert
+        self.directions: dict[str, Direction] = {
+            "loss": "min",
+            "rmse": "min",
+            "mae": "min",
+            "r2": "max",
+        }
+        if self.outputs > 1:
+            self.directions |= {f"r2/{name}": "max" for name in targets}
+
+    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, float]:
+        """The error summed over rows and targets, and how many numbers that is."""
+        return self.loss_of(model(batch["x"]), batch["y"])
+
+    def loss_of(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, float]:
+        outputs, y = outputs.float(), y.reshape(outputs.shape)
+        if self.kind == "mse":
+            summed = F.mse_loss(outputs, y, reduction="sum")
+        elif self.kind == "mae":
+            summed = F.l1_loss(outputs, y, reduction="sum")
+        else:
+            summed = F.huber_loss(outputs, y, reduction="sum", delta=self.delta)
+        return summed, float(y.numel())
+
+    def meter(self) -> QuantityMeter:
+        return QuantityMeter(self)
+
+    def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
+        """`<target>` in its own unit."""
+        values = self.invert(outputs.detach().double()).numpy(force=True)
+        return {name: values[:, index] for index, name in enumerate(self.output_names)}
+
+
+class QuantityMeter:
+    """Sums of errors, and the spread of the truth merged batch by batch (Chan et al. 1979)."""
+
+    def __init__(self, task: QuantityTask) -> None:
+        self.task = task
+        self.loss: Tensor | float = 0.0
+        self.weight = 0.0
+        self.rows = 0
+        zeros = torch.zeros(task.outputs, dtype=torch.float64)
+        self.squared, self.absolute, self.mean, self.spread = zeros, zeros, zeros, zeros
+        self.low, self.high = zeros + torch.inf, zeros - torch.inf
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        if not len(outputs):
+            return
+        outputs = outputs.detach()
+        y = batch["y"].reshape(outputs.shape)
+        summed, weight = self.task.loss_of(outputs, y)
+        self.loss = self.loss + summed.double()
+        self.weight += weight
+        truth = self.task.invert(y.double()).cpu()
+        error = self.task.invert(outputs.double()).cpu() - truth
+        self.squared = self.squared + error.square().sum(0)
+        self.absolute = self.absolute + error.abs().sum(0)
+        self._spread(truth)
+
+    def _spread(self, truth: Tensor) -> None:
+        """Mean and sum of squared deviations, from those before and those of this batch."""
+        new, before = len(truth), self.rows
+        mean = truth.mean(0)
+        step = mean - self.mean
+        self.rows = before + new
+        self.mean = self.mean + step * new / self.rows
+        within = (truth - mean).square().sum(0)
+        self.spread = self.spread + within + step.square() * before * new / self.rows
+        self.low = self.low.minimum(truth.amin(0))
+        self.high = self.high.maximum(truth.amax(0))
+
+    def compute(self) -> dict[str, float]:
+        r2 = self._r2()
+        metrics = {
+            "loss": ratio(self.loss, self.weight),
+            "rmse": ratio(self.squared.div(max(self.rows, 1)).sqrt().mean() * self.rows, self.rows),
+            "mae": ratio(self.absolute.mean(), self.rows),
+            "r2": float(r2.mean()),
+        }
+        if self.task.outputs > 1:
+            names = enumerate(self.task.output_names)
+            metrics |= {f"r2/{name}": float(r2[index]) for index, name in names}
+        return metrics
+
+    def _r2(self) -> Tensor:
+        """1 - squared error / spread; of a constant truth 1 if met exactly, else 0, as sklearn."""
+        if not self.rows:
+            return torch.full_like(self.spread, torch.nan)
+        constant = self.low == self.high
+        met = (self.squared == 0).double()
+        return torch.where(constant, met, 1 - self.squared / self.spread.where(~constant, 1.0))
+
+    def details(self) -> list[dict[str, Any]]:
+        """Errors and r2 of each target."""
+        r2, names = self._r2(), enumerate(self.task.output_names)
+        return [
+            {
+                "target": name,
+                "rmse": ratio(self.squared[i], self.rows) ** 0.5,
+                "mae": ratio(self.absolute[i], self.rows),
+                "r2": float(r2[i]),
+            }
+            for i, name in names
+        ]
