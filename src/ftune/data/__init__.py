@@ -1,0 +1,37 @@
+"""Data: where rows come from, how they are prepared, and in which order training sees them."""
+
+from __future__ import annotations
+
+from ftune.registry import Table
+
+SOURCES = Table(
+    "data source",
+    {
+        "sklearn": "ftune.data.sources.sklearn:Sklearn",
+        "csv": "ftune.data.sources.csv:Csv",
+        "parquet": "ftune.data.sources.parquet:Parquet",
+        "jsonl": "ftune.data.sources.jsonl:Jsonl",
+        "npz": "ftune.data.sources.npz:Npz",
+    },
+)
+
+TRANSFORMS = Table(
+    "transform",
+    {
+        "auto": "ftune.data.transforms.auto:Auto",
+        "select": "ftune.data.transforms.columns:Select",
+        "drop": "ftune.data.transforms.columns:Drop",
+        "rename": "ftune.data.transforms.columns:Rename",
+        "impute": "ftune.data.transforms.impute:Impute",
+        "standardize": "ftune.data.transforms.standardize:Standardize",
+        "quantile": "ftune.data.transforms.quantile:Quantile",
+        "clip": "ftune.data.transforms.clip:Clip",
+        "log": "ftune.data.transforms.log:Log",
+        "scale": "ftune.data.transforms.scale:Scale",
+        "one_hot": "ftune.data.transforms.one_hot:OneHot",
+        "ordinal": "ftune.data.transforms.ordinal:Ordinal",
+        "date": "ftune.data.transforms.date:Date",
+        "resize": "ftune.data.transforms.resize:Resize",
+        "flatten": "ftune.data.transforms.flatten:Flatten",
+    },
+)

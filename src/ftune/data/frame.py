@@ -1,0 +1,128 @@
+"""The table that sources give and transforms work on: named columns, and where each row came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ftune.config.spelling import nearest
+from ftune.errors import DataError
+
+Array = npt.NDArray[Any]
+State = dict[str, dict[str, Any]]
+Kind = Literal["number", "text", "date", "array", "flag", "code"]
+
+_KINDS: dict[str, Kind] = {"O": "text", "M": "date", "b": "flag", "u": "flag", "i": "code"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Columns of equal length.
+
+    columns: by name, each [rows] or [rows, …]. The dtype says what a column is:
+      float64 number (NaN: missing) · object text (str or None) · datetime64[s] date (NaT) ·
+      float32 n-d array · uint8 flag (0 or 1, made by one_hot) · int64 code (made by ordinal).
+    origin: the file, for messages.
+    rows: [rows] int64, the number of each row in that file, from 1, header not counted.
+    """
+
+    columns: dict[str, Array]
+    origin: str
+    rows: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        assert all(len(column) == len(self.rows) for column in self.columns.values())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, indices: Array) -> Frame:
+        """The rows at `indices` (positions or a mask), in that order."""
+        columns = {name: column[indices] for name, column in self.columns.items()}
+        return Frame(columns, self.origin, self.rows[indices])
+
+    def with_columns(self, columns: Mapping[str, Array]) -> Frame:
+        """With `columns` added, or put in the place of those of the same name."""
+        return replace(self, columns=self.columns | dict(columns))
+
+    def without(self, names: Iterable[str]) -> Frame:
+        gone = set(names)
+        return replace(self, columns={n: c for n, c in self.columns.items() if n not in gone})
+
+    def replaced(self, name: str, columns: Mapping[str, Array]) -> Frame:
+        """With `columns` standing where the column `name` stood."""
+        result: dict[str, Array] = {}
+        for old, column in self.columns.items():
+            result |= columns if old == name else {old: column}
+        if len(result) != len(self.columns) - 1 + len(columns):
+            raise DataError(
+                f"{self.origin}: `{name}` would become {', '.join(columns)}, and a column of that"
+                " name exists already; rename or drop one of them"
+            )
+        return replace(self, columns=result)
+
+    def kind(self, name: str) -> Kind:
+        column = self[name]
+        return "array" if column.ndim > 1 else _KINDS.get(column.dtype.kind, "number")
+
+    def named(self, *kinds: Kind) -> list[str]:
+        """The names of the columns of these kinds, in order."""
+        return [name for name in self.columns if self.kind(name) in kinds]
+
+    def __getitem__(self, name: str) -> Array:
+        """The column `name`. Raises DataError that lists what exists."""
+        if name not in self.columns:
+            raise DataError(f"{self.origin}: no column `{name}`; {exists(name, self.columns)}")
+        return self.columns[name]
+
+    def missing(self, name: str) -> npt.NDArray[np.bool_]:
+        """[rows] whether the value is unknown."""
+        column = self[name]
+        if column.dtype.kind == "O":
+            return np.equal(column, None).astype(bool)
+        if column.dtype.kind == "M":
+            return np.isnat(column)
+        if column.dtype.kind == "f":
+            bad = np.isnan(column)
+            return bad.reshape(len(bad), -1).any(axis=1) if bad.ndim > 1 else bad
+        return np.zeros(len(column), dtype=bool)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> str:
+        """The rows that `mask` marks, in words: `7 rows (3, 9, 12, 40, 41, …)`."""
+        return spoken_rows(self.rows[mask].tolist())
+
+
+def exists(name: str, known: Iterable[str]) -> str:
+    """What could have been meant by `name`: the nearest, and a list of what there is."""
+    names = list(known)
+    near = nearest(name, names)
+    shown = ", ".join(names[:20]) + (f" … ({len(names)} in all)" if len(names) > 20 else "")
+    return f"did you mean `{near}`? It has: {shown}" if near else f"it has: {shown}"
+
+
+def spoken_rows(rows: list[int]) -> str:
+    """`row 3`, or the count with the first five."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    more = ", …" if len(rows) > 5 else ""
+    return f"{len(rows):,} rows ({', '.join(map(str, rows[:5]))}{more})"
+
+
+def label_text(value: Any) -> str:
+    """A class as text: `3.0` and `3` are both `3`."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value.item() if isinstance(value, np.generic) else value)
+
+
+def as_text(column: Array) -> Array:
+    """A column of numbers or texts as text, NaN as None: [rows] object."""
+    if column.dtype.kind == "O":
+        return column
+    values, places = np.unique(column, return_inverse=True)
+    texts = [None if value != value else label_text(value) for value in values]
+    return np.array(texts, dtype=object)[places]

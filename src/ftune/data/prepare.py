@@ -1,0 +1,243 @@
+"""The whole way of the data: from its block in the configuration to tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ftune.data import SOURCES
+from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.pipeline import Pipeline
+from ftune.data.splits import few_of_each, limited, split
+from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ftune.data.schema import Data
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows as tensors: x [rows, *shape] float32, y as `Pipeline.targets`, rows [rows] int64.
+
+    `rows` are the numbers of the rows in their file, from 1.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    rows: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The parts that there are, how they were made, and what the user should know."""
+
+    train: Split
+    val: Split | None
+    test: Split | None
+    pipeline: Pipeline
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare(
+    data: Data,
+    kind: TargetKind,
+    seed: int,
+    prior: Pipeline | None = None,
+    fitted: Pipeline | None = None,
+) -> Dataset:
+    """Reads, filters, splits, fits and transforms. Raises DataError for whatever is wrong.
+
+    prior: the pipeline of a base; columns of the same name keep its statistics.
+    fitted: use this pipeline as it is (resume, evaluate).
+    """
+    notes: list[str] = []
+    target = fitted.target if fitted else Target(data.targets, kind)
+    parts = data.source.load()
+    first = next(iter(parts.values()))
+    _check_columns(parts, data, target)
+    parts, classes = _of_classes(parts, data, target)
+    for frame in parts.values():
+        target.check(frame)
+    _check_classes(first, target, classes, fitted)
+    parts = _divided(parts, data, kind, seed, notes)
+    train = _fewer(parts["train"], data, target, seed, notes)
+    pipeline = fitted or Pipeline.fit(data, train, kind, prior, classes)
+    notes += _about_base(prior, pipeline)
+    notes += _absent_classes(train, pipeline.target)
+    made = {part: _tensors(pipeline, frame) for part, frame in {**parts, "train": train}.items()}
+    return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
+
+
+def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
+    """The columns that the block names, in every file; and the same columns in all files."""
+    first = parts.get("train", next(iter(parts.values())))
+    named = {
+        "target": target.names,
+        "split.group": (data.split.group,),
+        "split.time": (data.split.time,),
+    }
+    for setting, names in named.items():
+        for name in names:
+            if name is not None and name not in first.columns:
+                raise DataError(
+                    f"{first.origin}: data.{setting}: no column `{name}`; {exists(name, first.columns)}"
+                )
+    for frame in parts.values():
+        lacks = [name for name in first.columns if name not in frame.columns]
+        if lacks:
+            more = [name for name in frame.columns if name not in first.columns]
+            raise DataError(
+                f"{frame.origin}: lacks {_listed(lacks)} of {first.origin}"
+                + (f", and has {_listed(more)} instead" if more else "")
+                + "; both files need the same columns"
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{n}`" for n in names[:5]) + (
+        f" … ({len(names)} in all)" if len(names) > 5 else ""
+    )
+
+
+def _of_classes(
+    parts: dict[str, Frame], data: Data, target: Target
+) -> tuple[dict[str, Frame], tuple[str, ...] | None]:
+    """Only rows of `data.classes`; and the classes in order (of all rows, or of the training file)."""
+    if target.kind != "classes":
+        if data.classes is not None or data.per_class is not None:
+            setting = "classes" if data.classes is not None else "per_class"
+            raise DataError(
+                f"data.{setting}: this task predicts {target.kind}, not one class a row"
+            )
+        return parts, None
+    name, first = target.names[0], next(iter(parts.values()))
+    if data.classes is None:
+        return parts, sorted_classes(first[name])
+    classes = chosen_classes(first, name, data.classes)
+    kept = {
+        part: f.take(np.isin(as_text(f[name]).astype(str), classes)) for part, f in parts.items()
+    }
+    for part, frame in kept.items():
+        if not len(frame):
+            raise DataError(f"{frame.origin}: data.classes leaves no rows in the {part} file")
+    return kept, classes
+
+
+def _check_classes(
+    frame: Frame, target: Target, classes: Sequence[str] | None, fitted: Pipeline | None
+) -> None:
+    if classes is not None and len(classes) < 2 and not fitted:
+        raise DataError(
+            f"{frame.origin}: target `{target.names[0]}`: only one class, `{classes[0]}`; there is"
+            " nothing to tell apart"
+        )
+
+
+def _divided(
+    parts: dict[str, Frame], data: Data, kind: TargetKind, seed: int, notes: list[str]
+) -> dict[str, Frame]:
+    """One file is split; of several, a missing val is taken from the training file."""
+    single = "all" in parts
+    if not single and "val" in parts:
+        return parts
+    whole = parts["all" if single else "train"]
+    labels = as_text(whole[data.targets[0]]) if kind == "classes" else None
+    made = split(whole, data.split, seed, labels, notes, with_test=single)
+    return made if single else {**parts, **made}
+
+
+def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]) -> Frame:
+    """The training rows that `per_class` and `limit` leave."""
+    if data.per_class is not None:
+        train = few_of_each(train, as_text(train[target.names[0]]), data.per_class, seed, notes)
+    return limited(train, data.limit, seed) if data.limit is not None else train
+
+
+def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
+    if prior is None:
+        return []
+    gone = [name for name in prior.columns if name not in pipeline.columns]
+    new = [name for name in pipeline.columns if name not in prior.columns]
+    lines = {
+        "columns of the base that this data lacks": gone,
+        "columns that the base did not have": new,
+    }
+    return [f"{what}: {_listed(names)}." for what, names in lines.items() if names]
+
+
+def _absent_classes(train: Frame, target: Target) -> list[str]:
+    if target.kind != "classes":
+        return []
+    there = set(as_text(train[target.names[0]]))
+    absent = [name for name in target.classes if name not in there]
+    return [f"classes without a training row: {_listed(absent)}."] if absent else []
+
+
+def _tensors(pipeline: Pipeline, frame: Frame) -> Split:
+    import torch
+
+    return Split(
+        pipeline.inputs(frame), pipeline.targets(frame), torch.from_numpy(frame.rows.copy())
+    )
+
+
+def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
+    """The rows to predict or evaluate: those of a file, chosen by its extension, or the source's own.
+
+    Without a path: the test file where one is declared, else all rows. The target may be absent.
+    """
+    if path is None:
+        parts = data.source.load()
+        frame: Frame = parts.get("test") or parts.get("all") or parts["train"]
+    else:
+        frame = _reader(data.source, str(path)).read(str(path), _types(pipeline))
+    pipeline._conform(frame)
+    return frame
+
+
+def _types(pipeline: Pipeline) -> dict[str, str]:
+    """What each column held in training, so that a short file is not read as something else."""
+    types = {name: kind for name, kind in pipeline.columns.items() if kind == "text"}
+    if pipeline.target.kind == "classes":
+        types |= dict.fromkeys(pipeline.target.names, "text")
+    return types
+
+
+def _reader(source: Any, path: str) -> Any:
+    """The declared source where it reads such files, else the one that does, with its defaults."""
+    suffix = Path(path).suffix.lower()
+    if suffix in source.suffixes:
+        return source
+    for kind in SOURCES.values():
+        if suffix in getattr(kind, "suffixes", ()):
+            return kind(path)
+    known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
+    raise DataError(f"{path}: no reader for `{suffix or 'no extension'}`; known: {known}")
+
+
+def fingerprint(of: Dataset | str | Path) -> str:
+    """sha256 of a file, or of every number of a prepared data set."""
+    digest = hashlib.sha256()
+    if isinstance(of, Dataset):
+        for part in (of.train, of.val, of.test):
+            for tensor in (part.x, part.y, part.rows) if part else ():
+                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(_bytes(tensor.numpy()))
+        return digest.hexdigest()
+    with Path(of).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bytes(array: Array) -> memoryview:
+    return memoryview(np.ascontiguousarray(array)).cast("B")

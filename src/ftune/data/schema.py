@@ -1,0 +1,98 @@
+"""The `data:` block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ftune.config.fields import block, blocks, group, setting
+from ftune.config.read import SettingError
+from ftune.data import SOURCES, TRANSFORMS
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are kept back for validation and test.
+
+    A number below 1 is a share of the rows, from 1 on a count of rows; 0: none. Where there are
+    several files, only a missing validation file is replaced by rows of the training file.
+    """
+
+    val: int | float = setting(0.1, at_least=0)
+    """Rows that choose: the best checkpoint, early stopping, sweeps."""
+    test: int | float = setting(0.2, at_least=0)
+    """Rows that judge, used once at the end."""
+    stratify: bool | None = setting(None)
+    """Whether every part gets the same mix of classes; null: for classification, where it can be done."""
+    group: str | None = setting(None)
+    """A column whose rows of one value stay on one side (patient, customer); it is not an input."""
+    time: str | None = setting(None)
+    """A column to order by: the latest rows are test, those before them validation."""
+
+    def __post_init__(self) -> None:
+        for name in ("val", "test"):
+            value = getattr(self, name)
+            if value >= 1 and value != int(value):
+                raise SettingError(
+                    name, f"{value:g}: expected a share below 1 or a whole number of rows"
+                )
+        if self.val < 1 and self.test < 1 and self.val + self.test >= 1:
+            raise SettingError(
+                "test", f"val {self.val:g} and test {self.test:g} leave no rows to train on"
+            )
+        if self.group and self.time:
+            raise SettingError(
+                "time", "goes not with `group`: rows cannot keep both orders; choose one"
+            )
+        if self.stratify and (self.group or self.time):
+            raise SettingError(
+                "stratify", "goes not with `group` or `time`, which decide the sides"
+            )
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows: where they come from, which are used, and how they become inputs and targets."""
+
+    source: Any = block(SOURCES, key="source", inline=True)
+    """Where the rows come from; its own settings stand beside the ones below."""
+    target: str | list[str] | None = setting(None)
+    """The column to predict, or several; null: the source's own, where it has one."""
+    classes: list[str | int | float | bool] | None = setting(None)
+    """Only rows of these classes, which keep this order; null: all, sorted."""
+    limit: int | None = setting(None, at_least=1)
+    """At most so many training rows, drawn at random; smaller limits are subsets of larger ones."""
+    per_class: int | None = setting(None, at_least=1)
+    """At most so many training rows of each class, drawn at random (few-shot studies)."""
+    split: Split = group(Split)
+    """Which rows are kept back for validation and test."""
+    transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")
+    """What happens to the inputs, in order; fitted on the training rows only. auto: what most need."""
+    target_transforms: Any = blocks(TRANSFORMS, default=())
+    """What happens to numbers to predict (log, standardize …); undone in predictions and metrics."""
+    statistics: Literal["base", "refit"] = setting("base")
+    """When fine-tuning: inputs that the base knows by name keep its statistics, or all are refitted."""
+
+    def __post_init__(self) -> None:
+        if self.target is None and self.source.default_target is None:
+            raise SettingError("target", "is required: the column to predict")
+        if self.target == []:
+            raise SettingError("target", "names no column")
+        for step in self.target_transforms:
+            if not hasattr(step, "invert"):
+                name = TRANSFORMS.name_of(type(step))
+                able = ", ".join(n for n in TRANSFORMS if hasattr(TRANSFORMS[n], "invert"))
+                raise SettingError(
+                    "target_transforms", f"{name} cannot be undone; those that can: {able}"
+                )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        target = self.source.default_target if self.target is None else self.target
+        return (target,) if isinstance(target, str) else tuple(target)
+
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """The transforms of the inputs, `auto` as the one transform it is."""
+        return (TRANSFORMS["auto"](),) if self.transforms == "auto" else tuple(self.transforms)

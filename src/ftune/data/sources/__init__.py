@@ -1,0 +1,1 @@
+"""One file a source; each reads its own format into Frames."""

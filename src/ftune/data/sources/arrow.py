@@ -1,0 +1,158 @@
+"""Arrow tables as Frames, and the faults that every file format shares."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftune.config.spelling import nearest
+from ftune.data.frame import Array, Frame, spoken_rows
+from ftune.errors import DataError
+
+NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+MIXED_SHARE = 0.95
+
+
+def existing(path: str) -> Path:
+    """The file at `path`. Raises DataError where there is none or it is empty."""
+    file = Path(path)
+    if file.is_dir():
+        raise DataError(f"{path}: is a folder, a file is needed")
+    if not file.exists():
+        near = (
+            nearest(file.name, (p.name for p in file.parent.glob("*")))
+            if file.parent.is_dir()
+            else None
+        )
+        raise DataError(f"{path}: no such file" + (f"; did you mean `{near}`?" if near else ""))
+    if not file.stat().st_size:
+        raise DataError(f"{path}: the file is empty; a table needs a header and rows")
+    return file
+
+
+@contextmanager
+def readable(path: str, what: str) -> Iterator[None]:
+    """Turns what pyarrow says about a damaged file into one sentence."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0].strip() if str(error) else type(error).__name__
+        raise DataError(f"{path}: not a readable {what} file: {reason}") from None
+
+
+def to_frame(table: pa.Table, path: str) -> Frame:
+    """A table as a Frame. Raises DataError for doubled names, no rows, and mixed columns."""
+    doubled = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if doubled:
+        names = ", ".join(f"`{name}`" for name in doubled[:5])
+        raise DataError(f"{path}: {names} names more than one column; rename all but one")
+    if not table.num_rows:
+        raise DataError(f"{path}: a header ({', '.join(table.column_names[:20])}) but no rows")
+    columns = {
+        name: to_column(table.column(name), f"{path}: column `{name}`")
+        for name in table.column_names
+    }
+    return Frame(columns, path, np.arange(1, table.num_rows + 1))
+
+
+def to_column(values: pa.ChunkedArray, where: str) -> Array:
+    """One Arrow column as numpy; types that a table cannot hold become JSON text."""
+    kind = values.type
+    if pa.types.is_null(kind):
+        return np.full(len(values), np.nan)
+    if pa.types.is_boolean(kind):
+        values, kind = pc.cast(values, pa.string()), pa.string()
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False).copy()
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        if pa.types.is_timestamp(kind) and kind.tz:
+            values = pc.cast(values, pa.timestamp(kind.unit))
+        naive = pc.cast(values, pa.timestamp("s"), safe=False)
+        return naive.to_numpy(zero_copy_only=False).astype("datetime64[s]")
+    if pa.types.is_duration(kind):
+        return (
+            pc.cast(pc.cast(values, pa.duration("s"), safe=False), pa.int64())
+            .cast(pa.float64())
+            .to_numpy()
+        )
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        stacked = _stacked(values)
+        if stacked is not None:
+            return stacked
+    return _texts(values, where)
+
+
+def _stacked(values: pa.ChunkedArray) -> Array | None:
+    """Lists of numbers of one length as [rows, length] float32; None where they are not."""
+    lengths = pc.unique(pc.list_value_length(values))
+    flat = pc.list_flatten(values)
+    plain = pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type)
+    if not plain or len(lengths) != 1 or not lengths[0].as_py():
+        return None
+    block = pc.cast(flat, pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    return block.reshape(len(values), lengths[0].as_py())
+
+
+def _texts(values: pa.ChunkedArray, where: str) -> Array:
+    """[rows] object: each distinct text exists once, so that a column costs 8 bytes a row."""
+    if pa.types.is_dictionary(values.type) and not pa.types.is_string(values.type.value_type):
+        values = pc.cast(values, values.type.value_type)
+    if not pa.types.is_dictionary(values.type):
+        if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+            _check_utf8(values, where)
+        if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
+            texts = [None if v is None else json.dumps(v, default=str) for v in values.to_pylist()]
+            values = pa.chunked_array([pa.array(texts, pa.string())])
+        values = values.dictionary_encode()
+    values = (
+        values.unify_dictionaries().combine_chunks() if values.num_chunks > 1 else values.chunk(0)
+    )
+    distinct = np.array([*values.dictionary.to_pylist(), None], dtype=object)
+    codes = pc.fill_null(values.indices, len(distinct) - 1).to_numpy(zero_copy_only=False)
+    return distinct[codes]
+
+
+def _check_utf8(values: pa.ChunkedArray, where: str) -> None:
+    bad = [
+        i for i, raw in enumerate(values.to_pylist(), 1) if raw is not None and not _decodes(raw)
+    ]
+    if bad:
+        raise DataError(
+            f"{where}, {spoken_rows(bad)}: not UTF-8; save the file as UTF-8, or name its `encoding`"
+            " (latin-1, cp1252 …)"
+        )
+
+
+def _decodes(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def check_mixed(frame: Frame, remedy: str, skip: Any = ()) -> None:
+    """Refuses a text column in which nearly all values are numbers: the others are likely faults."""
+    for name in frame.named("text"):
+        if name in skip:
+            continue
+        values = pa.array(frame[name], pa.string())
+        numeric = pc.match_substring_regex(values, NUMBER).to_numpy(zero_copy_only=False)
+        known = ~frame.missing(name)
+        good = numeric[known].astype(bool)
+        if good.all() or good.mean() < MIXED_SHARE:
+            continue
+        odd = np.flatnonzero(known)[~good]
+        shown = ", ".join(f"row {frame.rows[i]}: {frame[name][i]!r}" for i in odd[:5])
+        raise DataError(
+            f"{frame.origin}: column `{name}` is {good.mean():.1%} numbers, but {len(odd):,} values are"
+            f" not ({shown}{', …' if len(odd) > 5 else ''}); {remedy.format(name=name)}"
+        )

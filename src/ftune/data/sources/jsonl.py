@@ -1,0 +1,86 @@
+"""JSON lines: one object a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ftune.config.fields import setting
+from ftune.data.sources.files import check_path, read_parts
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ftune.data.frame import Frame
+
+
+@dataclass(frozen=True)
+class Jsonl:
+    """A text file with one JSON object a line; nested objects become columns `outer.inner`."""
+
+    default_target: ClassVar[str | None] = None
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
+
+    path: str | dict[str, str] = setting(path=True)
+    """The file; or one for each part: {train: a.jsonl, val: …, test: …}."""
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+
+    def load(self) -> dict[str, Frame]:
+        return read_parts(self.path, self.read)
+
+    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
+        """One file; a JSON value states its own type."""
+        import pyarrow as pa
+        from pyarrow import json
+
+        from ftune.data.sources.arrow import existing, readable, to_frame
+
+        file = existing(path)
+        with readable(path, "JSON lines"):
+            try:
+                table = json.read_json(path)
+            except pa.ArrowInvalid:
+                _check_lines(file)
+                raise
+            return to_frame(table.flatten(), path)
+
+
+def _check_lines(file: Path) -> None:
+    """Says which lines are not JSON objects, or which column changes its type."""
+    import json
+
+    from ftune.data.frame import spoken_rows
+
+    bad: list[int] = []
+    kinds: dict[str, dict[str, list[Any]]] = {}
+    with file.open("rb") as lines:
+        for number, line in enumerate((one for one in lines if one.strip()), 1):
+            try:
+                item = json.loads(line)
+                if not isinstance(item, dict):
+                    raise ValueError
+            except ValueError:
+                bad.append(number)
+                continue
+            for key, value in item.items():
+                kinds.setdefault(key, {}).setdefault(_json_kind(value), []).append(number)
+    if bad:
+        raise DataError(f"{file}: {spoken_rows(bad)}: not a JSON object; write one object a line")
+    for key, found in kinds.items():
+        found.pop("null", None)
+        if len(found) > 1:
+            said = "; ".join(f"{kind} in {spoken_rows(rows)}" for kind, rows in found.items())
+            raise DataError(
+                f"{file}: column `{key}` holds values of several types: {said}; use one type"
+            )
+
+
+def _json_kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "number"
+    return {str: "text", list: "list", dict: "object"}.get(type(value), "null")

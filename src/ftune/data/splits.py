@@ -1,0 +1,176 @@
+"""Which rows train, choose and judge: a function of the seed and the data alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ftune.data.frame import Array, Frame, as_text
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    from ftune.data.schema import Split
+
+Rows = npt.NDArray[np.int64]
+TEST, VAL, LIMIT, PER_CLASS = range(4)
+
+
+def generator(seed: int, purpose: int) -> np.random.Generator:
+    """A stream of its own for each purpose, so that one setting does not move another's choice."""
+    return np.random.default_rng([seed % 2**64, purpose])
+
+
+def split(
+    frame: Frame,
+    how: Split,
+    seed: int,
+    labels: Array | None,
+    notes: list[str],
+    with_test: bool = True,
+) -> dict[str, Frame]:
+    """train, val and test (those that have rows). `labels` [rows] are the classes, if there are any.
+
+    Raises DataError where no rows are left to train on, or the split cannot be made as asked.
+    """
+    total = len(frame)
+    sizes = {"test": _count(how.test, total) if with_test else 0, "val": _count(how.val, total)}
+    if sum(sizes.values()) >= total:
+        raise DataError(
+            f"{frame.origin}: {total:,} rows, of which the split takes {sizes['val']:,} for val and"
+            f" {sizes['test']:,} for test: none are left to train on; lower data.split"
+        )
+    if how.stratify and labels is None:
+        raise DataError("data.split.stratify: only classes can be stratified; set it to false")
+    classes = None if how.stratify is False or how.group or how.time else labels
+    order = _ordered(frame, how.time) if how.time else None
+    left, parts = np.arange(total), {}
+    for purpose, part in ((TEST, "test"), (VAL, "val")):
+        if not sizes[part]:
+            continue
+        if order is not None:
+            order, chosen = order[: -sizes[part]], order[-sizes[part] :]
+        elif how.group:
+            chosen = _grouped(frame, how.group, left, sizes[part], generator(seed, purpose))
+        else:
+            rng = generator(seed, purpose)
+            chosen = _drawn(frame, left, sizes[part], rng, classes, how.stratify, notes)
+        left = np.setdiff1d(left, chosen)
+        parts[part] = np.sort(chosen)
+    if not len(left):
+        raise DataError(
+            f"{frame.origin}: no rows are left to train on after the split; lower data.split"
+        )
+    return {part: frame.take(rows) for part, rows in {"train": left, **parts}.items()}
+
+
+def _count(size: float, total: int) -> int:
+    """A share or a count as a count; a share above 0 is at least one row."""
+    return int(size) if size >= 1 or not size else max(1, round(size * total))
+
+
+def _drawn(
+    frame: Frame,
+    left: Rows,
+    count: int,
+    rng: np.random.Generator,
+    labels: Array | None,
+    stratify: bool | None,
+    notes: list[str],
+) -> Rows:
+    """`count` of the rows `left` at random, each class by its share where that can be done."""
+    if labels is not None:
+        why = _not_stratifiable(labels[left], count)
+        if not why:
+            from sklearn.model_selection import train_test_split
+
+            state = int(rng.integers(2**31))
+            _, chosen = train_test_split(
+                left, test_size=count, stratify=labels[left], random_state=state
+            )
+            return np.asarray(chosen)
+        if stratify:
+            raise DataError(
+                f"{frame.origin}: data.split.stratify: {why}; set `stratify: false`, keep fewer `classes`,"
+                " or add rows"
+            )
+        notes.append(f"The split is not stratified: {why}.")
+    return rng.permutation(left)[:count]
+
+
+def _not_stratifiable(labels: Array, count: int) -> str:
+    """Why `count` rows cannot be taken with every class on both sides; empty if they can."""
+    names, counts = np.unique(labels.astype(str), return_counts=True)
+    small = [f"`{n}`" for n, c in zip(names, counts, strict=True) if c < 2]
+    if small:
+        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+        return f"class {', '.join(small[:5])}{more} has only 1 row left to divide"
+    if min(count, len(labels) - count) < len(names):
+        return (
+            f"{count:,} of {len(labels):,} rows cannot hold all {len(names)} classes on both sides"
+        )
+    return ""
+
+
+def _grouped(frame: Frame, column: str, left: Rows, count: int, rng: np.random.Generator) -> Rows:
+    """Whole groups in random order until `count` rows are reached, always leaving one group."""
+    _refuse_missing(frame, column, "group")
+    names = as_text(frame[column]) if frame.kind(column) != "date" else frame[column]
+    groups, places = np.unique(names[left].astype(str), return_inverse=True)
+    if len(groups) < 2:
+        raise DataError(
+            f"{frame.origin}: data.split.group: the rows left to divide are all of one group of `{column}`;"
+            " name another column or lower the split"
+        )
+    order = rng.permutation(len(groups))
+    before = np.cumsum(np.bincount(places)[order])
+    taken = order[: min(int(np.searchsorted(before, count)) + 1, len(groups) - 1)]
+    return left[np.isin(places, taken)]
+
+
+def _ordered(frame: Frame, column: str) -> Rows:
+    """The rows from the earliest to the latest; equal times keep the order of the file."""
+    _refuse_missing(frame, column, "time")
+    if frame.kind(column) not in ("date", "number"):
+        raise DataError(
+            f"{frame.origin}: data.split.time: column `{column}` holds {frame.kind(column)}s, not dates or"
+            f" numbers; declare it (csv: `types: {{{column}: date}}`)"
+        )
+    times = frame[column]
+    if times.min() == times.max():
+        raise DataError(
+            f"{frame.origin}: data.split.time: `{column}` is {times[0]} in every row, which gives no order"
+        )
+    return np.argsort(times, kind="stable")
+
+
+def _refuse_missing(frame: Frame, column: str, setting: str) -> None:
+    gaps = frame.missing(column)
+    if gaps.any():
+        raise DataError(
+            f"{frame.origin}: data.split.{setting}: column `{column}` is missing in {frame.where(gaps)};"
+            " fill or delete these rows"
+        )
+
+
+def limited(frame: Frame, limit: int, seed: int) -> Frame:
+    """At most `limit` rows at random, in the order of the file."""
+    return frame.take(np.sort(generator(seed, LIMIT).permutation(len(frame))[:limit]))
+
+
+def few_of_each(frame: Frame, labels: Array, count: int, seed: int, notes: list[str]) -> Frame:
+    """At most `count` rows of each class; says which have fewer. Raises DataError if all have."""
+    rng, kept = generator(seed, PER_CLASS), []
+    names: list[Any] = sorted(set(labels))
+    small = {name: int((labels == name).sum()) for name in names if (labels == name).sum() < count}
+    if len(small) == len(names):
+        most = max(small, key=lambda name: small[name])
+        raise DataError(
+            f"{frame.origin}: data.per_class {count} is more than any class has in the training split"
+            f" (most: `{most}`, {small[most]:,} rows); choose a smaller one or leave it out"
+        )
+    for name in names:
+        kept.append(rng.permutation(np.flatnonzero(labels == name))[:count])
+    notes += [f"per_class: class `{name}` has only {rows:,} rows." for name, rows in small.items()]
+    return frame.take(np.sort(np.concatenate(kept)))

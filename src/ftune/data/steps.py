@@ -1,0 +1,103 @@
+"""A chain of fitted transforms: fitting, applying, and the way to JSON and arrays and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ftune.config.dump import dump
+from ftune.config.fields import blocks
+from ftune.config.load import Language
+from ftune.data import TRANSFORMS
+from ftune.data.frame import Array, Frame, State
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform with what it learnt."""
+
+    transform: Any
+    state: State
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Transforms as a configuration holds them."""
+
+    transforms: Any = blocks(TRANSFORMS)
+    """In order."""
+
+
+def fit_steps(
+    transforms: Sequence[Any], frame: Frame, prior: Sequence[Step]
+) -> tuple[tuple[Step, ...], Frame]:
+    """Fits each transform on what the ones before it made of `frame`.
+
+    The n-th transform of a kind takes over the statistics of the n-th of that kind in `prior`.
+    """
+    left = list(prior)
+    steps: list[Step] = []
+    for transform in _expanded(transforms):
+        known = next((old for old in left if type(old.transform) is type(transform)), None)
+        if known:
+            left.remove(known)
+        state = transform.fit(frame, known.state if known else None)
+        frame = transform.apply(frame, state)
+        steps.append(Step(transform, state))
+    return tuple(steps), frame
+
+
+def _expanded(transforms: Sequence[Any]) -> list[Any]:
+    nested = [t.steps() if hasattr(t, "steps") else (t,) for t in transforms]
+    return [one for some in nested for one in some]
+
+
+def apply_steps(steps: Sequence[Step], frame: Frame) -> Frame:
+    for step in steps:
+        frame = step.transform.apply(frame, step.state)
+    return frame
+
+
+def steps_to_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """The configuration and the plain part of the state of each step."""
+    configs = dump(_Listed(tuple(step.transform for step in steps)))["transforms"]
+    return [
+        {
+            "transform": config,
+            "state": {name: _plain(column) for name, column in step.state.items()},
+        }
+        for config, step in zip(configs, steps, strict=True)
+    ]
+
+
+def _plain(column: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in column.items() if not isinstance(value, np.ndarray)}
+
+
+def steps_to_arrays(steps: Sequence[Step], prefix: str) -> dict[str, Array]:
+    """The arrays of the state, as `prefix/step/column/statistic`."""
+    return {
+        f"{prefix}/{i}/{name}/{key}": value
+        for i, step in enumerate(steps)
+        for name, column in step.state.items()
+        for key, value in column.items()
+        if isinstance(value, np.ndarray)
+    }
+
+
+def restore_steps(
+    stored: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array], prefix: str
+) -> tuple[Step, ...]:
+    """The inverse of `steps_to_json` and `steps_to_arrays`."""
+    plain = {"transforms": [item["transform"] for item in stored]}
+    transforms = Language(_Listed).of(plain, source="the checkpoint's pipeline").transforms
+    states = [{name: dict(column) for name, column in item["state"].items()} for item in stored]
+    for path, array in arrays.items():
+        if path.startswith(f"{prefix}/"):
+            index, rest = path.removeprefix(f"{prefix}/").split("/", 1)
+            name, _, key = rest.rpartition("/")
+            states[int(index)][name][key] = np.asarray(array)
+    return tuple(Step(t, state) for t, state in zip(transforms, states, strict=True))

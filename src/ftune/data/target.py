@@ -1,0 +1,133 @@
+"""What is predicted: classes, numbers or labels, and the columns they are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ftune.data.frame import Array, Frame, as_text, label_text
+from ftune.data.transforms.choose import infinite_values
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+TargetKind = Literal["classes", "numbers", "labels"]
+LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The columns to predict.
+
+    classes: one column, one class a row. numbers: one or more numbers. labels: one column a label,
+    each 0 or 1 (also false / true, no / yes). `classes` are the class names in the order of their
+    numbers; empty for the others.
+    """
+
+    names: tuple[str, ...]
+    kind: TargetKind
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind == "classes" and len(self.names) > 1:
+            raise DataError(
+                f"target: {len(self.names)} columns ({', '.join(self.names)}), but a row has one class;"
+                " name one column, or choose several labels (multi-label) or regression"
+            )
+
+    def check(self, frame: Frame) -> None:
+        """Refuses columns that are absent or unknown in some row. Raises DataError."""
+        for name in self.names:
+            if frame.kind(name) not in ("number", "text"):
+                raise DataError(
+                    f"{frame.origin}: the target `{name}` holds {frame.kind(name)}s; expected numbers or texts"
+                )
+            gaps = frame.missing(name)
+            if gaps.any():
+                raise DataError(
+                    f"{frame.origin}: the target `{name}` is missing in {frame.where(gaps)};"
+                    " fill or delete these rows"
+                )
+
+    def class_numbers(self, frame: Frame) -> torch.Tensor:
+        """[rows] int64."""
+        import torch
+
+        labels = as_text(frame[self.names[0]])
+        place = {name: i for i, name in enumerate(self.classes)}
+        numbers = np.fromiter((place.get(label, -1) for label in labels), np.int64, len(labels))
+        if (numbers < 0).any():
+            unknown = numbers < 0
+            found = ", ".join(f"`{v}`" for v in list(dict.fromkeys(labels[unknown]))[:5])
+            raise DataError(
+                f"{frame.origin}: target `{self.names[0]}`: unknown class {found} in"
+                f" {frame.where(unknown)}; known: {_shown(self.classes)}. Keep only known ones with"
+                " `classes`, or train on rows that have it"
+            )
+        return torch.from_numpy(numbers)
+
+    def label_values(self, frame: Frame) -> torch.Tensor:
+        """[rows, labels] float32 of 0 and 1."""
+        import torch
+
+        return torch.from_numpy(np.stack([_label(frame, name) for name in self.names], axis=1))
+
+    def numbers(self, frame: Frame) -> Frame:
+        """The target columns alone, as finite numbers."""
+        for name in self.names:
+            if frame.kind(name) != "number":
+                odd = ", ".join(f"{v!r}" for v in list(dict.fromkeys(frame[name]))[:5])
+                raise DataError(
+                    f"{frame.origin}: the target `{name}` holds texts ({odd}), not numbers; for"
+                    " classes use `task: classification`"
+                )
+            if np.isinf(frame[name]).any():
+                raise infinite_values(frame, name, np.isinf(frame[name]))
+        return Frame({name: frame[name] for name in self.names}, frame.origin, frame.rows)
+
+
+def _label(frame: Frame, name: str) -> Array:
+    texts = as_text(frame[name])
+    values = np.array([LABELS.get(str(t).lower(), np.nan) for t in texts], dtype=np.float32)
+    bad = np.isnan(values)
+    if bad.any():
+        found = ", ".join(f"`{v}`" for v in list(dict.fromkeys(texts[bad]))[:5])
+        raise DataError(
+            f"{frame.origin}: the label `{name}` is {found} in {frame.where(bad)}; expected 0 or 1"
+        )
+    return values
+
+
+def sorted_classes(labels: Array) -> tuple[str, ...]:
+    """The classes there are: numerically if all are numbers, else in text order."""
+    names = sorted({str(label) for label in as_text(labels) if label is not None})
+    try:
+        return tuple(sorted(names, key=float))
+    except ValueError:
+        return tuple(names)
+
+
+def chosen_classes(frame: Frame, name: str, chosen: Sequence[Any]) -> tuple[str, ...]:
+    """`data.classes` as class names. Raises DataError for one that no row has."""
+    names = tuple(dict.fromkeys(_as_written(c) for c in chosen))
+    there = sorted_classes(frame[name])
+    absent = [c for c in names if c not in there]
+    if absent:
+        raise DataError(
+            f"{frame.origin}: `classes` names {_shown(absent)}, which no row has;"
+            f" `{name}` has: {_shown(there)}"
+        )
+    return names
+
+
+def _as_written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else label_text(value)
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" … ({len(names)} in all)" if len(names) > 20 else ""
+    return ", ".join(f"`{n}`" for n in names[:20]) + more

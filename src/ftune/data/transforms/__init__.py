@@ -1,0 +1,6 @@
+"""One file a transform: a schema with `fit`, `apply` and, where there is one, the inverse.
+
+`fit(frame, prior) -> State` learns what it needs from the training rows; a column that stands in
+`prior` keeps what it has there. `apply(frame, state) -> Frame` is pure and never sees a target.
+A State maps a column's name to its statistics: JSON values and 1-D float64 arrays.
+"""

@@ -1,0 +1,63 @@
+"""Bounds for outliers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ftune.config.fields import setting
+from ftune.config.read import SettingError
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Array, Frame, State
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Moves values beyond the bounds to the bounds; as a target transform its inverse does nothing."""
+
+    quantile: float | None = setting(None, above=0, below=0.5)
+    """Share of the training rows beyond either bound: 0.01 bounds at the 1st and 99th percentile."""
+    low: float | None = setting(None)
+    """Lower bound, in the column's unit; null: none, or that of `quantile`."""
+    high: float | None = setting(None)
+    """Upper bound, in the column's unit; null: none, or that of `quantile`."""
+    columns: list[str] | None = setting(None)
+    """Which columns; null: all numbers."""
+
+    def __post_init__(self) -> None:
+        if self.quantile is None and self.low is None and self.high is None:
+            raise SettingError("quantile", "clip needs a `quantile`, or `low`, `high` or both")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise SettingError("low", f"{self.low:g} is above `high`, {self.high:g}")
+
+    def fit(self, frame: Frame, prior: State | None) -> State:
+        from ftune.data.transforms.choose import chosen, fit_each
+
+        return fit_each(
+            chosen(frame, self.columns, "number"), prior, lambda n: self._bounds(frame, n)
+        )
+
+    def _bounds(self, frame: Frame, name: str) -> dict[str, Any]:
+        import numpy as np
+
+        from ftune.data.transforms.choose import known
+
+        low, high = self.low, self.high
+        if self.quantile is not None:
+            found = np.quantile(known(frame, name), [self.quantile, 1 - self.quantile])
+            low = float(found[0]) if low is None else low
+            high = float(found[1]) if high is None else high
+        return {"low": low, "high": high}
+
+    def apply(self, frame: Frame, state: State) -> Frame:
+        import numpy as np
+
+        from ftune.data.transforms.choose import numbers
+
+        return frame.with_columns(
+            {name: np.clip(numbers(frame, name), c["low"], c["high"]) for name, c in state.items()}
+        )
+
+    def invert(self, values: Array, column: dict[str, Any]) -> Array:  # noqa: ARG002
+        return values

@@ -1,0 +1,93 @@
+"""Dates as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ftune.config.fields import setting
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Array, Frame, State
+
+PERIODS = {
+    "month": 12.0,
+    "day": 31.0,
+    "weekday": 7.0,
+    "hour": 24.0,
+    "minute": 60.0,
+    "day_of_year": 365.2425,
+}
+"""How many of its units a part counts before it starts again."""
+
+
+@dataclass(frozen=True)
+class Date:
+    """Replaces a date by its parts, named `sold.month`; a missing date gives missing parts."""
+
+    columns: list[str] | None = setting(None)
+    """Which columns; null: all dates."""
+    parts: (
+        list[Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year"]] | None
+    ) = setting(None)
+    """Which parts (weekday: Monday is 0); null: year, month, day, weekday, and hour where there are times."""
+    cyclic: bool = setting(False)
+    """Whether parts that start again become a sine and a cosine, so that December is next to January."""
+
+    def fit(self, frame: Frame, prior: State | None) -> State:
+        from ftune.data.transforms.choose import chosen, fit_each
+
+        return fit_each(chosen(frame, self.columns, "date"), prior, lambda n: self._fit(frame, n))
+
+    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+        import numpy as np
+
+        dates = _dates(frame, name)
+        times = (dates != dates.astype("datetime64[D]")) & ~np.isnat(dates)
+        usual = ["year", "month", "day", "weekday", *(["hour"] if times.any() else [])]
+        return {"parts": usual if self.parts is None else list(self.parts)}
+
+    def apply(self, frame: Frame, state: State) -> Frame:
+        for name, column in state.items():
+            dates, result = _dates(frame, name), {}
+            for part in column["parts"]:
+                result |= self._named(f"{name}.{part}", part, _part(dates, part))
+            frame = frame.replaced(name, result)
+        return frame
+
+    def _named(self, name: str, part: str, values: Array) -> dict[str, Array]:
+        import numpy as np
+
+        if not self.cyclic or part == "year":
+            return {name: values}
+        angle = values * (2 * np.pi / PERIODS[part])
+        return {f"{name}.sin": np.sin(angle), f"{name}.cos": np.cos(angle)}
+
+
+def _dates(frame: Frame, name: str) -> Array:
+    from ftune.errors import DataError
+
+    if frame.kind(name) != "date":
+        raise DataError(
+            f"{frame.origin}: column `{name}` holds {frame.kind(name)}s, not dates;"
+            f" declare it (csv: `types: {{{name}: date}}`)"
+        )
+    return frame[name]
+
+
+def _part(dates: Array, part: str) -> Array:
+    """[rows] float64, NaN where the date is missing."""
+    import numpy as np
+
+    days = dates.astype("datetime64[D]")
+    seconds = (dates - days).astype(np.int64)
+    values = {
+        "year": lambda: dates.astype("datetime64[Y]").astype(np.int64) + 1970,
+        "month": lambda: dates.astype("datetime64[M]").astype(np.int64) % 12 + 1,
+        "day": lambda: (days - dates.astype("datetime64[M]")).astype(np.int64) + 1,
+        "weekday": lambda: (days.astype(np.int64) + 3) % 7,
+        "hour": lambda: seconds // 3600,
+        "minute": lambda: seconds % 3600 // 60,
+        "day_of_year": lambda: (days - dates.astype("datetime64[Y]")).astype(np.int64) + 1,
+    }[part]()
+    return np.where(np.isnat(dates), np.nan, values.astype(np.float64))

@@ -1,0 +1,89 @@
+"""Values for what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ftune.config.fields import setting
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Array, Frame, State
+
+
+@dataclass(frozen=True)
+class Impute:
+    """Fills missing values with one learnt from the training rows."""
+
+    strategy: Literal["median", "mean", "most_frequent", "constant"] = setting("median")
+    """What fills a number; `most_frequent` holds for texts too. Ties: the smallest."""
+    value: float = setting(0.0)
+    """The number that `constant` fills in."""
+    text: str = setting("missing")
+    """The category that unknown texts become, except with `most_frequent`."""
+    indicator: bool = setting(False)
+    """Whether columns with gaps in the training rows get a flag `<column>=missing`."""
+    columns: list[str] | None = setting(None)
+    """Which columns; null: all numbers, texts and arrays."""
+
+    def fit(self, frame: Frame, prior: State | None) -> State:
+        from ftune.data.transforms.choose import chosen, fit_each
+
+        names = chosen(frame, self.columns, "number", "text", "array")
+        return fit_each(names, prior, lambda name: self._fit(frame, name))
+
+    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+        text = frame.kind(name) == "text"
+        flag = self.indicator and frame.kind(name) != "array" and bool(frame.missing(name).any())
+        return {
+            "value": self._text(frame, name) if text else self._number(frame, name),
+            "flag": flag,
+        }
+
+    def _number(self, frame: Frame, name: str) -> float:
+        import numpy as np
+
+        from ftune.data.transforms.choose import known
+
+        if self.strategy == "constant":
+            return self.value
+        values = known(frame, name)
+        if self.strategy == "most_frequent":
+            return float(_most_frequent(values))
+        return float(np.median(values) if self.strategy == "median" else np.mean(values))
+
+    def _text(self, frame: Frame, name: str) -> str:
+        from ftune.data.transforms.choose import nothing_known
+
+        if self.strategy != "most_frequent":
+            return self.text
+        values = frame[name][~frame.missing(name)]
+        if not len(values):
+            raise nothing_known(frame, name)
+        return str(_most_frequent(values.astype(str)))
+
+    def apply(self, frame: Frame, state: State) -> Frame:
+        for name, column in state.items():
+            frame = frame.replaced(name, _filled(frame, name, column))
+        return frame
+
+
+def _most_frequent(values: Array) -> Any:
+    import numpy as np
+
+    distinct, counts = np.unique(values, return_counts=True)
+    return distinct[counts.argmax()]
+
+
+def _filled(frame: Frame, name: str, column: dict[str, Any]) -> dict[str, Array]:
+    import numpy as np
+
+    from ftune.data.transforms.choose import numbers
+
+    gaps = frame.missing(name)
+    if frame.kind(name) == "text":
+        result = {name: np.where(gaps, column["value"], frame[name])}
+    else:
+        values = numbers(frame, name)
+        result = {name: np.where(np.isnan(values), column["value"], values).astype(values.dtype)}
+    return result | ({f"{name}=missing": gaps.astype(np.uint8)} if column["flag"] else {})

@@ -1,0 +1,65 @@
+"""A column of 0 and 1 for each category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ftune.config.fields import setting
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Array, Frame, State
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """Replaces a text column by one flag a category, named `education=Bachelors`.
+
+    Rare categories share the flag `education=other`. A category that the training rows did not have
+    is `other` where there is one, else no flag is set.
+    """
+
+    min_count: int = setting(1, at_least=1)
+    """Categories with fewer training rows than this become `other`."""
+    most: int | None = setting(None, at_least=1)
+    """At most so many categories a column, the most frequent ones; null: no limit."""
+    columns: list[str] | None = setting(None)
+    """Which columns; null: all texts."""
+
+    def fit(self, frame: Frame, prior: State | None) -> State:
+        from ftune.data.transforms.choose import chosen, fit_each
+
+        return fit_each(chosen(frame, self.columns, "text"), prior, lambda n: self._fit(frame, n))
+
+    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+        from ftune.data.transforms.categories import frequent, texts
+
+        values = texts(frame, name)
+        every, kept = frequent(values, 1, None), frequent(values, self.min_count, self.most)
+        other = len(kept) < len(every)
+        # A category of that very name shares the flag of the rare ones.
+        return {"categories": [c for c in kept if not (other and c == "other")], "other": other}
+
+    def apply(self, frame: Frame, state: State) -> Frame:
+        for name, column in state.items():
+            frame = frame.replaced(name, _flags(frame, name, column))
+        return frame
+
+
+def _flags(frame: Frame, name: str, column: dict[str, Any]) -> dict[str, Array]:
+    import numpy as np
+
+    from ftune.data.transforms.categories import codes, texts
+    from ftune.errors import DataError
+
+    gaps = frame.missing(name)
+    if gaps.any():
+        raise DataError(
+            f"{frame.origin}: column `{name}`: missing values in {frame.where(gaps)};"
+            " add `impute` before one_hot"
+        )
+    places = codes(texts(frame, name), column["categories"])
+    flags = {
+        f"{name}={c}": (places == i).astype(np.uint8) for i, c in enumerate(column["categories"], 1)
+    }
+    return flags | ({f"{name}=other": (places == 0).astype(np.uint8)} if column["other"] else {})

@@ -1,0 +1,73 @@
+"""Ranks instead of values: any distribution becomes a normal or uniform one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ftune.config.fields import setting
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Array, Frame, State
+
+TAIL = 1e-7
+"""Ranks end this far from 0 and 1, so that the normal ends at ±5.2 (as scikit-learn does)."""
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """Maps values through their empirical distribution; outliers lose their reach."""
+
+    to: Literal["normal", "uniform"] = setting("normal")
+    """The distribution of the result."""
+    quantiles: int = setting(1000, at_least=2)
+    """How many points of the distribution are kept (at most the number of training rows)."""
+    columns: list[str] | None = setting(None)
+    """Which columns; null: all numbers."""
+
+    def fit(self, frame: Frame, prior: State | None) -> State:
+        import numpy as np
+
+        from ftune.data.transforms.choose import chosen, fit_each, known
+
+        def points(name: str) -> dict[str, Any]:
+            values = known(frame, name)
+            grid = np.linspace(0, 1, min(self.quantiles, len(values)))
+            return {"points": np.maximum.accumulate(np.quantile(values, grid))}
+
+        return fit_each(chosen(frame, self.columns, "number"), prior, points)
+
+    def apply(self, frame: Frame, state: State) -> Frame:
+        from ftune.data.transforms.choose import numbers
+
+        return frame.with_columns(
+            {name: self._forward(numbers(frame, name), c["points"]) for name, c in state.items()}
+        )
+
+    def _forward(self, values: Array, points: Array) -> Array:
+        """The mean of the lowest and highest rank, so that repeated values sit in their middle."""
+        import numpy as np
+
+        grid = np.linspace(0, 1, len(points))
+        low = np.interp(values, points, grid)
+        high = -np.interp(-values, -points[::-1], -grid[::-1])
+        ranks = np.where(
+            values <= points[0], 0, np.where(values >= points[-1], 1, (low + high) / 2)
+        )
+        ranks = np.where(np.isnan(values), np.nan, ranks)
+        if self.to == "uniform":
+            return ranks
+        import torch
+
+        return torch.special.ndtri(torch.from_numpy(np.clip(ranks, TAIL, 1 - TAIL))).numpy()
+
+    def invert(self, values: Array, column: dict[str, Any]) -> Array:
+        import numpy as np
+
+        ranks = values
+        if self.to == "normal":
+            import torch
+
+            ranks = torch.special.ndtr(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+        points = column["points"]
+        return np.interp(ranks, np.linspace(0, 1, len(points)), points)
