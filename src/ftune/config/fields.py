@@ -74,11 +74,21 @@ def setting(
     return _declare(spec, default)
 
 
-def group(schema: type, *, short: str | None = None, default: Any = dataclasses.MISSING) -> Any:
-    """A nested schema; a scalar written in its place sets the field named by `short`."""
-    if default is dataclasses.MISSING:
-        return field(default_factory=schema, metadata={"ftune": Spec("group", schema=schema, short=short)})
-    return _declare(Spec("group", schema=schema, short=short), default)
+def group(
+    schema: type,
+    *,
+    short: str | None = None,
+    default: Any = dataclasses.MISSING,
+    required: bool = False,
+) -> Any:
+    """A nested schema; a scalar written in its place sets the field named by `short`.
+
+    Without a default it is the schema with all its defaults.
+    """
+    spec = Spec("group", schema=schema, short=short)
+    if default is dataclasses.MISSING and not required:
+        return field(default_factory=schema, metadata={"ftune": spec})
+    return _declare(spec, default)
 
 
 def block(table: Table, *, key: str = "name", inline: bool = False, default: Any = dataclasses.MISSING) -> Any:

@@ -11,18 +11,19 @@ from ftune.errors import ConfigError, Problem, RequestError
 def apply(root: Node, overrides: Sequence[str]) -> None:
     """Changes `root` in place, in the order written.
 
-    Names of variants (`optimizer.name`) come first: they drop the file's other settings of that
-    block, never one typed beside them. Raises ConfigError for a path that cannot be reached.
+    Names of variants (`optimizer.name`) come first, then whole blocks before their settings: a
+    name drops the file's other settings of that block, never one typed beside it. Raises ConfigError for a path that cannot be reached.
     """
-    for text in sorted(overrides, key=lambda item: not _names_variant(item)):
+    for text in sorted(overrides, key=_order):
         if text.startswith("~"):
             _delete(root, text)
         else:
             _assign(root, text)
 
 
-def _names_variant(text: str) -> bool:
-    return text.partition("=")[0].endswith(".name")
+def _order(text: str) -> tuple[bool, int]:
+    path = text.partition("=")[0]
+    return not path.endswith(".name"), path.count(".")
 
 
 def _assign(root: Node, text: str) -> None:
@@ -34,9 +35,15 @@ def _assign(root: Node, text: str) -> None:
     place = root
     for part in parents:
         place = _descend(place, part, mark, path)
-    if last == "name" and parents:
+    new = parse_value(value, mark)
+    if last == "name" and isinstance(place.value, dict) and _changes(place, new):
         place.value = {}
-    _put(place, last, parse_value(value, mark), mark, path)
+    _put(place, last, new, mark, path)
+
+
+def _changes(place: Node, name: Node) -> bool:
+    old = place.value.get("name")
+    return old is None or old.value != name.value
 
 
 def _descend(place: Node, part: str, mark: Mark, path: str) -> Node:

@@ -1,0 +1,19 @@
+"""`ftune optimize`: trains the declared model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ftune.build import build, read_data
+from ftune.commands.rate import settled
+from ftune.console import Console
+from ftune.schema import RunConfig
+from ftune.training.train import new_run, train
+
+
+def optimize(config: RunConfig, stem: str, out: Path | None, console: Console) -> dict[str, Any]:
+    """Trains from fresh weights and returns the summary."""
+    dataset = read_data(config)
+    config = settled(config, dataset, None, console)
+    return train(new_run("optimize", stem, out, build(config, dataset), console))

@@ -1,0 +1,148 @@
+"""What the user sees: sentences, tables, a progress bar. Knows nothing of training.
+
+With `--json`, everything goes to stderr, so that the last line of stdout is the summary. In a
+pipe there are plain lines and no bar.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+WIDTH = 80
+PROGRESS_AFTER_SECONDS = 2.0
+
+
+class Progress:
+    """Tells how far a run is: a bar on a terminal, a line now and then in a pipe."""
+
+    def __init__(self, console: Console, title: str, total: int) -> None:
+        self.console, self.title, self.total = console, title, total
+        self.started = self.shown = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def update(self, done: int, text: str = "") -> None:
+        """`done` of `total` steps; `text` is the newest score."""
+        now = time.monotonic()
+        if self.console.quiet or now - self.started < PROGRESS_AFTER_SECONDS:
+            return
+        if self.console.is_terminal:
+            if now - self.shown > 0.1 or done >= self.total:
+                self.shown = now
+                self._draw(done, text)
+        elif now - self.shown > 10:
+            self.shown = now
+            self.console.say(f"{self.title}: {done}/{self.total} {text}".rstrip())
+
+    def _draw(self, done: int, text: str) -> None:
+        if self._bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[text]}"),
+                console=self.console.rich,
+                transient=True,
+                auto_refresh=False,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self.title, total=self.total, text="")
+        self._bar.update(self._task, completed=done, text=text, refresh=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class Console:
+    """One place for everything that is printed."""
+
+    def __init__(self, *, json_output: bool = False, quiet: bool = False) -> None:
+        self.json_output, self.quiet = json_output, quiet
+        self._rich: RichConsole | None = None
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr if self.json_output else sys.stdout
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.stream.isatty()
+
+    @property
+    def rich(self) -> RichConsole:
+        if self._rich is None:
+            from rich.console import Console as RichConsole
+
+            width = None if self.is_terminal else WIDTH
+            self._rich = RichConsole(file=self.stream, width=width, highlight=False, soft_wrap=False)
+        return self._rich
+
+    def say(self, text: str = "") -> None:
+        """A plain sentence; nothing in it is read as markup."""
+        if not self.quiet:
+            if self.is_terminal:
+                self.rich.print(text, markup=False)
+            else:
+                print(text, file=self.stream, flush=True)  # noqa: T201
+
+    def warn(self, text: str) -> None:
+        """A sentence that is shown even when quiet, on stderr."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def error(self, text: str) -> None:
+        print(f"error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table of at most 80 columns in a pipe; numbers stand to the right."""
+        if self.quiet or not rows:
+            return
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for index, column in enumerate(columns):
+            right = all(isinstance(row[index], int | float) for row in rows)
+            table.add_column(column, justify="right" if right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell(value)) for value in row))
+        self.rich.print(table)
+
+    def result(self, summary: Mapping[str, Any]) -> None:
+        """The summary as one JSON line on stdout, where `--json` was given."""
+        if self.json_output:
+            print(json.dumps(summary), flush=True)  # noqa: T201
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Progress]:
+        bar = Progress(self, title, total)
+        try:
+            yield bar
+        finally:
+            bar.close()
+
+
+def cell(value: object) -> str:
+    """A table cell: four significant digits, thousands separated, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

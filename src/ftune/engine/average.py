@@ -1,0 +1,47 @@
+"""Exponential moving average of the weights (Polyak & Juditsky 1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """average ← decay · average + (1 − decay) · weights, after each step.
+
+    The decay starts low, min(decay, (1 + n) / (10 + n)), so that the first steps are forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.weights = {n: p.detach().clone() for n, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        live = [p.detach() for p in model.parameters()]
+        torch._foreach_lerp_(list(self.weights.values()), live, 1 - decay)
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """The model with averaged weights, for evaluation; the live ones come back."""
+        self._swap(model)
+        try:
+            yield
+        finally:
+            self._swap(model)
+
+    @torch.no_grad()
+    def _swap(self, model: nn.Module) -> None:
+        for name, parameter in model.named_parameters():
+            parameter.data, self.weights[name] = self.weights[name], parameter.data
+
+    def load(self, weights: Mapping[str, Tensor], updates: int) -> None:
+        self.updates = updates
+        for name, tensor in self.weights.items():
+            tensor.copy_(weights[name])

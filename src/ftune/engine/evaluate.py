@@ -1,0 +1,46 @@
+"""Scores of a model on a set, by streaming it once."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Meter(Protocol):
+    """Adds up what a metric needs, batch by batch."""
+
+    def update(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> None: ...
+    def compute(self) -> dict[str, float]: ...
+
+
+def evaluate(model: nn.Module, meter: Meter, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The meter's metrics over all rows of `batches`."""
+    with inference(model):
+        for batch in batches:
+            meter.update(model(batch["x"]).float(), batch)
+    return meter.compute()
+
+
+def outputs(model: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
+    """The model's outputs for every row, in order: [rows, outputs]."""
+    with inference(model):
+        return torch.cat([model(batch["x"]).float().cpu() for batch in batches])
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; each module gets back the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+

@@ -1,0 +1,90 @@
+"""The training loop: the order of things in time, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ftune.engine.state import Best, State
+from ftune.engine.step import Batch, StepResult
+
+Scores = Mapping[str, float]
+Reason = Literal["done", "early", "interrupted", "paused"]
+
+
+class TakesStep(Protocol):
+    def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult: ...
+
+
+@dataclass
+class Job:
+    """What a training is made of, as callables.
+
+    total: optimizer steps. batches: the micro-batches of a step. rate: the base learning rate.
+    look: scores when an evaluation is due, else None. save: called after every look. log: called
+    after every step. stop: a reason to end before `total`, else None. inspect: called once after
+    the first step of each phase, with gradients still there.
+    """
+
+    total: int
+    steps_per_epoch: int
+    batches: Callable[[int], Sequence[Batch]]
+    step: TakesStep
+    rate: float
+    look: Callable[[State, bool], Scores | None]
+    save: Callable[[State, Scores | None, bool], None]
+    stop: Callable[[State], Reason | None]
+    log: Callable[[State, StepResult, float], None]
+    inspect: Callable[[State], None]
+    better: Callable[[Scores, Best | None], Best | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why the loop ended, and the seconds spent inside training steps."""
+
+    reason: Reason
+    train_seconds: float
+
+
+def fit(state: State, job: Job) -> Outcome:
+    """Trains until `job.total` steps or a reason to stop.
+
+    Look, save, then learn, N+1 times: scores, weights and step always agree, and there is no
+    "final" copy of anything after the loop.
+    """
+    seconds = 0.0
+    start = state.step
+    state.enter(state.step // job.steps_per_epoch)
+    while True:
+        last = state.step >= job.total
+        scores = job.look(state, last) if state.looked != state.step else None
+        if scores is not None:
+            _judge(state, scores, job)
+        reason: Reason | None = "done" if last else job.stop(state)
+        job.save(state, scores, reason is not None)
+        if reason is not None:
+            return Outcome(reason, seconds)
+        began = time.perf_counter()
+        epoch, offset = divmod(state.step, job.steps_per_epoch)
+        if offset == 0:
+            state.enter(epoch)
+        rate = job.rate * state.schedule.factor(state.step)
+        result = job.step(state, job.batches(state.step), rate)
+        state.step += 1
+        seconds += time.perf_counter() - began
+        if state.step == start + 1 or offset == 0:
+            job.inspect(state)
+        job.log(state, result, rate)
+
+
+def _judge(state: State, scores: Scores, job: Job) -> None:
+    """Keeps the best step, for early stopping and for the checkpoint that is used later."""
+    state.looked = state.step
+    best = job.better(scores, state.best)
+    if best is None:
+        state.waiting += 1
+    else:
+        state.best, state.waiting = Best(state.step, best.value, best.loss), 0

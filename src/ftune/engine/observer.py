@@ -1,0 +1,34 @@
+"""A training that nobody watches: for short trials that only give a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ftune.engine.loop import Reason, Scores
+from ftune.engine.state import State
+from ftune.engine.step import StepResult
+
+
+class Silent:
+    """Keeps the scores of the last evaluation; `interrupted` is asked after every step."""
+
+    def __init__(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+        self.interrupted = interrupted
+        self.scores: Scores = {}
+
+    def saw(self, state: State, scores: Scores) -> None:
+        del state
+        self.scores = scores
+
+    def save(self, state: State, scores: Scores | None, ending: bool) -> None:
+        """Nothing is kept."""
+
+    def log(self, state: State, result: StepResult, rate: float) -> None:
+        """Nothing is written."""
+
+    def stop(self, state: State) -> Reason | None:
+        del state
+        return "interrupted" if self.interrupted() else None
+
+    def idle(self, names: Sequence[str]) -> None:
+        """The training proper will say it."""

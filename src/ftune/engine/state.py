@@ -1,0 +1,89 @@
+"""What survives an interruption: everything the next step depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ftune.engine.average import Average
+from ftune.optim.schedule import Schedule
+from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
+from ftune.runtime.seeds import restore_rng, rng_state
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation so far. value: of the selection metric, in its own direction."""
+
+    step: int
+    value: float
+    loss: float
+
+
+@dataclass
+class State:
+    """A model in training after `step` updates.
+
+    enter: called with an epoch when it begins; sets which parameters move. waiting: evaluations
+    since the best one. looked: step of the last evaluation, so that a resume counts none twice.
+    """
+
+    model: nn.Module
+    optimizers: list[torch.optim.Optimizer]
+    schedule: Schedule
+    enter: Callable[[int], None] = lambda epoch: None
+    scaler: torch.amp.GradScaler | None = None
+    average: Average | None = None
+    step: int = 0
+    best: Best | None = None
+    waiting: int = 0
+    looked: int = -1
+    parameters: list[nn.Parameter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
+
+    def evaluated(self) -> AbstractContextManager[None]:
+        """The weights to judge: the averaged ones, where an average is kept."""
+        return self.average.applied(self.model) if self.average else nullcontext()
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors by name, and JSON: together with the weights, all that `load` needs."""
+        tensors, scalars = optimizer_tensors(self.optimizers)
+        found = {f"optimizer/{name}": tensor for name, tensor in tensors.items()}
+        found |= {f"rng/{name}": tensor for name, tensor in rng_state().items()}
+        if self.average:
+            found |= {f"ema/{name}": tensor for name, tensor in self.average.weights.items()}
+        return found, {
+            "step": self.step,
+            "waiting": self.waiting,
+            "looked": self.looked,
+            "best": vars(self.best) if self.best else None,
+            "schedule": self.schedule.state(),
+            "optimizer": scalars,
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+            "average_updates": self.average.updates if self.average else None,
+        }
+
+    def load(self, model: Mapping[str, Tensor], tensors: Mapping[str, Tensor], loop: Mapping[str, Any]) -> None:
+        """Continues exactly where `tensors()` was taken. Raises CheckpointError where it does not fit."""
+        self.model.load_state_dict(dict(model))
+        load_optimizer_tensors(self.optimizers, _under("optimizer/", tensors), loop["optimizer"])
+        self.schedule.load(loop["schedule"])
+        if self.average:
+            self.average.load(_under("ema/", tensors), loop["average_updates"])
+        if self.scaler and loop["scaler"]:
+            self.scaler.load_state_dict(dict(loop["scaler"]))
+        self.step, self.waiting, self.looked = loop["step"], loop["waiting"], loop["looked"]
+        self.best = Best(**loop["best"]) if loop["best"] else None
+        restore_rng(_under("rng/", tensors))
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,116 @@
+"""The mathematics of one optimizer step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ftune.engine.state import State
+from ftune.errors import DivergedError
+
+Batch = Mapping[str, Tensor]
+Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """loss: weighted mean over everything that counted. grad_norm: before clipping, if measured."""
+
+    loss: float
+    grad_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update from several micro-batches, which together weigh as one batch.
+
+    loss returns the SUM of losses and what it weighs; sums and weights are added over the
+    micro-batches and divided once, never a mean of means. Non-finite losses and gradients are
+    found before the optimizer moves anything.
+    """
+
+    loss: Loss
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    autocast: Callable[[], AbstractContextManager[Any]] | None = None
+
+    def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
+        """Raises DivergedError where the loss or a gradient is not finite."""
+        for parameter in state.parameters:
+            parameter.grad = None
+        total, weight = self._backward(state, batches)
+        gradients = [p.grad for p in state.parameters if p.grad is not None]
+        if len(batches) > 1:
+            torch._foreach_div_(gradients, weight)
+        norm = self._check_and_clip(state, gradients, weight)
+        for optimizer in state.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["lr_scale"]
+            state.scaler.step(optimizer) if state.scaler else optimizer.step()
+        if state.scaler:
+            state.scaler.update()
+        if state.average:
+            state.average.update(state.model)
+        return StepResult(total / weight, norm)
+
+    def _backward(self, state: State, batches: Sequence[Batch]) -> tuple[float, float]:
+        """Gradients of the mean loss for one micro-batch, of the summed loss for several."""
+        total = weight = 0.0
+        for batch in batches:
+            loss, count = self._forward(state, batch)
+            value, counted = loss.item(), float(count)
+            if not math.isfinite(value):
+                raise DivergedError(f"the loss is {value} at step {state.step + 1}")
+            total, weight = total + value, weight + counted
+            share = loss / counted if len(batches) == 1 else loss
+            (state.scaler.scale(share) if state.scaler else share).backward()  # type: ignore[no-untyped-call]
+        return total, weight
+
+    def _forward(self, state: State, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        if self.autocast is None:
+            return self.loss(state.model, batch)
+        with self.autocast():
+            return self.loss(state.model, batch)
+
+    def _check_and_clip(self, state: State, gradients: list[Tensor], weight: float) -> float | None:
+        if state.scaler:  # finds non-finite gradients itself, skips that step and halves its scale
+            for optimizer in state.optimizers:
+                state.scaler.unscale_(optimizer)
+        if self.clip_value is not None:
+            _refuse(state, finite(gradients))
+            torch._foreach_clamp_min_(gradients, -self.clip_value)
+            torch._foreach_clamp_max_(gradients, self.clip_value)
+        if self.clip_norm is None:
+            _refuse(state, self.clip_value is not None or finite(gradients))
+            return None
+        norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+        _refuse(state, math.isfinite(norm))
+        if norm > self.clip_norm:
+            torch._foreach_mul_(gradients, self.clip_norm / (norm + 1e-6))
+        return norm
+
+
+def finite(gradients: Sequence[Tensor]) -> bool:
+    """Whether every entry of every gradient is a finite number, in one kernel where torch has it."""
+    if not gradients:
+        return True
+    device = gradients[0].device
+    if device.type not in ("cpu", "cuda"):
+        return all(bool(torch.isfinite(g).all()) for g in gradients)
+    found = torch.zeros(1, device=device)
+    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, torch.ones(1, device=device))
+    return found.item() == 0
+
+
+def _refuse(state: State, ok: bool) -> None:
+    if ok or state.scaler:
+        return
+    names = dict(state.model.named_parameters())
+    first = next(n for n, p in names.items() if p.grad is not None and not finite([p.grad]))
+    raise DivergedError(f"the gradient of {first} is not finite at step {state.step + 1}")

@@ -1,0 +1,126 @@
+"""`--base`: a trained model from wherever it lies, as tensors and, where known, their story.
+
+Only tensors and JSON are ever read: `.pt` files go through torch's weights-only loader.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ftune.errors import CheckpointError
+from ftune.run import checkpoint
+from ftune.run.checkpoint import Checkpoint
+
+NESTS = ("model", "state_dict", "model_state_dict", "module", "net", "weights", "ema")
+STORY = "ftune"
+ARRAYS = "ftune.pipeline"
+
+
+@dataclass
+class Base:
+    """tensors: weights by name. meta: configuration, pipeline and axes, if ftune wrote it."""
+
+    source: Path
+    tensors: Mapping[str, Tensor]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def load_base(path: Path) -> Base:
+    """Reads a run folder, a checkpoint folder, `.safetensors` or `.pt`/`.pth`.
+
+    Raises CheckpointError for anything else, and for a file that would run code.
+    """
+    if not path.exists():
+        raise CheckpointError(f"--base {path}: no such file or folder")
+    if path.is_dir():
+        return _from_folder(path)
+    if path.suffix == ".safetensors":
+        return _from_safetensors(path)
+    if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
+        return _from_torch(path)
+    raise CheckpointError(f"--base {path}: expected a run folder, .safetensors, .pt or .pth")
+
+
+def best_checkpoint(folder: Path) -> Checkpoint:
+    """The best checkpoint of a run's `checkpoints` folder, else the latest, else the newest whole."""
+    for name in ("best", "latest"):
+        target = checkpoint.pointed(folder, name)
+        if target is not None:
+            try:
+                return checkpoint.load(target)
+            except CheckpointError:
+                continue
+    return checkpoint.newest_valid(folder)[0]
+
+
+def _from_folder(path: Path) -> Base:
+    if (path / "checkpoints").is_dir():
+        found = best_checkpoint(path / "checkpoints")
+    elif (path / "manifest.json").is_file():
+        found = checkpoint.load(path)
+    else:
+        raise CheckpointError(f"--base {path}: neither a run folder nor a checkpoint folder")
+    return Base(path, weights(found), found.meta, found.pipeline)
+
+
+def weights(found: Checkpoint) -> dict[str, Tensor]:
+    """The weights to use: the averaged ones where the run kept an average (EMA)."""
+    averaged = {k.removeprefix("ema/"): t for k, t in found.training.items() if k.startswith("ema/")}
+    return {**found.model, **averaged}
+
+
+def _from_safetensors(path: Path) -> Base:
+    try:
+        with safe_open(path, framework="pt") as file:
+            story = json.loads((file.metadata() or {}).get(STORY, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(f"--base {path}: not a safetensors file: {error}") from None
+    own = {k: t for k, t in tensors.items() if not k.startswith(f"{ARRAYS}/")}
+    arrays = {k.removeprefix(f"{ARRAYS}/"): t for k, t in tensors.items() if k not in own}
+    return Base(path, own, story, arrays)
+
+
+def _from_torch(path: Path) -> Base:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"--base {path}: not loaded, because it holds more than tensors and could run code "
+            f"({_first_global(str(error))}). Save it with torch.save(model.state_dict(), path)."
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(f"--base {path}: not a torch file: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"--base {path}: holds a {type(content).__name__}, not a state dict")
+    story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
+    arrays = content.get(ARRAYS)
+    return Base(path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {})
+
+
+def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors, bare or under one of the usual keys."""
+    for _ in range(3):
+        tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+        nested = next((content[k] for k in NESTS if isinstance(content.get(k), Mapping)), None)
+        if nested is None:
+            break
+        content = nested
+    if not tensors:
+        raise CheckpointError(f"--base {path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}")
+    return tensors
+
+
+def _first_global(text: str) -> str:
+    _, _, rest = text.partition("GLOBAL ")
+    return rest.split(" ")[0] if rest else "unknown content"

@@ -1,0 +1,150 @@
+"""Checkpoints: folders of tensors and JSON with a manifest of hashes.
+
+A checkpoint holds everything: weights, optimizer and loop state, the fitted data pipeline and
+the configuration. `latest.json` and `best.json` beside the folders point at two of them. The
+order of writing – beside, sync, rename, sync, pointer, delete old – leaves at least one valid
+checkpoint at every instant.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from ftune.errors import CheckpointError, RunFailedError
+from ftune.run.files import read_json, sha256, sync_folder, write_atomic, write_durable
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """The content of one checkpoint.
+
+    model: weights and buffers by name. training: optimizer, EMA and random state, by name.
+    pipeline: arrays of the fitted transforms. meta: configuration, pipeline, axes, loop state.
+    """
+
+    model: Mapping[str, Tensor]
+    meta: Mapping[str, Any]
+    training: Mapping[str, Tensor] = field(default_factory=dict)
+    pipeline: Mapping[str, Tensor] = field(default_factory=dict)
+    path: Path | None = None
+
+
+def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
+    """Writes `folder/step-00000012` and returns it. Raises RunFailedError when the disk is full."""
+    target = folder / f"step-{step:08d}"
+    beside = folder / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+        _write(beside, checkpoint)
+        if target.exists():  # the same step once more, after a resume
+            shutil.rmtree(target)
+        beside.rename(target)
+        sync_folder(folder)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        free = shutil.disk_usage(folder).free
+        raise RunFailedError(
+            f"cannot save a checkpoint in {folder}: {error.strerror}; it needs "
+            f"{_size(checkpoint):,} bytes, {free:,} are free. Earlier checkpoints are untouched."
+        ) from None
+    return target
+
+
+def point(folder: Path, name: str, target: Path, **facts: Any) -> None:
+    """Makes `latest.json` or `best.json` point at a checkpoint."""
+    write_atomic(folder / f"{name}.json", json.dumps({"checkpoint": target.name, **facts}).encode())
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Deletes all but the newest `keep` checkpoints and those a pointer names."""
+    named = {read_json(p)["checkpoint"] for p in folder.glob("*.json")}
+    for old in sorted(folder.glob("step-*"))[:-keep]:
+        if old.name not in named:
+            shutil.rmtree(old)
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads one checkpoint folder and checks every file against its hash."""
+    manifest_file = path / "manifest.json"
+    if not manifest_file.is_file():
+        raise CheckpointError(f"{path}: not a checkpoint (no manifest.json)")
+    try:
+        manifest = read_json(manifest_file)
+        hashes, version = dict(manifest["files"]), manifest["format"]
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{manifest_file}: damaged") from None
+    if version > FORMAT:
+        raise CheckpointError(f"{path}: written by a newer ftune (format {version})")
+    for name, expected in hashes.items():
+        file = path / Path(name).name
+        if not file.is_file() or sha256(file) != expected:
+            raise CheckpointError(f"{file}: {'damaged' if file.is_file() else 'missing'}")
+    try:
+        parts = {n: load_tensors((path / f"{n}.safetensors").read_bytes()) for n in TENSOR_FILES}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return Checkpoint(meta=read_json(path / "state.json"), path=path, **parts)
+
+
+TENSOR_FILES = ("model", "training", "pipeline")
+
+
+def pointed(folder: Path, name: str) -> Path | None:
+    """The checkpoint that `latest` or `best` points at, if there is one."""
+    try:
+        target = folder / Path(read_json(folder / f"{name}.json")["checkpoint"]).name
+    except (OSError, ValueError, KeyError):
+        return None
+    return target if target.is_dir() else None
+
+
+def newest_valid(folder: Path) -> tuple[Checkpoint, list[str]]:
+    """The newest checkpoint that is whole, with a sentence for each damaged one passed over."""
+    remarks: list[str] = []
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            return load(path), remarks
+        except CheckpointError as error:
+            remarks.append(f"passed over a damaged checkpoint: {error}")
+    raise CheckpointError("\n".join([f"{folder}: no usable checkpoint", *remarks]))
+
+
+def _write(folder: Path, checkpoint: Checkpoint) -> None:
+    for name in TENSOR_FILES:
+        tensors = {k: t.detach().contiguous().cpu() for k, t in getattr(checkpoint, name).items()}
+        write_durable(folder / f"{name}.safetensors", save_tensors(_unshared(tensors)))
+    write_durable(folder / "state.json", json.dumps(checkpoint.meta).encode())
+    hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    manifest = {"format": FORMAT, "files": hashes}
+    write_durable(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
+    sync_folder(folder)
+
+
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors refuses tensors that share memory (tied weights): each gets its own copy."""
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        if tensor.data_ptr() in seen and tensor.numel():
+            tensors[name] = tensor.clone()
+        seen.add(tensor.data_ptr())
+    return tensors
+
+
+def _size(checkpoint: Checkpoint) -> int:
+    parts = (checkpoint.model, checkpoint.training, checkpoint.pipeline)
+    return sum(t.numel() * t.element_size() for part in parts for t in part.values())

@@ -1,0 +1,130 @@
+"""The run folder: what a run leaves behind, by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftune.errors import RequestError
+from ftune.run.files import read_json, write_atomic, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside one run, and the small files that describe it."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, command: str, stem: str, out: Path | None, parent: Path) -> RunFolder:
+        """A new folder: `out`, or `parent/<command>-<stem>-<UTC time>-<hash>`."""
+        if out is None:
+            time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            out = parent / f"{command}-{stem}-{time}-{secrets.token_hex(2)}"
+        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RequestError(f"{out} exists already; choose another --out, or `ftune resume {out}`")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(f"cannot create the run folder {out}: {error.strerror}") from None
+        return cls(out)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run. Raises RequestError for a folder that is none."""
+        if not (path / "run.json").is_file():
+            what = "no such folder" if not path.exists() else "not a run folder (no run.json)"
+            raise RequestError(f"{path}: {what}; `ftune runs` lists the runs")
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    def describe(self, **facts: Any) -> None:
+        """Adds facts to run.json."""
+        file = self.path / "run.json"
+        known = read_json(file) if file.exists() else {}
+        write_json(file, {**known, **facts})
+
+    def facts(self) -> dict[str, Any]:
+        """run.json; a run whose process is gone is reported as interrupted, not as running."""
+        facts: dict[str, Any] = read_json(self.path / "run.json")
+        if facts.get("status") == "running" and not _alive(facts.get("pid")):
+            facts["status"] = "interrupted"
+        return facts
+
+    def write_config(self, text: str) -> None:
+        write_atomic(self.config_file, text.encode())
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        write_json(self.path / "summary.json", summary)
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json, or an empty mapping for a run that has not ended."""
+        file = self.path / "summary.json"
+        return read_json(file) if file.exists() else {}
+
+
+class Metrics:
+    """metrics.jsonl: one object a line, appended as the run goes."""
+
+    def __init__(self, path: Path, step: int = 0) -> None:
+        """Continues at `step`: lines of later steps, from before an interruption, are dropped."""
+        kept = [line for line in _lines(path) if line["step"] <= step] if step else []
+        write_atomic(path, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, **values: Any) -> None:
+        self._file.write(json.dumps(values) + "\n")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Every whole line of a metrics.jsonl."""
+    return _lines(path)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    found = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(text))
+        except ValueError:  # the line that was being written when the process died
+            break
+    return found
+
+
+def list_runs(parent: Path) -> list[RunFolder]:
+    """The runs below a folder, oldest first."""
+    found = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
+    return sorted(found, key=lambda run: str(run.facts().get("started", "")))
+
+
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

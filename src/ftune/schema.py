@@ -1,0 +1,293 @@
+"""The whole configuration: every root key, and the words of other tools for ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ftune.adapt.schema import Rule
+from ftune.config.fields import block, group, rows, setting
+from ftune.config.load import Language
+from ftune.config.read import SettingError
+from ftune.data.schema import Data
+from ftune.models import MODELS
+from ftune.optim import OPTIMIZERS, SCHEDULES
+from ftune.runtime.schema import Runtime
+from ftune.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Every:
+    """An interval: in epochs, steps or minutes, whichever comes first."""
+
+    epochs: float | None = setting(None, above=0)
+    """Epochs between two; a bare number means this."""
+
+    steps: int | None = setting(None, at_least=1)
+    """Optimizer steps between two."""
+
+    minutes: float | None = setting(None, above=0)
+    """Minutes between two."""
+
+    def in_steps(self, steps_per_epoch: int) -> int | None:
+        """The interval in optimizer steps, or None where it is given in minutes only."""
+        found = [self.steps] if self.steps else []
+        if self.epochs:
+            found.append(max(1, round(self.epochs * steps_per_epoch)))
+        return min(found) if found else None
+
+
+@dataclass(frozen=True)
+class LookEvery:
+    """How often the model is evaluated."""
+
+    epochs: float | None = setting(None, above=0)
+    """Epochs between two evaluations; a bare number means this."""
+
+    steps: int | None = setting(None, at_least=1)
+    """Optimizer steps between two evaluations."""
+
+    in_steps = Every.in_steps
+
+    @property
+    def minutes(self) -> None:
+        """Evaluations follow steps, never the clock: the clock would make runs differ."""
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Ends a training that no longer improves."""
+
+    patience: int = setting(at_least=1)
+    """Evaluations without improvement after which the training ends."""
+
+    min_delta: float = setting(0.0, at_least=0)
+    """Smallest change of the metric that counts as an improvement."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """The length of the training and the making of one step."""
+
+    epochs: float = setting(20, above=0)
+    """Passes over the training split."""
+
+    steps: int | None = setting(None, at_least=1)
+    """Optimizer steps; replaces `epochs`."""
+
+    batch_size: int = setting(64, at_least=1)
+    """Rows in a micro-batch: what is in memory at once."""
+
+    accumulate: int = setting(1, at_least=1)
+    """Micro-batches in one optimizer step; k of b rows equal one of k·b."""
+
+    drop_last: bool = setting(False)
+    """Whether an epoch's last, smaller batch is left out."""
+
+    clip_norm: float | None = setting(None, above=0)
+    """Largest norm of the whole gradient; a longer one is scaled down."""
+
+    clip_value: float | None = setting(None, above=0)
+    """Largest absolute value of each entry of the gradient."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto")
+    """Number format of the forward pass; `auto` is bf16 on GPUs that have it, else fp32."""
+
+    ema: float | None = setting(None, above=0, below=1)
+    """Decay of an exponential moving average of the weights, used to evaluate and predict."""
+
+    early_stop: EarlyStop | None = group(EarlyStop, short="patience", default=None)
+    """Ends the training when the metric stops improving; a bare number is the patience."""
+
+    checkpoint_every: Every = group(Every, short="epochs", default=Every(minutes=1))
+    """How often the state is saved, besides every new best; a bare number means epochs."""
+
+    keep: int = setting(1, at_least=1)
+    """How many of the newest checkpoints stay, besides the best."""
+
+    log_every: int | None = setting(None, at_least=1)
+    """Steps between two lines of metrics.jsonl; default ten an epoch."""
+
+
+@dataclass(frozen=True)
+class Eval:
+    """When and by what the model is judged."""
+
+    every: LookEvery = group(LookEvery, short="epochs", default=LookEvery(epochs=1))
+    """How often the validation split is evaluated; a bare number means epochs."""
+
+    metric: str = setting("auto")
+    """Metric that selects the best step; `auto` is accuracy or rmse, by the task."""
+
+    batch_size: int = setting(4096, at_least=1)
+    """Rows evaluated at once; changes speed and memory, not results."""
+
+
+@dataclass(frozen=True)
+class LrFind:
+    """The search for a learning rate by short trainings."""
+
+    low: float = setting(1e-5, above=0)
+    """Smallest rate that is tried."""
+
+    high: float = setting(1.0, above=0)
+    """Largest rate that is tried."""
+
+    per_decade: int = setting(2, at_least=1, at_most=12)
+    """Rates per factor of ten in the first pass."""
+
+    refine: int = setting(4, at_least=0, at_most=16)
+    """Rates added around the best one in the second pass."""
+
+    budget: float = setting(0.25, above=0, at_most=1)
+    """Length of each short training, as a share of the whole."""
+
+    max_steps: int = setting(2000, at_least=1)
+    """Longest short training, in steps."""
+
+    def __post_init__(self) -> None:
+        if self.low >= self.high:
+            raise SettingError("low", "must be below `high`")
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Successive halving: all trials a short way, the better ones on from there."""
+
+    rungs: int = setting(3, at_least=2, at_most=8)
+    """How often the field is thinned, the last rung being the whole training."""
+
+    factor: int = setting(3, at_least=2, at_most=10)
+    """One in so many trials goes on, each for so many times the steps."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study over settings of this file."""
+
+    question: str | None = setting(None)
+    """What the sweep shall answer; printed with its result."""
+
+    scientific: dict[str, Any] = setting({}, open=True)
+    """Settings whose effect is asked for: `key.path: [values]` or `{low, high, log, step}`."""
+
+    nuisance: dict[str, Any] = setting({}, open=True)
+    """Settings that must be tuned for a fair answer, in the same form."""
+
+    trials: int | None = setting(None, at_least=1)
+    """How many trainings; default the whole grid, or 20."""
+
+    sampler: Literal["auto", "grid", "qmc", "tpe"] = setting("auto")
+    """Where the next trial lies; `auto` is grid where all settings are lists, else qmc."""
+
+    halving: Halving | None = group(Halving, short="rungs", default=None)
+    """Successive halving with resumed trials; a bare number is the count of rungs."""
+
+    def __post_init__(self) -> None:
+        if not self.scientific and not self.nuisance:
+            raise SettingError("scientific", "name at least one setting to vary")
+        twice = set(self.scientific) & set(self.nuisance)
+        if twice:
+            raise SettingError("nuisance", f"{', '.join(sorted(twice))} stands under scientific too")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where runs go."""
+
+    folder: str = setting("runs", path=True)
+    """Folder that receives the run folders."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One file for every command; a command ignores the blocks of the others."""
+
+    seed: int = setting(0, at_least=0, at_most=2**31 - 1)
+    """Seed of everything random: initialisation, split, order, dropout."""
+
+    task: Any = block(TASKS)
+    """What is learned."""
+
+    data: Data = group(Data, required=True)
+    """Where the rows come from and how they become numbers."""
+
+    model: Any = block(MODELS, default=None)
+    """The structure. `finetune` takes the base's where this is absent."""
+
+    base: str | None = setting(None, path=True)
+    """Trained model to start from; the same as `--base`."""
+
+    adapt: tuple[Rule, ...] = rows(Rule)
+    """Ordered rules over parameter names; the last match wins, effect by effect."""
+
+    optimizer: Any = block(OPTIMIZERS, default="adamw")
+    """Descent method."""
+
+    schedule: Any = block(SCHEDULES, default="cosine")
+    """How the learning rate changes over the training."""
+
+    train: Train = group(Train)
+    """Length, batches and precision of the training."""
+
+    eval_: Eval = group(Eval)
+    """When and by what the model is judged."""
+
+    lr_find: LrFind = group(LrFind)
+    """Settings of `ftune lr-find`."""
+
+    sweep: Sweep | None = group(Sweep, default=None)
+    """Settings of `ftune sweep`."""
+
+    runtime: Runtime = group(Runtime)
+    """Device, threads, determinism."""
+
+    output: Output | None = group(Output, default=None)
+    """Where runs go; default ./runs where the user stands."""
+
+
+RENAMED = {
+    "learning_rate": "optimizer.lr", "max_lr": "optimizer.lr", "base_lr": "optimizer.lr",
+    "optim": "optimizer.name", "lr_scheduler": "schedule.name", "lr_scheduler_type": "schedule.name",
+    "scheduler": "schedule", "warmup_ratio": "schedule.warmup", "warmup_steps": "schedule.warmup.steps",
+    "num_epochs": "train.epochs", "num_train_epochs": "train.epochs", "max_epochs": "train.epochs",
+    "n_epochs": "train.epochs", "max_steps": "train.steps", "num_steps": "train.steps",
+    "per_device_train_batch_size": "train.batch_size", "train_batch_size": "train.batch_size",
+    "micro_batch_size": "train.batch_size", "per_device_eval_batch_size": "eval.batch_size",
+    "gradient_accumulation_steps": "train.accumulate", "accumulate_grad_batches": "train.accumulate",
+    "max_grad_norm": "train.clip_norm", "gradient_clip_val": "train.clip_norm", "grad_clip": "train.clip_norm",
+    "fp16": "train.precision: fp16", "bf16": "train.precision: bf16",
+    "logging_steps": "train.log_every", "save_steps": "train.checkpoint_every.steps",
+    "save_total_limit": "train.keep", "eval_steps": "eval.every.steps", "evaluation_strategy": "eval.every",
+    "metric_for_best_model": "eval.metric", "early_stopping": "train.early_stop",
+    "early_stopping_patience": "train.early_stop.patience", "random_seed": "seed", "random_state": "seed",
+    "dataset": "data", "datasets": "data", "data_path": "data.path", "file": "data.path", "label": "data.target",
+    "label_column": "data.target", "target_column": "data.target", "preprocessing": "data.transforms",
+    "test_size": "data.split.test", "val_size": "data.split.val", "validation_split": "data.split.val",
+    "output_dir": "output.folder", "base_model": "base", "pretrained": "base", "checkpoint": "base",
+    "freeze": "train: false", "trainable": "train", "device": "runtime.device", "num_threads": "runtime.threads",
+    "hidden_size": "model.width", "hidden_dim": "model.width", "num_layers": "model.depth",
+    "n_trials": "sweep.trials", "num_trials": "sweep.trials", "search_space": "sweep.nuisance",
+}  # fmt: skip
+
+RESERVED = {
+    "optimize": "structure steps (grow, prune, distil, quantise) come with a later version",
+    "explain": "explanations come with a later version",
+    "track": "trackers come with a later version",
+    "model.name=hf": "Hugging Face models come with a later version",
+    "model.name=timm": "timm models come with a later version",
+    "data.source=text": "text comes with a later version",
+    "data.source=images": "image folders come with a later version",
+    "task.name=causal-lm": "language modelling comes with a later version",
+}
+
+LANGUAGE = Language(RunConfig, RENAMED, RESERVED)
+
+
+def config_path(given: str | None) -> Path | None:
+    """The configuration file: the given one, else ./ftune.yaml if it is there."""
+    if given is not None:
+        return Path(given)
+    here = Path("ftune.yaml")
+    return here if here.is_file() else None

@@ -1,0 +1,103 @@
+"""The settings a sweep varies, as axes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ftune.errors import RequestError
+from ftune.schema import LANGUAGE, RunConfig, Sweep
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of a list of values."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def samples(self) -> tuple[Any, ...]:
+        """Values whose acceptance by the configuration stands for the whole axis."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between `low` and `high`, both included; in equal ratios with `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def samples(self) -> tuple[Any, ...]:
+        return (self.low, self.high)
+
+    def edge(self, value: float) -> str | None:
+        """`lowest` or `highest` where `value` lies within 5 % of the range's end."""
+        scale = math.log if self.log else float
+        share = (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
+        return "lowest" if share <= 0.05 else "highest" if share >= 0.95 else None
+
+
+Axis = Choices | Range
+Space = Mapping[str, Axis]
+
+
+def parse_space(sweep: Sweep) -> dict[str, Axis]:
+    """Every axis by its key. Raises RequestError for one that is neither list nor range."""
+    return {key: _axis(key, value) for key, value in {**sweep.scientific, **sweep.nuisance}.items()}
+
+
+def overrides(params: Mapping[str, Any]) -> list[str]:
+    """A trial's values as `key=value`; JSON is YAML."""
+    return [f"{key}={json.dumps(value)}" for key, value in params.items()]
+
+
+def check_space(plain: Mapping[str, Any], space: Space) -> None:
+    """Raises ConfigError before anything is trained where a value is not accepted."""
+    fixed = {key: axis.samples[0] for key, axis in space.items()}
+    for key, axis in space.items():
+        for value in axis.samples:
+            LANGUAGE.of(plain, overrides({**fixed, key: value}), source="sweep")
+
+
+def grid(space: Space) -> list[dict[str, Any]]:
+    """Every combination of lists, the first axis changing slowest."""
+    axes = [axis.values for axis in space.values() if isinstance(axis, Choices)]
+    return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
+
+
+def is_grid(space: Space) -> bool:
+    return all(isinstance(axis, Choices) for axis in space.values())
+
+
+def configured(plain: Mapping[str, Any], params: Mapping[str, Any]) -> RunConfig:
+    """The configuration of one trial."""
+    return LANGUAGE.of(plain, overrides(params), source="sweep")
+
+
+def _axis(key: str, value: Any) -> Axis:
+    if isinstance(value, list) and value:
+        return Choices(tuple(value))
+    if isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
+        return _range(key, **value)
+    raise RequestError(f"sweep: {key}: write a list of values, or {{low: …, high: …, log: true}}")
+
+
+def _range(key: str, low: Any, high: Any, log: Any = False, step: Any = None) -> Range:
+    numbers = [low, high, *([step] if step is not None else [])]
+    if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
+        raise RequestError(f"sweep: {key}: low, high and step are numbers")
+    if not low < high or (log and low <= 0) or (log and step is not None):
+        raise RequestError(f"sweep: {key}: needs low < high, and with log 0 < low and no step")
+    return Range(low, high, bool(log), step)

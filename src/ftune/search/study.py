@@ -1,0 +1,127 @@
+"""The record of a sweep: an Optuna study in SQLite beside the run, asked and told by one process."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from ftune.search.space import Axis, Choices, Range, Space, grid
+
+Status = Literal["open", "done", "pruned", "failed"]
+_STATUS: dict[TrialState, Status] = {
+    TrialState.RUNNING: "open",
+    TrialState.WAITING: "open",
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the record has it; `rungs` are the values reached so far, by rung."""
+
+    number: int
+    params: Mapping[str, Any]
+    status: Status
+    value: float | None
+    rungs: Mapping[int, float]
+    reason: str = ""
+
+
+class Study:
+    """Trials of a sweep, durable after every call."""
+
+    def __init__(self, path: Path, space: Space, sampler: str, seed: int, larger_is_better: bool) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.space, self.sampler = space, sampler
+        self.distributions = {key: _distribution(axis) for key, axis in space.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study = optuna.create_study(
+                storage=f"sqlite:///{path.resolve()}",
+                study_name="sweep",
+                sampler=_sampler(sampler, seed, path.exists()),
+                direction="maximize" if larger_is_better else "minimize",
+                load_if_exists=True,
+            )
+
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return [self._read(t) for t in self._study.get_trials(deepcopy=False)]
+
+    def ask(self) -> Trial:
+        """A new trial, placed by the sampler."""
+        if self.sampler == "grid":
+            place = grid(self.space)[len(self._study.get_trials(deepcopy=False))]
+            self._study.enqueue_trial({key: _encode(value) for key, value in place.items()})
+        number = self._study.ask(self.distributions).number
+        return self.trials()[number]
+
+    def report(self, trial: Trial, rung: int, value: float) -> None:
+        """The value that a trial reached at a rung."""
+        frozen = self._study.get_trials(deepcopy=False)[trial.number]
+        optuna.trial.Trial(self._study, frozen._trial_id).report(value, rung)
+
+    def tell(self, trial: Trial, value: float | None, status: Status, reason: str = "") -> None:
+        """Ends a trial."""
+        if reason:
+            frozen = self._study.get_trials(deepcopy=False)[trial.number]
+            optuna.trial.Trial(self._study, frozen._trial_id).set_user_attr("reason", reason)
+        state = next(state for state, name in _STATUS.items() if name == status and name != "open")
+        self._study.tell(trial.number, None if status != "done" else value, state=state)
+
+    def _read(self, frozen: FrozenTrial) -> Trial:
+        rungs = frozen.intermediate_values
+        value = frozen.value if frozen.state == TrialState.COMPLETE else None
+        if frozen.state == TrialState.PRUNED and rungs:
+            value = rungs[max(rungs)]
+        params = {key: _decode(frozen.params[key]) for key in self.space if key in frozen.params}
+        reason = frozen.user_attrs.get("reason", "")
+        return Trial(frozen.number, params, _STATUS[frozen.state], value, rungs, reason)
+
+
+def ranked(trials: Sequence[Trial], larger_is_better: bool) -> list[Trial]:
+    """Finished trials, the best first."""
+    done = [t for t in trials if t.status == "done" and t.value is not None]
+    return sorted(done, key=lambda t: t.value or 0.0, reverse=larger_is_better)
+
+
+def _sampler(name: str, seed: int, resumed: bool) -> optuna.samplers.BaseSampler:
+    if name == "tpe":
+        # A resumed sampler must not draw its first numbers again.
+        return optuna.samplers.TPESampler(seed=seed + 7919 * resumed, multivariate=True)
+    if name == "qmc":
+        return optuna.samplers.QMCSampler(qmc_type="halton", scramble=True, seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _distribution(axis: Axis) -> BaseDistribution:
+    if isinstance(axis, Choices):
+        return CategoricalDistribution([_encode(value) for value in axis.values])
+    assert isinstance(axis, Range)
+    if axis.whole:
+        return IntDistribution(int(axis.low), int(axis.high), axis.log, int(axis.step or 1))
+    return FloatDistribution(axis.low, axis.high, axis.log, axis.step)
+
+
+def _encode(value: Any) -> Any:
+    """Optuna's choices are plain values; a list or mapping travels as JSON text."""
+    return _JSON + json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _decode(value: Any) -> Any:
+    text = isinstance(value, str) and value.startswith(_JSON)
+    return json.loads(value.removeprefix(_JSON)) if text else value
+
+
+_JSON = "json:"

@@ -1,0 +1,212 @@
+"""Running the trials of a sweep: to the end one by one, or rung by rung.
+
+The study is the only record of what is done, and this process its only writer: whatever kills
+the sweep, `resume` finds finished trials finished and continues open ones from their checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ftune.build import base_pipeline, build, read_data
+from ftune.config.dump import dump
+from ftune.console import Console
+from ftune.data.prepare import Dataset
+from ftune.errors import CheckpointError, RunFailedError
+from ftune.run.base import Base
+from ftune.run.folder import RunFolder
+from ftune.schema import RunConfig, Sweep
+from ftune.search.lr_find import settle
+from ftune.search.space import configured, grid, is_grid, parse_space
+from ftune.search.study import Study, Trial, ranked
+from ftune.training.train import Run, new_run, reopen, train
+
+SAME_FAILURES = 5
+
+
+@dataclass
+class Executor:
+    """Trains the trials of one sweep.
+
+    plain: the configuration they vary. report: called after each trial or rung.
+    """
+
+    folder: RunFolder
+    plain: Mapping[str, Any]
+    sweep: Sweep
+    base: Base | None
+    larger_is_better: bool
+    report: Callable[[Sequence[Trial]], None]
+
+    def __post_init__(self) -> None:
+        self.space = parse_space(self.sweep)
+        self.sampler = choose_sampler(self.sweep)
+        self.study = Study(
+            self.folder.path / "study.db", self.space, self.sampler,
+            self.plain.get("seed", 0), self.larger_is_better,
+        )  # fmt: skip
+        self.quiet = Console(json_output=True, quiet=True)
+        self._data: tuple[str, Dataset] | None = None
+
+    def run(self) -> list[Trial]:
+        """Runs what is not done yet and returns every trial."""
+        if self.sweep.halving:
+            self._rungs(self.sweep.halving.rungs, self.sweep.halving.factor)
+        else:
+            self._one_by_one()
+        return self.study.trials()
+
+    def _one_by_one(self) -> None:
+        for trial in self._fill():
+            summary = self._train(trial, None)
+            if summary is not None:
+                self.study.tell(trial, summary["best"]["value"], "done")
+            self.report(self.study.trials())
+
+    def _rungs(self, rungs: int, factor: int) -> None:
+        """Successive halving (Jamieson & Talwalkar 2016), each survivor going on where it paused."""
+        for trial in self._fill():
+            self._climb(trial, 0, factor ** (rungs - 1))
+        for rung in range(1, rungs):
+            alive = [t for t in self.study.trials() if t.status == "open" and t.rungs]
+            kept = self._survivors(alive, rung, factor)
+            for trial in alive:
+                if trial.number not in kept:
+                    self.study.tell(trial, None, "pruned")
+            for trial in alive:
+                if trial.number in kept:
+                    self._climb(trial, rung, factor ** (rungs - 1 - rung))
+
+    def _survivors(self, alive: list[Trial], rung: int, factor: int) -> set[int]:
+        """Those that may climb to `rung`: the best of all that reached the rung below."""
+        reached = [t for t in self.study.trials() if rung - 1 in t.rungs]
+        best = sorted(reached, key=lambda t: t.rungs[rung - 1], reverse=self.larger_is_better)
+        count = max(1, round(len(best) / factor))
+        return {t.number for t in best[:count]} & {t.number for t in alive}
+
+    def _climb(self, trial: Trial, rung: int, divisor: int) -> None:
+        """Trains a trial up to a rung, unless it has been there."""
+        if rung in trial.rungs or trial.status != "open":
+            return
+        summary = self._train(trial, divisor if divisor > 1 else None)
+        if summary is None:
+            return
+        value = summary["best"]["value"]
+        self.study.report(trial, rung, value)
+        if summary["status"] == "done":
+            self.study.tell(trial, value, "done")
+        self.report(self.study.trials())
+
+    def _fill(self) -> Iterator[Trial]:
+        """Open trials first, then new ones until the number asked for is reached."""
+        yield from [t for t in self.study.trials() if t.status == "open"]
+        while len(self.study.trials()) < trial_count(self.sweep):
+            yield self.study.ask()
+
+    def _train(self, trial: Trial, divisor: int | None) -> dict[str, Any] | None:
+        """One training; None where it failed, with the reason told to the study."""
+        try:
+            run = self._open(trial)
+            if isinstance(run, dict):
+                return run
+            if divisor:
+                run.pause_at = _rung_step(run, divisor)
+            return train(run)
+        except RunFailedError as error:
+            self.study.tell(trial, None, "failed", str(error))
+            self._give_up_on_repetition(str(error))
+            return None
+
+    def _open(self, trial: Trial) -> Run | dict[str, Any]:
+        """The trial's run: continued where it has a checkpoint, finished as it is, or new."""
+        path = self.folder.path / "trials" / f"{trial.number:04d}"
+        if (path / "run.json").exists():
+            folder = RunFolder(path)
+            if folder.facts()["status"] == "done":
+                return folder.summary()
+            try:
+                return reopen(folder, self.quiet)
+            except CheckpointError:
+                shutil.rmtree(path)  # killed before its first checkpoint
+        config = configured(self.plain, trial.params)
+        dataset = self._dataset(config)
+        config = settle(config, dataset, self.base)
+        parts = build(config, dataset, self.base)
+        return new_run("finetune" if self.base else "optimize", "", path, parts, self.quiet)
+
+    def _dataset(self, config: RunConfig) -> Dataset:
+        """Read once for as long as the trials agree on it."""
+        key = json.dumps([dump(config.data), dump(config.task), config.seed], default=str)
+        if self._data is None or self._data[0] != key:
+            prior = base_pipeline(self.base) if self.base else None
+            self._data = (key, read_data(config, prior=prior))
+        return self._data[1]
+
+    def _give_up_on_repetition(self, reason: str) -> None:
+        last = [t.reason for t in self.study.trials() if t.status != "open"][-SAME_FAILURES:]
+        if len(last) == SAME_FAILURES and set(last) == {reason}:
+            raise RunFailedError(f"{SAME_FAILURES} trials in a row failed alike: {reason}")
+
+
+def choose_sampler(sweep: Sweep) -> str:
+    """`auto` is the whole grid where every axis is a list and it fits, else quasi-random."""
+    space = parse_space(sweep)
+    if sweep.sampler != "auto":
+        return sweep.sampler
+    whole = is_grid(space) and (sweep.trials is None or sweep.trials >= len(grid(space)))
+    return "grid" if whole else "qmc"
+
+
+def trial_count(sweep: Sweep) -> int:
+    """Trials of the whole sweep: never more than a grid has."""
+    if choose_sampler(sweep) == "grid":
+        size = len(grid(parse_space(sweep)))
+        return min(size, sweep.trials or size)
+    return sweep.trials or 20
+
+
+def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> dict[str, Any]:
+    """What the trials say: the best of each scientific setting, and settings best at their edge.
+
+    A comparison of best values, without a statistical claim.
+    """
+    order = ranked(trials, larger_is_better)
+    space = parse_space(sweep)
+    groups: dict[str, list[Trial]] = {}
+    for trial in order:
+        name = ", ".join(f"{key}={_short(trial.params[key])}" for key in sweep.scientific)
+        groups.setdefault(name, []).append(trial)
+    edges = []
+    for key, axis in space.items():
+        side = axis.edge(order[0].params[key]) if order and hasattr(axis, "edge") else None
+        if side:
+            edges.append(f"{key}: the best value is near the {side} tried; widen the range")
+    return {
+        "question": sweep.question,
+        "by_setting": [
+            {"setting": name, "trials": len(found), "best": found[0].value, "trial": found[0].number}
+            for name, found in groups.items()
+        ],
+        "edges": edges,
+    }
+
+
+def best_config(plain: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+    """The configuration of the best trial, without the sweep."""
+    return dump(replace(configured(plain, trial.params), sweep=None))
+
+
+def _short(value: Any) -> str:
+    return str(value) if not isinstance(value, dict) else str(value.get("name", value))
+
+
+def _rung_step(run: Run, divisor: int) -> int:
+    """The step to pause at: a share of the training, at the next evaluation."""
+    every = run.parts.config.eval_.every.in_steps(run.parts.batches.steps_per_epoch) or 1
+    return min(run.parts.total, every * math.ceil(run.parts.total / divisor / every))
+

@@ -1,0 +1,103 @@
+"""Parts and states as facts: what a checkpoint holds, what run.json says, what the user is shown."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from ftune.adapt.rules import rule_table
+from ftune.build import Parts
+from ftune.config.dump import dump
+from ftune.console import Console
+from ftune.engine.state import State
+from ftune.run.checkpoint import Checkpoint
+
+
+def checkpoint_of(parts: Parts, state: State) -> Checkpoint:
+    """Everything that a resume, an evaluation, a prediction or a finetune will need."""
+    training, loop = state.tensors()
+    return Checkpoint(
+        model=dict(parts.model.state_dict()),
+        training=training,
+        pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
+        meta={**story(parts), "loop": loop, "exact": exactness(parts)},
+    )
+
+
+def story(parts: Parts) -> dict[str, Any]:
+    """What a model needs beside its weights to be used again."""
+    axes = {
+        name: [{"dim": a.dim, "names": list(a.names), "role": a.role} for a in found]
+        for name, found in parts.built.axes.items()
+    }
+    return {
+        "config": dump(parts.config),
+        "pipeline": parts.dataset.pipeline.to_json(),
+        "axes": axes,
+        "head": parts.built.head,
+        "class_counts": class_counts(parts),
+    }
+
+
+def class_counts(parts: Parts) -> list[int]:
+    """Training rows of each class, from which balanced weights follow; empty for other targets."""
+    classes = parts.dataset.pipeline.target.classes
+    targets = parts.dataset.train.y
+    return [] if targets.dim() > 1 else torch.bincount(targets, minlength=len(classes)).tolist()
+
+
+def exactness(parts: Parts) -> dict[str, Any]:
+    """What must be the same for a resume to give the same bits."""
+    return {
+        "threads": parts.threads,
+        "device": str(parts.device),
+        "torch": torch.__version__,
+        "rows": len(parts.dataset.train),
+        "total": parts.total,
+    }
+
+
+def show_parts(console: Console, parts: Parts) -> None:
+    """The data, the base's table, the rules' table, and what is worth a sentence."""
+    pipeline = parts.dataset.pipeline
+    sizes = [f"{name} {len(s):,}" for name, s in splits(parts).items()]
+    shape = "×".join(map(str, pipeline.features.shape))
+    console.say(f"data: {', '.join(sizes)} rows; inputs {shape}; {parts.task.outputs} outputs")
+    if parts.transfer is not None:
+        columns = ("base", "tensors", "parameters", "share", "names")
+        console.table("", columns, parts.transfer.rows())
+    columns = ("rule", "tensors", "parameters", "state")
+    if parts.config.adapt:
+        console.table("", columns, rule_table(parts.config.adapt, parts.effects, parts.sizes))
+    total = sum(parts.sizes.values())
+    console.say(
+        f"model: {total:,} parameters, {parts.trainable:,} trained; {parts.total:,} steps of "
+        f"{parts.config.train.batch_size * parts.config.train.accumulate} rows; "
+        f"{parts.device}, {parts.threads} thread{'s' if parts.threads > 1 else ''}"
+    )
+    for note in parts.notes:
+        console.say(f"note: {note}")
+
+
+def splits(parts: Parts) -> dict[str, Any]:
+    """The splits that exist, by name."""
+    data = parts.dataset
+    return {n: s for n, s in (("train", data.train), ("val", data.val), ("test", data.test)) if s is not None}
+
+
+def peak_memory() -> int:
+    """Bytes: of the GPU where one is used, else the process's largest resident size."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def show_scores(console: Console, scores: dict[str, dict[str, float]]) -> None:
+    """Metrics of the splits side by side."""
+    names = list(dict.fromkeys(name for found in scores.values() for name in found))
+    rows = [(name, *(scores[split].get(name) for split in scores)) for name in names]
+    console.table("", ("metric", *scores), rows)

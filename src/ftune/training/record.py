@@ -1,0 +1,103 @@
+"""Watches a training: metrics, checkpoints, the progress bar, and signals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ftune.build import Parts, metric
+from ftune.training.describe import checkpoint_of
+from ftune.console import Console, Progress
+from ftune.engine.loop import Reason, Scores
+from ftune.engine.state import State
+from ftune.engine.step import StepResult
+from ftune.run import checkpoint
+from ftune.run.folder import Metrics, RunFolder
+from ftune.runtime.signals import Stopper
+
+
+class Recorder:
+    """Writes what a training does into its run folder, and shows it."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        folder: RunFolder,
+        console: Console,
+        bar: Progress,
+        stopper: Stopper,
+        step: int = 0,
+        pause_at: int | None = None,
+    ) -> None:
+        """Continues at `step`, and asks for a pause at `pause_at` (a rung of a sweep)."""
+        self.parts, self.folder, self.console = parts, folder, console
+        self.bar, self.stopper, self.pause_at = bar, stopper, pause_at
+        self.metrics = Metrics(folder.path / "metrics.jsonl", step)
+        self.began = self.saved = time.monotonic()
+        self.saved_step = step if step else -1
+        per_epoch = parts.batches.steps_per_epoch
+        self.log_every = parts.config.train.log_every or max(1, per_epoch // 10)
+        self.save_every = parts.config.train.checkpoint_every.in_steps(per_epoch)
+        self.metric = metric(parts)[0]
+        self.sum = self.count = 0.0
+        self.newest = ""
+        self.idle_names: list[str] = []
+
+    def log(self, state: State, result: StepResult, rate: float) -> None:
+        """One line of metrics.jsonl every `log_every` steps: the mean loss since the last."""
+        self.sum += result.loss
+        self.count += 1
+        if state.step % self.log_every == 0:
+            extra = {} if result.grad_norm is None else {"grad_norm": result.grad_norm}
+            self._write(state, "train", loss=self.sum / self.count, lr=rate, **extra)
+            self.sum = self.count = 0.0
+            self.bar.update(state.step, self.newest)
+
+    def saw(self, state: State, scores: Scores) -> None:
+        """One line for each evaluation."""
+        self._write(state, "val", **scores)
+        self.metrics.flush()
+        self.newest = f"val {self.metric} {scores[self.metric]:.4g}"
+        self.bar.update(state.step, self.newest)
+
+    def save(self, state: State, scores: Scores | None, ending: bool) -> None:
+        """Saves every new best, at the chosen interval, and at the end."""
+        best = scores is not None and state.best is not None and state.best.step == state.step
+        if state.step == self.saved_step and not best:
+            return
+        if not (best or ending or state.step == 0 or self._due(state)):
+            return
+        self.metrics.flush()
+        folder = self.folder.checkpoints
+        target = checkpoint.save(folder, checkpoint_of(self.parts, state), state.step)
+        if best and state.best:
+            checkpoint.point(folder, "best", target, step=state.step, metric=self.metric, value=state.best.value)
+        checkpoint.point(folder, "latest", target, step=state.step)
+        checkpoint.prune(folder, self.parts.config.train.keep)
+        self.saved, self.saved_step = time.monotonic(), state.step
+
+    def stop(self, state: State) -> Reason | None:
+        if self.stopper.signal is not None:
+            return "interrupted"
+        return "paused" if self.pause_at is not None and state.step >= self.pause_at else None
+
+    def idle(self, names: Sequence[str]) -> None:
+        """Parameters that are to be trained and got no gradient: the usual silent fault."""
+        self.idle_names += names
+        shown = ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "")
+        self.console.warn(f"trained but without gradient: {shown}; nothing depends on them")
+
+    def close(self) -> None:
+        self.metrics.close()
+
+    def _due(self, state: State) -> bool:
+        minutes = self.parts.config.train.checkpoint_every.minutes
+        if minutes is not None and time.monotonic() - self.saved >= 60 * minutes:
+            return True
+        return self.save_every is not None and state.step % self.save_every == 0
+
+    def _write(self, state: State, split: str, **values: Any) -> None:
+        epoch = state.step / self.parts.batches.steps_per_epoch
+        seconds = round(time.monotonic() - self.began, 3)
+        self.metrics.write(step=state.step, epoch=round(epoch, 4), split=split, **values, time=seconds)

@@ -1,0 +1,186 @@
+"""One training from parts to summary; `optimize`, `finetune`, `resume` and each trial are this."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftune.build import Parts, build, job, metric, read_data, score, start
+from ftune.config.dump import dump, to_yaml
+from ftune.console import Console
+from ftune.data.pipeline import Pipeline
+from ftune.data.prepare import fingerprint
+from ftune.engine.loop import Outcome, fit
+from ftune.engine.state import State
+from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.run import checkpoint
+from ftune.run.base import weights
+from ftune.run.folder import RunFolder
+from ftune.runtime.signals import Stopper, stopper
+from ftune.runtime.versions import versions
+from ftune.schema import LANGUAGE
+from ftune.training.describe import exactness, peak_memory, show_parts, show_scores, splits
+from ftune.training.record import Recorder
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass
+class Run:
+    """A training with its folder; `pause_at` ends it at a step as a rung of a sweep."""
+
+    parts: Parts
+    folder: RunFolder
+    state: State
+    console: Console
+    pause_at: int | None = None
+
+
+def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Console) -> Run:
+    """Creates the run folder and writes what is known before the first step."""
+    state = start(parts)  # refuses what cannot be built before anything is written
+    metric(parts)
+    parent = Path(parts.config.output.folder) if parts.config.output else Path("runs")
+    folder = RunFolder.create(command, stem, out, parent)
+    folder.write_config(to_yaml(dump(parts.config)))
+    folder.describe(
+        command=command,
+        status="running",
+        pid=os.getpid(),
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        seed=parts.config.seed,
+        device=str(parts.device),
+        threads=parts.threads,
+        data=fingerprint(parts.dataset),
+        base=parts.config.base,
+        versions=versions(),
+    )
+    return Run(parts, folder, state, console)
+
+
+def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
+    """A run as its newest whole checkpoint left it. Raises RequestError where that is not exact."""
+    config = LANGUAGE.load(folder.config_file)
+    found, remarks = checkpoint.newest_valid(folder.checkpoints)
+    for remark in remarks:
+        console.warn(remark)
+    arrays = {k: t.numpy() for k, t in found.pipeline.items()}
+    dataset = read_data(config, fitted=Pipeline.restore(found.meta["pipeline"], arrays))
+    if config.runtime.threads == "auto":
+        threads = found.meta["exact"]["threads"]
+        config = replace(config, runtime=replace(config.runtime, threads=threads))
+    parts = build(config, dataset)
+    differences = _differences(parts, found.meta["exact"], folder.facts()["data"])
+    if differences and not allow_inexact:
+        listed = "\n  ".join(differences)
+        raise RequestError(
+            f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
+        )
+    state = start(parts)
+    state.load(found.model, found.training, found.meta["loop"])
+    folder.describe(status="running", pid=os.getpid())
+    return Run(parts, folder, state, console)
+
+
+def train(run: Run) -> dict[str, Any]:
+    """Trains, evaluates the best step, and leaves a summary.
+
+    Raises InterruptedRunError after a signal, with the state saved, and whatever the training
+    raises; the status on disk says so in each case. A paused run has status `paused`.
+    """
+    began = time.monotonic()
+    show_parts(run.console, run.parts)
+    try:
+        with stopper() as stopping:
+            outcome = _fit(run, stopping)
+    except FtuneError as error:
+        run.folder.describe(status="failed", reason=str(error))
+        run.folder.write_summary(_summary(run, "failed", began, None, {}))
+        raise
+    if outcome.reason in ("interrupted", "paused"):
+        run.folder.describe(status=outcome.reason)
+        summary = _summary(run, outcome.reason, began, outcome, {})
+        run.folder.write_summary(summary)
+        if outcome.reason == "paused":
+            return summary
+        raise InterruptedRunError(stopping.signal or 2, str(run.folder.path))
+    summary = _summary(run, "done", began, outcome, final_scores(run))
+    run.folder.write_summary(summary)
+    run.folder.describe(status="done")
+    _show_end(run.console, summary, outcome)
+    return summary
+
+
+def final_scores(run: Run) -> Scores:
+    """Scores of the best step on every split; its weights are loaded into the model."""
+    parts, target = run.parts, checkpoint.pointed(run.folder.checkpoints, "best")
+    found = splits(parts)
+    if target is not None:
+        parts.model.load_state_dict(weights(checkpoint.load(target)))
+        return {name: score(parts, split) for name, split in found.items()}
+    with run.state.evaluated():
+        return {name: score(parts, split) for name, split in found.items()}
+
+
+def _fit(run: Run, stopping: Stopper) -> Outcome:
+    with run.console.progress("training", run.parts.total) as bar:
+        recorder = Recorder(
+            run.parts, run.folder, run.console, bar, stopping, run.state.step, run.pause_at
+        )
+        try:
+            return fit(run.state, job(run.parts, recorder))
+        finally:
+            recorder.close()
+
+
+def _summary(
+    run: Run, status: str, began: float, outcome: Outcome | None, scores: Scores
+) -> dict[str, Any]:
+    parts, state, best = run.parts, run.state, run.state.best
+    used = checkpoint.pointed(run.folder.checkpoints, "best" if best else "latest")
+    earlier = run.folder.summary() if status != "failed" else {}
+    seconds = time.monotonic() - began + earlier.get("seconds", 0.0)
+    stepping = outcome.train_seconds if outcome else 0.0
+    picked = {"step": best.step, "metric": metric(parts)[0], "value": best.value} if best else None
+    return {
+        "command": run.folder.facts()["command"],
+        "status": status,
+        "run": str(run.folder.path),
+        "steps": state.step,
+        "epochs": round(state.step / parts.batches.steps_per_epoch, 4),
+        "seconds": round(seconds, 3),
+        "train_seconds": round(stepping + (earlier.get("train_seconds") or 0.0), 3),
+        "peak_memory_bytes": peak_memory(),
+        "parameters": {"total": sum(parts.sizes.values()), "trainable": parts.trainable},
+        "metrics": scores,
+        "best": picked,
+        "checkpoint": str(used) if used else None,
+        "lr": parts.config.optimizer.lr,
+    }
+
+
+def _differences(parts: Parts, saved: Mapping[str, Any], data: str) -> list[str]:
+    """In words, what would keep the continued run from giving the same bits."""
+    now = exactness(parts)
+    found = [f"{k}: was {saved[k]}, is {now[k]}" for k in saved if saved[k] != now.get(k)]
+    if fingerprint(parts.dataset) != data:
+        found.append("the data has changed since the run began")
+    return found
+
+
+def _show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> None:
+    show_scores(console, summary["metrics"])
+    best = summary["best"]
+    picked = f"; best at step {best['step']:,} by validation {best['metric']}" if best else ""
+    early = " (stopped early)" if outcome.reason == "early" else ""
+    rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
+    console.say(
+        f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
+        f"({rate:,.0f} steps/s){picked}"
+    )
+    console.say(f"run: {summary['run']}")
