@@ -32,8 +32,8 @@ class Batches:
         self.steps_per_epoch = size_of_set // rows if drop_last else -(-size_of_set // rows)
         if not self.steps_per_epoch:
             raise DataError(
-                f"train.batch_size {batch_size} × accumulate {accumulate} is more than the {size_of_set}"
-                " training rows, and drop_last leaves no step; make it smaller"
+                f"train.batch_size {batch_size} × accumulate {accumulate} is more than the"
+                f" {size_of_set} training rows, and drop_last leaves no step; make it smaller"
             )
         self._size, self._batch_size, self._accumulate = size_of_set, batch_size, accumulate
         self._seed = seed % 2**64
@@ -52,4 +52,4 @@ class Batches:
         import torch
 
         order = torch.from_numpy(np.random.default_rng([self._seed, epoch]).permutation(self._size))
-        self._parts, self._epoch = order.split(self._batch_size), epoch
+        self._parts, self._epoch = torch.split(order, self._batch_size), epoch

@@ -32,7 +32,7 @@ class Features:
 
 
 def features_of(frame: Frame, steps: Sequence[Step]) -> Features:
-    """What the transformed `frame` gives. Raises DataError where images stand beside other columns."""
+    """What the transformed `frame` gives. Raises DataError: images beside other columns."""
     from ftune.data.transforms.ordinal import Ordinal
 
     if not frame.columns:
@@ -50,8 +50,8 @@ def features_of(frame: Frame, steps: Sequence[Step]) -> Features:
     if len(frame.columns) > 1:
         others = ", ".join(f"`{name}`" for name in frame.columns if name != deep[0])
         raise DataError(
-            f"{frame.origin}: `{deep[0]}` {list(frame[deep[0]].shape[1:])} cannot stand beside {others};"
-            " `flatten` it, or `select` one of them"
+            f"{frame.origin}: `{deep[0]}` {list(frame[deep[0]].shape[1:])} cannot stand beside"
+            f" {others}; `flatten` it, or `select` one of them"
         )
     shape = frame[deep[0]].shape[1:]
     return Features((1, *shape) if len(shape) == 2 else shape, None, {})
@@ -110,8 +110,8 @@ def _check_text(frame: Frame) -> None:
         left = frame.named(kind)  # type: ignore[arg-type]
         if left:
             raise DataError(
-                f"{frame.origin}: {kind}s cannot be inputs: column {', '.join(f'`{n}`' for n in left[:5])}"
-                f"{' …' if len(left) > 5 else ''}; add {remedy} to the transforms"
+                f"{frame.origin}: {kind}s cannot be inputs: column"
+                f" {', '.join(f'`{n}`' for n in left[:5])}{' …' if len(left) > 5 else ''}; add {remedy} to the transforms"
             )
 
 

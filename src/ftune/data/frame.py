@@ -1,7 +1,8 @@
-"""The table that sources give and transforms work on: named columns, and where each row came from."""
+"""The table that sources give and transforms work on: named columns, and each row's origin."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -83,12 +84,12 @@ class Frame:
         """[rows] whether the value is unknown."""
         column = self[name]
         if column.dtype.kind == "O":
-            return np.equal(column, None).astype(bool)
+            return np.array([value is None for value in column], dtype=bool)
         if column.dtype.kind == "M":
             return np.isnat(column)
         if column.dtype.kind == "f":
-            bad = np.isnan(column)
-            return bad.reshape(len(bad), -1).any(axis=1) if bad.ndim > 1 else bad
+            bad: Array = np.isnan(column)
+            return bad.reshape(len(bad), math.prod(bad.shape[1:])).any(axis=1)
         return np.zeros(len(column), dtype=bool)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> str:

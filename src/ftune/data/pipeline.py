@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftune.config.spelling import nearest
+from ftune.data import steps as chain
 from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.frame import Array, Frame, as_text, exists
-from ftune.data.steps import (
-    Step, apply_steps, fit_steps, restore_steps, steps_to_arrays, steps_to_json,
-)  # fmt: skip
+from ftune.data.steps import Step
 from ftune.data.target import Target, TargetKind, sorted_classes
 from ftune.errors import CheckpointError, DataError
 
@@ -65,12 +64,12 @@ class Pipeline:
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
             )
-        steps, frame = fit_steps(data.steps, raw, prior.steps if prior else ())
+        steps, frame = chain.fit_steps(data.steps, raw, prior.steps if prior else ())
         features = features_of(frame, steps)
         check_codes(frame, features)
         target_steps: tuple[Step, ...] = ()
         if kind == "numbers":
-            target_steps, _ = fit_steps(
+            target_steps, _ = chain.fit_steps(
                 data.target_transforms, target.numbers(train), prior.target_steps if prior else ()
             )
         columns = {name: str(raw.kind(name)) for name in _needed(raw, steps)}
@@ -78,7 +77,7 @@ class Pipeline:
 
     def inputs(self, frame: Frame) -> torch.Tensor:
         """[rows, *features.shape] float32. Raises DataError where a column is absent or unknown."""
-        return to_tensor(apply_steps(self.steps, self._conform(frame)), self.features)
+        return to_tensor(chain.apply_steps(self.steps, self._conform(frame)), self.features)
 
     def targets(self, frame: Frame) -> torch.Tensor:
         """classes: [rows] int64; numbers, labels: [rows, targets] float32. Raises DataError."""
@@ -89,7 +88,7 @@ class Pipeline:
             return self.target.class_numbers(frame)
         if self.target.kind == "labels":
             return self.target.label_values(frame)
-        done = apply_steps(self.target_steps, self.target.numbers(frame))
+        done = chain.apply_steps(self.target_steps, self.target.numbers(frame))
         return torch.from_numpy(np.stack(list(done.columns.values()), axis=1).astype(np.float32))
 
     def invert(self, values: torch.Tensor) -> torch.Tensor:
@@ -124,13 +123,13 @@ class Pipeline:
         return {
             "version": VERSION,
             "columns": dict(self.columns),
-            "steps": steps_to_json(self.steps),
+            "steps": chain.steps_to_json(self.steps),
             "target": {
                 "names": list(target.names),
                 "kind": target.kind,
                 "classes": list(target.classes),
             },
-            "target_steps": steps_to_json(self.target_steps),
+            "target_steps": chain.steps_to_json(self.target_steps),
             "features": {
                 "shape": list(features.shape),
                 "names": None if features.names is None else list(features.names),
@@ -139,8 +138,8 @@ class Pipeline:
         }
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays of the fitted state, float64 [values], by a name that `restore` understands."""
-        return steps_to_arrays(self.steps, "steps") | steps_to_arrays(
+        """The arrays of the fitted state, float64 [values], by names that `restore` knows."""
+        return chain.steps_to_arrays(self.steps, "steps") | chain.steps_to_arrays(
             self.target_steps, "target_steps"
         )
 
@@ -155,14 +154,14 @@ class Pipeline:
         names = features["names"]
         return cls(
             dict(stored["columns"]),
-            restore_steps(stored["steps"], arrays, "steps"),
+            chain.restore_steps(stored["steps"], arrays, "steps"),
             Features(
                 tuple(features["shape"]),
                 None if names is None else tuple(names),
                 dict(features["categories"]),
             ),
             Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
-            restore_steps(stored["target_steps"], arrays, "target_steps"),
+            chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
         )
 
 
@@ -193,5 +192,6 @@ def _converted(frame: Frame, name: str, kind: str) -> Array:
     i = int(np.flatnonzero(known)[0])
     raise DataError(
         f"{frame.origin}: column `{name}` holds {here}s, but {kind}s in training"
-        f" (row {frame.rows[i]}: {str(column[i])[:60]!r}); correct it, or declare its type (csv: `types`)"
+        f" (row {frame.rows[i]}: {str(column[i])[:60]!r}); correct it, or declare its type"
+        " (csv: `types`)"
     )

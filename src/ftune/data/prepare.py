@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftune.data import SOURCES
-from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.frame import Frame, as_text, exists
 from ftune.data.pipeline import Pipeline
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
@@ -91,7 +91,8 @@ def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
         for name in names:
             if name is not None and name not in first.columns:
                 raise DataError(
-                    f"{first.origin}: data.{setting}: no column `{name}`; {exists(name, first.columns)}"
+                    f"{first.origin}: data.{setting}: no column `{name}`;"
+                    f" {exists(name, first.columns)}"
                 )
     for frame in parts.values():
         lacks = [name for name in first.columns if name not in frame.columns]
@@ -113,7 +114,7 @@ def _listed(names: Sequence[str]) -> str:
 def _of_classes(
     parts: dict[str, Frame], data: Data, target: Target
 ) -> tuple[dict[str, Frame], tuple[str, ...] | None]:
-    """Only rows of `data.classes`; and the classes in order (of all rows, or of the training file)."""
+    """Only rows of `data.classes`; and the classes in order (of one file all, else of train)."""
     if target.kind != "classes":
         if data.classes is not None or data.per_class is not None:
             setting = "classes" if data.classes is not None else "per_class"
@@ -193,7 +194,7 @@ def _tensors(pipeline: Pipeline, frame: Frame) -> Split:
 
 
 def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
-    """The rows to predict or evaluate: those of a file, chosen by its extension, or the source's own.
+    """The rows to predict or evaluate: a file's, read by its extension, or the source's own.
 
     Without a path: the test file where one is declared, else all rows. The target may be absent.
     """
@@ -233,11 +234,7 @@ def fingerprint(of: Dataset | str | Path) -> str:
         for part in (of.train, of.val, of.test):
             for tensor in (part.x, part.y, part.rows) if part else ():
                 digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(_bytes(tensor.numpy()))
+                digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
         return digest.hexdigest()
     with Path(of).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _bytes(array: Array) -> memoryview:
-    return memoryview(np.ascontiguousarray(array)).cast("B")

@@ -23,7 +23,7 @@ class Split:
     test: int | float = setting(0.2, at_least=0)
     """Rows that judge, used once at the end."""
     stratify: bool | None = setting(None)
-    """Whether every part gets the same mix of classes; null: for classification, where it can be done."""
+    """Whether all parts get the same mix of classes; null: for classification, where possible."""
     group: str | None = setting(None)
     """A column whose rows of one value stay on one side (patient, customer); it is not an input."""
     time: str | None = setting(None)
@@ -67,11 +67,11 @@ class Data:
     split: Split = group(Split)
     """Which rows are kept back for validation and test."""
     transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")
-    """What happens to the inputs, in order; fitted on the training rows only. auto: what most need."""
+    """What happens to the inputs, in order; fitted on the training rows. auto: what most need."""
     target_transforms: Any = blocks(TRANSFORMS, default=())
-    """What happens to numbers to predict (log, standardize …); undone in predictions and metrics."""
+    """What happens to numbers to predict (log, standardize …); undone in predictions."""
     statistics: Literal["base", "refit"] = setting("base")
-    """When fine-tuning: inputs that the base knows by name keep its statistics, or all are refitted."""
+    """When fine-tuning: inputs that the base knows keep its statistics, or all are refitted."""
 
     def __post_init__(self) -> None:
         if self.target is None and self.source.default_target is None:

@@ -30,7 +30,7 @@ def split(
     notes: list[str],
     with_test: bool = True,
 ) -> dict[str, Frame]:
-    """train, val and test (those that have rows). `labels` [rows] are the classes, if there are any.
+    """train, val and test (those that have rows). `labels` [rows]: the classes, if there are any.
 
     Raises DataError where no rows are left to train on, or the split cannot be made as asked.
     """
@@ -92,8 +92,8 @@ def _drawn(
             return np.asarray(chosen)
         if stratify:
             raise DataError(
-                f"{frame.origin}: data.split.stratify: {why}; set `stratify: false`, keep fewer `classes`,"
-                " or add rows"
+                f"{frame.origin}: data.split.stratify: {why}; set `stratify: false`, keep fewer"
+                " `classes`, or add rows"
             )
         notes.append(f"The split is not stratified: {why}.")
     return rng.permutation(left)[:count]
@@ -120,8 +120,8 @@ def _grouped(frame: Frame, column: str, left: Rows, count: int, rng: np.random.G
     groups, places = np.unique(names[left].astype(str), return_inverse=True)
     if len(groups) < 2:
         raise DataError(
-            f"{frame.origin}: data.split.group: the rows left to divide are all of one group of `{column}`;"
-            " name another column or lower the split"
+            f"{frame.origin}: data.split.group: the rows left to divide are all of one group of"
+            f" `{column}`; name another column or lower the split"
         )
     order = rng.permutation(len(groups))
     before = np.cumsum(np.bincount(places)[order])
@@ -134,13 +134,14 @@ def _ordered(frame: Frame, column: str) -> Rows:
     _refuse_missing(frame, column, "time")
     if frame.kind(column) not in ("date", "number"):
         raise DataError(
-            f"{frame.origin}: data.split.time: column `{column}` holds {frame.kind(column)}s, not dates or"
-            f" numbers; declare it (csv: `types: {{{column}: date}}`)"
+            f"{frame.origin}: data.split.time: column `{column}` holds {frame.kind(column)}s, not"
+            f" dates or numbers; declare it (csv: `types: {{{column}: date}}`)"
         )
     times = frame[column]
     if times.min() == times.max():
         raise DataError(
-            f"{frame.origin}: data.split.time: `{column}` is {times[0]} in every row, which gives no order"
+            f"{frame.origin}: data.split.time: `{column}` is {times[0]} in every row, which"
+            " gives no order"
         )
     return np.argsort(times, kind="stable")
 
@@ -149,8 +150,8 @@ def _refuse_missing(frame: Frame, column: str, setting: str) -> None:
     gaps = frame.missing(column)
     if gaps.any():
         raise DataError(
-            f"{frame.origin}: data.split.{setting}: column `{column}` is missing in {frame.where(gaps)};"
-            " fill or delete these rows"
+            f"{frame.origin}: data.split.{setting}: column `{column}` is missing in"
+            f" {frame.where(gaps)}; fill or delete these rows"
         )
 
 
@@ -167,8 +168,8 @@ def few_of_each(frame: Frame, labels: Array, count: int, seed: int, notes: list[
     if len(small) == len(names):
         most = max(small, key=lambda name: small[name])
         raise DataError(
-            f"{frame.origin}: data.per_class {count} is more than any class has in the training split"
-            f" (most: `{most}`, {small[most]:,} rows); choose a smaller one or leave it out"
+            f"{frame.origin}: data.per_class {count} is more than any class has in the training"
+            f" split (most: `{most}`, {small[most]:,} rows); choose a smaller one or leave it out"
         )
     for name in names:
         kept.append(rng.permutation(np.flatnonzero(labels == name))[:count])

@@ -35,8 +35,8 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind == "classes" and len(self.names) > 1:
             raise DataError(
-                f"target: {len(self.names)} columns ({', '.join(self.names)}), but a row has one class;"
-                " name one column, or choose several labels (multi-label) or regression"
+                f"target: {len(self.names)} columns ({', '.join(self.names)}), but a row has one"
+                " class; name one column, or choose several labels (multi-label) or regression"
             )
 
     def check(self, frame: Frame) -> None:
@@ -44,7 +44,8 @@ class Target:
         for name in self.names:
             if frame.kind(name) not in ("number", "text"):
                 raise DataError(
-                    f"{frame.origin}: the target `{name}` holds {frame.kind(name)}s; expected numbers or texts"
+                    f"{frame.origin}: the target `{name}` holds {frame.kind(name)}s;"
+                    " expected numbers or texts"
                 )
             gaps = frame.missing(name)
             if gaps.any():

@@ -27,11 +27,7 @@ def existing(path: str) -> Path:
     if file.is_dir():
         raise DataError(f"{path}: is a folder, a file is needed")
     if not file.exists():
-        near = (
-            nearest(file.name, (p.name for p in file.parent.glob("*")))
-            if file.parent.is_dir()
-            else None
-        )
+        near = nearest(file.name, (other.name for other in file.parent.glob("*")))
         raise DataError(f"{path}: no such file" + (f"; did you mean `{near}`?" if near else ""))
     if not file.stat().st_size:
         raise DataError(f"{path}: the file is empty; a table needs a header and rows")
@@ -68,26 +64,31 @@ def to_column(values: pa.ChunkedArray, where: str) -> Array:
     kind = values.type
     if pa.types.is_null(kind):
         return np.full(len(values), np.nan)
-    if pa.types.is_boolean(kind):
-        values, kind = pc.cast(values, pa.string()), pa.string()
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False).copy()
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        if pa.types.is_timestamp(kind) and kind.tz:
-            values = pc.cast(values, pa.timestamp(kind.unit))
-        naive = pc.cast(values, pa.timestamp("s"), safe=False)
-        return naive.to_numpy(zero_copy_only=False).astype("datetime64[s]")
+        return _numbers(values)
     if pa.types.is_duration(kind):
-        return (
-            pc.cast(pc.cast(values, pa.duration("s"), safe=False), pa.int64())
-            .cast(pa.float64())
-            .to_numpy()
-        )
+        return _numbers(pc.cast(pc.cast(values, pa.duration("s"), safe=False), pa.int64()))
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return _dates(values)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         stacked = _stacked(values)
         if stacked is not None:
             return stacked
     return _texts(values, where)
+
+
+def _numbers(values: pa.ChunkedArray) -> Array:
+    """[rows] float64, NaN for null."""
+    return np.array(pc.cast(values, pa.float64(), safe=False).to_numpy())
+
+
+def _dates(values: pa.ChunkedArray) -> Array:
+    """[rows] datetime64[s]; a time with a zone becomes UTC."""
+    kind = values.type
+    if pa.types.is_timestamp(kind) and kind.tz:
+        values = pc.cast(values, pa.timestamp(kind.unit))
+    seconds = pc.cast(values, pa.timestamp("s"), safe=False).to_numpy()
+    return np.asarray(seconds).astype("datetime64[s]")
 
 
 def _stacked(values: pa.ChunkedArray) -> Array | None:
@@ -97,37 +98,43 @@ def _stacked(values: pa.ChunkedArray) -> Array | None:
     plain = pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type)
     if not plain or len(lengths) != 1 or not lengths[0].as_py():
         return None
-    block = pc.cast(flat, pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    block = np.asarray(pc.cast(flat, pa.float32(), safe=False).to_numpy())
     return block.reshape(len(values), lengths[0].as_py())
 
 
 def _texts(values: pa.ChunkedArray, where: str) -> Array:
     """[rows] object: each distinct text exists once, so that a column costs 8 bytes a row."""
-    if pa.types.is_dictionary(values.type) and not pa.types.is_string(values.type.value_type):
-        values = pc.cast(values, values.type.value_type)
     if not pa.types.is_dictionary(values.type):
-        if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
-            _check_utf8(values, where)
-        if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
-            texts = [None if v is None else json.dumps(v, default=str) for v in values.to_pylist()]
-            values = pa.chunked_array([pa.array(texts, pa.string())])
-        values = values.dictionary_encode()
-    values = (
-        values.unify_dictionaries().combine_chunks() if values.num_chunks > 1 else values.chunk(0)
-    )
-    distinct = np.array([*values.dictionary.to_pylist(), None], dtype=object)
-    codes = pc.fill_null(values.indices, len(distinct) - 1).to_numpy(zero_copy_only=False)
-    return distinct[codes]
+        values = _as_strings(values, where).dictionary_encode()
+    elif not pa.types.is_string(values.type.value_type):
+        values = _as_strings(pc.cast(values, values.type.value_type), where).dictionary_encode()
+    whole = values.unify_dictionaries().combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    distinct = np.array([*whole.dictionary.to_pylist(), None], dtype=object)
+    codes = pc.fill_null(pc.cast(whole.indices, pa.int64()), len(distinct) - 1)
+    return np.asarray(distinct[codes.to_numpy(zero_copy_only=False)])
+
+
+def _as_strings(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Texts as they are, bytes as UTF-8, everything else as JSON."""
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pc.cast(values, pa.string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        _check_utf8(values, where)
+        return pc.cast(values, pa.string())
+    if pa.types.is_boolean(kind):
+        return pc.cast(values, pa.string())
+    texts = [None if v is None else json.dumps(v, default=str) for v in values.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def _check_utf8(values: pa.ChunkedArray, where: str) -> None:
-    bad = [
-        i for i, raw in enumerate(values.to_pylist(), 1) if raw is not None and not _decodes(raw)
-    ]
+    bad = [i for i, raw in enumerate(values, 1) if raw.is_valid and not _decodes(raw.as_py())]
     if bad:
         raise DataError(
-            f"{where}, {spoken_rows(bad)}: not UTF-8; save the file as UTF-8, or name its `encoding`"
-            " (latin-1, cp1252 …)"
+            f"{where}, {spoken_rows(bad)}: not UTF-8; save the file as UTF-8, or name its"
+            " `encoding` (latin-1, cp1252 …)"
         )
 
 
@@ -140,7 +147,7 @@ def _decodes(raw: bytes) -> bool:
 
 
 def check_mixed(frame: Frame, remedy: str, skip: Any = ()) -> None:
-    """Refuses a text column in which nearly all values are numbers: the others are likely faults."""
+    """Refuses a text column in which nearly all values are numbers: the others look like faults."""
     for name in frame.named("text"):
         if name in skip:
             continue
@@ -153,6 +160,6 @@ def check_mixed(frame: Frame, remedy: str, skip: Any = ()) -> None:
         odd = np.flatnonzero(known)[~good]
         shown = ", ".join(f"row {frame.rows[i]}: {frame[name][i]!r}" for i in odd[:5])
         raise DataError(
-            f"{frame.origin}: column `{name}` is {good.mean():.1%} numbers, but {len(odd):,} values are"
-            f" not ({shown}{', …' if len(odd) > 5 else ''}); {remedy.format(name=name)}"
+            f"{frame.origin}: column `{name}` is {good.mean():.1%} numbers, but {len(odd):,}"
+            f" values are not ({shown}{', …' if len(odd) > 5 else ''}); {remedy.format(name=name)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -136,7 +137,7 @@ def _spoken(delimiter: str) -> str:
 
 
 def _not_text(encoding: str) -> str:
-    return f"not {encoding.upper()}; save the file as UTF-8, or name its `encoding` (latin-1, cp1252 …)"
+    return f"not {encoding.upper()}; save it as UTF-8, or name its `encoding` (latin-1, cp1252 …)"
 
 
 def _check_ragged(path: str, ragged: list[Any], source: Csv, types: dict[str, str]) -> None:
@@ -149,10 +150,8 @@ def _check_ragged(path: str, ragged: list[Any], source: Csv, types: dict[str, st
 
     first = ragged[0]
     ragged.clear()
-    try:
+    with contextlib.suppress(ValueError):  # another fault as well; this one comes first
         csv.read_csv(path, *source._options(path, types, ragged, threads=False))
-    except ValueError:
-        pass  # another fault as well; this one comes first
     header = 0 if source.header else 1
     rows = [row.number - header for row in ragged if row.number]
     example = str((ragged or [first])[0].text).strip()[:80]

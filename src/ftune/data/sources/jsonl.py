@@ -83,4 +83,6 @@ def _json_kind(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "number"
-    return {str: "text", list: "list", dict: "object"}.get(type(value), "null")
+    if isinstance(value, str):
+        return "text"
+    return "null" if value is None else "list" if isinstance(value, list) else "object"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Npz:
     """Arrays saved by `numpy.savez`, one row each along the first axis; pickles are refused.
 
-    A file whose keys all end in `_train`, `_val` or `_test` (`x_train`, `y_test` …) is its own split.
+    A file whose keys all end in `_train`, `_val` or `_test` (`x_train` …) is its own split.
     """
 
     default_target: ClassVar[str | None] = None
@@ -96,7 +96,7 @@ def _check_size(path: str, member: zipfile.ZipInfo, file: IO[bytes]) -> None:
         )
     if math.prod(shape) * dtype.itemsize > member.file_size:
         raise DataError(
-            f"{path}: `{name}` claims {shape}, more than the {member.file_size:,} bytes it has"
+            f"{path}: `{name}` claims {shape}, more than its {member.file_size:,} bytes hold"
         )
 
 

@@ -19,7 +19,7 @@ def texts(frame: Frame, name: str) -> Array:
 
 def frequent(values: Array, min_count: int, most: int | None) -> list[str]:
     """The categories with at least `min_count` rows, at most `most` of them, in text order."""
-    known = values[~np.equal(values, None).astype(bool)].astype(str)
+    known = np.array([value for value in values if value is not None], dtype=str)
     names, counts = np.unique(known, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
     return sorted(str(names[i]) for i in order if counts[i] >= min_count)

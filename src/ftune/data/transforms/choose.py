@@ -37,9 +37,9 @@ def numbers(frame: Frame, name: str) -> Array:
 
 
 def known(frame: Frame, name: str) -> Array:
-    """The values that are not missing, flat float64. Raises DataError for none, or infinite ones."""
+    """The values that are not missing, flat float64. Raises DataError: none, or infinite."""
     values = numbers(frame, name)
-    infinite = np.isinf(values)
+    infinite: Array = np.isinf(values)
     if infinite.any():
         raise infinite_values(frame, name, infinite)
     flat: Array = values[~np.isnan(values)].astype(np.float64)

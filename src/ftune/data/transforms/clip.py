@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clip:
-    """Moves values beyond the bounds to the bounds; as a target transform its inverse does nothing."""
+    """Moves values beyond the bounds to the bounds; the inverse of a target changes nothing."""
 
     quantile: float | None = setting(None, above=0, below=0.5)
-    """Share of the training rows beyond either bound: 0.01 bounds at the 1st and 99th percentile."""
+    """Share of training rows beyond either bound: 0.01 is the 1st and 99th percentile."""
     low: float | None = setting(None)
     """Lower bound, in the column's unit; null: none, or that of `quantile`."""
     high: float | None = setting(None)

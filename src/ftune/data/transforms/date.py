@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftune.config.fields import setting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ftune.data.frame import Array, Frame, State
 
 PERIODS = {
@@ -30,9 +32,9 @@ class Date:
     parts: (
         list[Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year"]] | None
     ) = setting(None)
-    """Which parts (weekday: Monday is 0); null: year, month, day, weekday, and hour where there are times."""
+    """Which parts (weekday: Monday is 0); null: year, month, day, weekday; hour if there are times."""
     cyclic: bool = setting(False)
-    """Whether parts that start again become a sine and a cosine, so that December is next to January."""
+    """Whether parts that start again become a sine and a cosine: December is next to January."""
 
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
@@ -49,7 +51,8 @@ class Date:
 
     def apply(self, frame: Frame, state: State) -> Frame:
         for name, column in state.items():
-            dates, result = _dates(frame, name), {}
+            dates = _dates(frame, name)
+            result: dict[str, Array] = {}
             for part in column["parts"]:
                 result |= self._named(f"{name}.{part}", part, _part(dates, part))
             frame = frame.replaced(name, result)
@@ -81,7 +84,7 @@ def _part(dates: Array, part: str) -> Array:
 
     days = dates.astype("datetime64[D]")
     seconds = (dates - days).astype(np.int64)
-    values = {
+    values: dict[str, Callable[[], Array]] = {
         "year": lambda: dates.astype("datetime64[Y]").astype(np.int64) + 1970,
         "month": lambda: dates.astype("datetime64[M]").astype(np.int64) % 12 + 1,
         "day": lambda: (days - dates.astype("datetime64[M]")).astype(np.int64) + 1,
@@ -89,5 +92,5 @@ def _part(dates: Array, part: str) -> Array:
         "hour": lambda: seconds // 3600,
         "minute": lambda: seconds % 3600 // 60,
         "day_of_year": lambda: (days - dates.astype("datetime64[Y]")).astype(np.int64) + 1,
-    }[part]()
-    return np.where(np.isnat(dates), np.nan, values.astype(np.float64))
+    }
+    return np.where(np.isnat(dates), np.nan, values[part]().astype(np.float64))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ordinal:
-    """Replaces a text by the number of its category, from 1 in text order; 0: unknown or missing."""
+    """Replaces a text by the number of its category, from 1 in text order; 0: unknown."""
 
     min_count: int = setting(1, at_least=1)
     """Categories with fewer training rows than this count as unknown."""

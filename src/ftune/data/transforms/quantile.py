@@ -56,10 +56,13 @@ class Quantile:
         )
         ranks = np.where(np.isnan(values), np.nan, ranks)
         if self.to == "uniform":
-            return ranks
+            return np.asarray(ranks)
         import torch
 
-        return torch.special.ndtri(torch.from_numpy(np.clip(ranks, TAIL, 1 - TAIL))).numpy()
+        result: Array = torch.special.ndtri(
+            torch.from_numpy(np.clip(ranks, TAIL, 1 - TAIL))
+        ).numpy()
+        return result
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
         import numpy as np
@@ -70,4 +73,5 @@ class Quantile:
 
             ranks = torch.special.ndtr(torch.from_numpy(np.ascontiguousarray(values))).numpy()
         points = column["points"]
-        return np.interp(ranks, np.linspace(0, 1, len(points)), points)
+        result: Array = np.interp(ranks, np.linspace(0, 1, len(points)), points)
+        return result

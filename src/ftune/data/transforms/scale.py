@@ -55,4 +55,5 @@ class Scale:
         )
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
-        return (values - column["offset"]) / column["factor"]
+        result: Array = (values - column["offset"]) / column["factor"]
+        return result

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class Standardize:
     """Subtracts the mean and divides by the standard deviation (1 where that is 0).
 
-    Each numeric column has its own; an array (image) has one mean and deviation over all its values.
+    Each numeric column has its own; an array (image) has one over all its values.
     """
 
     columns: list[str] | None = setting(None)
-    """Which columns; null: all numbers and arrays, not the flags and codes that one_hot and ordinal make."""
+    """Which columns; null: all numbers and arrays (not what one_hot and ordinal make)."""
 
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each, known
@@ -40,4 +40,5 @@ class Standardize:
         )
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
-        return values * column["scale"] + column["mean"]
+        result: Array = values * column["scale"] + column["mean"]
+        return result
