@@ -71,30 +71,34 @@ def _named(optimizer: Optimizer) -> Iterator[tuple[str, Tensor, dict[str, Any]]]
 
 
 def _expected(optimizer: Optimizer, updated: Sequence[str]) -> dict[str, Tensor]:
-    """The state that a first step makes, without memory: a twin on the meta device makes it."""
+    """The state that a first step would make, as tensors without memory."""
     known = {name for name, _, _ in _named(optimizer)}
     if unknown := [name for name in updated if name not in known]:
         raise CheckpointError(
             f"the optimizer state names parameters that are not trained here: {_words(unknown)}"
         )
-    rows: list[dict[str, Any]] = []
+    first: dict[str, Tensor] = {}
     for group in optimizer.param_groups:
-        twins = [torch.empty_like(p, device="meta", requires_grad=True) for p in group["params"]]
-        settings = {key: value for key, value in group.items() if key not in _NOT_SETTINGS}
-        rows.append(
-            settings | {"params": twins, "names": group["names"], "fused": False, "foreach": False}
-        )
-    twin = type(optimizer)(rows)  # type: ignore[call-arg]
-    for _, parameter, _ in _named(twin):
-        parameter.grad = torch.empty_like(parameter)
+        first |= _first_state(type(optimizer), group)
+    wanted = set(updated)
+    return {key: tensor for key, tensor in first.items() if key.rpartition("/")[0] in wanted}
+
+
+def _first_state(kind: type[Optimizer], group: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Lets a twin of one group step once on the meta device."""
+    twins = [torch.empty_like(p, device="meta", requires_grad=True) for p in group["params"]]
+    for twin in twins:
+        twin.grad = torch.empty_like(twin)
+    settings = {key: value for key, value in group.items() if key not in _NOT_SETTINGS}
+    row = settings | {"params": twins, "fused": False, "foreach": False}
+    optimizer = kind([row])  # type: ignore[call-arg]
     # Adafactor reads a number from a tensor once its state exists; on meta there is none.
     with contextlib.suppress(RuntimeError):
-        twin.step()
+        optimizer.step()
     return {
         f"{name}/{key}": value
-        for name, parameter, _ in _named(twin)
-        if name in set(updated)
-        for key, value in twin.state[parameter].items()
+        for name, twin in zip(group["names"], twins, strict=True)
+        for key, value in optimizer.state[twin].items()
         if value is not None
     }
 

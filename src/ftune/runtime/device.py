@@ -18,8 +18,8 @@ def choose(device: str) -> torch.device:
     wanted = torch.device("cuda:0" if device == "cuda" else device)
     if str(wanted) not in found:
         raise RequestError(
-            f"runtime.device: this machine has no `{device}` that torch {torch.__version__} can use; "
-            f"here: {', '.join(found)}, or auto"
+            f"runtime.device: torch {torch.__version__} finds no `{device}` on this machine; "
+            f"it finds {', '.join(found)}"
         )
     return wanted
 

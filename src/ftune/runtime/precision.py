@@ -49,8 +49,6 @@ def choose_precision(setting: str, device: torch.device) -> Precision:
     if setting == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         setting = "bf16" if native else "fp32"
-    if setting == "fp16" and device.type == "cpu":
-        raise RequestError("train.precision: fp16 needs a GPU; on the CPU write bf16 or fp32")
     if setting == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise RequestError("train.precision: this GPU has no bf16; write fp16 or fp32")
     return Precision(setting, device, _TYPES[setting])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ftune.errors import CheckpointError
+from ftune.runtime.device import available
 
 
 def seed_all(seed: int) -> None:
@@ -19,7 +20,7 @@ def seed_all(seed: int) -> None:
 def rng_state() -> dict[str, Tensor]:
     """The generators' states, one byte tensor for each device in use."""
     state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         state |= {f"cuda:{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
     if torch.backends.mps.is_available():
         state["mps"] = torch.mps.get_rng_state()
@@ -29,12 +30,12 @@ def rng_state() -> dict[str, Tensor]:
 def restore_rng(state: dict[str, Tensor]) -> None:
     """Takes back what `rng_state` gave. Raises CheckpointError if a device is not here."""
     for name, value in state.items():
+        if name not in available():  # torch would keep it for later and say nothing
+            raise CheckpointError(f"the saved random state of {name}: no such device here")
         try:
             _restore(torch.device(name), value.cpu())
-        except (RuntimeError, AssertionError, IndexError):
-            raise CheckpointError(
-                f"the saved random state of {name} cannot be restored on this machine"
-            ) from None
+        except (RuntimeError, TypeError):
+            raise CheckpointError(f"the saved random state of {name} does not fit here") from None
 
 
 def _restore(device: torch.device, value: Tensor) -> None:
@@ -58,5 +59,5 @@ def choose_determinism(setting: bool | Literal["auto"], device: torch.device) ->
     torch.use_deterministic_algorithms(on, warn_only=setting == "auto")
     torch.backends.cudnn.benchmark = not on
     # Filling fresh memory guards against reading it uninitialised; it costs and changes no result.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return on
