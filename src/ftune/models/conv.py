@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from ftune.config.fields import setting
@@ -69,7 +70,7 @@ class Conv1d(_Conv):
     """Convolution over [channels, length]."""
 
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        advice = f"add `reshape: [1, {_flat(inputs)}]` before it"
+        advice = f"add `reshape: [1, {prod(inputs.shape)}]` before it"
         return self._convolve(inputs, 1, "[channels, length]", advice)
 
 
@@ -80,9 +81,3 @@ class Conv2d(_Conv):
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         advice = "add `reshape: [channels, height, width]` with the data's own numbers before it"
         return self._convolve(inputs, 2, "[channels, height, width]", advice)
-
-
-def _flat(inputs: Inputs) -> int:
-    from math import prod
-
-    return prod(inputs.shape)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from ftune.config.fields import blocks, setting
 from ftune.config.read import SettingError
 from ftune.models import LAYERS
 from ftune.models.assemble import assemble, check_names, layer_names
+from ftune.models.linear import Linear
+from ftune.models.recurrent import Gru, Lstm
 from ftune.models.shapes import Axes, Inputs, Layer, MisfitError, Part
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ class Residual:
         body = assemble(self.layers, inputs, outputs)
         children = OrderedDict(body.module.named_children())
         if self.project:
-            skip, axes = _projection(inputs, body.after)
+            skip, axes = _projection(self.layers, inputs, body.after)
             module: nn.Module = ProjectedResidual(OrderedDict(projection=skip, **children))
             return Part(module, body.after, body.axes | axes, body.head)
         if body.after.shape != inputs.shape:
@@ -49,7 +53,7 @@ class Residual:
         return Part(Residual(children), body.after, body.axes, body.head)
 
 
-def _projection(inputs: Inputs, after: Inputs) -> tuple[nn.Module, Axes]:
+def _projection(layers: Sequence[Layer], inputs: Inputs, after: Inputs) -> tuple[nn.Module, Axes]:
     """A map without bias from one shape to the other; strides follow from the sizes."""
     from torch import nn
 
@@ -57,16 +61,31 @@ def _projection(inputs: Inputs, after: Inputs) -> tuple[nn.Module, Axes]:
     if not lengths and not targets:
         axes = {"projection.weight": inputs.axis(1)} if inputs.names else {}
         return nn.Linear(before, size, bias=False), axes
-    strides = [-(-a // b) for a, b in zip(lengths, targets, strict=False)]
-    fits = [-(-a // s) for a, s in zip(lengths, strides, strict=True)] == targets
-    if len(lengths) != len(targets) or len(lengths) > 2 or not fits:
-        raise MisfitError(
-            f"no projection leads from {list(inputs.shape)} to {list(after.shape)}; "
-            "pad the layers so that each length is kept or divided"
-        )
-    if len(lengths) == 1:
+    if before == size and len(lengths) == len(targets) == 1 and _over_features(layers):
+        return nn.Linear(lengths[0], targets[0], bias=False), {}
+    strides = _strides(lengths, targets)
+    if len(strides) == 1:
         return nn.Conv1d(before, size, 1, strides[0], bias=False), {}
-    return nn.Conv2d(before, size, 1, (strides[0], strides[1]), bias=False), {}
+    if len(strides) == 2:
+        return nn.Conv2d(before, size, 1, (strides[0], strides[1]), bias=False), {}
+    raise MisfitError(
+        f"no projection leads from {list(inputs.shape)} to {list(after.shape)}; "
+        "pad its layers so that each length is kept or divided, or write it without `residual`"
+    )
+
+
+def _over_features(layers: Sequence[Layer]) -> bool:
+    """Whether two dimensions are [time, features] here, not [channels, length]."""
+    return any(isinstance(layer, Linear | Lstm | Gru) for layer in layers)
+
+
+def _strides(lengths: list[int], targets: list[int]) -> list[int]:
+    """The strides with which a window of width 1 turns `lengths` into `targets`; [] if none do."""
+    if len(lengths) != len(targets):
+        return []
+    strides = [ceil(a / b) for a, b in zip(lengths, targets, strict=True)]
+    reached = [ceil(a / s) for a, s in zip(lengths, strides, strict=True)]
+    return strides if reached == targets else []
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,11 @@ class ClassMeter:
         return metrics if self.task.positive is None else metrics | self._binary(self.task.positive)
 
     def _binary(self, positive: int) -> dict[str, float]:
+        if not self.counts.true.any():
+            return dict.fromkeys(_BINARY, float("nan"))
         row = self.counts.row(positive)
-        scores, truth = zip(*self.scores, strict=True) if self.scores else ((), ())
-        area = area_under_roc(torch.cat(scores), torch.cat(truth)) if scores else float("nan")
+        scores, truth = zip(*self.scores, strict=True)
+        area = area_under_roc(torch.cat(scores), torch.cat(truth))
         return {key: row[key] for key in ("f1", "precision", "recall")} | {"auc": area}
 
     def details(self) -> list[dict[str, Any]]:

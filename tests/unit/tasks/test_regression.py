@@ -1,0 +1,155 @@
+"""Regression against torch's losses and scikit-learn's metrics, in the targets' own unit."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from sklearn import metrics as reference
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftune.config.fields import block, settings_of
+from ftune.config.load import Language
+from ftune.errors import ConfigError
+from ftune.tasks import TASKS
+from ftune.tasks.quantities import QuantityTask
+from ftune.tasks.regression import Regression
+
+
+@dataclass(frozen=True)
+class Root:
+    task: Regression = block(TASKS)
+
+
+def to_euros(scaled: Tensor) -> Tensor:
+    return scaled * 250.0 + 1e6
+
+
+def build(targets: tuple[str, ...] = ("price",), **settings: Any) -> QuantityTask:
+    config = Language(Root).of({"task": {"name": "regression", **settings}})
+    return config.task.build((), targets, torch.zeros(1, len(targets)), to_euros)
+
+
+def sample(rows: int, targets: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(rows, targets, generator=generator)
+    return y + 0.4 * torch.randn(rows, targets, generator=generator), y
+
+
+def measured(task: QuantityTask, outputs: Tensor, y: Tensor, size: int = 7) -> dict[str, float]:
+    meter = task.meter()
+    for start in range(0, len(y), size):
+        meter.update(outputs[start : start + size], {"y": y[start : start + size]})
+    return meter.compute()
+
+
+@pytest.mark.parametrize("targets", [("price",), ("price", "rent")])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_loss_is_torchs_mean(loss: str, targets: tuple[str, ...]) -> None:
+    outputs, y = sample(40, len(targets))
+    task = build(targets, loss=loss, **({"delta": 0.3} if loss == "huber" else {}))
+    summed, total = task.loss(lambda x: x, {"x": outputs, "y": y})
+    expected = {
+        "mse": F.mse_loss(outputs, y),
+        "mae": F.l1_loss(outputs, y),
+        "huber": F.huber_loss(outputs, y, delta=0.3),
+    }[loss]
+    torch.testing.assert_close(summed / total, expected)
+    assert measured(task, outputs, y)["loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_target_of_one_dimension_is_not_broadcast() -> None:
+    outputs, y = sample(40, 1)
+    task = build()
+    flat, column = (task.loss(lambda x: x, {"x": outputs, "y": t}) for t in (y[:, 0], y))
+    assert flat == column
+    assert measured(task, outputs, y[:, 0]) == measured(task, outputs, y)
+
+
+@pytest.mark.parametrize("targets", [("price",), ("price", "rent", "tax")])
+def test_metrics_are_sklearns_in_the_targets_unit(targets: tuple[str, ...]) -> None:
+    outputs, y = sample(60, len(targets))
+    task = build(targets)
+    found = measured(task, outputs, y)
+    true, predicted = to_euros(y.double()).numpy(), to_euros(outputs.double()).numpy()
+    assert found["rmse"] == pytest.approx(reference.root_mean_squared_error(true, predicted))
+    assert found["mae"] == pytest.approx(reference.mean_absolute_error(true, predicted))
+    assert found["r2"] == pytest.approx(reference.r2_score(true, predicted))
+    each = reference.r2_score(true, predicted, multioutput="raw_values")
+    if len(targets) > 1:
+        assert [found[f"r2/{name}"] for name in targets] == pytest.approx(each.tolist())
+    assert set(found) == set(task.directions)
+    assert found["rmse"] == pytest.approx(250 * measured_plain(outputs, y), rel=1e-6)
+
+
+def measured_plain(outputs: Tensor, y: Tensor) -> float:
+    return float((outputs - y).double().square().mean(0).sqrt().mean())
+
+
+def test_spread_survives_a_large_offset() -> None:
+    """Sum of squares minus square of sums, the usual streaming form, loses every digit here."""
+    outputs, y = sample(60, 1)
+    task = QuantityTask(("price",), "mse", 1.0, lambda scaled: scaled + 1e9)
+    exact = reference.r2_score(y.double().numpy(), outputs.double().numpy())
+    assert measured(task, outputs, y)["r2"] == pytest.approx(exact, rel=1e-5)
+    shifted = y.double() + 1e9
+    naive = shifted.square().sum() - shifted.sum() ** 2 / 60
+    spread = (y.double() - y.double().mean()).square().sum()
+    assert float(naive) != pytest.approx(float(spread), rel=1e-2)
+
+
+def test_r2_of_a_constant_target_follows_sklearn() -> None:
+    y = torch.full((30, 1), 0.1)
+    wrong = y + torch.randn(30, 1, generator=torch.Generator().manual_seed(0))
+    for outputs, expected in ((y, 1.0), (wrong, 0.0)):
+        assert measured(build(), outputs, y)["r2"] == expected
+        assert reference.r2_score(y[:, 0].tolist(), outputs[:, 0].tolist()) == expected
+
+
+def test_no_rows_give_nan_and_an_empty_batch_changes_nothing() -> None:
+    task, (outputs, y) = build(("price", "rent")), sample(10, 2)
+    assert all(math.isnan(value) for value in task.meter().compute().values())
+    meter = task.meter()
+    meter.update(outputs[:0], {"y": y[:0]})
+    assert all(math.isnan(value) for value in meter.compute().values())
+    meter.update(outputs, {"y": y})
+    meter.update(outputs[:0], {"y": y[:0]})
+    assert meter.compute() == measured(task, outputs, y, size=10)
+
+
+def test_predictions_and_details_are_in_the_targets_unit() -> None:
+    outputs, y = sample(10, 2)
+    task = build(("price", "rent"))
+    columns = task.predictions(outputs)
+    assert list(columns) == ["price", "rent"]
+    assert columns["rent"] == pytest.approx(to_euros(outputs.double())[:, 1].numpy())
+    meter = task.meter()
+    meter.update(outputs, {"y": y})
+    rows, found = meter.details(), meter.compute()
+    assert [row["target"] for row in rows] == ["price", "rent"]
+    for name in ("rmse", "mae", "r2"):
+        assert sum(row[name] for row in rows) / 2 == pytest.approx(found[name])
+
+
+def test_delta_is_for_huber() -> None:
+    with pytest.raises(ConfigError, match="huber"):
+        build(loss="mae", delta=0.5)
+    assert build(loss="huber", delta=0.5).delta == 0.5
+
+
+def test_schemas_are_documented_and_read_without_torch() -> None:
+    for name in TASKS:
+        assert all(setting.doc for setting in settings_of(TASKS[name]).values())
+    code = (
+        "import sys; from ftune.tasks import TASKS\n"
+        "from ftune.config.fields import settings_of\n"
+        "[settings_of(TASKS[name]) for name in TASKS]\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
