@@ -109,9 +109,10 @@ def _check_text(frame: Frame) -> None:
     for kind, remedy in (("text", "`one_hot`, `ordinal` or `drop`"), ("date", "`date` or `drop`")):
         left = frame.named(kind)  # type: ignore[arg-type]
         if left:
+            names = ", ".join(f"`{name}`" for name in left[:5]) + (" …" if len(left) > 5 else "")
             raise DataError(
-                f"{frame.origin}: {kind}s cannot be inputs: column"
-                f" {', '.join(f'`{n}`' for n in left[:5])}{' …' if len(left) > 5 else ''}; add {remedy} to the transforms"
+                f"{frame.origin}: {kind}s cannot be inputs: column {names}; add {remedy} to the"
+                " transforms"
             )
 
 

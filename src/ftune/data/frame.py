@@ -89,12 +89,18 @@ class Frame:
             return np.isnat(column)
         if column.dtype.kind == "f":
             bad: Array = np.isnan(column)
-            return bad.reshape(len(bad), math.prod(bad.shape[1:])).any(axis=1)
+            return any_in_row(bad)
         return np.zeros(len(column), dtype=bool)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> str:
         """The rows that `mask` marks, in words: `7 rows (3, 9, 12, 40, 41, …)`."""
         return spoken_rows(self.rows[mask].tolist())
+
+
+def any_in_row(mask: Array) -> npt.NDArray[np.bool_]:
+    """[rows, …] -> [rows]: whether anything in the row is marked."""
+    flat: npt.NDArray[np.bool_] = mask.reshape(len(mask), math.prod(mask.shape[1:])) != 0
+    return np.asarray(flat.any(axis=1), dtype=np.bool_)
 
 
 def exists(name: str, known: Iterable[str]) -> str:

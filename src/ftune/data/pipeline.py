@@ -59,7 +59,7 @@ class Pipeline:
             raise DataError("data.target_transforms: only numbers can be transformed, not classes")
         prior = prior if data.statistics == "base" else None
         left_out = [*names, *([data.split.group] if data.split.group else [])]
-        raw = train.without(left_out)
+        raw = _like_base(train.without(left_out), prior)
         if not raw.columns:
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
@@ -174,6 +174,14 @@ def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:
             break
         raw = step.transform.apply(raw, step.state)
     return list(raw.columns)
+
+
+def _like_base(raw: Frame, prior: Pipeline | None) -> Frame:
+    """The columns that the base knows as it knows them: its statistics are of that kind."""
+    known = prior.columns if prior else {}
+    return raw.with_columns(
+        {name: _converted(raw, name, kind) for name, kind in known.items() if name in raw.columns}
+    )
 
 
 def _converted(frame: Frame, name: str, kind: str) -> Array:

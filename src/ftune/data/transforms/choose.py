@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ftune.data.frame import Array, Frame, Kind, State
+from ftune.data.frame import Array, Frame, Kind, State, any_in_row
 from ftune.errors import DataError
 
 
@@ -49,9 +49,8 @@ def known(frame: Frame, name: str) -> Array:
 
 
 def infinite_values(frame: Frame, name: str, mask: Array) -> DataError:
-    rows = mask.reshape(len(mask), -1).any(axis=1)
     return DataError(
-        f"{frame.origin}: column `{name}`: infinite values in {frame.where(rows)}; correct them, or"
+        f"{frame.origin}: column `{name}`: infinite values in {frame.where(any_in_row(mask))}; correct them, or"
         " write them as missing (csv: `missing: [inf, -inf, …]`) and `impute`"
     )
 

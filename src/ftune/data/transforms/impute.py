@@ -22,7 +22,8 @@ class Impute:
     text: str = setting("missing")
     """The category that unknown texts become, except with `most_frequent`."""
     indicator: bool = setting(False)
-    """Whether columns with gaps in the training rows get a flag `<column>=missing`."""
+    """Whether columns with gaps in the training rows get a flag `<column>=missing` (texts have it as
+    a category, except with `most_frequent`)."""
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers, texts and arrays."""
 
@@ -34,10 +35,12 @@ class Impute:
 
     def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
         text = frame.kind(name) == "text"
-        flag = self.indicator and frame.kind(name) != "array" and bool(frame.missing(name).any())
+        value = self._text(frame, name) if text else self._number(frame, name)
+        # The category that unknown texts become says already that they were unknown.
+        apart = frame.kind(name) == "number" or (text and self.strategy == "most_frequent")
         return {
-            "value": self._text(frame, name) if text else self._number(frame, name),
-            "flag": flag,
+            "value": value,
+            "flag": self.indicator and apart and bool(frame.missing(name).any()),
         }
 
     def _number(self, frame: Frame, name: str) -> float:
