@@ -204,14 +204,14 @@ class Output:
 class RunConfig:
     """One file for every command; a command ignores the blocks of the others."""
 
-    seed: int = setting(0, at_least=0, at_most=2**31 - 1)
-    """Seed of everything random: initialisation, split, order, dropout."""
-
     task: Any = block(TASKS)
     """What is learned."""
 
     data: Data = group(Data, required=True)
     """Where the rows come from and how they become numbers."""
+
+    seed: int = setting(0, at_least=0, at_most=2**31 - 1)
+    """Seed of everything random: initialisation, split, order, dropout."""
 
     model: Any = block(MODELS, default=None)
     """The structure. `finetune` takes the base's where this is absent."""

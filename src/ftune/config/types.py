@@ -32,7 +32,7 @@ def convert(value: Any, hint: Any, spec: Spec) -> Any:
         raise WrongValueError(f"expected {expected}")
     try:
         box = OmegaConf.structured(_box(wanted))
-        box.value = value
+        OmegaConf.update(box, "value", value)
         result = OmegaConf.to_container(box)["value"]  # type: ignore[index, call-overload]
     except (OmegaConfBaseException, ValueError, OverflowError):
         raise WrongValueError(f"expected {expected}") from None

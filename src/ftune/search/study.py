@@ -19,7 +19,6 @@ from ftune.search.space import Axis, Choices, Range, Space, grid
 Status = Literal["open", "done", "pruned", "failed"]
 _STATUS: dict[TrialState, Status] = {
     TrialState.RUNNING: "open",
-    TrialState.WAITING: "open",
     TrialState.COMPLETE: "done",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -57,12 +56,14 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """All trials, by number."""
-        return [self._read(t) for t in self._study.get_trials(deepcopy=False)]
+        asked = self._study.get_trials(deepcopy=False)
+        return [self._read(t) for t in asked if t.state != TrialState.WAITING]
 
     def ask(self) -> Trial:
         """A new trial, placed by the sampler."""
-        if self.sampler == "grid":
-            place = grid(self.space)[len(self._study.get_trials(deepcopy=False))]
+        count = len(self.trials())
+        if self.sampler == "grid" and count == len(self._study.get_trials(deepcopy=False)):
+            place = grid(self.space)[count]
             self._study.enqueue_trial({key: _encode(value) for key, value in place.items()})
         number = self._study.ask(self.distributions).number
         return self.trials()[number]

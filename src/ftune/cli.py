@@ -1,0 +1,342 @@
+"""The command line: parses, calls a command, prints what went wrong. Nothing heavy at import."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ftune.console import Console
+from ftune.errors import FtuneError, RequestError
+
+if TYPE_CHECKING:
+    from ftune.run.base import Base
+    from ftune.schema import RunConfig
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Optimise, fine-tune and sweep PyTorch models from one YAML file.",
+    epilog="CONFIG defaults to ./ftune.yaml. KEY=VALUE changes a setting, ~KEY deletes it.",
+)
+
+Words = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="[CONFIG] [KEY=VALUE]...", help="The file, and settings to change.", show_default=False),
+]
+Changes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.", show_default=False),
+]
+Out = Annotated[Optional[Path], typer.Option("--out", help="The run folder.", show_default=False)]  # noqa: UP045
+BasePath = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--base", help="A trained model: run folder, .safetensors, .pt, .pth.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="The summary as the last line of stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but warnings and errors.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from ftune.runtime.versions import ftune_version
+
+        typer.echo(f"ftune {ftune_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def init(
+    template: Annotated[Optional[str], typer.Argument(help="Which one; without, a table of them.")] = None,  # noqa: UP045
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("ftune.yaml"),
+) -> None:
+    """Write a commented starter configuration."""
+    from ftune.commands.init import init as command
+
+    _call(Console(), lambda console: command(template, out, console))
+
+
+@app.command()
+def check(words: Words = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Validate a configuration without importing torch: every problem at once."""
+    from ftune.commands.check import check as command
+
+    def run(console: Console) -> dict[str, Any]:
+        path, config = _config(words)
+        return command(path, config, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def schema(key: Annotated[Optional[str], typer.Argument(help="A key such as train.epochs.")] = None) -> None:  # noqa: UP045
+    """Print the JSON schema, or the meaning, type and default of one key."""
+    from ftune.commands.schema import schema as command
+
+    _call(Console(), lambda console: command(key, console))
+
+
+@app.command()
+def optimize(words: Words = None, out: Out = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Train the declared model."""
+
+    def run(console: Console) -> dict[str, Any]:
+        path, config = _config(words)
+        from ftune.commands.optimize import optimize as command
+
+        return command(config, path.stem, out, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def finetune(
+    words: Words = None, base: BasePath = None, out: Out = None, json: Json = False, quiet: Quiet = False
+) -> None:
+    """Adapt a trained model to new data, parameters and strategy."""
+
+    def run(console: Console) -> dict[str, Any]:
+        config, found, stem = _finetune_config(words, base)
+        from ftune.commands.finetune import finetune as command
+
+        return command(config, found, stem, out, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command(name="lr-find")
+def lr_find(
+    words: Words = None,
+    base: BasePath = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the rate into the file.")] = False,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the learning rate, with evidence."""
+
+    def run(console: Console) -> dict[str, Any]:
+        path, config = _config(words)
+        from ftune.commands.lr_find import lr_find as command
+        from ftune.commands.lr_find import write_rate
+
+        summary = command(config, _optional_base(base, config), path.stem, out, console)
+        if write:
+            write_rate(path, summary["lr"]["suggested"])
+            console.say(f"written to {path}")
+        return summary
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def sweep(
+    words: Words = None,
+    base: BasePath = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would run, and stop.")] = False,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the learning rate, optimizer or structure, with evidence."""
+
+    def run(console: Console) -> dict[str, Any]:
+        path, config = _config(words)
+        from ftune.commands.sweep import sweep as command
+
+        return command(config, _optional_base(base, config), path.stem, out, plan, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def resume(
+    run_path: RunPath,
+    allow_inexact: Annotated[
+        bool, typer.Option("--allow-inexact", help="Continue although the bits may differ.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Continue an interrupted run or sweep exactly."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.run.folder import RunFolder
+
+        folder = RunFolder.open(run_path)
+        from ftune.commands.resume import resume as command
+
+        return command(folder, allow_inexact, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def evaluate(
+    run_path: RunPath,
+    changes: Changes = None,
+    split: Annotated[Optional[str], typer.Option("--split", help="train, val or test.")] = None,  # noqa: UP045
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Metrics on a split, or on new data with data.path=FILE."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.commands.evaluate import evaluate as command
+        from ftune.run.base import load_base
+
+        return command(load_base(run_path), changes or [], split, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def predict(
+    run_path: RunPath,
+    source: Annotated[Path, typer.Option("--input", help="New rows: csv, parquet, jsonl, npz.")],
+    target: Annotated[Path, typer.Option("--output", help="Predictions: csv, parquet, jsonl.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predictions for new data, transforms included."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.commands.predict import predict as command
+        from ftune.run.base import load_base
+
+        return command(load_base(run_path), source, target, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def export(
+    run_path: RunPath,
+    form: Annotated[str, typer.Option("--format", help="pt or safetensors.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a trained model as one file that others can load."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.commands.export import export as command
+        from ftune.run.base import load_base
+
+        return command(load_base(run_path), form, out, console)
+
+    _call(Console(json_output=json, quiet=quiet), run)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="The folder that holds runs.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """List runs."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.commands.runs import runs as command
+
+        return command(folder, console)
+
+    _call(Console(json_output=json), run)
+
+
+@app.command()
+def compare(
+    run_paths: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")], json: Json = False
+) -> None:
+    """The difference of configurations, metrics and cost."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.commands.runs import compare as command
+
+        return command(run_paths, console)
+
+    _call(Console(json_output=json), run)
+
+
+def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
+    """CONFIG, if there is one, and the overrides."""
+    words = list(words or [])
+    is_file = bool(words) and "=" not in words[0] and not words[0].startswith("~")
+    return (words[0], words[1:]) if is_file else (None, words)
+
+
+def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
+    """Reads the configuration. Raises RequestError where there is none."""
+    from ftune.schema import LANGUAGE, config_path
+
+    given, changes = _split(words)
+    path = config_path(given)
+    if path is None:
+        raise RequestError("no CONFIG given and no ftune.yaml here; `ftune init` writes one")
+    return path, LANGUAGE.load(path, changes)
+
+
+def _finetune_config(words: list[str] | None, given_base: str | None) -> tuple[RunConfig, Base, str]:
+    """The file's configuration, or without one the configuration stored in the base."""
+    from ftune.schema import config_path
+
+    given, changes = _split(words)
+    if config_path(given) is not None:
+        path, config = _config(words)
+        from ftune.commands.finetune import find_base
+
+        return config, find_base(given_base, config), path.stem
+    from ftune.commands.finetune import base_config, find_base
+
+    base = find_base(given_base, None)
+    return base_config(base, changes), base, base.source.stem
+
+
+def _optional_base(given: str | None, config: RunConfig) -> Base | None:
+    from ftune.run.base import load_base
+
+    path = given or config.base
+    return load_base(Path(path)) if path else None
+
+
+def _call(console: Console, command: Callable[[Console], dict[str, Any] | None]) -> None:
+    """Runs a command; faults become one message and an exit code, never a traceback."""
+    try:
+        summary = command(console)
+    except FtuneError as error:
+        if os.environ.get("FTUNE_TRACEBACK") == "1":
+            raise
+        console.error(str(error))
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    if summary is not None:
+        console.result(summary)
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`ftune check`: what each command would do with a configuration that is valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ftune.config.dump import dump
+from ftune.console import Console
+from ftune.schema import RunConfig
+from ftune.search.space import check_space, parse_space
+
+
+def check(path: Path, config: RunConfig, console: Console) -> dict[str, Any]:
+    """Says it in one line a command; the configuration has been read without a problem."""
+    if config.sweep:
+        check_space(dump(config), parse_space(config.sweep))
+    would = {
+        "optimize": _optimize(config),
+        "finetune": f"starts from {config.base}" if config.base else "needs --base",
+        "lr-find": _lr_find(config),
+        "sweep": _sweep(config),
+    }
+    console.say(f"{path}: valid")
+    for command, what in would.items():
+        console.say(f"  {command:9} {what}")
+    return {"command": "check", "status": "done", "config": str(path), "would": would}
+
+
+def _optimize(config: RunConfig) -> str:
+    if config.model is None:
+        return "needs a `model:` block"
+    train = config.train
+    length = f"{train.steps:,} steps" if train.steps else f"{train.epochs:g} epochs"
+    batch = f"{train.batch_size * train.accumulate} rows a step"
+    rate = config.optimizer.lr
+    rate = "a rate that lr-find settles" if rate == "auto" else f"rate {rate:g}"
+    return f"trains {length}, {batch}, with {_name(config.optimizer)} at {rate}"
+
+
+def _lr_find(config: RunConfig) -> str:
+    settings = config.lr_find
+    if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
+        return "needs a validation split (data.split.val)"
+    return f"tries rates from {settings.low:g} to {settings.high:g}, each on {settings.budget:.0%} of the steps"
+
+
+def _sweep(config: RunConfig) -> str:
+    if config.sweep is None:
+        return "needs a `sweep:` block"
+    return f"varies {', '.join(parse_space(config.sweep))}"
+
+
+def _name(part: object) -> str:
+    return type(part).__name__.lower()

@@ -1,0 +1,105 @@
+"""`ftune lr-find`: which learning rate, with the curve that says so."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftune.build import base_pipeline, read_data
+from ftune.commands.rate import plot, save_plot, search
+from ftune.config.dump import dump, to_yaml
+from ftune.console import Console
+from ftune.errors import RequestError
+from ftune.run.base import Base
+from ftune.run.files import write_atomic
+from ftune.run.folder import RunFolder
+from ftune.runtime.versions import versions
+from ftune.schema import RunConfig
+from ftune.search.lr_find import Finding
+from ftune.training.describe import peak_memory
+
+
+def lr_find(
+    config: RunConfig, base: Base | None, stem: str, out: Path | None, console: Console
+) -> dict[str, Any]:
+    """Finds a rate, shows and saves the curve, and returns the summary."""
+    began = time.monotonic()
+    dataset = read_data(config, prior=base_pipeline(base) if base else None)
+    finding = search(config, dataset, base, console)
+    parent = Path(config.output.folder) if config.output else Path("runs")
+    folder = RunFolder.create("lr-find", stem, out, parent)
+    folder.write_config(to_yaml(dump(config)))
+    folder.describe(
+        command="lr-find", status="done", pid=os.getpid(), seed=config.seed, base=config.base,
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"), versions=versions(),
+    )  # fmt: skip
+    summary = _summary(folder, finding, time.monotonic() - began)
+    folder.write_summary(summary)
+    _show(finding, config, folder, console)
+    return summary
+
+
+def write_rate(file: Path, rate: float) -> None:
+    """Puts the rate into a configuration file, touching nothing else in it.
+
+    Raises RequestError where `optimizer` has no `lr` to replace.
+    """
+    text = file.read_text(encoding="utf-8")
+    block = re.search(r"(?ms)^optimizer:.*?(?=^\S|\Z)", text)
+    found = re.search(r"(?<![\w])lr:\s*([^\s,}#]+)", block.group()) if block else None
+    if block is None or found is None:
+        raise RequestError(f"{file}: no `lr:` under `optimizer:` to replace; write `lr: {rate:g}` there")
+    start, end = block.start() + found.start(1), block.start() + found.end(1)
+    write_atomic(file, (text[:start] + f"{rate:g}" + text[end:]).encode())
+
+
+def with_base(config: RunConfig, base: Base | None) -> RunConfig:
+    """The configuration as `finetune` would run it."""
+    return replace(config, base=str(base.source.resolve())) if base else config
+
+
+def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, Any]:
+    trained = len(finding.curve) * finding.steps
+    best = min(finding.curve, key=lambda p: p.loss)
+    return {
+        "command": "lr-find",
+        "status": "done",
+        "run": str(folder.path),
+        "steps": trained,
+        "epochs": None,
+        "seconds": round(seconds, 3),
+        "train_seconds": None,
+        "peak_memory_bytes": peak_memory(),
+        "parameters": None,
+        "metrics": {"val": {"loss": best.loss}},
+        "best": {"step": finding.steps, "metric": "loss", "value": best.loss},
+        "checkpoint": None,
+        "lr": {"suggested": finding.suggested, "low": finding.low, "high": finding.high},
+        "curve": [{"lr": p.lr, "loss": p.loss if math.isfinite(p.loss) else None} for p in finding.curve],
+    }
+
+
+def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
+    console.say(plot(finding.curve, finding.suggested))
+    rows = [(f"{p.lr:.2e}", p.loss if math.isfinite(p.loss) else "diverged",
+             "nearly as good" if finding.low <= p.lr <= finding.high else "") for p in finding.curve]  # fmt: skip
+    console.table("", ("rate", "validation loss", ""), rows)
+    name = type(config.optimizer).__name__.lower()
+    console.say(
+        f"suggested learning rate for {name}: {finding.suggested:g} "
+        f"(nearly as good: {finding.low:.2g} to {finding.high:.2g}; "
+        f"{len(finding.curve)} trainings of {finding.steps:,} steps)"
+    )
+    if finding.on_edge:
+        console.warn("the best rate is at the edge of those tried; widen lr_find.low or lr_find.high")
+    if save_plot(finding, folder.path / "lr.png"):
+        console.say(f"plot: {folder.path / 'lr.png'}")
+    else:
+        console.say("a PNG of the curve needs matplotlib: pip install 'ftune[plots]'")
+    console.say(f"run: {folder.path}")

@@ -1,0 +1,84 @@
+"""`ftune runs` and `ftune compare`: what was run, and how two or more runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftune.config.load import read_text
+from ftune.config.tree import parse
+from ftune.console import Console
+from ftune.errors import RequestError
+from ftune.run.folder import RunFolder, list_runs
+
+ABSENT = "–"
+COST = ("steps", "seconds", "train_seconds", "peak_memory_bytes")
+
+
+def runs(parent: Path, console: Console) -> dict[str, Any]:
+    """A table of the runs below a folder, oldest first."""
+    found = [(run, run.facts(), run.summary()) for run in list_runs(parent)]
+    if not found:
+        console.say(f"no runs in {parent}")
+    rows = [
+        (run.path.name, facts.get("status", ""), summary.get("steps", ""), summary.get("seconds", ""), _best(summary))
+        for run, facts, summary in found
+    ]
+    console.table("", ("run", "status", "steps", "seconds", "best (validation)"), rows)
+    listed = [{"run": str(r.path), "command": f.get("command"), "status": f.get("status"), "best": s.get("best")}
+              for r, f, s in found]  # fmt: skip
+    return {"command": "runs", "status": "done", "runs": listed}
+
+
+def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:
+    """Tables of the settings that differ, of the metrics, and of the cost."""
+    if len(paths) < 2:
+        raise RequestError("compare takes two runs or more")
+    folders = [RunFolder.open(path) for path in paths]
+    names = _short_names([folder.path.resolve().name for folder in folders])
+    configs = [flat(parse(read_text(f.config_file), str(f.config_file)).plain()) for f in folders]
+    summaries = [folder.summary() for folder in folders]
+    settings = {
+        key: [config.get(key, ABSENT) for config in configs]
+        for key in dict.fromkeys(key for config in configs for key in config)
+        if len({str(config.get(key, ABSENT)) for config in configs}) > 1
+    }
+    scores = [flat(summary.get("metrics") or {}) for summary in summaries]
+    metrics = {k: [s.get(k) for s in scores] for k in dict.fromkeys(k for s in scores for k in s)}
+    cost = {key: [summary.get(key) for summary in summaries] for key in COST}
+    cost["parameters"] = [(summary.get("parameters") or {}).get("total") for summary in summaries]
+    for index, name in enumerate(names):
+        console.say(f"{name}: {folders[index].path}")
+    for title, rows in (("settings that differ", settings), ("metrics", metrics), ("cost", cost)):
+        console.table(title, ("", *names), [(key, *values) for key, values in rows.items()])
+    if not settings:
+        console.say("the configurations are the same")
+    return {"command": "compare", "status": "done", "runs": [str(f.path) for f in folders],
+            "settings": settings, "metrics": metrics, "cost": cost}  # fmt: skip
+
+
+def flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested settings by dotted path; a list counts as one value unless it holds mappings."""
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        full = f"{path}.{key}" if path else str(key)
+        if isinstance(item, list) and any(isinstance(x, dict) for x in item):
+            item = {str(i): x for i, x in enumerate(item)}
+        if isinstance(item, dict) and item:
+            found |= flat(item, full)
+        else:
+            found[full] = item if isinstance(item, int | float | None) else str(item)
+    return found
+
+
+def _best(summary: Mapping[str, Any]) -> str:
+    best = summary.get("best")
+    return f"{best['metric']} {best['value']:.4g}" if best and best["value"] is not None else ""
+
+
+def _short_names(names: Sequence[str]) -> list[str]:
+    """Letters for runs whose folder names would not fit side by side."""
+    if sum(map(len, names)) <= 40 and len(set(names)) == len(names):
+        return list(names)
+    return [chr(ord("A") + i) if i < 26 else f"run {i + 1}" for i in range(len(names))]

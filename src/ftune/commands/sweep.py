@@ -1,0 +1,204 @@
+"""`ftune sweep`: which learning rate, optimizer, structure – with the table that says so."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftune.build import base_pipeline, build, metric, read_data
+from ftune.config.dump import dump, to_yaml
+from ftune.console import Console, Progress
+from ftune.errors import InterruptedRunError, RequestError
+from ftune.run.base import Base, load_base
+from ftune.run.folder import RunFolder
+from ftune.runtime.versions import versions
+from ftune.schema import LANGUAGE, RunConfig
+from ftune.search.space import check_space, configured, parse_space
+from ftune.search.study import Trial, ranked
+from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count, verdict
+from ftune.training.describe import peak_memory
+
+Judged = tuple[str, float]
+
+
+def sweep(
+    config: RunConfig, base: Base | None, stem: str, out: Path | None, plan: bool, console: Console
+) -> dict[str, Any]:
+    """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
+    if config.sweep is None:
+        raise RequestError("the configuration has no `sweep:` block; write `scientific:` or `nuisance:` axes")
+    if base is not None:
+        config = replace(config, base=str(base.source.resolve()))
+    plain = dump(config)
+    space = parse_space(config.sweep)
+    check_space(plain, space)
+    judged, steps = _measured(config, plain, base)
+    _show_plan(config, steps, console)
+    if plan:
+        return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
+    parent = Path(config.output.folder) if config.output else Path("runs")
+    folder = RunFolder.create("sweep", stem, out, parent)
+    folder.write_config(to_yaml(plain))
+    folder.describe(
+        command="sweep", status="running", pid=os.getpid(), seed=config.seed, metric=judged[0],
+        sign=judged[1], started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        base=config.base, versions=versions(),
+    )  # fmt: skip
+    return _run(folder, config, base, judged, console)
+
+
+def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
+    """Goes on with a sweep: finished trials stay, open ones continue from their checkpoint."""
+    config = LANGUAGE.load(folder.config_file)
+    base = load_base(Path(config.base)) if config.base else None
+    facts = folder.facts()
+    folder.describe(status="running", pid=os.getpid())
+    return _run(folder, config, base, (facts["metric"], facts["sign"]), console)
+
+
+def _measured(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> tuple[Judged, int]:
+    """Builds the first trial, so that a fault in data or structure ends the sweep at once."""
+    assert config.sweep is not None
+    first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}
+    one = configured(plain, first)
+    one = replace(one, optimizer=replace(one.optimizer, lr=1.0)) if one.optimizer.lr == "auto" else one
+    dataset = read_data(one, prior=base_pipeline(base) if base else None)
+    if dataset.val is None:
+        raise RequestError("a sweep judges by the validation split: give `data.split.val`")
+    parts = build(one, dataset, base)
+    return metric(parts), parts.total
+
+
+def _run(
+    folder: RunFolder, config: RunConfig, base: Base | None, judged: Judged, console: Console
+) -> dict[str, Any]:
+    assert config.sweep is not None
+    began, total = time.monotonic(), trial_count(config.sweep)
+    try:
+        with console.progress("trials", total) as bar:
+            report = _Reporter(bar, console, judged)
+            executor = Executor(folder, dump(config), config.sweep, base, judged[1] > 0, report)
+            report.known = len(_ended(executor.study.trials()))
+            trials = executor.run()
+    except (InterruptedRunError, KeyboardInterrupt) as error:
+        folder.describe(status="interrupted")
+        code = getattr(error, "exit_code", 130)
+        raise InterruptedRunError(code - 128, str(folder.path)) from None
+    summary = _summary(folder, config, trials, judged, time.monotonic() - began)
+    folder.write_summary(summary)
+    folder.describe(status="done")
+    _show_result(config, folder, trials, summary, judged, console)
+    return summary
+
+
+class _Reporter:
+    """Says each trial that ended, once."""
+
+    def __init__(self, bar: Progress, console: Console, judged: Judged) -> None:
+        self.bar, self.console, self.judged = bar, console, judged
+        self.known = 0
+
+    def __call__(self, trials: Sequence[Trial]) -> None:
+        ended = _ended(trials)
+        order = ranked(trials, self.judged[1] > 0)
+        best = f"best {self.judged[0]} {order[0].value:.4g}" if order else ""
+        self.bar.update(len(ended), best)
+        if not self.console.is_terminal and len(ended) > self.known:
+            last = ended[-1]
+            self.console.say(f"trial {last.number}: {last.status} {_value(last)} {_params(last)}")
+        self.known = len(ended)
+
+
+def _ended(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.status != "open"]
+
+
+def _show_plan(config: RunConfig, steps: int, console: Console) -> None:
+    assert config.sweep is not None
+    if config.sweep.question:
+        console.say(config.sweep.question)
+    axes = ", ".join(parse_space(config.sweep))
+    halving = config.sweep.halving
+    rungs = f", successive halving over {halving.rungs} rungs" if halving else ""
+    console.say(
+        f"sweep: {trial_count(config.sweep)} trials of up to {steps:,} steps over {axes} "
+        f"({choose_sampler(config.sweep)}{rungs})"
+    )
+
+
+def _summary(
+    folder: RunFolder, config: RunConfig, trials: Sequence[Trial], judged: Judged, seconds: float
+) -> dict[str, Any]:
+    assert config.sweep is not None
+    order = ranked(trials, judged[1] > 0)
+    runs = [RunFolder(folder.path / "trials" / f"{t.number:04d}").summary() for t in trials]
+    best = order[0] if order else None
+    if best:
+        (folder.path / "best.yaml").write_text(_best_file(config, best, judged), encoding="utf-8")
+    return {
+        "command": "sweep",
+        "status": "done",
+        "run": str(folder.path),
+        "steps": sum(r.get("steps", 0) for r in runs),
+        "epochs": sum(r.get("epochs", 0.0) for r in runs),
+        "seconds": round(seconds, 3),
+        "train_seconds": round(sum(r.get("train_seconds") or 0.0 for r in runs), 3),
+        "peak_memory_bytes": peak_memory(),
+        "parameters": runs[best.number].get("parameters") if best else None,
+        "metrics": runs[best.number].get("metrics", {}) if best else {},
+        "best": {"step": runs[best.number]["best"]["step"], "metric": judged[0], "value": best.value} if best else None,
+        "checkpoint": runs[best.number].get("checkpoint") if best else None,
+        "trials": [
+            {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
+            | ({"reason": t.reason} if t.reason else {})
+            for t in trials
+        ],
+        "best_trial": best.number if best else None,
+        "verdict": verdict(config.sweep, trials, judged[1] > 0),
+    }
+
+
+def _best_file(config: RunConfig, best: Trial, judged: Judged) -> str:
+    title = f"# Trial {best.number}: validation {judged[0]} {best.value:.6g}, {_params(best)}\n"
+    return title + to_yaml(best_config(dump(config), best))
+
+
+def _show_result(
+    config: RunConfig, folder: RunFolder, trials: Sequence[Trial], summary: dict[str, Any],
+    judged: Judged, console: Console,
+) -> None:  # fmt: skip
+    assert config.sweep is not None
+    order = ranked(trials, judged[1] > 0)
+    keys = [key.rpartition(".")[2] if key.count(".") == 1 else key for key in parse_space(config.sweep)]
+    rows = [(t.number, *(_cell(v) for v in t.params.values()), t.value) for t in order[:10]]
+    console.table("best trials", ("trial", *keys, f"val {judged[0]}"), rows)
+    if config.sweep.scientific:
+        found = [(g["setting"], g["trials"], g["best"], g["trial"]) for g in summary["verdict"]["by_setting"]]
+        console.table("by scientific setting", ("setting", "trials", f"best {judged[0]}", "trial"), found)
+    for edge in summary["verdict"]["edges"]:
+        console.say(f"note: {edge}")
+    counts = {status: sum(t.status == status for t in trials) for status in ("done", "pruned", "failed")}
+    said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    console.say(f"{len(trials)} trials ({said}) in {summary['seconds']:.1f} s; run: {folder.path}")
+    if order:
+        console.say(f"the best by itself: ftune optimize {folder.path / 'best.yaml'}")
+    for trial in trials:
+        if trial.status == "failed":
+            console.say(f"trial {trial.number} failed: {trial.reason}")
+
+
+def _value(trial: Trial) -> str:
+    return "" if trial.value is None else f"{trial.value:.4g}"
+
+
+def _params(trial: Trial) -> str:
+    return " ".join(f"{key}={_cell(value)}" for key, value in trial.params.items())
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
