@@ -36,6 +36,12 @@ def test_columns_not_listed_stay_codes() -> None:
     assert torch.equal(part.module(X)[:, :3], X[:, :3])
 
 
+def test_the_order_of_the_list_does_not_matter() -> None:
+    """Vectors stand in the order of the table, so that a list written otherwise is one model."""
+    part = Embedding(1, columns=["a.b", "edu"]).build(TABLE, 1)
+    assert part.after.names == ("age", "hours", "edu[0]", "a.b[0]")
+
+
 @pytest.mark.parametrize(("codes", "width"), [(2, 2), (7, 5), (100, 21), (10_000, 50)])
 def test_automatic_width(codes: int, width: int) -> None:
     part = Embedding().build(Inputs((1,), ("a",), {"a": codes}), 1)

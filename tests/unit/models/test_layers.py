@@ -28,6 +28,7 @@ CASES: list[tuple[Any, Inputs, tuple[int, ...]]] = [
     ({"conv1d": 8}, SEQUENCE, (8, 3)),
     ({"conv1d": 12, "kernel": 2, "stride": 2, "padding": 1, "groups": 6}, SEQUENCE, (12, 3)),
     ({"conv1d": 8, "padding": "same", "dilation": 2}, SEQUENCE, (8, 5)),
+    ({"conv1d": 8, "dilation": 2}, SEQUENCE, (8, 1)),
     ({"conv2d": 8}, IMAGE, (8, 6, 6)),
     ({"conv2d": 8, "stride": 2, "padding": 1, "bias": False}, IMAGE, (8, 4, 4)),
     ({"conv2d": 8, "padding": "same", "groups": 4}, IMAGE, (8, 8, 8)),
