@@ -23,6 +23,11 @@ def versions() -> dict[str, Any]:
     }
 
 
+def ftune_version() -> str:
+    """The installed ftune; `unknown` in a folder that was never installed."""
+    return _version("ftune") or "unknown"
+
+
 def git_state() -> dict[str, Any] | None:
     """The commit checked out here and whether files differ from it."""
     commit = _git("rev-parse", "HEAD")
