@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
@@ -20,6 +19,7 @@ UNKNOWN = [
     "", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
     "1.#QNAN", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
 ]  # fmt: skip
+KINDS = ("number", "text", "date")
 REMEDY = "correct them, add them to `missing`, or declare `types: {{{name}: text}}`"
 
 
@@ -36,8 +36,8 @@ class Csv:
     """What separates the values; null: a tab for .tsv, else a comma."""
     missing: list[str] = setting(UNKNOWN)
     """Texts that mean an unknown value."""
-    types: dict[str, Literal["number", "text", "date"]] = setting({}, open=True)
-    """What a column is, where the file alone would mislead: {zip: text, sold: date}."""
+    types: dict[str, str] = setting({}, open=True)
+    """What a column is, where the file alone would mislead: number, text or date by its name."""
     quote: str = setting('"')
     """The character around values that contain the delimiter."""
     header: list[str] | None = setting(None)
@@ -51,6 +51,10 @@ class Csv:
             value = getattr(self, name)
             if value is not None and len(value) != 1:
                 raise SettingError(name, f"`{value}`: expected one character")
+        for column, kind in self.types.items():
+            if kind not in KINDS:
+                message = f"`{column}: {kind}`: expected one of {', '.join(KINDS)}"
+                raise SettingError("types", message)
 
     def load(self) -> dict[str, Frame]:
         return read_parts(self.path, self.read)
@@ -63,7 +67,7 @@ class Csv:
         wanted = (types or {}) | self.types
         with readable(path, "CSV"):
             table = self._table(path, wanted)
-            self._check_columns(table, path)
+            self._check_columns(table, path, named=types is None)
         frame = to_frame(table, path)
         check_mixed(frame, REMEDY, skip=wanted)
         return frame
@@ -71,51 +75,43 @@ class Csv:
     def _table(self, path: str, types: dict[str, str]) -> pa.Table:
         from pyarrow import csv
 
-        ragged: list[Any] = []
+        from ftune.data.sources.csv_faults import explained, not_text
+
         try:
-            return csv.read_csv(path, *self._options(path, types, ragged, threads=True))
+            table = csv.read_csv(path, *self._options(path, types))
+            return table.rename_columns(table.column_names)  # the names are decoded here
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}: the header is {_not_text(self.encoding)} ({error.reason})"
-            ) from None
+            reason = f"the header is {not_text(self.encoding)} ({error.reason})"
+            raise DataError(f"{path}: {reason}") from None
         except LookupError:
             raise DataError(f"{path}: `{self.encoding}` is not a known `encoding`") from None
         except ValueError as error:
-            _check_ragged(path, ragged, self, types)
-            raise DataError(_explained(path, str(error), self)) from None
+            raise explained(path, str(error), self) from None
 
-    def _options(
-        self, path: str, types: dict[str, str], ragged: list[Any], threads: bool
-    ) -> tuple[Any, ...]:
-        """Read, parse and convert options; rows of a wrong length are collected in `ragged`."""
+    def _options(self, path: str, types: dict[str, str]) -> tuple[Any, ...]:
+        """Options for reading, parsing and converting."""
         import pyarrow as pa
         from pyarrow import csv
 
-        def keep(row: Any) -> str:
-            ragged.append(row)
-            return "error" if threads else "skip"
-
         kinds = {"number": pa.float64(), "text": pa.string(), "date": pa.timestamp("s")}
-        read = csv.ReadOptions(
-            column_names=self.header, encoding=self.encoding, use_threads=threads
-        )
+        read = csv.ReadOptions(column_names=self.header, encoding=self.encoding)
         parse = csv.ParseOptions(
-            delimiter=self._delimiter(path), quote_char=self.quote, newlines_in_values=True,
-            invalid_row_handler=keep,
-        )  # fmt: skip
+            delimiter=self.separator(path), quote_char=self.quote, newlines_in_values=True
+        )
         convert = csv.ConvertOptions(
             null_values=self.missing, strings_can_be_null=True, true_values=[], false_values=[],
-            column_types={name: kinds[kind] for name, kind in types.items() if kind in kinds},
+            column_types={name: kinds[kind] for name, kind in types.items()},
             auto_dict_encode=True, auto_dict_max_cardinality=65_536,
         )  # fmt: skip
         return read, parse, convert
 
-    def _delimiter(self, path: str) -> str:
+    def separator(self, path: str) -> str:
         return self.delimiter or ("\t" if path.endswith(".tsv") else ",")
 
-    def _check_columns(self, table: pa.Table, path: str) -> None:
+    def _check_columns(self, table: pa.Table, path: str, named: bool) -> None:
+        """One column is a wrong delimiter; `named`: those of `types` must be there."""
         unknown = [name for name in self.types if name not in table.column_names]
-        if unknown:
+        if unknown and named:
             from ftune.data.frame import exists
 
             raise DataError(
@@ -124,7 +120,7 @@ class Csv:
             )
         if table.num_columns == 1:
             header = table.column_names[0]
-            other = next((d for d in ";\t|," if d in header and d != self._delimiter(path)), None)
+            other = next((d for d in ";\t|," if d in header and d != self.separator(path)), None)
             if other:
                 raise DataError(
                     f"{path}: only one column, `{header}`; the delimiter seems to be"
@@ -134,41 +130,3 @@ class Csv:
 
 def _spoken(delimiter: str) -> str:
     return "\\t" if delimiter == "\t" else delimiter
-
-
-def _not_text(encoding: str) -> str:
-    return f"not {encoding.upper()}; save it as UTF-8, or name its `encoding` (latin-1, cp1252 …)"
-
-
-def _check_ragged(path: str, ragged: list[Any], source: Csv, types: dict[str, str]) -> None:
-    """Names the rows of a wrong length. Reads once more: only one thread knows row numbers."""
-    if not ragged:
-        return
-    from pyarrow import csv
-
-    from ftune.data.frame import spoken_rows
-
-    first = ragged[0]
-    ragged.clear()
-    with contextlib.suppress(ValueError):  # another fault as well; this one comes first
-        csv.read_csv(path, *source._options(path, types, ragged, threads=False))
-    header = 0 if source.header else 1
-    rows = [row.number - header for row in ragged if row.number]
-    example = str((ragged or [first])[0].text).strip()[:80]
-    raise DataError(
-        f"{path}: {spoken_rows(rows)} with another number of values than the"
-        f" {first.expected_columns} columns, e.g. {first.actual_columns}: `{example}`;"
-        " add the missing values or quote those that contain the delimiter"
-    )
-
-
-def _explained(path: str, message: str, source: Csv) -> str:
-    """A fault of the parser in our words."""
-    if "invalid UTF8" in message or "codec" in message:
-        return f"{path}: {_not_text(source.encoding)}"
-    if "Empty CSV" in message:
-        return f"{path}: the file has no header"
-    reason = message.splitlines()[0]
-    if "conversion error to" in reason:
-        return f"{path}: a column is not what `types` says: {reason}"
-    return f"{path}: not a readable CSV file: {reason}"

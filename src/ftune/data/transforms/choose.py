@@ -49,9 +49,9 @@ def known(frame: Frame, name: str) -> Array:
 
 
 def infinite_values(frame: Frame, name: str, mask: Array) -> DataError:
+    where = frame.where(any_in_row(mask))
     return DataError(
-        f"{frame.origin}: column `{name}`: infinite values in {frame.where(any_in_row(mask))}; correct them, or"
-        " write them as missing (csv: `missing: [inf, -inf, …]`) and `impute`"
+        f"{frame.origin}: column `{name}`: infinite values in {where}; correct them, or write them as missing (csv: `missing: [inf, -inf, …]`) and `impute`"
     )
 
 
