@@ -18,7 +18,7 @@ from ftune.errors import ConfigError, DataError
 
 ReadData = Callable[..., Data]
 
-GOOD = [(str(i), "xyz"[i % 3], "ab"[i % 2]) for i in range(60)]
+GOOD: list[tuple[str, ...]] = [(str(i), "xyz"[i % 3], "ab"[i % 2]) for i in range(60)]
 
 
 def csv(rows: list[tuple[str, ...]] = GOOD, header: str = "age,city,y", sep: str = ",") -> bytes:
@@ -56,11 +56,15 @@ LATIN = csv(changed(1, {7: "é", 8: "ü"})).decode().encode("latin-1")
 SIX_GAPS = changed(2, dict.fromkeys([3, 9, 11, 20, 30, 31], ""))
 
 CASES: dict[str, tuple[str, bytes | None, dict[str, Any], list[str]]] = {
-    "missing target": ("t.csv", csv(), {"target": "yy"}, ["no column `yy`", "did you mean `y`", "age, city"]),
-    "missing group": ("t.csv", csv(), {"split": {"group": "cty"}}, ["split.group", "did you mean `city`"]),
-    "missing time": ("t.csv", csv(), {"split": {"time": "when"}}, ["split.time", "no column `when`"]),
+    "missing target": ("t.csv", csv(), {"target": "yy"},
+        ["no column `yy`", "did you mean `y`", "age, city"]),
+    "missing group": ("t.csv", csv(), {"split": {"group": "cty"}},
+        ["split.group", "did you mean `city`"]),
+    "missing time": ("t.csv", csv(), {"split": {"time": "when"}},
+        ["split.time", "no column `when`"]),
     "constant time": (
-        "t.csv", csv([("1", *r[1:]) for r in GOOD]), {"split": {"time": "age"}}, ["gives no order"]),
+        "t.csv", csv([("1", *r[1:]) for r in GOOD]), {"split": {"time": "age"}},
+        ["gives no order"]),
     "missing file": ("t.csv", None, {"path": "/nowhere/t.csv"}, ["no such file"]),
     "empty file": ("t.csv", b"", {}, ["is empty"]),
     "header only": ("t.csv", csv([]), {}, ["header (age, city, y)", "no rows"]),
@@ -69,7 +73,8 @@ CASES: dict[str, tuple[str, bytes | None, dict[str, Any], list[str]]] = {
     "ragged rows": (
         "t.csv", csv(short(2, 5, 8, 9, 10, 50)), {}, ["6 rows (2, 5, 8, 9, 10, …)", "quote"]),
     "not utf-8": ("t.csv", LATIN, {}, ["`city`, 2 rows (7, 8)", "not UTF-8", "encoding"]),
-    "header not utf-8": ("t.csv", csv(header="é,city,y").decode().encode("latin-1"), {}, ["encoding"]),
+    "header not utf-8": (
+        "t.csv", csv(header="é,city,y").decode().encode("latin-1"), {}, ["encoding"]),
     "unknown encoding": ("t.csv", csv(), {"encoding": "utf-99"}, ["`utf-99`"]),
     "wrong delimiter": ("t.csv", csv(sep=";"), {}, ["one column", 'delimiter: ";"']),
     "tabs": ("t.csv", csv(sep="\t"), {}, ['delimiter: "\\t"']),
@@ -78,7 +83,8 @@ CASES: dict[str, tuple[str, bytes | None, dict[str, Any], list[str]]] = {
         "t.csv", csv(changed(0, {12: "old", 40: "1o"})), {},
         ["`age`", "96.7% numbers", "2 values", "row 12: 'old', row 40: '1o'", "missing", "text"]),
     "not a number": (
-        "t.csv", csv(changed(0, {12: "old"})), {"types": {"age": "number"}}, ["`age` holds 'old' in row 12", "missing"]),
+        "t.csv", csv(changed(0, {12: "old"})), {"types": {"age": "number"}},
+        ["`age` holds 'old' in row 12", "missing"]),
     "types of no column": ("t.csv", csv(), {"types": {"agee": "text"}}, ["`agee`", "`age`"]),
     "empty targets": (
         "t.csv", csv(SIX_GAPS), {}, ["target `y`", "6 rows (3, 9, 11, 20, 30, …)", "delete"]),

@@ -52,11 +52,11 @@ def to_frame(table: pa.Table, path: str) -> Frame:
         raise DataError(f"{path}: {names} names more than one column; rename all but one")
     if not table.num_rows:
         raise DataError(f"{path}: a header ({', '.join(table.column_names[:20])}) but no rows")
-    columns = {
-        name: to_column(table.column(name), f"{path}: column `{name}`")
-        for name in table.column_names
-    }
-    return Frame(columns, path, np.arange(1, table.num_rows + 1))
+    rows, columns = table.num_rows, {}
+    for name in table.column_names:
+        columns[name] = to_column(table.column(name), f"{path}: column `{name}`")
+        table = table.drop_columns([name])  # frees it: the table never exists twice
+    return Frame(columns, path, np.arange(1, rows + 1))
 
 
 def to_column(values: pa.ChunkedArray, where: str) -> Array:

@@ -66,19 +66,16 @@ class Csv:
         existing(path)
         wanted = (types or {}) | self.types
         with readable(path, "CSV"):
-            table = self._table(path, wanted)
-            self._check_columns(table, path, named=types is None)
-        frame = to_frame(table, path)
+            frame = to_frame(self._table(path, wanted), path)
+        self._check_columns(frame, named=types is None)
         check_mixed(frame, REMEDY, skip=wanted)
         return frame
 
     def _table(self, path: str, types: dict[str, str]) -> pa.Table:
-        from pyarrow import csv
-
         from ftune.data.sources.csv_faults import explained, not_text
 
         try:
-            table = csv.read_csv(path, *self._options(path, types))
+            table = self._read(path, *self._options(path, types))
             return table.rename_columns(table.column_names)  # the names are decoded here
         except UnicodeDecodeError as error:
             reason = f"the header is {not_text(self.encoding)} ({error.reason})"
@@ -87,6 +84,17 @@ class Csv:
             raise DataError(f"{path}: `{self.encoding}` is not a known `encoding`") from None
         except ValueError as error:
             raise explained(path, str(error), self) from None
+
+    def _read(self, path: str, *options: Any) -> pa.Table:
+        """Block by block, in a third of the memory, unless a column changes its type later on."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        try:
+            with csv.open_csv(path, *options) as blocks:
+                return pa.Table.from_batches(blocks, blocks.schema)
+        except ValueError:
+            return csv.read_csv(path, *options)
 
     def _options(self, path: str, types: dict[str, str]) -> tuple[Any, ...]:
         """Options for reading, parsing and converting."""
@@ -108,22 +116,22 @@ class Csv:
     def separator(self, path: str) -> str:
         return self.delimiter or ("\t" if path.endswith(".tsv") else ",")
 
-    def _check_columns(self, table: pa.Table, path: str, named: bool) -> None:
+    def _check_columns(self, frame: Frame, named: bool) -> None:
         """One column is a wrong delimiter; `named`: those of `types` must be there."""
-        unknown = [name for name in self.types if name not in table.column_names]
+        unknown = [name for name in self.types if name not in frame.columns]
         if unknown and named:
             from ftune.data.frame import exists
 
             raise DataError(
-                f"{path}: `types` names `{unknown[0]}`, which is no column; "
-                + exists(unknown[0], table.column_names)
+                f"{frame.origin}: `types` names `{unknown[0]}`, which is no column; "
+                + exists(unknown[0], frame.columns)
             )
-        if table.num_columns == 1:
-            header = table.column_names[0]
-            other = next((d for d in ";\t|," if d in header and d != self.separator(path)), None)
+        if len(frame.columns) == 1:
+            header, usual = next(iter(frame.columns)), self.separator(frame.origin)
+            other = next((d for d in ";\t|," if d in header and d != usual), None)
             if other:
                 raise DataError(
-                    f"{path}: only one column, `{header}`; the delimiter seems to be"
+                    f"{frame.origin}: only one column, `{header}`; the delimiter seems to be"
                     f' "{_spoken(other)}": write `delimiter: "{_spoken(other)}"`'
                 )
 

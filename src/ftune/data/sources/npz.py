@@ -95,7 +95,7 @@ def _check_size(path: str, member: zipfile.ZipInfo, file: IO[bytes]) -> None:
             " save it as numbers or as fixed-width text (`array.astype(str)`)"
         )
     if math.prod(shape) * dtype.itemsize > member.file_size:
-        raise DataError(f"{path}: `{name}` claims {shape}, but has {member.file_size:,} bytes")
+        raise DataError(f"{path}: `{name}` claims {shape} in {member.file_size:,} bytes")
 
 
 def to_frame(arrays: dict[str, Array], path: str) -> Frame:

@@ -51,7 +51,8 @@ def known(frame: Frame, name: str) -> Array:
 def infinite_values(frame: Frame, name: str, mask: Array) -> DataError:
     where = frame.where(any_in_row(mask))
     return DataError(
-        f"{frame.origin}: column `{name}`: infinite values in {where}; correct them, or write them as missing (csv: `missing: [inf, -inf, …]`) and `impute`"
+        f"{frame.origin}: column `{name}`: infinite values in {where}; correct them, or write"
+        " them as missing (csv: `missing: [inf, -inf, …]`) and `impute`"
     )
 
 

@@ -34,7 +34,7 @@ class Date:
     ) = setting(None)
     """Which parts (weekday: Monday is 0); null: year, month, day, weekday; hour if there are times."""
     cyclic: bool = setting(False)
-    """Whether parts that start again become a sine and a cosine (so that 12 is next to 1)."""
+    """Whether parts that start again become a sine and a cosine (12 is next to 1)."""
 
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
