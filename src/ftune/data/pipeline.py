@@ -77,7 +77,7 @@ class Pipeline:
 
     def inputs(self, frame: Frame) -> torch.Tensor:
         """[rows, *features.shape] float32. Raises DataError where a column is absent or unknown."""
-        return to_tensor(chain.apply_steps(self.steps, self._conform(frame)), self.features)
+        return to_tensor(chain.apply_steps(self.steps, self.conform(frame)), self.features)
 
     def targets(self, frame: Frame) -> torch.Tensor:
         """classes: [rows] int64; numbers, labels: [rows, targets] float32. Raises DataError."""
@@ -104,7 +104,7 @@ class Pipeline:
                     array[:, i] = step.transform.invert(array[:, i], step.state[name])
         return torch.from_numpy(array).to(values.device, values.dtype)
 
-    def _conform(self, frame: Frame) -> Frame:
+    def conform(self, frame: Frame) -> Frame:
         """The raw columns as they were when fitted, in that order; others are left out."""
         absent = [name for name in self.columns if name not in frame.columns]
         if absent:

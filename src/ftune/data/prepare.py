@@ -200,11 +200,18 @@ def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame
     """
     if path is None:
         parts = data.source.load()
-        frame: Frame = parts.get("test") or parts.get("all") or parts["train"]
+        frame: Frame = parts[next(part for part in ("test", "all", "train") if part in parts)]
+        if data.classes is not None:
+            frame = _kept(frame, pipeline.target)
     else:
         frame = _reader(data.source, str(path)).read(str(path), _types(pipeline))
-    pipeline._conform(frame)
+    pipeline.conform(frame)
     return frame
+
+
+def _kept(frame: Frame, target: Target) -> Frame:
+    """The rows of the known classes, as in training."""
+    return frame.take(np.isin(as_text(frame[target.names[0]]).astype(str), target.classes))
 
 
 def _types(pipeline: Pipeline) -> dict[str, str]:

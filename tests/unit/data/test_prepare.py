@@ -122,6 +122,16 @@ def test_classes_filter_and_order(read_data: ReadData) -> None:
     assert (truth == names).all()
 
 
+def test_own_rows_are_those_of_the_classes(read_data: ReadData) -> None:
+    data = read_data(source="sklearn", classes=[7, 3, 5])
+    made = prepare(data, "classes", 0)
+    frame = read_split(data, None, made.pipeline)
+    assert len(frame) == sum(map(len, _parts(made)))
+    assert len(made.pipeline.targets(frame)) == len(frame)
+    with pytest.raises(DataError, match="unknown class `0`"):
+        made.pipeline.targets(read_split(read_data(source="sklearn"), None, made.pipeline))
+
+
 def test_per_class_and_limit_touch_only_training(read_data: ReadData) -> None:
     whole = prepare(read_data(source="sklearn"), "classes", 0)
     few = prepare(read_data(source="sklearn", per_class=10), "classes", 0)
@@ -206,7 +216,7 @@ def test_predicting_needs_no_target_and_keeps_types(read_data: ReadData, write: 
     assert torch.equal(inputs[0], inputs[1]) and torch.equal(inputs[0], inputs[2])
     whole = read_split(data, None, made.pipeline)
     assert len(whole) == 60 and torch.equal(made.pipeline.inputs(whole)[0], inputs[0][0])
-    with pytest.raises(DataError, match="no reader for `.xls`"):
+    with pytest.raises(DataError, match=r"no reader for `\.xls`"):
         read_split(data, "n.xls", made.pipeline)
     with pytest.raises(DataError, match="lacks the columns `zip`"):
         read_split(
@@ -245,6 +255,21 @@ def test_csv_dialects(read_data: ReadData, write: Write) -> None:
         assert same != (name == "m.csv"), name
 
 
+@pytest.mark.parametrize(
+    ("early", "late"), [("1", "1.5"), ("", "2"), ("2024-01-01", "2024-01-01 10:00:00")]
+)
+def test_csv_columns_that_change_after_the_first_block(
+    early: str, late: str, read_data: ReadData, write: Write
+) -> None:
+    filler = "x" * 40
+    lines = [f"{early},{i % 2},{filler}" for i in range(40_000)] + [f"{late},0,{filler}"]
+    path = write("t.csv", "\n".join(["a,y,z", *lines]) + "\n")
+    assert Path(path).stat().st_size > 2**20, "the file must be larger than a block"
+    column = read_data(source="csv", path=path, target="y").source.read(path)["a"]
+    assert column.dtype.kind in "fM" and len(column) == 40_001
+    assert column[-1] == (np.datetime64(late.replace(" ", "T")) if ":" in late else float(late))
+
+
 def test_fingerprint_of_a_file(write: Write) -> None:
     import hashlib
 
@@ -254,7 +279,7 @@ def test_fingerprint_of_a_file(write: Write) -> None:
 
 def test_reading_the_block_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from ftune.data.schema import Data; from ftune.data import SOURCES, TRANSFORMS;"
+        "import sys; from ftune.data.schema import SOURCES, TRANSFORMS;"
         "from ftune.config.fields import settings_of;"
         "[settings_of(t[n]) for t in (SOURCES, TRANSFORMS) for n in t];"
         "print({'torch', 'numpy', 'pyarrow', 'sklearn', 'pandas'} & set(sys.modules))"

@@ -88,7 +88,7 @@ def test_a_rare_class_is_said_or_refused() -> None:
     notes: list[str] = []
     split(frame(), Split(), 0, labels, notes)
     assert "`b` has only 1 row" in notes[0]
-    with pytest.raises(DataError, match="`b` has only 1 row.*stratify: false"):
+    with pytest.raises(DataError, match=r"`b` has only 1 row.*stratify: false"):
         split(frame(), Split(stratify=True), 0, labels, [])
 
 

@@ -91,11 +91,11 @@ def _check_size(path: str, member: zipfile.ZipInfo, file: IO[bytes]) -> None:
     name = member.filename.removesuffix(".npy")
     if dtype.hasobject:
         raise DataError(
-            f"{path}: `{name}` holds pickled Python objects, which could run code; they are refused:"
+            f"{path}: `{name}` holds pickled Python objects, which could run code and are refused:"
             " save it as numbers or as fixed-width text (`array.astype(str)`)"
         )
     if math.prod(shape) * dtype.itemsize > member.file_size:
-        raise DataError(f"{path}: `{name}` claims {shape} in {member.file_size:,} bytes")
+        raise DataError(f"{path}: `{name}` claims {shape}, has {member.file_size:,} bytes")
 
 
 def to_frame(arrays: dict[str, Array], path: str) -> Frame:

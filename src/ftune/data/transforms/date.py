@@ -32,7 +32,7 @@ class Date:
     parts: (
         list[Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year"]] | None
     ) = setting(None)
-    """Which parts (weekday: Monday is 0); null: year, month, day, weekday; hour if there are times."""
+    """Which parts (Monday is 0); null: year, month, day, weekday, and hour if there are times."""
     cyclic: bool = setting(False)
     """Whether parts that start again become a sine and a cosine (12 is next to 1)."""
 

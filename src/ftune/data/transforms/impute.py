@@ -22,8 +22,8 @@ class Impute:
     text: str = setting("missing")
     """The category that unknown texts become, except with `most_frequent`."""
     indicator: bool = setting(False)
-    """Whether columns with gaps in the training rows get a flag `<column>=missing`; texts have it as
-    a category, except with `most_frequent`."""
+    """Whether columns with gaps in the training rows get a flag `<column>=missing`; texts have it
+    as a category, except with `most_frequent`."""
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers, texts and arrays."""
 
