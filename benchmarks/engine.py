@@ -71,8 +71,9 @@ def _round(options: argparse.Namespace, data: Path, config: Path, out: Path) -> 
         print(f"{peer} …", end=" ", flush=True, file=sys.stderr)  # noqa: T201
         found[peer] = _ftune(config, out) if peer == "ftune" else _peer(peer, data, options.steps)
     print(file=sys.stderr)  # noqa: T201
-    sizes = {result["parameters"] for result in found.values()}
-    assert len(sizes) == 1, f"the peers did not train the same network: {found}"
+    sizes = [result["parameters"] for result in found.values()]
+    # A category of one row may be in one training split and not in the other: 128 weights.
+    assert max(sizes) <= 1.02 * min(sizes), f"the peers did not train the same network: {found}"
     return found
 
 
@@ -129,7 +130,7 @@ def configuration(csv: Path, steps: int) -> dict[str, Any]:
         "data": {
             "source": "csv", "path": str(csv.resolve()), "target": "income",
             "split": {"val": 0.1, "test": 0.2, "stratify": True},
-            "transforms": ["standardize", "one_hot"],
+            "transforms": ["impute", "standardize", "one_hot"],
         },
         "model": {"name": "mlp", "hidden": [128, 64]},
         "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01},

@@ -36,7 +36,7 @@ def rate_at(step: int, steps: int) -> float:
 def batches(rows: int) -> Iterator[Tensor]:
     """Row numbers of one batch after the other, a new permutation each epoch."""
     while True:
-        yield from torch.randperm(rows).split(BATCH)
+        yield from torch.split(torch.randperm(rows), BATCH)
 
 
 def by_hand(x: Tensor, y: Tensor, steps: int) -> float:
@@ -58,7 +58,7 @@ def by_hand(x: Tensor, y: Tensor, steps: int) -> float:
 def private_kernel(x: Tensor, y: Tensor, steps: int) -> float:
     """The loop by hand, calling the kernel that torch.optim.AdamW calls, without its checks."""
     model = network(x.shape[1])
-    parameters = list(model.parameters())
+    parameters: list[Tensor] = list(model.parameters())
     means, squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
     counts = [torch.zeros(()) for _ in parameters]
     rows = batches(len(x))
@@ -67,10 +67,11 @@ def private_kernel(x: Tensor, y: Tensor, steps: int) -> float:
         index = next(rows)
         loss = F.cross_entropy(model(x.index_select(0, index)), y.index_select(0, index))
         loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         with torch.no_grad():
             torch._foreach_add_(counts, 1)
             torch._fused_adamw_(
-                parameters, [p.grad for p in parameters], means, squares, [], counts,
+                parameters, gradients, means, squares, [], counts,
                 lr=rate_at(step, steps), beta1=0.9, beta2=0.999, weight_decay=DECAY, eps=1e-8,
                 amsgrad=False, maximize=False,
             )  # fmt: skip
