@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import PEERS
+from _peers import PEERS
 
 # Every peer trains the same network (MLP 128-64, AdamW, cosine) for the same number of steps of 64
 # rows of adult.csv, in fp32, on one thread, in a process of its own; a round goes through all peers
@@ -78,7 +78,7 @@ def _round(options: argparse.Namespace, data: Path, config: Path, out: Path) -> 
 
 
 def _peer(name: str, data: Path, steps: int) -> dict[str, Any]:
-    script = str(Path(__file__).with_name("peers.py"))
+    script = str(Path(__file__).with_name("_peers.py"))
     return _last_line([sys.executable, script, name, str(data), str(steps)])
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-import torch
-
 # Multiply-adds of one micro-batch's forward pass that make a further thread pay.
 #
 # Measured with torch 2.13 on 2 cores: forward, cross entropy, backward and fused AdamW in fp32,
@@ -42,8 +40,3 @@ def choose_threads(setting: int | Literal["auto"], work: int) -> int:
 def cores() -> int:
     """The CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def use_threads(count: int) -> None:
-    """Pins the threads of torch's operations."""
-    torch.set_num_threads(count)

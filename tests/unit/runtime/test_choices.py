@@ -62,13 +62,6 @@ def test_threads_go_by_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads.choose_threads(7, 0) == 7
 
 
-def test_threads_are_pinned() -> None:
-    before = torch.get_num_threads()
-    threads.use_threads(before + 1)
-    assert torch.get_num_threads() == before + 1
-    threads.use_threads(before)
-
-
 def test_fp32_has_no_context() -> None:
     precision = choose_precision("auto", CPU)
     assert precision.name == "fp32"

@@ -1,4 +1,4 @@
-"""One training per peer on the same tensors; run as `python peers.py NAME data.npz STEPS`.
+"""One training per peer on the same tensors; run as `python _peers.py NAME data.npz STEPS`.
 
 Each peer gets x [rows, features] fp32 and y [rows] and returns the seconds of its training steps.
 """
