@@ -1,0 +1,44 @@
+"""ftune: optimise, fine-tune and sweep PyTorch models from one YAML file – also as a library.
+
+import ftune
+summary = ftune.run("optimize", "config.yaml", ["train.epochs=3"])
+predictor = ftune.load(summary["run"])
+predictor.predict("new.csv")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ftune.predictor import Predictor
+
+__all__ = ["load", "run"]
+
+
+def run(
+    command: str,
+    config: str | Path | Mapping[str, Any],
+    changes: Sequence[str] = (),
+    *,
+    base: str | Path | None = None,
+    out: str | Path | None = None,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Runs `optimize`, `finetune`, `lr-find` or `sweep` and returns its summary.
+
+    config: a file, or the same as a mapping. changes: overrides such as `train.epochs=3`.
+    Raises FtuneError with the message that the command line would print.
+    """
+    from ftune.library import run as call
+
+    return call(command, config, changes, base, Path(out) if out else None, quiet)
+
+
+def load(run: str | Path) -> Predictor:
+    """The best model of a run folder, or of a file that `ftune export` wrote."""
+    from ftune.predictor import load as call
+
+    return call(run)

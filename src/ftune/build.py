@@ -25,7 +25,7 @@ from ftune.engine.step import Step, StepResult
 from ftune.errors import RequestError
 from ftune.models.shapes import Axis, Built, Inputs
 from ftune.optim.groups import Group
-from ftune.run.base import Base
+from ftune.runs.base import Base
 from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.seeds import choose_determinism, seed_all
@@ -144,7 +144,12 @@ def job(parts: Parts, observer: Observer) -> Job:
         total=parts.total,
         steps_per_epoch=parts.batches.steps_per_epoch,
         batches=_feeder(parts),
-        step=Step(parts.task.loss, train.clip_norm, train.clip_value, precision.autocast if precision.dtype else None),
+        step=Step(
+            parts.task.loss,
+            train.clip_norm,
+            train.clip_value,
+            precision.autocast if precision.dtype else None,
+        ),
         rate=config.optimizer.lr,
         look=partial(_look, parts, observer, metric(parts)),
         save=observer.save,
@@ -173,8 +178,9 @@ def score(parts: Parts, split: Split) -> dict[str, float]:
 
 def slices(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
     """A split in order, in batches of `size` rows on the device."""
-    for x, y in zip(split.x.split(size), split.y.split(size), strict=True):
-        yield {"x": x.to(device), "y": y.to(device)}
+    for at in range(0, len(split), size):
+        rows = slice(at, at + size)
+        yield {"x": split.x[rows].to(device), "y": split.y[rows].to(device)}
 
 
 def multiply_adds(model: nn.Module, sample: Tensor) -> int:
@@ -228,7 +234,11 @@ def _batches(config: RunConfig, train: Split, model: nn.Module) -> Batches:
     # A last batch of one row has no variance to normalise by.
     lone = has_statistics and len(train) % settings.batch_size == 1 and len(train) > 1
     return Batches(
-        len(train), settings.batch_size, settings.accumulate, config.seed, settings.drop_last or lone
+        len(train),
+        settings.batch_size,
+        settings.accumulate,
+        config.seed,
+        settings.drop_last or lone,
     )
 
 
@@ -295,7 +305,9 @@ def _stop(parts: Parts, observer: Observer, state: State) -> Reason | None:
     return observer.stop(state)
 
 
-def _better(parts: Parts, judged: tuple[str, float], scores: Scores, best: Best | None) -> Best | None:
+def _better(
+    parts: Parts, judged: tuple[str, float], scores: Scores, best: Best | None
+) -> Best | None:
     """The new best, if it is one; an equal metric is decided by the loss."""
     early = parts.config.train.early_stop
     name, sign = judged

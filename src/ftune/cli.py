@@ -14,7 +14,7 @@ from ftune.console import Console
 from ftune.errors import FtuneError, RequestError
 
 if TYPE_CHECKING:
-    from ftune.run.base import Base
+    from ftune.runs.base import Base
     from ftune.schema import RunConfig
 
 app = typer.Typer(
@@ -28,7 +28,11 @@ app = typer.Typer(
 
 Words = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Argument(metavar="[CONFIG] [KEY=VALUE]...", help="The file, and settings to change.", show_default=False),
+    typer.Argument(
+        metavar="[CONFIG] [KEY=VALUE]...",
+        help="The file, and settings to change.",
+        show_default=False,
+    ),
 ]
 Changes = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -37,7 +41,9 @@ Changes = Annotated[
 Out = Annotated[Optional[Path], typer.Option("--out", help="The run folder.", show_default=False)]  # noqa: UP045
 BasePath = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--base", help="A trained model: run folder, .safetensors, .pt, .pth.", show_default=False),
+    typer.Option(
+        "--base", help="A trained model: run folder, .safetensors, .pt, .pth.", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The summary as the last line of stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but warnings and errors.")]
@@ -63,7 +69,9 @@ def _root(
 
 @app.command()
 def init(
-    template: Annotated[Optional[str], typer.Argument(help="Which one; without, a table of them.")] = None,  # noqa: UP045
+    template: Annotated[
+        str | None, typer.Argument(help="Which one; without, a table of them.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("ftune.yaml"),
 ) -> None:
     """Write a commented starter configuration."""
@@ -85,7 +93,9 @@ def check(words: Words = None, json: Json = False, quiet: Quiet = False) -> None
 
 
 @app.command()
-def schema(key: Annotated[Optional[str], typer.Argument(help="A key such as train.epochs.")] = None) -> None:  # noqa: UP045
+def schema(
+    key: Annotated[str | None, typer.Argument(help="A key such as train.epochs.")] = None,
+) -> None:
     """Print the JSON schema, or the meaning, type and default of one key."""
     from ftune.commands.schema import schema as command
 
@@ -93,7 +103,9 @@ def schema(key: Annotated[Optional[str], typer.Argument(help="A key such as trai
 
 
 @app.command()
-def optimize(words: Words = None, out: Out = None, json: Json = False, quiet: Quiet = False) -> None:
+def optimize(
+    words: Words = None, out: Out = None, json: Json = False, quiet: Quiet = False
+) -> None:
     """Train the declared model."""
 
     def run(console: Console) -> dict[str, Any]:
@@ -107,7 +119,11 @@ def optimize(words: Words = None, out: Out = None, json: Json = False, quiet: Qu
 
 @app.command()
 def finetune(
-    words: Words = None, base: BasePath = None, out: Out = None, json: Json = False, quiet: Quiet = False
+    words: Words = None,
+    base: BasePath = None,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Adapt a trained model to new data, parameters and strategy."""
 
@@ -177,7 +193,7 @@ def resume(
     """Continue an interrupted run or sweep exactly."""
 
     def run(console: Console) -> dict[str, Any]:
-        from ftune.run.folder import RunFolder
+        from ftune.runs.folder import RunFolder
 
         folder = RunFolder.open(run_path)
         from ftune.commands.resume import resume as command
@@ -199,7 +215,7 @@ def evaluate(
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.evaluate import evaluate as command
-        from ftune.run.base import load_base
+        from ftune.runs.base import load_base
 
         return command(load_base(run_path), changes or [], split, console)
 
@@ -218,7 +234,7 @@ def predict(
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.predict import predict as command
-        from ftune.run.base import load_base
+        from ftune.runs.base import load_base
 
         return command(load_base(run_path), source, target, console)
 
@@ -237,7 +253,7 @@ def export(
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.export import export as command
-        from ftune.run.base import load_base
+        from ftune.runs.base import load_base
 
         return command(load_base(run_path), form, out, console)
 
@@ -261,7 +277,8 @@ def runs(
 
 @app.command()
 def compare(
-    run_paths: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")], json: Json = False
+    run_paths: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")],
+    json: Json = False,
 ) -> None:
     """The difference of configurations, metrics and cost."""
 
@@ -291,7 +308,9 @@ def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
     return path, LANGUAGE.load(path, changes)
 
 
-def _finetune_config(words: list[str] | None, given_base: str | None) -> tuple[RunConfig, Base, str]:
+def _finetune_config(
+    words: list[str] | None, given_base: str | None
+) -> tuple[RunConfig, Base, str]:
     """The file's configuration, or without one the configuration stored in the base."""
     from ftune.schema import config_path
 
@@ -308,7 +327,7 @@ def _finetune_config(words: list[str] | None, given_base: str | None) -> tuple[R
 
 
 def _optional_base(given: str | None, config: RunConfig) -> Base | None:
-    from ftune.run.base import load_base
+    from ftune.runs.base import load_base
 
     path = given or config.base
     return load_base(Path(path)) if path else None

@@ -87,7 +87,9 @@ class Console:
             from rich.console import Console as RichConsole
 
             width = None if self.is_terminal else WIDTH
-            self._rich = RichConsole(file=self.stream, width=width, highlight=False, soft_wrap=False)
+            self._rich = RichConsole(
+                file=self.stream, width=width, highlight=False, soft_wrap=False
+            )
         return self._rich
 
     def say(self, text: str = "") -> None:
@@ -96,7 +98,7 @@ class Console:
             if self.is_terminal:
                 self.rich.print(text, markup=False)
             else:
-                print(text, file=self.stream, flush=True)  # noqa: T201
+                print(text, file=self.stream, flush=True)
 
     def warn(self, text: str) -> None:
         """A sentence that is shown even when quiet, on stderr."""
@@ -113,7 +115,9 @@ class Console:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        )
         for index, column in enumerate(columns):
             right = all(isinstance(row[index], int | float) for row in rows)
             table.add_column(column, justify="right" if right else "left", overflow="fold")

@@ -49,7 +49,9 @@ class ConfigError(RequestError):
         self.problems = list(problems)
         count = len(self.problems)
         title = f"{count} problem{'s' if count > 1 else ''} in the configuration"
-        super().__init__("\n".join([title, *(f"  {p}".replace("\n", "\n  ") for p in self.problems)]))
+        super().__init__(
+            "\n".join([title, *(f"  {p}".replace("\n", "\n  ") for p in self.problems)])
+        )
 
 
 class DataError(RequestError):

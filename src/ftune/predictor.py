@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ftune.data.prepare import read_split
 from ftune.engine.evaluate import evaluate, outputs
 from ftune.errors import CheckpointError
 from ftune.models.shapes import Built
-from ftune.run.base import Base, load_base
+from ftune.runs.base import Base, load_base
 from ftune.runtime.device import choose
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.tasks.protocol import Task
@@ -36,8 +36,7 @@ class Predictor:
     def outputs(self, frame: Frame) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
         x = self.pipeline.inputs(frame)
-        size = self.config.eval_.batch_size
-        return outputs(self.built.module, ({"x": part.to(self.device)} for part in x.split(size)))
+        return outputs(self.built.module, self._batches({"x": x}))
 
     def predict(self, path: str | Path) -> dict[str, Any]:
         """Columns of predictions for the rows of a file, in its order."""
@@ -52,10 +51,12 @@ class Predictor:
     def score(self, x: Tensor, y: Tensor) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over tensors as the pipeline gives them."""
         meter = self.task.meter()
+        return evaluate(self.built.module, meter, self._batches({"x": x, "y": y})), meter.details()
+
+    def _batches(self, rows: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         size = self.config.eval_.batch_size
-        pairs = zip(x.split(size), y.split(size), strict=True)
-        rows = ({"x": a.to(self.device), "y": b.to(self.device)} for a, b in pairs)
-        return evaluate(self.built.module, meter, rows), meter.details()
+        for at in range(0, len(rows["x"]), size):
+            yield {name: part[at : at + size].to(self.device) for name, part in rows.items()}
 
 
 def load(run: str | Path, changes: Sequence[str] = ()) -> Predictor:
@@ -66,7 +67,9 @@ def load(run: str | Path, changes: Sequence[str] = ()) -> Predictor:
 def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     """Raises CheckpointError for weights without the configuration they were trained with."""
     if "pipeline" not in base.meta:
-        raise CheckpointError(f"{base.source} holds weights only; a run folder or an ftune export is needed")
+        raise CheckpointError(
+            f"{base.source} holds weights only; a run folder or an ftune export is needed"
+        )
     config = LANGUAGE.of(base.meta["config"], changes, source=f"the configuration in {base.source}")
     pipeline = base_pipeline(base)
     assert pipeline is not None

@@ -15,6 +15,7 @@ from ftune.models import MODELS
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.runtime.schema import Runtime
 from ftune.tasks import TASKS
+from ftune.words import RENAMED, RESERVED
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,7 @@ class Every:
 
     def in_steps(self, steps_per_epoch: int) -> int | None:
         """The interval in optimizer steps, or None where it is given in minutes only."""
-        found = [self.steps] if self.steps else []
-        if self.epochs:
-            found.append(max(1, round(self.epochs * steps_per_epoch)))
-        return min(found) if found else None
+        return _in_steps(self.epochs, self.steps, steps_per_epoch)
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,16 @@ class LookEvery:
     steps: int | None = setting(None, at_least=1)
     """Optimizer steps between two evaluations."""
 
-    in_steps = Every.in_steps
+    def in_steps(self, steps_per_epoch: int) -> int | None:
+        """The interval in optimizer steps; never by the clock, which would make runs differ."""
+        return _in_steps(self.epochs, self.steps, steps_per_epoch)
 
-    @property
-    def minutes(self) -> None:
-        """Evaluations follow steps, never the clock: the clock would make runs differ."""
+
+def _in_steps(epochs: float | None, steps: int | None, steps_per_epoch: int) -> int | None:
+    found = [steps] if steps else []
+    if epochs:
+        found.append(max(1, round(epochs * steps_per_epoch)))
+    return min(found) if found else None
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,9 @@ class Sweep:
             raise SettingError("scientific", "name at least one setting to vary")
         twice = set(self.scientific) & set(self.nuisance)
         if twice:
-            raise SettingError("nuisance", f"{', '.join(sorted(twice))} stands under scientific too")
+            raise SettingError(
+                "nuisance", f"{', '.join(sorted(twice))} stands under scientific too"
+            )
 
 
 @dataclass(frozen=True)
@@ -246,41 +251,6 @@ class RunConfig:
     output: Output | None = group(Output, default=None)
     """Where runs go; default ./runs where the user stands."""
 
-
-RENAMED = {
-    "learning_rate": "optimizer.lr", "max_lr": "optimizer.lr", "base_lr": "optimizer.lr",
-    "optim": "optimizer.name", "lr_scheduler": "schedule.name", "lr_scheduler_type": "schedule.name",
-    "scheduler": "schedule", "warmup_ratio": "schedule.warmup", "warmup_steps": "schedule.warmup.steps",
-    "num_epochs": "train.epochs", "num_train_epochs": "train.epochs", "max_epochs": "train.epochs",
-    "n_epochs": "train.epochs", "max_steps": "train.steps", "num_steps": "train.steps",
-    "per_device_train_batch_size": "train.batch_size", "train_batch_size": "train.batch_size",
-    "micro_batch_size": "train.batch_size", "per_device_eval_batch_size": "eval.batch_size",
-    "gradient_accumulation_steps": "train.accumulate", "accumulate_grad_batches": "train.accumulate",
-    "max_grad_norm": "train.clip_norm", "gradient_clip_val": "train.clip_norm", "grad_clip": "train.clip_norm",
-    "fp16": "train.precision: fp16", "bf16": "train.precision: bf16",
-    "logging_steps": "train.log_every", "save_steps": "train.checkpoint_every.steps",
-    "save_total_limit": "train.keep", "eval_steps": "eval.every.steps", "evaluation_strategy": "eval.every",
-    "metric_for_best_model": "eval.metric", "early_stopping": "train.early_stop",
-    "early_stopping_patience": "train.early_stop.patience", "random_seed": "seed", "random_state": "seed",
-    "dataset": "data", "datasets": "data", "data_path": "data.path", "file": "data.path", "label": "data.target",
-    "label_column": "data.target", "target_column": "data.target", "preprocessing": "data.transforms",
-    "test_size": "data.split.test", "val_size": "data.split.val", "validation_split": "data.split.val",
-    "output_dir": "output.folder", "base_model": "base", "pretrained": "base", "checkpoint": "base",
-    "freeze": "train: false", "trainable": "train", "device": "runtime.device", "num_threads": "runtime.threads",
-    "hidden_size": "model.width", "hidden_dim": "model.width", "num_layers": "model.depth",
-    "n_trials": "sweep.trials", "num_trials": "sweep.trials", "search_space": "sweep.nuisance",
-}  # fmt: skip
-
-RESERVED = {
-    "optimize": "structure steps (grow, prune, distil, quantise) come with a later version",
-    "explain": "explanations come with a later version",
-    "track": "trackers come with a later version",
-    "model.name=hf": "Hugging Face models come with a later version",
-    "model.name=timm": "timm models come with a later version",
-    "data.source=text": "text comes with a later version",
-    "data.source=images": "image folders come with a later version",
-    "task.name=causal-lm": "language modelling comes with a later version",
-}
 
 LANGUAGE = Language(RunConfig, RENAMED, RESERVED)
 

@@ -14,7 +14,7 @@ from ftune.errors import RequestError
 
 @dataclass(frozen=True)
 class Effect:
-    """What happens to one parameter. `rule` is the number of the last rule that matched, or None."""
+    """What happens to one parameter. `rule`: number of the last match, or None."""
 
     train: bool = True
     lr_scale: float = 1.0
@@ -63,7 +63,12 @@ def rule_table(
         key = (-1 if effect.rule is None else effect.rule, effect.state)
         rows.setdefault(key, []).append(name)
     return [
-        ("(no rule)" if index < 0 else rules[index].match, len(names), sum(sizes[n] for n in names), state)
+        (
+            "(no rule)" if index < 0 else rules[index].match,
+            len(names),
+            sum(sizes[n] for n in names),
+            state,
+        )
         for (index, state), names in sorted(rows.items())
     ]
 

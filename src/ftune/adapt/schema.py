@@ -33,7 +33,9 @@ class Rule:
             raise SettingError("from_epoch", "goes with `train: true`, not with `train: false`")
         if not any((self.train is not None, self.lr_scale, self.weight_decay is not None,
                     self.from_epoch is not None)):  # fmt: skip
-            raise SettingError("match", "the rule has no effect; add train, lr_scale, weight_decay or from_epoch")
+            raise SettingError(
+                "match", "the rule has no effect; add train, lr_scale, weight_decay or from_epoch"
+            )
         if self.is_regex:
             try:
                 re.compile(self.match[1:-1])

@@ -50,7 +50,9 @@ class Transfer:
         rows = []
         for kind, items in kinds.items():
             count = sum(n for _, n, _ in items)
-            names = ", ".join(f"{name}{f' ({remark})' if remark else ''}" for name, _, remark in items[:4])
+            names = ", ".join(
+                f"{name}{f' ({remark})' if remark else ''}" for name, _, remark in items[:4]
+            )
             more = f", … {len(items) - 4} more" if len(items) > 4 else ""
             rows.append((kind, len(items), count, f"{count / max(total, 1):.1%}", names + more))
         return rows
@@ -83,7 +85,9 @@ def transfer(
     return report
 
 
-def _without_prefix(base: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+def _without_prefix(
+    base: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> tuple[str, dict[str, Tensor]]:
     """The base's tensors under the names that the model uses, whatever wrapped them."""
     candidates = [""]
     for prefix in PREFIXES:
@@ -114,7 +118,9 @@ def _merge(
             fresh_axes.append((axis.dim, [i for i, n in enumerate(axis.names) if n not in places]))
         if axis.role == "output" and not shared:
             return None, "no class in common"
-        picked = picked.index_select(axis.dim, torch.tensor([b for _, b in shared], dtype=torch.long))
+        picked = picked.index_select(
+            axis.dim, torch.tensor([b for _, b in shared], dtype=torch.long)
+        )
         remarks.append(f"{len(shared)} of {len(axis.names)} by name")
     for dim, fresh in fresh_axes:
         merged.index_fill_(dim, torch.tensor(fresh), 0)
@@ -144,7 +150,9 @@ def _judge(
             f"  base:  {', '.join(list(named)[:6])}\n  model: {', '.join(list(own)[:6])}\n"
             "Name the layers alike (`as:`), or declare the structure that the base has."
         )
-    wrong = [(name, remark) for name, _, remark in report.mismatched if not name.startswith(head + ".")]
+    wrong = [
+        (name, remark) for name, _, remark in report.mismatched if not name.startswith(head + ".")
+    ]
     if wrong:
         lines = "\n".join(f"  {name}: {remark}" for name, remark in wrong[:8])
         raise CheckpointError(f"{len(wrong)} tensors of the base have another shape:\n{lines}")

@@ -42,7 +42,8 @@ def _lr_find(config: RunConfig) -> str:
     settings = config.lr_find
     if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
         return "needs a validation split (data.split.val)"
-    return f"tries rates from {settings.low:g} to {settings.high:g}, each on {settings.budget:.0%} of the steps"
+    span = f"{settings.low:g} to {settings.high:g}"
+    return f"tries rates from {span}, each on {settings.budget:.0%} of the steps"
 
 
 def _sweep(config: RunConfig) -> str:

@@ -9,10 +9,12 @@ from ftune.build import read_data
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
-from ftune.run.base import Base
+from ftune.runs.base import Base
 
 
-def evaluate(base: Base, changes: Sequence[str], split: str | None, console: Console) -> dict[str, Any]:
+def evaluate(
+    base: Base, changes: Sequence[str], split: str | None, console: Console
+) -> dict[str, Any]:
     """Metrics and, by class or target, their details.
 
     With `data.path=FILE` all rows of that file are judged, else the run's own `split` (test where
@@ -27,10 +29,12 @@ def evaluate(base: Base, changes: Sequence[str], split: str | None, console: Con
         name = split or ("test" if data.test is not None else "val")
         rows = {"train": data.train, "val": data.val, "test": data.test}.get(name)
         if rows is None:
-            raise RequestError(f"the run has no split `{name}`; accepted: train, val, test, as far as they exist")
+            raise RequestError(
+                f"the run has no split `{name}`; accepted: train, val, test, as far as they exist"
+            )
         scores, details = predictor.score(rows.x, rows.y)
     console.table("", ("metric", name), list(scores.items()))
     if details:
         console.table("", list(details[0]), [list(row.values()) for row in details])
-    return {"command": "evaluate", "status": "done", "run": str(base.source), "metrics": {name: scores},
-            "details": details}  # fmt: skip
+    summary = {"command": "evaluate", "status": "done", "run": str(base.source)}
+    return {**summary, "metrics": {name: scores}, "details": details}

@@ -9,8 +9,8 @@ import torch
 
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
-from ftune.run.base import Base, load_base
-from ftune.run.single import WRITERS
+from ftune.runs.base import Base, load_base
+from ftune.runs.single import WRITERS
 
 
 def export(base: Base, form: str, target: Path, console: Console) -> dict[str, Any]:
@@ -24,7 +24,9 @@ def export(base: Base, form: str, target: Path, console: Console) -> dict[str, A
     WRITERS[form](target, Base(base.source, base.tensors, meta, base.pipeline))
     difference = _difference(base, load_base(target))
     if difference != 0:
-        raise RunFailedError(f"{target} differs from the model by {difference:g} after reading it back")
+        raise RunFailedError(
+            f"{target} differs from the model by {difference:g} after reading it back"
+        )
     size = target.stat().st_size
     console.say(f"{target}: {len(base.tensors)} tensors, {size:,} bytes, read back identical")
     return {"command": "export", "status": "done", "run": str(base.source), "output": str(target),
@@ -35,7 +37,12 @@ def _difference(a: Base, b: Base) -> float:
     """The largest absolute difference over all tensors; infinite where names or shapes differ."""
     if a.tensors.keys() != b.tensors.keys() or a.pipeline.keys() != b.pipeline.keys():
         return float("inf")
-    pairs = [(a.tensors[n], b.tensors[n]) for n in a.tensors] + [(a.pipeline[n], b.pipeline[n]) for n in a.pipeline]
+    pairs = [(a.tensors[n], b.tensors[n]) for n in a.tensors] + [
+        (a.pipeline[n], b.pipeline[n]) for n in a.pipeline
+    ]
     if any(x.shape != y.shape for x, y in pairs):
         return float("inf")
-    return max((float((x - y).abs().max()) for x, y in pairs if x.numel() and not torch.equal(x, y)), default=0.0)
+    return max(
+        (float((x - y).abs().max()) for x, y in pairs if x.numel() and not torch.equal(x, y)),
+        default=0.0,
+    )

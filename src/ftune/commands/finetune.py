@@ -11,7 +11,7 @@ from ftune.build import base_pipeline, build, read_data
 from ftune.commands.rate import settled
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.run.base import Base, load_base
+from ftune.runs.base import Base, load_base
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.train import new_run, train
 
@@ -34,7 +34,9 @@ def find_base(given: str | None, config: RunConfig | None) -> Base:
     """`--base`, or the configuration's `base:`."""
     path = given or (config.base if config else None)
     if path is None:
-        raise RequestError("finetune starts from a trained model: give --base PATH, or `base:` in the file")
+        raise RequestError(
+            "finetune starts from a trained model: give --base PATH, or `base:` in the file"
+        )
     return load_base(Path(path))
 
 

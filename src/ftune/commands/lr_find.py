@@ -16,12 +16,12 @@ from ftune.commands.rate import plot, save_plot, search
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.run.base import Base
-from ftune.run.files import write_atomic
-from ftune.run.folder import RunFolder
+from ftune.runs.base import Base
+from ftune.runs.files import write_atomic
+from ftune.runs.folder import RunFolder
 from ftune.runtime.versions import versions
 from ftune.schema import RunConfig
-from ftune.search.lr_find import Finding
+from ftune.search.lr_find import Finding, Point
 from ftune.training.describe import peak_memory
 
 
@@ -54,7 +54,9 @@ def write_rate(file: Path, rate: float) -> None:
     block = re.search(r"(?ms)^optimizer:.*?(?=^\S|\Z)", text)
     found = re.search(r"(?<![\w])lr:\s*([^\s,}#]+)", block.group()) if block else None
     if block is None or found is None:
-        raise RequestError(f"{file}: no `lr:` under `optimizer:` to replace; write `lr: {rate:g}` there")
+        raise RequestError(
+            f"{file}: no `lr:` under `optimizer:` to replace; write `lr: {rate:g}` there"
+        )
     start, end = block.start() + found.start(1), block.start() + found.end(1)
     write_atomic(file, (text[:start] + f"{rate:g}" + text[end:]).encode())
 
@@ -81,14 +83,22 @@ def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, A
         "best": {"step": finding.steps, "metric": "loss", "value": best.loss},
         "checkpoint": None,
         "lr": {"suggested": finding.suggested, "low": finding.low, "high": finding.high},
-        "curve": [{"lr": p.lr, "loss": p.loss if math.isfinite(p.loss) else None} for p in finding.curve],
+        "curve": [
+            {"lr": p.lr, "loss": p.loss if math.isfinite(p.loss) else None} for p in finding.curve
+        ],
     }
+
+
+def _loss(point: Point) -> float | str:
+    return point.loss if math.isfinite(point.loss) else "diverged"
 
 
 def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
     console.say(plot(finding.curve, finding.suggested))
-    rows = [(f"{p.lr:.2e}", p.loss if math.isfinite(p.loss) else "diverged",
-             "nearly as good" if finding.low <= p.lr <= finding.high else "") for p in finding.curve]  # fmt: skip
+    rows = [
+        (f"{p.lr:.2e}", _loss(p), "nearly as good" if finding.low <= p.lr <= finding.high else "")
+        for p in finding.curve
+    ]
     console.table("", ("rate", "validation loss", ""), rows)
     name = type(config.optimizer).__name__.lower()
     console.say(
@@ -97,7 +107,9 @@ def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Conso
         f"{len(finding.curve)} trainings of {finding.steps:,} steps)"
     )
     if finding.on_edge:
-        console.warn("the best rate is at the edge of those tried; widen lr_find.low or lr_find.high")
+        console.warn(
+            "the best rate is at the edge of those tried; widen lr_find.low or lr_find.high"
+        )
     if save_plot(finding, folder.path / "lr.png"):
         console.say(f"plot: {folder.path / 'lr.png'}")
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
 from ftune.predictor import restore
-from ftune.run.base import Base
+from ftune.runs.base import Base
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ftune.console import Console
 from ftune.data.prepare import Dataset
-from ftune.run.base import Base
+from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
 from ftune.schema import RunConfig
 from ftune.search.lr_find import Finding, Point, find
@@ -21,7 +21,10 @@ def settled(config: RunConfig, dataset: Dataset, base: Base | None, console: Con
         return config
     console.say("optimizer.lr is auto: finding the learning rate first")
     finding = search(config, dataset, base, console)
-    console.say(f"learning rate: {finding.suggested:g} (nearly as good: {finding.low:.2g} to {finding.high:.2g})")
+    console.say(
+        f"learning rate: {finding.suggested:g} "
+        f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
+    )
     return replace(config, optimizer=replace(config.optimizer, lr=finding.suggested))
 
 
@@ -51,8 +54,13 @@ def plot(points: Sequence[Point], suggested: float, width: int = 64, height: int
         row[mark] = "│"
     for p in points:
         share = (p.loss - low) / max(high - low, 1e-12) if math.isfinite(p.loss) else 1.0
-        grid[round((1 - share) * (height - 1))][column(p.lr)] = "●" if math.isfinite(p.loss) else "×"
-    labels = [f"{high:9.3g} ┤" if i == 0 else f"{low:9.3g} ┤" if i == height - 1 else " " * 10 + "│" for i in range(height)]
+        grid[round((1 - share) * (height - 1))][column(p.lr)] = (
+            "●" if math.isfinite(p.loss) else "×"
+        )
+    labels = [
+        f"{high:9.3g} ┤" if i == 0 else f"{low:9.3g} ┤" if i == height - 1 else " " * 10 + "│"
+        for i in range(height)
+    ]
     lines = [label + "".join(row).rstrip() for label, row in zip(labels, grid, strict=True)]
     axis = " " * 10 + "└" + "─" * width
     ends = f"{'':11}{points[0].lr:<10.1e}{f'lr {suggested:g}':^{width - 20}}{points[-1].lr:>10.1e}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.run.folder import RunFolder
+from ftune.runs.folder import RunFolder
 from ftune.training.train import reopen, train
 
 

@@ -10,7 +10,7 @@ from ftune.config.load import read_text
 from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.run.folder import RunFolder, list_runs
+from ftune.runs.folder import RunFolder, list_runs
 
 ABSENT = "–"
 COST = ("steps", "seconds", "train_seconds", "peak_memory_bytes")
@@ -22,12 +22,21 @@ def runs(parent: Path, console: Console) -> dict[str, Any]:
     if not found:
         console.say(f"no runs in {parent}")
     rows = [
-        (run.path.name, facts.get("status", ""), summary.get("steps", ""), summary.get("seconds", ""), _best(summary))
+        (
+            run.path.name,
+            facts.get("status", ""),
+            summary.get("steps", ""),
+            summary.get("seconds", ""),
+            _best(summary),
+        )
         for run, facts, summary in found
     ]
     console.table("", ("run", "status", "steps", "seconds", "best (validation)"), rows)
-    listed = [{"run": str(r.path), "command": f.get("command"), "status": f.get("status"), "best": s.get("best")}
-              for r, f, s in found]  # fmt: skip
+    keys = ("command", "status")
+    listed = [
+        {"run": str(run.path), **{key: facts.get(key) for key in keys}, "best": summary.get("best")}
+        for run, facts, summary in found
+    ]
     return {"command": "runs", "status": "done", "runs": listed}
 
 

@@ -14,8 +14,8 @@ from ftune.build import base_pipeline, build, metric, read_data
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.errors import InterruptedRunError, RequestError
-from ftune.run.base import Base, load_base
-from ftune.run.folder import RunFolder
+from ftune.runs.base import Base, load_base
+from ftune.runs.folder import RunFolder
 from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, configured, parse_space
@@ -30,13 +30,12 @@ def sweep(
     config: RunConfig, base: Base | None, stem: str, out: Path | None, plan: bool, console: Console
 ) -> dict[str, Any]:
     """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
-    if config.sweep is None:
-        raise RequestError("the configuration has no `sweep:` block; write `scientific:` or `nuisance:` axes")
     if base is not None:
         config = replace(config, base=str(base.source.resolve()))
+    if config.sweep is None:
+        raise RequestError("no `sweep:` block; it names `scientific:` or `nuisance:` settings")
     plain = dump(config)
-    space = parse_space(config.sweep)
-    check_space(plain, space)
+    check_space(plain, parse_space(config.sweep))
     judged, steps = _measured(config, plain, base)
     _show_plan(config, steps, console)
     if plan:
@@ -66,7 +65,11 @@ def _measured(config: RunConfig, plain: Mapping[str, Any], base: Base | None) ->
     assert config.sweep is not None
     first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}
     one = configured(plain, first)
-    one = replace(one, optimizer=replace(one.optimizer, lr=1.0)) if one.optimizer.lr == "auto" else one
+    one = (
+        replace(one, optimizer=replace(one.optimizer, lr=1.0))
+        if one.optimizer.lr == "auto"
+        else one
+    )
     dataset = read_data(one, prior=base_pipeline(base) if base else None)
     if dataset.val is None:
         raise RequestError("a sweep judges by the validation split: give `data.split.val`")
@@ -151,7 +154,13 @@ def _summary(
         "peak_memory_bytes": peak_memory(),
         "parameters": runs[best.number].get("parameters") if best else None,
         "metrics": runs[best.number].get("metrics", {}) if best else {},
-        "best": {"step": runs[best.number]["best"]["step"], "metric": judged[0], "value": best.value} if best else None,
+        "best": {
+            "step": runs[best.number]["best"]["step"],
+            "metric": judged[0],
+            "value": best.value,
+        }
+        if best
+        else None,
         "checkpoint": runs[best.number].get("checkpoint") if best else None,
         "trials": [
             {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
@@ -174,15 +183,24 @@ def _show_result(
 ) -> None:  # fmt: skip
     assert config.sweep is not None
     order = ranked(trials, judged[1] > 0)
-    keys = [key.rpartition(".")[2] if key.count(".") == 1 else key for key in parse_space(config.sweep)]
+    keys = [
+        key.rpartition(".")[2] if key.count(".") == 1 else key for key in parse_space(config.sweep)
+    ]
     rows = [(t.number, *(_cell(v) for v in t.params.values()), t.value) for t in order[:10]]
     console.table("best trials", ("trial", *keys, f"val {judged[0]}"), rows)
     if config.sweep.scientific:
-        found = [(g["setting"], g["trials"], g["best"], g["trial"]) for g in summary["verdict"]["by_setting"]]
-        console.table("by scientific setting", ("setting", "trials", f"best {judged[0]}", "trial"), found)
+        found = [
+            (g["setting"], g["trials"], g["best"], g["trial"])
+            for g in summary["verdict"]["by_setting"]
+        ]
+        console.table(
+            "by scientific setting", ("setting", "trials", f"best {judged[0]}", "trial"), found
+        )
     for edge in summary["verdict"]["edges"]:
         console.say(f"note: {edge}")
-    counts = {status: sum(t.status == status for t in trials) for status in ("done", "pruned", "failed")}
+    counts = {
+        status: sum(t.status == status for t in trials) for status in ("done", "pruned", "failed")
+    }
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     console.say(f"{len(trials)} trials ({said}) in {summary['seconds']:.1f} s; run: {folder.path}")
     if order:

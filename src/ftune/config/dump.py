@@ -8,13 +8,15 @@ from typing import Any
 import yaml
 
 from ftune.config.fields import Setting, settings_of
+from ftune.config.tree import scalar
 from ftune.registry import Table
 
 
-def dump(config: object) -> dict[str, Any]:
+def dump(config: Any) -> dict[str, Any]:
     """Every setting of `config` with its value, in the shape that a file has."""
     result: dict[str, Any] = {}
-    for name, item in settings_of(type(config)).items():
+    schema: type = type(config)
+    for name, item in settings_of(schema).items():
         value = getattr(config, item.attribute)
         if item.spec.inline and value is not None:
             assert item.spec.table is not None
@@ -41,9 +43,10 @@ def _dump_value(value: Any, item: Setting) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _dump_item(value: object, table: Table) -> Any:
+def _dump_item(value: Any, table: Table) -> Any:
     """One item of a list of variants, with only what differs from the defaults."""
-    settings = settings_of(type(value))
+    schema: type = type(value)
+    settings = settings_of(schema)
     changed = {
         name: _dump_value(getattr(value, item.attribute), item)
         for name, item in settings.items()
@@ -67,7 +70,16 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(value))
+    mantissa, e, exponent = repr(value).partition("e")
+    text = f"{mantissa}.0e{exponent}" if e and "." not in mantissa else repr(value)
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Quoted where `parse` would read something else, such as `1e-4`."""
+    style = "'" if scalar(value) != value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(float, _float)
+_Dumper.add_representer(str, _text)

@@ -1,4 +1,4 @@
-"""Why a key is unknown: a typing error, another block's key, another tool's name, or a later version's."""
+"""Why a key is unknown: mistyped, another block's, another tool's, or a later version's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Explainer:
         elif key in self.renamed and self.renamed[key] != full:
             kind, hint = "renamed", f"ftune calls it `{self.renamed[key]}`"
         elif homes and not (near and _same_letters(key, near)):
-            kind, hint = "misplaced", f"`{key}` belongs to {' or '.join(f'`{h}`' for h in homes[:3])}"
+            kind, hint = (
+                "misplaced",
+                f"`{key}` belongs to {' or '.join(f'`{h}`' for h in homes[:3])}",
+            )
         elif near:
             kind = "typo"
         return Problem(str(place), full, kind, "is not a setting here", hint)
@@ -67,9 +70,13 @@ def _collect(schema: type, path: str, homes: dict[str, list[str]], above: frozen
         if item.spec.schema:
             _collect(item.spec.schema, full, homes, above | {schema})
         if item.spec.table is not None:
-            _collect_table(item.spec.table, path if item.spec.inline else full, homes, above | {schema})
+            _collect_table(
+                item.spec.table, path if item.spec.inline else full, homes, above | {schema}
+            )
 
 
-def _collect_table(table: Table, path: str, homes: dict[str, list[str]], above: frozenset[type]) -> None:
+def _collect_table(
+    table: Table, path: str, homes: dict[str, list[str]], above: frozenset[type]
+) -> None:
     for name in table:
         _collect(table[name], f"{path}({name})", homes, above)

@@ -18,6 +18,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import itertools
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ def setting(
     at_most: float | None = None,
     words: tuple[str, ...] = (),
     path: bool = False,
-    open: bool = False,
+    open: bool = False,  # noqa: A002
 ) -> Any:
     """A plain value: number, string, boolean, Literal, list or mapping of these.
 
@@ -91,7 +92,9 @@ def group(
     return _declare(spec, default)
 
 
-def block(table: Table, *, key: str = "name", inline: bool = False, default: Any = dataclasses.MISSING) -> Any:
+def block(
+    table: Table, *, key: str = "name", inline: bool = False, default: Any = dataclasses.MISSING
+) -> Any:
     """One variant of `table`, chosen by `key`.
 
     With `inline`, the variant's settings stand beside the other settings of the same block, as
@@ -155,7 +158,7 @@ def settings_of(schema: type) -> Mapping[str, Setting]:
 
 def _resolve(schema: type, attribute: str) -> Any:
     for owner in schema.__mro__:
-        annotation = owner.__dict__.get("__annotations__", {}).get(attribute)
+        annotation = inspect.get_annotations(owner).get(attribute)
         if annotation is not None:
             scope = vars(sys.modules[owner.__module__])
             return eval(annotation, dict(scope)) if isinstance(annotation, str) else annotation
@@ -168,7 +171,7 @@ def field_docs(schema: type) -> Mapping[str, str]:
     docs: dict[str, str] = {}
     for owner in reversed(schema.__mro__[:-1]):
         body = _class_body(owner)
-        for statement, following in zip(body, body[1:], strict=False):
+        for statement, following in itertools.pairwise(body):
             if (
                 isinstance(statement, ast.AnnAssign)
                 and isinstance(statement.target, ast.Name)

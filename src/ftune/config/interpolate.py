@@ -18,7 +18,7 @@ MAX_LENGTH = 4096
 _REFERENCE = re.compile(r"\$\{([^${}]*)\}")
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A reference that cannot be followed; the message says why."""
 
 
@@ -31,7 +31,7 @@ def interpolate(root: Node) -> list[Problem]:
         if isinstance(node.value, str) and "${" in node.value:
             try:
                 text = _resolve(node.value, nodes, allowed, 0)
-            except _Refused as refused:
+            except _RefusedError as refused:
                 problems.append(Problem(str(node.mark), path, "interpolation", str(refused)))
             else:
                 whole = _REFERENCE.fullmatch(node.value)
@@ -41,12 +41,16 @@ def interpolate(root: Node) -> list[Problem]:
 
 def _allowed_variables(nodes: dict[str, Node]) -> set[str]:
     listed = nodes.get("runtime.env")
-    return {str(name) for name in listed.plain()} if listed and isinstance(listed.value, list) else set()
+    return (
+        {str(name) for name in listed.plain()}
+        if listed and isinstance(listed.value, list)
+        else set()
+    )
 
 
 def _resolve(text: str, nodes: dict[str, Node], allowed: set[str], depth: int) -> str:
     if depth > MAX_CHAIN:
-        raise _Refused(f"refers to itself, or through more than {MAX_CHAIN} other keys")
+        raise _RefusedError(f"refers to itself, or through more than {MAX_CHAIN} other keys")
 
     def value(match: re.Match[str]) -> str:
         found = _look_up(match.group(1).strip(), nodes, allowed)
@@ -54,9 +58,9 @@ def _resolve(text: str, nodes: dict[str, Node], allowed: set[str], depth: int) -
 
     result = _REFERENCE.sub(value, text)
     if len(result) > MAX_LENGTH:
-        raise _Refused(f"grows beyond {MAX_LENGTH} characters")
+        raise _RefusedError(f"grows beyond {MAX_LENGTH} characters")
     if "${" in result:
-        raise _Refused("is not a complete ${key.path}")
+        raise _RefusedError("is not a complete ${key.path}")
     return result
 
 
@@ -64,13 +68,13 @@ def _look_up(name: str, nodes: dict[str, Node], allowed: set[str]) -> str:
     if name.startswith("oc.env:"):
         variable = name.removeprefix("oc.env:")
         if variable not in allowed:
-            raise _Refused(f"${{{name}}}: list {variable} under `runtime.env` to read it")
+            raise _RefusedError(f"${{{name}}}: list {variable} under `runtime.env` to read it")
         if variable not in os.environ:
-            raise _Refused(f"${{{name}}}: the environment has no {variable}")
+            raise _RefusedError(f"${{{name}}}: the environment has no {variable}")
         return os.environ[variable]
     if ":" in name:
-        raise _Refused(f"${{{name}}}: only ${{key.path}} and ${{oc.env:NAME}} are accepted")
+        raise _RefusedError(f"${{{name}}}: only ${{key.path}} and ${{oc.env:NAME}} are accepted")
     node = nodes.get(name)
     if node is None or isinstance(node.value, dict | list):
-        raise _Refused(f"${{{name}}}: this file has no single value at `{name}`")
+        raise _RefusedError(f"${{{name}}}: this file has no single value at `{name}`")
     return "" if node.value is None else str(node.value)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from ftune.config import interpolate, overrides, tree
 from ftune.config.explain import Explainer
+from ftune.config.fields import Setting
 from ftune.config.read import FAILED, Reader
 from ftune.config.tree import Mark, Node
 from ftune.errors import ConfigError, RequestError
@@ -41,7 +42,16 @@ class Language(Generic[Root]):
         """Reads a file; paths in it are relative to its folder."""
         return self.read(tree.parse(read_text(path), str(path)), path.resolve().parent, changes)
 
-    def of(self, plain: Mapping[str, Any], changes: Sequence[str] = (), source: str = "config") -> Root:
+    def settings_in(self, text: str) -> list[tuple[Mark, Setting]]:
+        """Every key that a valid text sets, with its place and its setting."""
+        reader = Reader(Explainer(self.root, self.renamed, self.reserved), Path.cwd())
+        reader.schema(tree.parse(text, "text"), self.root, "")
+        assert not reader.problems, reader.problems
+        return reader.seen
+
+    def of(
+        self, plain: Mapping[str, Any], changes: Sequence[str] = (), source: str = "config"
+    ) -> Root:
         """Reads a configuration given as plain values; paths are relative to where one stands."""
         return self.read(tree.node_of(dict(plain), Mark(source, 1, 1)), Path.cwd(), changes)
 

@@ -12,7 +12,8 @@ def apply(root: Node, overrides: Sequence[str]) -> None:
     """Changes `root` in place, in the order written.
 
     Names of variants (`optimizer.name`) come first, then whole blocks before their settings: a
-    name drops the file's other settings of that block, never one typed beside it. Raises ConfigError for a path that cannot be reached.
+    name drops the file's other settings of that block, never one typed beside it. Raises
+    ConfigError for a path that cannot be reached.
     """
     for text in sorted(overrides, key=_order):
         if text.startswith("~"):
@@ -94,7 +95,9 @@ def _delete(root: Node, text: str) -> None:
 
 
 def _missing(mark: Mark, key: str) -> ConfigError:
-    return ConfigError([Problem(str(mark), key, "unknown", "is not in the file, so it cannot be deleted")])
+    return ConfigError(
+        [Problem(str(mark), key, "unknown", "is not in the file, so it cannot be deleted")]
+    )
 
 
 def _index(place: Node, part: str, mark: Mark, path: str) -> int:

@@ -33,13 +33,20 @@ FAILED = _Failed()
 
 @dataclass
 class Reader:
-    """Reads nodes and collects problems. `folder` is what relative paths in the file start from."""
+    """Reads nodes and collects problems.
+
+    folder: what relative paths in the file start from. seen: each key that was read, with the
+    place of the key and its setting.
+    """
 
     explain: Explainer
     folder: Path
     problems: list[Problem] = field(default_factory=list)
+    seen: list[tuple[Mark, Setting]] = field(default_factory=list)
 
-    def schema(self, node: Node, schema: type, path: str, given: Mapping[str, Any] | None = None) -> Any:
+    def schema(
+        self, node: Node, schema: type, path: str, given: Mapping[str, Any] | None = None
+    ) -> Any:
         """An object of `schema`, or FAILED. `given` are attributes settled by the caller."""
         if not isinstance(node.value, dict):
             return self._refuse(node, path, "type", "expected a mapping of settings")
@@ -60,8 +67,11 @@ class Reader:
         child = node.value.get(name)
         if child is None:
             if item.required:
-                return self._refuse(node, key, "missing", "is required", item.doc.partition("\n")[0])
+                return self._refuse(
+                    node, key, "missing", "is required", item.doc.partition("\n")[0]
+                )
             return item.default
+        self.seen.append((node.keys.get(name, child.mark), item))
         return self.value(child, item, key)
 
     def value(self, node: Node, item: Setting, key: str) -> Any:
@@ -96,7 +106,9 @@ class Reader:
             node = Node({name_key: node}, node.mark, {name_key: node.mark})
         name = node.value.get(name_key)
         if name is None:
-            return self._refuse(node, f"{path}.{name_key}", "missing", "is required", _choices(table))
+            return self._refuse(
+                node, f"{path}.{name_key}", "missing", "is required", _choices(table)
+            )
         variant = self._variant(name, table, f"{path}.{name_key}")
         if variant is None:
             return FAILED
@@ -151,6 +163,8 @@ class Reader:
         table, key = item.spec.table, item.spec.name_key
         assert table is not None
         name = node.value.get(item.name)
+        if name is not None:
+            self.seen.append((node.keys.get(item.name, name.mark), item))
         if name is None:
             self._unknown_keys(node, settings, path)
             return self._refuse(node, f"{path}.{key}", "missing", "is required", _choices(table))

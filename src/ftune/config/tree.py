@@ -129,8 +129,10 @@ def _check_depth(text: str, source: str) -> None:
             depth -= 1
         if depth > MAX_DEPTH:
             mark = event.start_mark
+            assert mark is not None
             raise _error(
-                Mark(source, mark.line + 1, mark.column + 1), f"nested deeper than {MAX_DEPTH} levels"
+                Mark(source, mark.line + 1, mark.column + 1),
+                f"nested deeper than {MAX_DEPTH} levels",
             )
 
 
@@ -152,7 +154,9 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.build(n, f"{path}.{i}") for i, n in enumerate(node.value)], mark)
-        return Node(_scalar(node), mark)
+        assert isinstance(node, yaml.ScalarNode)
+        quoted = node.style is not None
+        return Node(node.value if quoted else scalar(node.value), mark)
 
     def _mapping(self, node: yaml.MappingNode, path: str) -> Node:
         children: dict[str, Node] = {}
@@ -172,13 +176,8 @@ class _Builder:
         return Mark(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _scalar(node: yaml.Node) -> Any:
-    text = str(node.value)
-    if node.style in ("'", '"', "|", ">") or node.tag.endswith(":str") and text not in _WORDS:
-        # PyYAML follows YAML 1.1, in which `1e-4` is a string: read plain text once more.
-        if node.style is None and _FLOAT.fullmatch(text):
-            return float(text.replace("_", ""))
-        return text
+def scalar(text: str) -> Any:
+    """An unquoted word as YAML 1.2 reads it; PyYAML would follow YAML 1.1."""
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text) and len(text) < 400:

@@ -1,4 +1,4 @@
-"""Plain values against their annotations: OmegaConf converts and refuses, we say what was expected."""
+"""Plain values against their annotations: OmegaConf converts and refuses, we say what we want."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ftune.config.fields import Spec
 
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Any: "any value"}
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Any: "any value",
+}
 
 
 class WrongValueError(ValueError):

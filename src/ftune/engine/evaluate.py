@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -17,7 +17,9 @@ class Meter(Protocol):
     def compute(self) -> dict[str, float]: ...
 
 
-def evaluate(model: nn.Module, meter: Meter, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+def evaluate(
+    model: nn.Module, meter: Meter, batches: Iterable[Mapping[str, Tensor]]
+) -> dict[str, float]:
     """The meter's metrics over all rows of `batches`."""
     with inference(model):
         for batch in batches:
@@ -42,5 +44,3 @@ def inference(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-

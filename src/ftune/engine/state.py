@@ -36,7 +36,7 @@ class State:
     model: nn.Module
     optimizers: list[torch.optim.Optimizer]
     schedule: Schedule
-    enter: Callable[[int], None] = lambda epoch: None
+    enter: Callable[[int], None]
     scaler: torch.amp.GradScaler | None = None
     average: Average | None = None
     step: int = 0
@@ -71,8 +71,10 @@ class State:
             "average_updates": self.average.updates if self.average else None,
         }
 
-    def load(self, model: Mapping[str, Tensor], tensors: Mapping[str, Tensor], loop: Mapping[str, Any]) -> None:
-        """Continues exactly where `tensors()` was taken. Raises CheckpointError where it does not fit."""
+    def load(
+        self, model: Mapping[str, Tensor], tensors: Mapping[str, Tensor], loop: Mapping[str, Any]
+    ) -> None:
+        """Continues where `tensors()` was taken. Raises CheckpointError where it does not fit."""
         self.model.load_state_dict(dict(model))
         load_optimizer_tensors(self.optimizers, _under("optimizer/", tensors), loop["optimizer"])
         self.schedule.load(loop["schedule"])

@@ -48,7 +48,7 @@ class Step:
         gradients = [p.grad for p in state.parameters if p.grad is not None]
         if len(batches) > 1:
             torch._foreach_div_(gradients, weight)
-        norm = self._check_and_clip(state, gradients, weight)
+        norm = self._check_and_clip(state, gradients)
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
@@ -78,8 +78,8 @@ class Step:
         with self.autocast():
             return self.loss(state.model, batch)
 
-    def _check_and_clip(self, state: State, gradients: list[Tensor], weight: float) -> float | None:
-        if state.scaler:  # finds non-finite gradients itself, skips that step and halves its scale
+    def _check_and_clip(self, state: State, gradients: list[Tensor]) -> float | None:
+        if state.scaler:  # it finds non-finite gradients, skips that step and halves its scale
             for optimizer in state.optimizers:
                 state.scaler.unscale_(optimizer)
         if self.clip_value is not None:
@@ -96,8 +96,8 @@ class Step:
         return norm
 
 
-def finite(gradients: Sequence[Tensor]) -> bool:
-    """Whether every entry of every gradient is a finite number, in one kernel where torch has it."""
+def finite(gradients: list[Tensor]) -> bool:
+    """Whether every entry of every gradient is finite, in one kernel where torch has it."""
     if not gradients:
         return True
     device = gradients[0].device

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the run to stop at the next step, the second ends it at once."""
+"""Ctrl-C and SIGTERM: the first asks for a stop at the next step, the second ends at once."""
 
 from __future__ import annotations
 

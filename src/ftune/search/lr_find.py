@@ -15,7 +15,7 @@ from ftune.data.prepare import Dataset
 from ftune.engine.loop import fit
 from ftune.engine.observer import Silent
 from ftune.errors import DivergedError, RequestError
-from ftune.run.base import Base
+from ftune.runs.base import Base
 from ftune.schema import LookEvery, RunConfig
 
 TOLERANCE = 0.05
@@ -53,7 +53,7 @@ def find(
     config: RunConfig,
     dataset: Dataset,
     base: Base | None,
-    report: Report = lambda point, done, total: None,
+    report: Report | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Finding:
     """Tries spaced rates, then more of them around the best.
@@ -69,7 +69,8 @@ def find(
 
     def attempt(rate: float) -> None:
         points.append(Point(rate, _train_at(rate, steps, config, dataset, base, interrupted)))
-        report(points[-1], len(points), total)
+        if report:
+            report(points[-1], len(points), total)
 
     for rate in coarse:
         attempt(rate)

@@ -1,4 +1,4 @@
-"""The record of a sweep: an Optuna study in SQLite beside the run, asked and told by one process."""
+"""The record of a sweep: an Optuna study in SQLite, asked and told by one process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import FrozenTrial, TrialState
 
 from ftune.search.space import Axis, Choices, Range, Space, grid
@@ -40,7 +44,9 @@ class Trial:
 class Study:
     """Trials of a sweep, durable after every call."""
 
-    def __init__(self, path: Path, space: Space, sampler: str, seed: int, larger_is_better: bool) -> None:
+    def __init__(
+        self, path: Path, space: Space, sampler: str, seed: int, larger_is_better: bool
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space, self.sampler = space, sampler
         self.distributions = {key: _distribution(axis) for key, axis in space.items()}

@@ -18,8 +18,8 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.prepare import Dataset
 from ftune.errors import CheckpointError, RunFailedError
-from ftune.run.base import Base
-from ftune.run.folder import RunFolder
+from ftune.runs.base import Base
+from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig, Sweep
 from ftune.search.lr_find import settle
 from ftune.search.space import configured, grid, is_grid, parse_space
@@ -69,7 +69,7 @@ class Executor:
             self.report(self.study.trials())
 
     def _rungs(self, rungs: int, factor: int) -> None:
-        """Successive halving (Jamieson & Talwalkar 2016), each survivor going on where it paused."""
+        """Successive halving (Jamieson & Talwalkar 2016); survivors go on where they paused."""
         for trial in self._fill():
             self._climb(trial, 0, factor ** (rungs - 1))
         for rung in range(1, rungs):
@@ -189,7 +189,12 @@ def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> di
     return {
         "question": sweep.question,
         "by_setting": [
-            {"setting": name, "trials": len(found), "best": found[0].value, "trial": found[0].number}
+            {
+                "setting": name,
+                "trials": len(found),
+                "best": found[0].value,
+                "trial": found[0].number,
+            }
             for name, found in groups.items()
         ],
         "edges": edges,
@@ -209,4 +214,3 @@ def _rung_step(run: Run, divisor: int) -> int:
     """The step to pause at: a share of the training, at the next evaluation."""
     every = run.parts.config.eval_.every.in_steps(run.parts.batches.steps_per_epoch) or 1
     return min(run.parts.total, every * math.ceil(run.parts.total / divisor / every))
-

@@ -1,4 +1,4 @@
-"""Parts and states as facts: what a checkpoint holds, what run.json says, what the user is shown."""
+"""Parts and states as facts: what a checkpoint holds, and what the user is shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ftune.build import Parts
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.engine.state import State
-from ftune.run.checkpoint import Checkpoint
+from ftune.runs.checkpoint import Checkpoint
 
 
 def checkpoint_of(parts: Parts, state: State) -> Checkpoint:
@@ -69,9 +69,9 @@ def show_parts(console: Console, parts: Parts) -> None:
     if parts.transfer is not None:
         columns = ("base", "tensors", "parameters", "share", "names")
         console.table("", columns, parts.transfer.rows())
-    columns = ("rule", "tensors", "parameters", "state")
     if parts.config.adapt:
-        console.table("", columns, rule_table(parts.config.adapt, parts.effects, parts.sizes))
+        heads = ("rule", "tensors", "parameters", "state")
+        console.table("", heads, rule_table(parts.config.adapt, parts.effects, parts.sizes))
     total = sum(parts.sizes.values())
     console.say(
         f"model: {total:,} parameters, {parts.trainable:,} trained; {parts.total:,} steps of "
@@ -85,7 +85,11 @@ def show_parts(console: Console, parts: Parts) -> None:
 def splits(parts: Parts) -> dict[str, Any]:
     """The splits that exist, by name."""
     data = parts.dataset
-    return {n: s for n, s in (("train", data.train), ("val", data.val), ("test", data.test)) if s is not None}
+    return {
+        n: s
+        for n, s in (("train", data.train), ("val", data.val), ("test", data.test))
+        if s is not None
+    }
 
 
 def peak_memory() -> int:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.build import Parts, metric
-from ftune.training.describe import checkpoint_of
 from ftune.console import Console, Progress
 from ftune.engine.loop import Reason, Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
-from ftune.run import checkpoint
-from ftune.run.folder import Metrics, RunFolder
+from ftune.runs import checkpoint
+from ftune.runs.folder import Metrics, RunFolder
 from ftune.runtime.signals import Stopper
+from ftune.training.describe import checkpoint_of
 
 
 class Recorder:
@@ -72,7 +72,9 @@ class Recorder:
         folder = self.folder.checkpoints
         target = checkpoint.save(folder, checkpoint_of(self.parts, state), state.step)
         if best and state.best:
-            checkpoint.point(folder, "best", target, step=state.step, metric=self.metric, value=state.best.value)
+            checkpoint.point(
+                folder, "best", target, step=state.step, metric=self.metric, value=state.best.value
+            )
         checkpoint.point(folder, "latest", target, step=state.step)
         checkpoint.prune(folder, self.parts.config.train.keep)
         self.saved, self.saved_step = time.monotonic(), state.step
@@ -100,4 +102,6 @@ class Recorder:
     def _write(self, state: State, split: str, **values: Any) -> None:
         epoch = state.step / self.parts.batches.steps_per_epoch
         seconds = round(time.monotonic() - self.began, 3)
-        self.metrics.write(step=state.step, epoch=round(epoch, 4), split=split, **values, time=seconds)
+        self.metrics.write(
+            step=state.step, epoch=round(epoch, 4), split=split, **values, time=seconds
+        )

@@ -18,9 +18,9 @@ from ftune.data.prepare import fingerprint
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
-from ftune.run import checkpoint
-from ftune.run.base import weights
-from ftune.run.folder import RunFolder
+from ftune.runs import checkpoint
+from ftune.runs.base import weights
+from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
 from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE

@@ -22,7 +22,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
-from ftune.run.files import read_json, sha256, sync_folder, write_atomic, write_durable
+from ftune.runs.files import read_json, sha256, sync_folder, write_atomic, write_durable
 
 FORMAT = 1
 

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ftune.errors import CheckpointError
-from ftune.run import checkpoint
-from ftune.run.checkpoint import Checkpoint
+from ftune.runs import checkpoint
+from ftune.runs.checkpoint import Checkpoint
 
 NESTS = ("model", "state_dict", "model_state_dict", "module", "net", "weights", "ema")
 STORY = "ftune"
@@ -52,7 +52,7 @@ def load_base(path: Path) -> Base:
 
 
 def best_checkpoint(folder: Path) -> Checkpoint:
-    """The best checkpoint of a run's `checkpoints` folder, else the latest, else the newest whole."""
+    """The best of a run's `checkpoints`, else the latest, else the newest that is whole."""
     for name in ("best", "latest"):
         target = checkpoint.pointed(folder, name)
         if target is not None:
@@ -75,7 +75,9 @@ def _from_folder(path: Path) -> Base:
 
 def weights(found: Checkpoint) -> dict[str, Tensor]:
     """The weights to use: the averaged ones where the run kept an average (EMA)."""
-    averaged = {k.removeprefix("ema/"): t for k, t in found.training.items() if k.startswith("ema/")}
+    averaged = {
+        k.removeprefix("ema/"): t for k, t in found.training.items() if k.startswith("ema/")
+    }
     return {**found.model, **averaged}
 
 
@@ -100,12 +102,16 @@ def _from_torch(path: Path) -> Base:
             f"({_first_global(str(error))}). Save it with torch.save(model.state_dict(), path)."
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CheckpointError(f"--base {path}: not a torch file: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(
+            f"--base {path}: not a torch file: {str(error).splitlines()[0]}"
+        ) from None
     if not isinstance(content, Mapping):
         raise CheckpointError(f"--base {path}: holds a {type(content).__name__}, not a state dict")
     story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
     arrays = content.get(ARRAYS)
-    return Base(path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {})
+    return Base(
+        path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {}
+    )
 
 
 def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -117,7 +123,9 @@ def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
             break
         content = nested
     if not tensors:
-        raise CheckpointError(f"--base {path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}")
+        raise CheckpointError(
+            f"--base {path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}"
+        )
     return tensors
 
 

@@ -12,14 +12,18 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ftune.errors import RunFailedError
-from ftune.run.base import ARRAYS, STORY, Base
-from ftune.run.files import write_atomic
+from ftune.runs.base import ARRAYS, STORY, Base
+from ftune.runs.files import write_atomic
 
 
 def write_pt(path: Path, base: Base) -> None:
     """`torch.load(path, weights_only=True)["model"]` is the state dict."""
     buffer = io.BytesIO()
-    content = {"model": dict(base.tensors), ARRAYS: dict(base.pipeline), STORY: json.dumps(base.meta)}
+    content = {
+        "model": dict(base.tensors),
+        ARRAYS: dict(base.pipeline),
+        STORY: json.dumps(base.meta),
+    }
     torch.save(content, buffer)
     _write(path, buffer.getvalue())
 
@@ -36,7 +40,12 @@ def _write(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
     except OSError as error:
-        raise RunFailedError(f"cannot write {path} ({len(data):,} bytes): {error.strerror}") from None
+        raise RunFailedError(
+            f"cannot write {path} ({len(data):,} bytes): {error.strerror}"
+        ) from None
 
 
-WRITERS: dict[str, Callable[[Path, Base], None]] = {"pt": write_pt, "safetensors": write_safetensors}
+WRITERS: dict[str, Callable[[Path, Base], None]] = {
+    "pt": write_pt,
+    "safetensors": write_safetensors,
+}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftune.errors import RequestError
-from ftune.run.files import read_json, write_atomic, write_json
+from ftune.runs.files import read_json, write_atomic, write_json
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class RunFolder:
             time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             out = parent / f"{command}-{stem}-{time}-{secrets.token_hex(2)}"
         elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RequestError(f"{out} exists already; choose another --out, or `ftune resume {out}`")
+            raise RequestError(
+                f"{out} exists already; choose another --out, or `ftune resume {out}`"
+            )
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -1,0 +1,55 @@
+"""`ftune init`: a starter configuration in which every key explains itself."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from ftune.config.document import comment, explain
+from ftune.config.spelling import suggestion
+from ftune.console import Console
+from ftune.errors import RequestError
+from ftune.schema import LANGUAGE
+
+
+def init(template: str | None, out: Path, console: Console) -> None:
+    """Writes a template, or lists them. Raises RequestError rather than overwrite a file."""
+    known = templates()
+    if template is None:
+        rows = [(name, text.partition("\n")[0].removeprefix("# ")) for name, text in known.items()]
+        console.table("", ("template", "for"), rows)
+        console.say("ftune init TEMPLATE writes ftune.yaml")
+        return
+    if template not in known:
+        raise RequestError(f"no template `{template}`; {suggestion(template, known)}")
+    if out.exists():
+        raise RequestError(f"{out} exists already; choose another --out")
+    out.write_text(annotated(known[template]), encoding="utf-8")
+    console.say(f"{out}: written; `ftune check {out}` validates it")
+
+
+def templates() -> dict[str, str]:
+    """Name -> text of every template shipped with the package."""
+    folder = resources.files("ftune") / "templates"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8") for file in files}
+
+
+def annotated(text: str) -> str:
+    """The text with a comment over each key: meaning, type, default."""
+    said: set[str] = set()
+    above: dict[int, list[str]] = {}
+    for mark, setting in LANGUAGE.settings_in(text):
+        line = explain(setting)
+        if line not in said:
+            said.add(line)
+            above.setdefault(mark.line, []).extend(comment(line, _indent(text, mark.line)))
+    result: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        result += [*above.get(number, []), line]
+    return "\n".join(result) + "\n"
+
+
+def _indent(text: str, line: int) -> int:
+    content = text.splitlines()[line - 1]
+    return len(content) - len(content.lstrip(" "))

@@ -1,0 +1,166 @@
+"""What a schema says about itself: JSON schema, the meaning of a key, comments for a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+import types
+from collections.abc import Iterator
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ftune.config.fields import Setting, settings_of
+from ftune.config.types import describe
+from ftune.registry import Table
+
+_JSON_TYPES: dict[Any, str] = {int: "integer", float: "number", bool: "boolean", str: "string"}
+
+
+def json_schema(schema: type) -> dict[str, Any]:
+    """The JSON schema of a mapping read as `schema`, with every variant of every block."""
+    return _object(schema) | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+def explain(setting: Setting) -> str:
+    """`Meaning (type; default …)` on one line."""
+    meaning = " ".join(setting.doc.split()).rstrip(".")
+    default = "required" if setting.required else f"default {_default(setting)}"
+    return f"{meaning} ({accepts(setting)}; {default})"
+
+
+def accepts(setting: Setting) -> str:
+    """The values of a setting in words."""
+    spec = setting.spec
+    if spec.kind == "plain":
+        return describe(setting.type, spec)
+    if spec.kind in ("block", "blocks"):
+        assert spec.table is not None
+        names = ", ".join(spec.table)
+        text = f"one of {names}" if spec.kind == "block" else f"a list of {names}"
+        return f"{text}, or {' or '.join(spec.words)}" if spec.words else text
+    assert spec.schema is not None
+    keys = ", ".join(settings_of(spec.schema))
+    return f"a list of {{{keys}}}" if spec.kind == "rows" else f"{{{keys}}}"
+
+
+def find(schema: type, key: str) -> list[tuple[str, Setting]]:
+    """Every place where `key` (dotted, or its last part) is a setting, with the setting."""
+    places = dict(_walk(schema, ""))
+    exact = [(path, s) for path, s in places.items() if _bare(path) == key]
+    return exact or [(path, s) for path, s in places.items() if path.rpartition(".")[2] == key]
+
+
+def comment(text: str, indent: int, width: int = 80) -> list[str]:
+    """A text as comment lines at an indentation."""
+    lead = " " * indent + "# "
+    return textwrap.wrap(text, width, initial_indent=lead, subsequent_indent=lead)
+
+
+def _bare(path: str) -> str:
+    """`optimizer(sgd).momentum` -> `optimizer.momentum`."""
+    return "".join(part.partition("(")[0] + ("." if dot else "") for part, dot in _parts(path))
+
+
+def _parts(path: str) -> Iterator[tuple[str, bool]]:
+    pieces = path.split(".")
+    for index, piece in enumerate(pieces):
+        yield piece, index < len(pieces) - 1
+
+
+def _walk(
+    schema: type, path: str, above: frozenset[type] = frozenset()
+) -> Iterator[tuple[str, Setting]]:
+    if schema in above:
+        return
+    above |= {schema}
+    for name, item in settings_of(schema).items():
+        full = f"{path}.{name}" if path else name
+        yield full, item
+        if item.spec.schema:
+            yield from _walk(item.spec.schema, full, above)
+        if item.spec.table is not None:
+            owner = path if item.spec.inline else full
+            for variant in item.spec.table:
+                yield from _walk(item.spec.table[variant], f"{owner}({variant})", above)
+
+
+def _default(setting: Setting) -> str:
+    value = setting.default
+    if setting.spec.kind == "block" and value is not None:
+        assert setting.spec.table is not None
+        return setting.spec.table.name_of(type(value))
+    if dataclasses.is_dataclass(value):
+        changed = {
+            name: getattr(value, item.attribute)
+            for name, item in settings_of(type(value)).items()  # type: ignore[arg-type]
+            if getattr(value, item.attribute) is not None
+        }
+        return ", ".join(f"{key} {item}" for key, item in changed.items()) or "none"
+    if value is None or value in ((), [], {}):
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _object(schema: type, above: frozenset[type] = frozenset()) -> dict[str, Any]:
+    settings = settings_of(schema)
+    properties = {name: _property(item, above | {schema}) for name, item in settings.items()}
+    required = [name for name, item in settings.items() if item.required]
+    inline = any(item.spec.inline for item in settings.values())
+    found: dict[str, Any] = {"type": "object", "properties": properties}
+    found |= {"required": required} if required else {}
+    return found if inline else found | {"additionalProperties": False}
+
+
+def _property(item: Setting, above: frozenset[type]) -> dict[str, Any]:
+    spec = item.spec
+    found: dict[str, Any] = {"description": explain(item)}
+    if spec.kind == "plain":
+        return found | _plain(item.type, item)
+    if spec.kind == "group":
+        assert spec.schema is not None
+        return found | {"anyOf": [_object(spec.schema, above), *([{}] if spec.short else [])]}
+    if spec.kind == "rows":
+        assert spec.schema is not None
+        return found | {"type": "array", "items": _object(spec.schema, above)}
+    assert spec.table is not None
+    if spec.kind == "block":
+        return found | (
+            {"enum": list(spec.table)} if spec.inline else _block(spec.table, spec.name_key, above)
+        )
+    items = {"type": "array", "items": {"anyOf": list(_items(spec.table, above))}}
+    return found | {"anyOf": [items, {"enum": list(spec.words)}]} if spec.words else found | items
+
+
+def _block(table: Table, key: str, above: frozenset[type]) -> dict[str, Any]:
+    variants = []
+    for name in table:
+        variant = _object(table[name], above)
+        variant["properties"] = {key: {"const": name}, **variant["properties"]}
+        variants.append(variant | {"required": [key, *variant.get("required", [])]})
+    return {"anyOf": [{"enum": list(table)}, *variants]}
+
+
+def _items(table: Table, above: frozenset[type]) -> Iterator[dict[str, Any]]:
+    yield {"enum": list(table)}
+    for name in table:
+        if table[name] not in above:
+            yield {"type": "object", "properties": {name: {}}, "required": [name]}
+
+
+def _plain(hint: Any, item: Setting) -> dict[str, Any]:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [_plain(arg, item) for arg in args]}
+    if origin is Literal:
+        return {"enum": list(args)}
+    if hint is type(None):
+        return {"type": "null"}
+    if origin in (list, tuple):
+        return {"type": "array", "items": _plain(args[0], item)}
+    if origin is dict or hint is Any:
+        return {"type": "object"} if origin is dict else {}
+    spec, bounds = item.spec, {}
+    if hint in (int, float):
+        limits = {"exclusiveMinimum": spec.above, "exclusiveMaximum": spec.below,
+                  "minimum": spec.at_least, "maximum": spec.at_most}  # fmt: skip
+        bounds = {name: value for name, value in limits.items() if value is not None}
+    return {"type": _JSON_TYPES[hint], **bounds}

@@ -1,0 +1,47 @@
+"""The commands as functions, for `import ftune`; the command line calls the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftune.commands.finetune import find_base, finetune
+from ftune.commands.lr_find import lr_find
+from ftune.commands.optimize import optimize
+from ftune.commands.sweep import sweep
+from ftune.console import Console
+from ftune.errors import RequestError
+from ftune.runs.base import load_base
+from ftune.schema import LANGUAGE, RunConfig
+
+
+def run(
+    command: str,
+    source: str | Path | Mapping[str, Any],
+    changes: Sequence[str],
+    base: str | Path | None,
+    out: Path | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    """See `ftune.run`."""
+    config, stem = _read(source, changes)
+    console = Console(json_output=True, quiet=quiet)
+    given = str(base) if base is not None else None
+    if command == "optimize":
+        return optimize(config, stem, out, console)
+    if command == "finetune":
+        return finetune(config, find_base(given, config), stem, out, console)
+    path = given or config.base
+    found = load_base(Path(path)) if path else None
+    if command == "lr-find":
+        return lr_find(config, found, stem, out, console)
+    if command == "sweep":
+        return sweep(config, found, stem, out, False, console)
+    raise RequestError(f"`{command}`: accepted: optimize, finetune, lr-find, sweep")
+
+
+def _read(source: str | Path | Mapping[str, Any], changes: Sequence[str]) -> tuple[RunConfig, str]:
+    if isinstance(source, Mapping):
+        return LANGUAGE.of(source, changes), "config"
+    return LANGUAGE.load(Path(source), changes), Path(source).stem
