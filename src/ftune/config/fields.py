@@ -131,7 +131,12 @@ class Setting:
     spec: Spec
     type: Any
     default: Any
-    doc: str
+    schema: type
+
+    @property
+    def doc(self) -> str:
+        """The literal under the field; the source is read only when it is asked for."""
+        return field_docs(self.schema).get(self.attribute, "")
 
     @property
     def required(self) -> bool:
@@ -142,7 +147,6 @@ class Setting:
 def settings_of(schema: type) -> Mapping[str, Setting]:
     """The settings of `schema` by the name users write (`as_` is written `as`)."""
     found = {}
-    docs = field_docs(schema)
     for item in dataclasses.fields(schema):
         if not item.init:
             continue
@@ -152,7 +156,7 @@ def settings_of(schema: type) -> Mapping[str, Setting]:
         name = item.name.rstrip("_")
         spec = item.metadata.get("ftune", Spec())
         hint = _resolve(schema, item.name) if spec.kind == "plain" else None
-        found[name] = Setting(name, item.name, spec, hint, default, docs.get(item.name, ""))
+        found[name] = Setting(name, item.name, spec, hint, default, schema)
     return found
 
 

@@ -1,0 +1,145 @@
+"""Imports only go down: every import of the package against the floors of the house."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
+
+FLOORS = [
+    {"registry", "errors", "console", "words"},
+    {"config"},
+    {"data", "models", "adapt", "tasks", "optim", "runtime"},
+    {"schema", "runs"},
+    {"engine"},
+    {"build"},
+    {"training", "predictor"},
+    {"search", "structure", "insight"},
+    {"commands"},
+    {"library", "cli", ""},
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+ONLY_IN_CONFIG = {"omegaconf", "yaml"}
+HEAVY = ("torch", "numpy", "pyarrow", "sklearn", "optuna", "safetensors", "matplotlib")
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere in a file, functions and TYPE_CHECKING included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module
+            yield node.module
+            if node.module == "ftune":
+                yield from (f"ftune.{name.name}" for name in node.names)
+
+
+def sources(package: Path) -> dict[str, str]:
+    """`data/sources/csv.py` -> its text."""
+    return {
+        str(file.relative_to(package)): file.read_text(encoding="utf-8")
+        for file in sorted(package.rglob("*.py"))
+    }
+
+
+def room_of(file: str) -> str:
+    """`data/sources/csv.py` -> `data`; `build.py` -> `build`; the package's `__init__` -> ``."""
+    room = Path(file).parts[0].removesuffix(".py")
+    return "" if room == "__init__" else room
+
+
+def violations(files: Mapping[str, str]) -> list[str]:
+    """In words, every import that does not go down."""
+    found = []
+    for file, text in files.items():
+        room = room_of(file)
+        if room not in FLOOR_OF:
+            found.append(f"{file}: the room `{room}` has no floor")
+            continue
+        for name in imports_of(ast.parse(text)):
+            found += [f"{file}: imports {name}: {why}" for why in _faults(room, name)]
+    return found
+
+
+def _faults(room: str, name: str) -> Iterator[str]:
+    top, *inner = name.split(".")
+    if top in ONLY_IN_CONFIG and room != "config":
+        yield "only config/ reads YAML"
+    if top != "ftune" or not inner or inner[0] == room:
+        return
+    other = inner[0]
+    if other not in FLOOR_OF:
+        yield f"the room `{other}` has no floor"
+    elif FLOOR_OF[other] > FLOOR_OF[room]:
+        yield f"`{other}` is above"
+    elif FLOOR_OF[other] == FLOOR_OF[room] and room not in ("", "cli", "library", "schema", "runs"):
+        yield f"`{other}` is on the same floor"
+
+
+def test_imports_only_go_down() -> None:
+    assert violations(sources(PACKAGE)) == []
+
+
+def test_every_room_is_on_a_floor_and_every_floor_is_read() -> None:
+    rooms = {room_of(file) for file in sources(PACKAGE)}
+    assert rooms <= set(FLOOR_OF)
+    assert rooms | {"structure", "insight"} == set(FLOOR_OF)
+
+
+def test_a_house_with_crooked_floors_is_found() -> None:
+    crooked = {
+        "data/a.py": "from ftune.models import MODELS",
+        "models/b.py": "def f():\n    import ftune.schema",
+        "optim/c.py": "if TYPE_CHECKING:\n    from ftune import build",
+        "config/d.py": "from ftune.console import Console\nimport omegaconf",
+        "engine/e.py": "import yaml",
+        "registry.py": "from ftune.config.tree import Mark",
+        "errors.py": "from ftune.console import Console",
+        "attic/f.py": "",
+        "commands/g.py": "from ftune.engine.loop import fit",
+    }
+    found = violations(crooked)
+    assert [line.partition(":")[0] for line in found] == [
+        "data/a.py", "models/b.py", "optim/c.py", "engine/e.py", "registry.py", "errors.py",
+        "attic/f.py",
+    ]  # fmt: skip
+
+
+LOAD_EVERY_VARIANT = """
+import sys
+import ftune.schema
+from ftune.config.document import json_schema
+from ftune.config.explain import key_homes
+json_schema(ftune.schema.RunConfig)
+assert key_homes(ftune.schema.RunConfig)
+from ftune.data import SOURCES, TRANSFORMS
+from ftune.models import LAYERS, MODELS
+from ftune.optim import OPTIMIZERS, SCHEDULES
+from ftune.tasks import TASKS
+for table in (SOURCES, TRANSFORMS, LAYERS, MODELS, OPTIMIZERS, SCHEDULES, TASKS):
+    assert [table[name] for name in table]
+{extra}
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+
+
+def _modules_after(extra: str = "") -> set[str]:
+    code = LOAD_EVERY_VARIANT.format(extra=extra)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_every_schema_is_read_without_heavy_packages() -> None:
+    loaded = _modules_after()
+    assert "omegaconf" in loaded
+    assert not loaded.intersection(HEAVY)
+
+
+def test_a_heavy_import_would_be_seen() -> None:
+    assert _modules_after("import ftune.data.pipeline").intersection(HEAVY)
