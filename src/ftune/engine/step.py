@@ -46,7 +46,7 @@ class Step:
             parameter.grad = None
         total, weight = self._backward(state, batches)
         gradients = [p.grad for p in state.parameters if p.grad is not None]
-        if len(batches) > 1:
+        if len(batches) > 1 and gradients:
             torch._foreach_div_(gradients, weight)
         norm = self._check_and_clip(state, gradients)
         for optimizer in state.optimizers:
@@ -60,7 +60,10 @@ class Step:
         return StepResult(total / weight, norm)
 
     def _backward(self, state: State, batches: Sequence[Batch]) -> tuple[float, float]:
-        """Gradients of the mean loss for one micro-batch, of the summed loss for several."""
+        """Gradients of the mean loss for one micro-batch, of the summed loss for several.
+
+        A step in which nothing counts (class weights of 0) weighs infinitely: its gradient is 0.
+        """
         total = weight = 0.0
         for batch in batches:
             loss, count = self._forward(state, batch)
@@ -68,9 +71,9 @@ class Step:
             if not math.isfinite(value):
                 raise DivergedError(f"the loss is {value} at step {state.step + 1}")
             total, weight = total + value, weight + counted
-            share = loss / counted if len(batches) == 1 else loss
+            share = loss / (counted or math.inf) if len(batches) == 1 else loss
             (state.scaler.scale(share) if state.scaler else share).backward()  # type: ignore[no-untyped-call]
-        return total, weight
+        return total, weight or math.inf
 
     def _forward(self, state: State, batch: Batch) -> tuple[Tensor, Tensor | float]:
         if self.autocast is None:

@@ -107,7 +107,12 @@ def _from_torch(path: Path) -> Base:
         ) from None
     if not isinstance(content, Mapping):
         raise CheckpointError(f"--base {path}: holds a {type(content).__name__}, not a state dict")
-    story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
+    try:
+        story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
+    except ValueError as error:
+        raise CheckpointError(
+            f"--base {path}: damaged: its `{STORY}` is no JSON: {error}"
+        ) from None
     arrays = content.get(ARRAYS)
     return Base(
         path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {}
@@ -116,12 +121,10 @@ def _from_torch(path: Path) -> Base:
 
 def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors, bare or under one of the usual keys."""
-    for _ in range(3):
-        tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-        nested = next((content[k] for k in NESTS if isinstance(content.get(k), Mapping)), None)
-        if nested is None:
-            break
-        content = nested
+    nested = next((content[k] for k in NESTS if isinstance(content.get(k), Mapping)), None)
+    if nested is not None:
+        return _state_dict(path, nested)
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
         raise CheckpointError(
             f"--base {path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}"

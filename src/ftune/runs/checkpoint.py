@@ -44,7 +44,7 @@ class Checkpoint:
 
 def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
     """Writes `folder/step-00000012` and returns it. Raises RunFailedError when the disk is full."""
-    target = folder / f"step-{step:08d}"
+    target = place(folder, step)
     beside = folder / f".{target.name}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,12 +57,17 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
         sync_folder(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(folder.parent).free
         raise RunFailedError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; it needs "
             f"{_size(checkpoint):,} bytes, {free:,} are free. Earlier checkpoints are untouched."
         ) from None
     return target
+
+
+def place(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
 
 
 def point(folder: Path, name: str, target: Path, **facts: Any) -> None:
@@ -71,11 +76,16 @@ def point(folder: Path, name: str, target: Path, **facts: Any) -> None:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Deletes all but the newest `keep` checkpoints and those a pointer names."""
-    named = {read_json(p)["checkpoint"] for p in folder.glob("*.json")}
+    """Deletes all but the newest `keep` checkpoints and those a pointer names.
+
+    What a killed process left half written goes too: a run has one writer.
+    """
+    named = {pointed(folder, p.stem) for p in folder.glob("*.json")}
     for old in sorted(folder.glob("step-*"))[:-keep]:
-        if old.name not in named:
+        if old not in named:
             shutil.rmtree(old)
+    for torn in folder.glob(".*.tmp"):
+        shutil.rmtree(torn) if torn.is_dir() else torn.unlink()
 
 
 def load(path: Path) -> Checkpoint:
@@ -85,13 +95,15 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: not a checkpoint (no manifest.json)")
     try:
         manifest = read_json(manifest_file)
-        hashes, version = dict(manifest["files"]), manifest["format"]
+        hashes, version = dict(manifest["files"]), int(manifest["format"])
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{manifest_file}: damaged") from None
     if version > FORMAT:
         raise CheckpointError(f"{path}: written by a newer ftune (format {version})")
+    if version < 1 or set(hashes) != FILES:
+        raise CheckpointError(f"{manifest_file}: damaged")
     for name, expected in hashes.items():
-        file = path / Path(name).name
+        file = path / name
         if not file.is_file() or sha256(file) != expected:
             raise CheckpointError(f"{file}: {'damaged' if file.is_file() else 'missing'}")
     try:
@@ -102,6 +114,7 @@ def load(path: Path) -> Checkpoint:
 
 
 TENSOR_FILES = ("model", "training", "pipeline")
+FILES = {"state.json", *(f"{name}.safetensors" for name in TENSOR_FILES)}
 
 
 def pointed(folder: Path, name: str) -> Path | None:

@@ -81,9 +81,9 @@ class RunFolder:
 class Metrics:
     """metrics.jsonl: one object a line, appended as the run goes."""
 
-    def __init__(self, path: Path, step: int = 0) -> None:
+    def __init__(self, path: Path, step: int = -1) -> None:
         """Continues at `step`: lines of later steps, from before an interruption, are dropped."""
-        kept = [line for line in _lines(path) if line["step"] <= step] if step else []
+        kept = [line for line in _lines(path) if line["step"] <= step]
         write_atomic(path, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
 
@@ -121,7 +121,7 @@ def list_runs(parent: Path) -> list[RunFolder]:
 
 
 def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int):
+    if not isinstance(pid, int) or pid == os.getpid():  # in containers, numbers come again
         return False
     try:
         os.kill(pid, 0)

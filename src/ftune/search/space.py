@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,12 @@ def grid(space: Space) -> list[dict[str, Any]]:
     """Every combination of lists, the first axis changing slowest."""
     axes = [axis.values for axis in space.values() if isinstance(axis, Choices)]
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
+
+
+def places(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
+    """The whole grid in order, or `count` of its points drawn without repetition."""
+    found = grid(space)
+    return found if count >= len(found) else random.Random(seed).sample(found, count)
 
 
 def is_grid(space: Space) -> bool:

@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from ftune.search.space import Axis, Choices, Range, Space, grid
+from ftune.search.space import Axis, Choices, Range, Space
 
 Status = Literal["open", "done", "pruned", "failed"]
 _STATUS: dict[TrialState, Status] = {
@@ -45,47 +45,67 @@ class Study:
     """Trials of a sweep, durable after every call."""
 
     def __init__(
-        self, path: Path, space: Space, sampler: str, seed: int, larger_is_better: bool
+        self,
+        path: Path,
+        space: Space,
+        sampler: str,
+        seed: int,
+        larger_is_better: bool,
+        places: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        """`places`: the points of a grid, in the order in which they are tried."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space, self.sampler = space, sampler
+        self.space, self.places = space, places
         self.distributions = {key: _distribution(axis) for key, axis in space.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
                 storage=f"sqlite:///{path.resolve()}",
                 study_name="sweep",
-                sampler=_sampler(sampler, seed, path.exists()),
                 direction="maximize" if larger_is_better else "minimize",
                 load_if_exists=True,
             )
+        # A resumed sampler must not draw its first numbers again.
+        self._study.sampler = _sampler(sampler, seed + 7919 * len(self._all()), seed)
+        self._complete()
 
     def trials(self) -> list[Trial]:
         """All trials, by number."""
-        asked = self._study.get_trials(deepcopy=False)
-        return [self._read(t) for t in asked if t.state != TrialState.WAITING]
+        return [self._read(t) for t in self._all() if t.state != TrialState.WAITING]
 
     def ask(self) -> Trial:
         """A new trial, placed by the sampler."""
         count = len(self.trials())
-        if self.sampler == "grid" and count == len(self._study.get_trials(deepcopy=False)):
-            place = grid(self.space)[count]
+        if self.places and count == len(self._all()):  # else one waits since the process died
+            place = self.places[count]
             self._study.enqueue_trial({key: _encode(value) for key, value in place.items()})
         number = self._study.ask(self.distributions).number
         return self.trials()[number]
 
     def report(self, trial: Trial, rung: int, value: float) -> None:
         """The value that a trial reached at a rung."""
-        frozen = self._study.get_trials(deepcopy=False)[trial.number]
-        optuna.trial.Trial(self._study, frozen._trial_id).report(value, rung)
+        self._live(trial.number).report(value, rung)
 
     def tell(self, trial: Trial, value: float | None, status: Status, reason: str = "") -> None:
         """Ends a trial."""
         if reason:
-            frozen = self._study.get_trials(deepcopy=False)[trial.number]
-            optuna.trial.Trial(self._study, frozen._trial_id).set_user_attr("reason", reason)
+            self._live(trial.number).set_user_attr("reason", reason)
         state = next(state for state, name in _STATUS.items() if name == status and name != "open")
         self._study.tell(trial.number, None if status != "done" else value, state=state)
+
+    def _complete(self) -> None:
+        """Places the trials that a dead process began to place; Optuna writes axis by axis."""
+        for frozen in self._all():
+            if frozen.state == TrialState.RUNNING and set(frozen.params) != set(self.distributions):
+                live = self._live(frozen.number)
+                for key, distribution in self.distributions.items():
+                    live._suggest(key, distribution)
+
+    def _all(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _live(self, number: int) -> optuna.trial.Trial:
+        return optuna.trial.Trial(self._study, self._all()[number]._trial_id)
 
     def _read(self, frozen: FrozenTrial) -> Trial:
         rungs = frozen.intermediate_values
@@ -103,13 +123,16 @@ def ranked(trials: Sequence[Trial], larger_is_better: bool) -> list[Trial]:
     return sorted(done, key=lambda t: t.value or 0.0, reverse=larger_is_better)
 
 
-def _sampler(name: str, seed: int, resumed: bool) -> optuna.samplers.BaseSampler:
+def _sampler(name: str, seed: int, scramble: int) -> optuna.samplers.BaseSampler:
+    """`scramble` seeds the quasi-random sequence, whose place in it the study remembers."""
+    random = optuna.samplers.RandomSampler(seed=seed)
     if name == "tpe":
-        # A resumed sampler must not draw its first numbers again.
-        return optuna.samplers.TPESampler(seed=seed + 7919 * resumed, multivariate=True)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True)
     if name == "qmc":
-        return optuna.samplers.QMCSampler(qmc_type="halton", scramble=True, seed=seed)
-    return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.QMCSampler(
+            qmc_type="halton", scramble=True, seed=scramble, independent_sampler=random
+        )
+    return random
 
 
 def _distribution(axis: Axis) -> BaseDistribution:

@@ -10,19 +10,21 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ftune.build import base_pipeline, build, read_data
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.prepare import Dataset
-from ftune.errors import CheckpointError, RunFailedError
+from ftune.errors import CheckpointError, RequestError, RunFailedError
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig, Sweep
 from ftune.search.lr_find import settle
-from ftune.search.space import configured, grid, is_grid, parse_space
+from ftune.search.space import configured, grid, is_grid, parse_space, places
 from ftune.search.study import Study, Trial, ranked
 from ftune.training.train import Run, new_run, reopen, train
 
@@ -45,11 +47,11 @@ class Executor:
 
     def __post_init__(self) -> None:
         self.space = parse_space(self.sweep)
-        self.sampler = choose_sampler(self.sweep)
+        sampler, seed = choose_sampler(self.sweep), self.plain.get("seed", 0)
+        points = places(self.space, trial_count(self.sweep), seed) if sampler == "grid" else ()
         self.study = Study(
-            self.folder.path / "study.db", self.space, self.sampler,
-            self.plain.get("seed", 0), self.larger_is_better,
-        )  # fmt: skip
+            self.folder.path / "study.db", self.space, sampler, seed, self.larger_is_better, points
+        )
         self.quiet = Console(json_output=True, quiet=True)
         self._data: tuple[str, Dataset] | None = None
 
@@ -112,11 +114,12 @@ class Executor:
         """One training; None where it failed, with the reason told to the study."""
         try:
             run = self._open(trial)
-            if isinstance(run, dict):
-                return run
-            if divisor:
+            if isinstance(run, Run) and divisor:
                 run.pause_at = _rung_step(run, divisor)
-            return train(run)
+            summary = train(run) if isinstance(run, Run) else run
+            if summary["best"] is None:
+                raise RunFailedError("the metric was never a finite number")
+            return summary
         except RunFailedError as error:
             self.study.tell(trial, None, "failed", str(error))
             self._give_up_on_repetition(str(error))
@@ -129,10 +132,15 @@ class Executor:
             folder = RunFolder(path)
             if folder.facts()["status"] == "done":
                 return folder.summary()
-            try:
+            with suppress(CheckpointError):  # every checkpoint is damaged
                 return reopen(folder, self.quiet)
-            except CheckpointError:
-                shutil.rmtree(path)  # killed before its first checkpoint
+        shutil.rmtree(path, ignore_errors=True)  # killed while it was being made
+        try:
+            return self._new(trial, path)
+        except RequestError as error:  # settings that do not go together end their own trial only
+            raise RunFailedError(str(error)) from None
+
+    def _new(self, trial: Trial, path: Path) -> Run:
         config = configured(self.plain, trial.params)
         dataset = self._dataset(config)
         config = settle(config, dataset, self.base)
@@ -154,12 +162,13 @@ class Executor:
 
 
 def choose_sampler(sweep: Sweep) -> str:
-    """`auto` is the whole grid where every axis is a list and it fits, else quasi-random."""
-    space = parse_space(sweep)
+    """`auto` is the grid, or a part of it, where every axis is a list, else quasi-random."""
+    lists = is_grid(parse_space(sweep))
+    if sweep.sampler == "grid" and not lists:
+        raise RequestError("sweep.sampler: a grid is of lists of values; for ranges, qmc or tpe")
     if sweep.sampler != "auto":
         return sweep.sampler
-    whole = is_grid(space) and (sweep.trials is None or sweep.trials >= len(grid(space)))
-    return "grid" if whole else "qmc"
+    return "grid" if lists else "qmc"
 
 
 def trial_count(sweep: Sweep) -> int:

@@ -16,14 +16,20 @@ from ftune.engine.state import State
 from ftune.runs.checkpoint import Checkpoint
 
 
-def checkpoint_of(parts: Parts, state: State) -> Checkpoint:
+def checkpoint_of(
+    parts: Parts, state: State, unlogged: tuple[float, float] = (0.0, 0.0)
+) -> Checkpoint:
     """Everything that a resume, an evaluation, a prediction or a finetune will need."""
     training, loop = state.tensors()
     return Checkpoint(
         model=dict(parts.model.state_dict()),
         training=training,
         pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
-        meta={**story(parts), "loop": loop, "exact": exactness(parts)},
+        meta={
+            **story(parts),
+            "loop": {**loop, "unlogged": unlogged},
+            "exact": exactness(parts),
+        },
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ftune.build import Parts, metric
@@ -17,6 +20,14 @@ from ftune.runtime.signals import Stopper
 from ftune.training.describe import checkpoint_of
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """Where a run goes on. unlogged: sum and count of the losses since the last line."""
+
+    step: int = -1
+    unlogged: tuple[float, float] = (0.0, 0.0)
+
+
 class Recorder:
     """Writes what a training does into its run folder, and shows it."""
 
@@ -27,20 +38,21 @@ class Recorder:
         console: Console,
         bar: Progress,
         stopper: Stopper,
-        step: int = 0,
+        resumed: Resumed | None = None,
         pause_at: int | None = None,
     ) -> None:
-        """Continues at `step`, and asks for a pause at `pause_at` (a rung of a sweep)."""
+        """Asks for a pause at `pause_at` (a rung of a sweep)."""
+        resumed = resumed or Resumed()
         self.parts, self.folder, self.console = parts, folder, console
         self.bar, self.stopper, self.pause_at = bar, stopper, pause_at
-        self.metrics = Metrics(folder.path / "metrics.jsonl", step)
+        self.metrics = Metrics(folder.path / "metrics.jsonl", resumed.step)
         self.began = self.saved = time.monotonic()
-        self.saved_step = step if step else -1
+        self.saved_step = resumed.step
         per_epoch = parts.batches.steps_per_epoch
         self.log_every = parts.config.train.log_every or max(1, per_epoch // 10)
         self.save_every = parts.config.train.checkpoint_every.in_steps(per_epoch)
         self.metric = metric(parts)[0]
-        self.sum = self.count = 0.0
+        self.sum, self.count = resumed.unlogged
         self.newest = ""
         self.idle_names: list[str] = []
 
@@ -63,21 +75,27 @@ class Recorder:
 
     def save(self, state: State, scores: Scores | None, ending: bool) -> None:
         """Saves every new best, at the chosen interval, and at the end."""
-        best = scores is not None and state.best is not None and state.best.step == state.step
-        if state.step == self.saved_step and not best:
+        del scores
+        best = state.best is not None and state.best.step == state.step
+        folder = self.folder.checkpoints
+        if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
+            self._point(state, checkpoint.place(folder, state.step))
             return
         if not (best or ending or state.step == 0 or self._due(state)):
             return
         self.metrics.flush()
-        folder = self.folder.checkpoints
-        target = checkpoint.save(folder, checkpoint_of(self.parts, state), state.step)
-        if best and state.best:
-            checkpoint.point(
-                folder, "best", target, step=state.step, metric=self.metric, value=state.best.value
-            )
-        checkpoint.point(folder, "latest", target, step=state.step)
+        content = checkpoint_of(self.parts, state, (self.sum, self.count))
+        self._point(state, checkpoint.save(folder, content, state.step))
         checkpoint.prune(folder, self.parts.config.train.keep)
         self.saved, self.saved_step = time.monotonic(), state.step
+
+    def _point(self, state: State, target: Path) -> None:
+        folder, best = self.folder.checkpoints, state.best
+        if best is not None and best.step == state.step:
+            checkpoint.point(
+                folder, "best", target, step=state.step, metric=self.metric, value=best.value
+            )
+        checkpoint.point(folder, "latest", target, step=state.step)
 
     def stop(self, state: State) -> Reason | None:
         if self.stopper.signal is not None:
@@ -91,7 +109,8 @@ class Recorder:
         self.console.warn(f"trained but without gradient: {shown}; nothing depends on them")
 
     def close(self) -> None:
-        self.metrics.close()
+        with suppress(OSError):  # a full disk; whoever noticed it first has said so
+            self.metrics.close()
 
     def _due(self, state: State) -> bool:
         minutes = self.parts.config.train.checkpoint_every.minutes

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.build import Parts, build, job, metric, read_data, score, start
+from ftune.build import Parts, base_pipeline, build, job, metric, read_data, score, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.pipeline import Pipeline
 from ftune.data.prepare import fingerprint
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
-from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.errors import FtuneError, InterruptedRunError, RequestError, RunFailedError
 from ftune.runs import checkpoint
-from ftune.runs.base import weights
+from ftune.runs.base import load_base, weights
 from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
 from ftune.runtime.versions import versions
-from ftune.schema import LANGUAGE
+from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import exactness, peak_memory, show_parts, show_scores, splits
-from ftune.training.record import Recorder
+from ftune.training.record import Recorder, Resumed
 
 Scores = dict[str, dict[str, float]]
+DATA_CHANGED = "the data has changed since the run began"
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Run:
     state: State
     console: Console
     pause_at: int | None = None
+    resumed: Resumed = field(default_factory=Resumed)
 
 
 def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Console) -> Run:
@@ -66,6 +70,8 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
 def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
     """A run as its newest whole checkpoint left it. Raises RequestError where that is not exact."""
     config = LANGUAGE.load(folder.config_file)
+    if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
+        return _anew(folder, config, console)
     found, remarks = checkpoint.newest_valid(folder.checkpoints)
     for remark in remarks:
         console.warn(remark)
@@ -84,7 +90,19 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
     state = start(parts)
     state.load(found.model, found.training, found.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
-    return Run(parts, folder, state, console)
+    resumed = Resumed(state.step, tuple(found.meta["loop"]["unlogged"]))
+    return Run(parts, folder, state, console, resumed=resumed)
+
+
+def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
+    """A run that has not saved anything yet, from its beginning."""
+    base = load_base(Path(config.base)) if config.base else None
+    dataset = read_data(config, prior=base_pipeline(base) if base else None)
+    if fingerprint(dataset) != folder.facts()["data"]:
+        raise RequestError(f"{folder.path}: {DATA_CHANGED}")
+    parts = build(config, dataset, base)
+    folder.describe(status="running", pid=os.getpid())
+    return Run(parts, folder, start(parts), console)
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -98,10 +116,8 @@ def train(run: Run) -> dict[str, Any]:
     try:
         with stopper() as stopping:
             outcome = _fit(run, stopping)
-    except FtuneError as error:
-        run.folder.describe(status="failed", reason=str(error))
-        run.folder.write_summary(_summary(run, "failed", began, None, {}))
-        raise
+    except (FtuneError, OSError) as error:
+        raise _failed(run, error, began) from None
     if outcome.reason in ("interrupted", "paused"):
         run.folder.describe(status=outcome.reason)
         summary = _summary(run, outcome.reason, began, outcome, {})
@@ -114,6 +130,17 @@ def train(run: Run) -> dict[str, Any]:
     run.folder.describe(status="done")
     _show_end(run.console, summary, outcome)
     return summary
+
+
+def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
+    """Leaves word of a failure in the run folder, if the disk still takes it."""
+    if isinstance(error, OSError):
+        free = shutil.disk_usage(run.folder.path).free
+        error = RunFailedError(f"cannot write {run.folder.path}: {error}; {free:,} bytes are free")
+    with suppress(OSError):
+        run.folder.describe(status="failed", reason=str(error))
+        run.folder.write_summary(_summary(run, "failed", began, None, {}))
+    return error
 
 
 def final_scores(run: Run) -> Scores:
@@ -130,7 +157,7 @@ def final_scores(run: Run) -> Scores:
 def _fit(run: Run, stopping: Stopper) -> Outcome:
     with run.console.progress("training", run.parts.total) as bar:
         recorder = Recorder(
-            run.parts, run.folder, run.console, bar, stopping, run.state.step, run.pause_at
+            run.parts, run.folder, run.console, bar, stopping, run.resumed, run.pause_at
         )
         try:
             return fit(run.state, job(run.parts, recorder))
@@ -169,7 +196,7 @@ def _differences(parts: Parts, saved: Mapping[str, Any], data: str) -> list[str]
     now = exactness(parts)
     found = [f"{k}: was {saved[k]}, is {now[k]}" for k in saved if saved[k] != now.get(k)]
     if fingerprint(parts.dataset) != data:
-        found.append("the data has changed since the run began")
+        found.append(DATA_CHANGED)
     return found
 
 
