@@ -305,7 +305,11 @@ def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
     path = config_path(given)
     if path is None:
         raise RequestError("no CONFIG given and no ftune.yaml here; `ftune init` writes one")
-    return path, LANGUAGE.load(path, changes)
+    config = LANGUAGE.load(path, changes)
+    from ftune.commands.check import check_sweep
+
+    check_sweep(path, changes, config)
+    return path, config
 
 
 def _finetune_config(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftune.config.dump import dump
+from ftune.config.tree import Mark
 from ftune.console import Console
-from ftune.schema import RunConfig
+from ftune.errors import ConfigError, Problem
+from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, parse_space
 
 
 def check(path: Path, config: RunConfig, console: Console) -> dict[str, Any]:
     """Says it in one line a command; the configuration has been read without a problem."""
-    if config.sweep:
-        check_space(dump(config), parse_space(config.sweep))
     would = {
         "optimize": _optimize(config),
         "finetune": f"starts from {config.base}" if config.base else "needs --base",
@@ -25,6 +27,25 @@ def check(path: Path, config: RunConfig, console: Console) -> dict[str, Any]:
     for command, what in would.items():
         console.say(f"  {command:9} {what}")
     return {"command": "check", "status": "done", "config": str(path), "would": would}
+
+
+def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
+    """Raises ConfigError, with places, where the file's `sweep:` names what cannot be varied."""
+    if config.sweep is None:
+        return
+    try:
+        check_space(dump(config), parse_space(config.sweep))
+    except ConfigError as error:
+        places = LANGUAGE.places(path, changes)
+        raise ConfigError([_placed(p, places) for p in error.problems]) from None
+
+
+def _placed(problem: Problem, places: Mapping[str, Mark]) -> Problem:
+    for block in ("scientific", "nuisance"):
+        key = f"sweep.{block}.{problem.key}"
+        if key in places:
+            return replace(problem, where=str(places[key]), key=key)
+    return problem
 
 
 def _optimize(config: RunConfig) -> str:

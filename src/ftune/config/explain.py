@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark
 from ftune.errors import Problem
 from ftune.registry import Table
+
+_POSITION = re.compile(r"\.[0-9]+(?=\.|$)")
+_VARIANT = re.compile(r"\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,26 @@ class Explainer:
         near = nearest(key, choices)
         kind, hint = "unknown", suggestion(key, choices)
         homes = [home for home in key_homes(self.root).get(key, ()) if home != full]
-        if full in self.reserved:
-            kind, hint = "later", self.reserved[full]
+        later = self.later(_POSITION.sub("", full))
+        if later:
+            kind, hint = "later", later
         elif key in self.renamed and self.renamed[key] != full:
             kind, hint = "renamed", f"ftune calls it `{self.renamed[key]}`"
         elif homes and not (near and _same_letters(key, near)):
-            kind, hint = (
-                "misplaced",
-                f"`{key}` belongs to {' or '.join(f'`{h}`' for h in homes[:3])}",
-            )
+            kind, hint = "misplaced", f"`{key}` belongs to {_in_words(homes)}"
         elif near:
             kind = "typo"
         return Problem(str(place), full, kind, "is not a setting here", hint)
+
+
+def _in_words(homes: Iterable[str]) -> str:
+    """`optimizer(sgd).momentum` -> "`optimizer.momentum` (sgd, …)", the outer places first."""
+    found: dict[str, list[str]] = {}
+    for home in sorted(homes, key=lambda h: h.count(".")):
+        variants = found.setdefault(f"`{_VARIANT.sub('', home)}`", [])
+        variants += _VARIANT.findall(home)[-1:]
+    places = [f"{place} ({', '.join(v[:3])})" if v else place for place, v in found.items()]
+    return " or ".join(places[:2])
 
 
 def _same_letters(a: str, b: str) -> bool:

@@ -42,6 +42,12 @@ class Language(Generic[Root]):
         """Reads a file; paths in it are relative to its folder."""
         return self.read(tree.parse(read_text(path), str(path)), path.resolve().parent, changes)
 
+    def places(self, path: Path, changes: Sequence[str] = ()) -> dict[str, Mark]:
+        """Where the value of each dotted key was written."""
+        node = tree.parse(read_text(path), str(path))
+        overrides.apply(node, changes)
+        return {key: child.mark for key, child in node.walk()}
+
     def settings_in(self, text: str) -> list[tuple[Mark, Setting]]:
         """Every key that a valid text sets, with its place and its setting."""
         reader = Reader(Explainer(self.root, self.renamed, self.reserved), Path.cwd())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ftune.config.explain import Explainer
 from ftune.config.fields import Setting, settings_of
-from ftune.config.spelling import suggestion
+from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert
 from ftune.errors import Problem
@@ -44,28 +44,32 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
     seen: list[tuple[Mark, Setting]] = field(default_factory=list)
 
-    def schema(
-        self, node: Node, schema: type, path: str, given: Mapping[str, Any] | None = None
-    ) -> Any:
-        """An object of `schema`, or FAILED. `given` are attributes settled by the caller."""
+    def schema(self, node: Node, schema: type, path: str, beside: Iterable[str] = ()) -> Any:
+        """An object of `schema`, or FAILED. `beside`: other keys that may stand in its block.
+
+        What settings mean together is asked only where every key is known.
+        """
         if not isinstance(node.value, dict):
             return self._refuse(node, path, "type", "expected a mapping of settings")
         settings = settings_of(schema)
-        values = dict(given or {})
+        values: dict[str, Any] = {}
+        meant: set[str] = set()
         inline = next((s for s in settings.values() if s.spec.inline), None)
         if inline:
             values[inline.attribute] = self._inline(node, inline, settings, path)
         else:
-            self._unknown_keys(node, settings, path)
+            meant = self._unknown_keys(node, settings, path, beside)
         for name, item in settings.items():
             if item.attribute not in values:
-                values[item.attribute] = self._setting(node, name, item, path)
-        return self._construct(schema, values, node, path)
+                values[item.attribute] = self._setting(node, name, item, path, meant)
+        return FAILED if meant else self._construct(schema, values, node, path)
 
-    def _setting(self, node: Node, name: str, item: Setting, path: str) -> Any:
+    def _setting(self, node: Node, name: str, item: Setting, path: str, meant: set[str]) -> Any:
         key = f"{path}.{name}" if path else name
         child = node.value.get(name)
         if child is None:
+            if item.required and name in meant:
+                return FAILED
             if item.required:
                 return self._refuse(
                     node, key, "missing", "is required", item.doc.partition("\n")[0]
@@ -152,11 +156,8 @@ class Reader:
             message = f"names {' and '.join(named)}; one item of the list is one of them"
             return self._refuse(node, path, "type", message)
         key = next(iter(node.value))
-        hint = suggestion(key, table)
-        kind = "typo" if hint.startswith("did") else "unknown"
-        message = f"`{key}` is not a {table.block}"
-        self.problems.append(Problem(str(node.keys.get(key, node.mark)), path, kind, message, hint))
-        return FAILED
+        place = Node(key, node.keys.get(key, node.mark))
+        return self._not_listed(place, table, path, f"{table.block}={key}")
 
     def _inline(self, node: Node, item: Setting, settings: Mapping[str, Setting], path: str) -> Any:
         """The variant whose settings stand among those of its block (`data.source`)."""
@@ -166,8 +167,10 @@ class Reader:
         if name is not None:
             self.seen.append((node.keys.get(item.name, name.mark), item))
         if name is None:
-            self._unknown_keys(node, settings, path)
-            return self._refuse(node, f"{path}.{key}", "missing", "is required", _choices(table))
+            every = [setting for variant in table for setting in settings_of(table[variant])]
+            if key not in self._unknown_keys(node, settings, path, (), allowed=every):
+                self._refuse(node, f"{path}.{key}", "missing", "is required", _choices(table))
+            return FAILED
         variant = self._variant(name, table, f"{path}.{key}")
         own = {k: child for k, child in node.value.items() if k not in settings}
         if variant is None:
@@ -175,19 +178,19 @@ class Reader:
         if name.mark.typed:  # another source was chosen: the file's settings of the old one go
             known = settings_of(variant)
             own = {k: c for k, c in own.items() if k in known or node.keys[k].typed}
-        return self.schema(Node(own, node.mark, node.keys), variant, path)
+        return self.schema(Node(own, node.mark, node.keys), variant, path, beside=settings)
 
     def _variant(self, name: Node, table: Table, path: str) -> type | None:
         if isinstance(name.value, str) and name.value in table:
             return table[name.value]
-        text = str(name.plain())
-        hint = suggestion(text, table)
-        kind = "typo" if hint.startswith("did") else "unknown"
-        later = self.explain.later(f"{path}={text}")
-        if later:
-            kind, hint = "later", later
-        self._refuse(name, path, kind, f"`{text}` is not a {table.block}", hint)
+        self._not_listed(name, table, path, f"{path}={name.plain()}")
         return None
+
+    def _not_listed(self, name: Node, table: Table, path: str, reserved: str) -> _Failed:
+        text, later = str(name.plain()), self.explain.later(reserved)
+        hint = later or suggestion(text, table)
+        kind = "later" if later else "typo" if nearest(text, table) else "unknown"
+        return self._refuse(name, path, kind, f"there is no {table.block} `{text}`", hint)
 
     def _plain(self, node: Node, item: Setting, key: str) -> Any:
         value = node.plain()
@@ -197,9 +200,9 @@ class Reader:
             value = convert(value, item.type, item.spec)
         except WrongValueError as error:
             words = (*item.spec.words, *(str(a) for a in getattr(item.type, "__args__", ())))
-            hint = suggestion(value, words) if isinstance(value, str) and words else ""
-            hint = hint if hint.startswith("did") else ""
-            return self._refuse(node, key, "value", f"`{value}`: {error}", hint)
+            near = nearest(value, words) if isinstance(value, str) else None
+            kind, hint = ("typo", suggestion(value, words)) if near else ("value", "")
+            return self._refuse(node, key, kind, f"`{_short(value)}`: {error}", hint)
         return self._anchored(value, node.mark) if item.spec.path else value
 
     def _anchored(self, value: Any, mark: Mark) -> Any:
@@ -209,11 +212,18 @@ class Reader:
             return {key: self._anchored(item, mark) for key, item in value.items()}
         return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
-    def _unknown_keys(self, node: Node, settings: Mapping[str, Setting], path: str) -> None:
+    def _unknown_keys(
+        self, node: Node, settings: Iterable[str], path: str, beside: Iterable[str] = (),
+        allowed: Iterable[str] = (),
+    ) -> set[str]:  # fmt: skip
+        """Reports each unknown key; returns what they probably mean."""
+        known, meant = [*settings, *beside], set()
         for key in node.value:
-            if key not in settings:
+            if key not in [*settings, *allowed]:
                 place = node.keys.get(key, node.mark)
-                self.problems.append(self.explain.unknown(place, path, key, settings))
+                self.problems.append(self.explain.unknown(place, path, key, known))
+                meant.add(nearest(key, known) or "")
+        return meant
 
     def _construct(self, schema: type, values: dict[str, Any], node: Node, path: str) -> Any:
         if FAILED in values.values():
@@ -228,6 +238,13 @@ class Reader:
     def _refuse(self, node: Node, key: str, kind: str, message: str, hint: str = "") -> _Failed:
         self.problems.append(Problem(str(node.mark), key, kind, message, hint))
         return FAILED
+
+
+def _short(value: Any) -> str:
+    """A value as it may stand in a message: in the words of a file, and not too long."""
+    text = "null" if value is None else str(value)
+    text = text.lower() if isinstance(value, bool) else text
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def _choices(table: Table) -> str:

@@ -25,11 +25,16 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The closest choice within two edits, else one that reads alike, else None."""
     known = [c for c in choices if c]
     folded = word.lower().replace("-", "_")
-    scored = sorted((distance(folded, c.lower()), c) for c in known)
-    if scored and scored[0][0] <= min(2, max(1, len(word) // 2)):
-        return scored[0][1]
+    scored = sorted((distance(folded, c.lower()), abs(len(c) - len(word)), c) for c in known)
+    if scored and scored[0][0] <= _edits(folded, scored[0][2].lower()):
+        return scored[0][2]
     alike = difflib.get_close_matches(folded, known, n=1, cutoff=0.75)
     return alike[0] if alike else None
+
+
+def _edits(word: str, choice: str) -> int:
+    """How many edits still are a typing error: in a short word with another beginning, one."""
+    return 1 if len(word) < 4 or (len(word) < 5 and word[0] != choice[0]) else 2
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:

@@ -87,7 +87,7 @@ def parse(text: str, source: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source, 1, 1)
-        raise _error(place, f"not valid YAML: {error.problem or error.context}") from None
+        raise _error(place, f"not valid YAML: {_reason(error)}") from None
     except yaml.YAMLError as error:
         raise _error(Mark(source, 1, 1), f"not valid YAML: {str(error).splitlines()[0]}") from None
     if root is None:
@@ -134,6 +134,11 @@ def _check_depth(text: str, source: str) -> None:
                 Mark(source, mark.line + 1, mark.column + 1),
                 f"nested deeper than {MAX_DEPTH} levels",
             )
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    reason = error.problem or error.context or ""
+    return "indent with spaces, not with a tab" if r"'\t'" in reason else reason
 
 
 class _Builder:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ftune.errors import RequestError
+from ftune.errors import ConfigError, Problem
 from ftune.schema import LANGUAGE, RunConfig, Sweep
 
 
@@ -55,8 +55,17 @@ Space = Mapping[str, Axis]
 
 
 def parse_space(sweep: Sweep) -> dict[str, Axis]:
-    """Every axis by its key. Raises RequestError for one that is neither list nor range."""
-    return {key: _axis(key, value) for key, value in {**sweep.scientific, **sweep.nuisance}.items()}
+    """Every axis by its key. Raises ConfigError for those that are neither list nor range."""
+    axes: dict[str, Axis] = {}
+    problems: list[Problem] = []
+    for key, value in {**sweep.scientific, **sweep.nuisance}.items():
+        try:
+            axes[key] = _axis(value)
+        except _NoAxisError as error:
+            problems.append(Problem("sweep", key, "value", str(error)))
+    if problems:
+        raise ConfigError(problems)
+    return axes
 
 
 def overrides(params: Mapping[str, Any]) -> list[str]:
@@ -65,11 +74,17 @@ def overrides(params: Mapping[str, Any]) -> list[str]:
 
 
 def check_space(plain: Mapping[str, Any], space: Space) -> None:
-    """Raises ConfigError before anything is trained where a value is not accepted."""
+    """Raises ConfigError with every value that is not accepted, before anything is trained."""
     fixed = {key: axis.samples[0] for key, axis in space.items()}
+    problems: list[Problem] = []
     for key, axis in space.items():
         for value in axis.samples:
-            LANGUAGE.of(plain, overrides({**fixed, key: value}), source="sweep")
+            try:
+                LANGUAGE.of(plain, overrides({**fixed, key: value}), source="sweep")
+            except ConfigError as error:
+                problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
 
 
 def grid(space: Space) -> list[dict[str, Any]]:
@@ -93,18 +108,22 @@ def configured(plain: Mapping[str, Any], params: Mapping[str, Any]) -> RunConfig
     return LANGUAGE.of(plain, overrides(params), source="sweep")
 
 
-def _axis(key: str, value: Any) -> Axis:
+class _NoAxisError(ValueError):
+    """A value under `sweep:` that spans nothing; the message says what to write."""
+
+
+def _axis(value: Any) -> Axis:
     if isinstance(value, list) and value:
         return Choices(tuple(value))
     if isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
-        return _range(key, **value)
-    raise RequestError(f"sweep: {key}: write a list of values, or {{low: …, high: …, log: true}}")
+        return _range(**value)
+    raise _NoAxisError("expected a list of values, or {low: …, high: …, log: true}")
 
 
-def _range(key: str, low: Any, high: Any, log: Any = False, step: Any = None) -> Range:
+def _range(low: Any, high: Any, log: Any = False, step: Any = None) -> Range:
     numbers = [low, high, *([step] if step is not None else [])]
     if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        raise RequestError(f"sweep: {key}: low, high and step are numbers")
+        raise _NoAxisError("low, high and step are numbers")
     if not low < high or (log and low <= 0) or (log and step is not None):
-        raise RequestError(f"sweep: {key}: needs low < high, and with log 0 < low and no step")
+        raise _NoAxisError("needs low < high, and with log 0 < low and no step")
     return Range(low, high, bool(log), step)
