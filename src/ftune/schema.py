@@ -140,14 +140,17 @@ class LrFind:
     per_decade: int = setting(2, at_least=1, at_most=12)
     """Rates per factor of ten in the first pass."""
 
-    refine: int = setting(4, at_least=0, at_most=16)
-    """Rates added around the best one in the second pass."""
+    refine: int = setting(5, at_least=3, at_most=15)
+    """Rates of the second pass, closer together around the best of the first."""
 
-    budget: float = setting(0.25, above=0, at_most=1)
-    """Length of each short training, as a share of the whole."""
+    first: float = setting(0.1, above=0, at_most=1)
+    """Length of each training of the first pass, as a share of the whole."""
+
+    second: float = setting(0.5, above=0, at_most=1)
+    """Length of each training of the second pass, as a share of the whole."""
 
     max_steps: int = setting(2000, at_least=1)
-    """Longest short training, in steps."""
+    """Longest of these trainings, in steps."""
 
     def __post_init__(self) -> None:
         if self.low >= self.high:

@@ -64,7 +64,7 @@ def _lr_find(config: RunConfig) -> str:
     if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
         return "needs a validation split (data.split.val)"
     span = f"{settings.low:g} to {settings.high:g}"
-    return f"tries rates from {span}, each on {settings.budget:.0%} of the steps"
+    return f"tries rates from {span}, then {settings.refine} more around the best"
 
 
 def _sweep(config: RunConfig) -> str:

@@ -22,12 +22,18 @@ def finetune(
     config: RunConfig, base: Base, stem: str, out: Path | None, console: Console
 ) -> dict[str, Any]:
     """Trains from the base's weights and returns the summary."""
-    config = replace(config, base=str(base.source.resolve()))
-    if config.model is None and base.meta:
-        config = replace(config, model=base_config(base).model)
+    config = with_base(config, base)
     dataset = read_data(config, prior=base_pipeline(base))
     config = settled(config, dataset, base, console)
     return train(new_run("finetune", stem, out, build(config, dataset, base), console))
+
+
+def with_base(config: RunConfig, base: Base) -> RunConfig:
+    """The configuration naming its base, with the base's structure where it declares none."""
+    config = replace(config, base=str(base.source.resolve()))
+    if config.model is None and base.meta:
+        config = replace(config, model=base_config(base).model)
+    return config
 
 
 def find_base(given: str | None, config: RunConfig | None) -> Base:

@@ -6,13 +6,14 @@ import math
 import os
 import re
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ftune.build import base_pipeline, read_data
-from ftune.commands.rate import plot, save_plot, search
+from ftune.commands.curve import plot, save_plot
+from ftune.commands.finetune import with_base
+from ftune.commands.rate import search
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.errors import RequestError
@@ -21,7 +22,7 @@ from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.runtime.versions import versions
 from ftune.schema import RunConfig
-from ftune.search.lr_find import Finding, Point
+from ftune.search.lr_find import Finding, Point, best_of
 from ftune.training.describe import peak_memory
 
 
@@ -30,6 +31,7 @@ def lr_find(
 ) -> dict[str, Any]:
     """Finds a rate, shows and saves the curve, and returns the summary."""
     began = time.monotonic()
+    config = with_base(config, base) if base else config
     dataset = read_data(config, prior=base_pipeline(base) if base else None)
     finding = search(config, dataset, base, console)
     parent = Path(config.output.folder) if config.output else Path("runs")
@@ -61,14 +63,9 @@ def write_rate(file: Path, rate: float) -> None:
     write_atomic(file, (text[:start] + f"{rate:g}" + text[end:]).encode())
 
 
-def with_base(config: RunConfig, base: Base | None) -> RunConfig:
-    """The configuration as `finetune` would run it."""
-    return replace(config, base=str(base.source.resolve())) if base else config
-
-
 def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, Any]:
-    trained = len(finding.curve) * finding.steps
-    best = min(finding.curve, key=lambda p: p.loss)
+    trained = sum(p.steps for p in (*finding.survey, *finding.curve))
+    best = best_of(finding.curve)
     return {
         "command": "lr-find",
         "status": "done",
@@ -80,11 +77,12 @@ def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, A
         "peak_memory_bytes": peak_memory(),
         "parameters": None,
         "metrics": {"val": {"loss": best.loss}},
-        "best": {"step": finding.steps, "metric": "loss", "value": best.loss},
+        "best": {"step": best.steps, "metric": "loss", "value": best.loss},
         "checkpoint": None,
         "lr": {"suggested": finding.suggested, "low": finding.low, "high": finding.high},
         "curve": [
-            {"lr": p.lr, "loss": p.loss if math.isfinite(p.loss) else None} for p in finding.curve
+            {"lr": p.lr, "loss": p.loss if math.isfinite(p.loss) else None, "steps": p.steps}
+            for p in sorted((*finding.survey, *finding.curve), key=lambda p: (p.steps, p.lr))
         ],
     }
 
@@ -94,7 +92,7 @@ def _loss(point: Point) -> float | str:
 
 
 def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
-    console.say(plot(finding.curve, finding.suggested))
+    console.say(plot(finding))
     rows = [
         (f"{p.lr:.2e}", _loss(p), "nearly as good" if finding.low <= p.lr <= finding.high else "")
         for p in finding.curve
@@ -104,7 +102,8 @@ def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Conso
     console.say(
         f"suggested learning rate for {name}: {finding.suggested:g} "
         f"(nearly as good: {finding.low:.2g} to {finding.high:.2g}; "
-        f"{len(finding.curve)} trainings of {finding.steps:,} steps)"
+        f"{len(finding.curve)} trainings of {finding.curve[0].steps:,} steps after "
+        f"{len(finding.survey)} of {finding.survey[0].steps:,})"
     )
     if finding.on_edge:
         console.warn(

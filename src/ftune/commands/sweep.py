@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ftune.build import base_pipeline, build, metric, read_data
+from ftune.commands.finetune import with_base
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.errors import InterruptedRunError, RequestError
@@ -31,7 +32,7 @@ def sweep(
 ) -> dict[str, Any]:
     """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
     if base is not None:
-        config = replace(config, base=str(base.source.resolve()))
+        config = with_base(config, base)
     if config.sweep is None:
         raise RequestError("no `sweep:` block; it names `scientific:` or `nuisance:` settings")
     plain = dump(config)

@@ -1,13 +1,14 @@
 """Which learning rate: real short trainings at spaced rates, judged on validation loss.
 
 A ramp within one training confounds the rate with the progress made; here each rate gets a whole
-training of its own – same start, same order, the schedule compressed – on a share of the steps.
+training of its own: same start, same order, the schedule compressed. A first pass of very short
+trainings finds the region, a second pass of longer ones the rate within it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ftune.build import build, job, start
@@ -18,35 +19,37 @@ from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
 from ftune.schema import LookEvery, RunConfig
 
-TOLERANCE = 0.05
+TOLERANCE = 1.2
+CLIP = 1.5
 
 
 @dataclass(frozen=True)
 class Point:
-    """One short training: its rate and the validation loss it reached (inf where it diverged)."""
+    """One short training: its rate, its steps, its validation loss (inf where it diverged)."""
 
     lr: float
     loss: float
+    steps: int
 
 
 @dataclass(frozen=True)
 class Finding:
-    """suggested: the rate to use. low, high: the rates whose loss is nearly as good."""
+    """suggested: the rate to use. low, high: rates of the second pass nearly as good.
+
+    curve: the second pass. survey: the first. on_edge: whether the best rate is the smallest or
+    largest that was tried.
+    """
 
     suggested: float
     low: float
     high: float
     curve: tuple[Point, ...]
-    steps: int
-
-    @property
-    def on_edge(self) -> bool:
-        """Whether the best rate is the smallest or largest that was tried."""
-        best = min(self.curve, key=lambda p: p.loss).lr
-        return best in (self.curve[0].lr, self.curve[-1].lr)
+    survey: tuple[Point, ...]
+    on_edge: bool
 
 
 Report = Callable[[Point, int, int], None]
+Attempt = Callable[[float, int], Point]
 
 
 def find(
@@ -56,27 +59,27 @@ def find(
     report: Report | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Finding:
-    """Tries spaced rates, then more of them around the best.
+    """Tries spaced rates, then closer ones around the best.
 
     Raises RequestError without a validation split, or where every rate diverged.
     """
     if dataset.val is None:
         raise RequestError("lr-find judges by validation loss: give `data.split.val`")
-    settings, steps = config.lr_find, short_length(config, dataset, base)
-    coarse = spaced(settings.low, settings.high, settings.per_decade)
-    total = len(coarse) + settings.refine
-    points: list[Point] = []
+    settings, total = config.lr_find, build(_with_rate(config, 1.0), dataset, base).total
+    rates = spaced(settings.low, settings.high, settings.per_decade)
+    done: list[Point] = []
 
-    def attempt(rate: float) -> None:
-        points.append(Point(rate, _train_at(rate, steps, config, dataset, base, interrupted)))
+    def attempt(rate: float, steps: int) -> Point:
+        loss = _train_at(rate, steps, config, dataset, base, interrupted)
+        done.append(Point(rate, loss, steps))
         if report:
-            report(points[-1], len(points), total)
+            report(done[-1], len(done), len(rates) + settings.refine)
+        return done[-1]
 
-    for rate in coarse:
-        attempt(rate)
-    for rate in between(points, settings.refine):
-        attempt(rate)
-    return conclude(points, steps)
+    lengths = [max(1, min(settings.max_steps, round(total * s))) for s in _shares(config)]
+    survey = [attempt(rate, lengths[0]) for rate in rates]
+    curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade)
+    return conclude(survey, curve)
 
 
 def settle(config: RunConfig, dataset: Dataset, base: Base | None) -> RunConfig:
@@ -86,12 +89,6 @@ def settle(config: RunConfig, dataset: Dataset, base: Base | None) -> RunConfig:
     return _with_rate(config, find(config, dataset, base).suggested)
 
 
-def short_length(config: RunConfig, dataset: Dataset, base: Base | None) -> int:
-    """Steps of each short training: a share of the whole."""
-    total = build(_with_rate(config, 1.0), dataset, base).total
-    return max(1, min(config.lr_find.max_steps, round(total * config.lr_find.budget)))
-
-
 def spaced(low: float, high: float, per_decade: int) -> list[float]:
     """Rates from low to high, at equal ratios."""
     count = max(2, round(math.log10(high / low) * per_decade) + 1)
@@ -99,46 +96,83 @@ def spaced(low: float, high: float, per_decade: int) -> list[float]:
     return [low * ratio**i for i in range(count)]
 
 
-def between(points: list[Point], count: int) -> list[float]:
-    """`count` rates on both sides of the best one, up to its neighbours."""
-    ordered = sorted(points, key=lambda p: p.lr)
-    best = min(range(len(ordered)), key=lambda i: ordered[i].loss)
-    if not math.isfinite(ordered[best].loss):
-        return []
-    low = ordered[max(best - 1, 0)].lr
-    high = ordered[min(best + 1, len(ordered) - 1)].lr
-    middle = ordered[best].lr
-    down, up = (count + 1) // 2, count // 2
-    lower = [low * (middle / low) ** (i / (down + 1)) for i in range(1, down + 1) if low < middle]
-    upper = [middle * (high / middle) ** (i / (up + 1)) for i in range(1, up + 1) if high > middle]
-    return lower + upper
+def refined(
+    survey: Sequence[Point], attempt: Attempt, steps: int, count: int, per_decade: int
+) -> list[Point]:
+    """The second pass: `count` rates up to the neighbours of the survey's best, and on from there.
 
-
-def conclude(points: list[Point], steps: int) -> Finding:
-    """The suggestion: the middle, in ratio, of the rates that are as good as the best.
-
-    A loss curve over rates is flat near its minimum, and the lowest point there is luck; the
-    middle of the connected stretch within TOLERANCE of the best is not.
+    Where its best is its smallest or largest rate, the pass goes on in that direction, for at
+    most `count` more rates.
     """
-    ordered = sorted(points, key=lambda p: p.lr)
-    best = min(range(len(ordered)), key=lambda i: ordered[i].loss)
-    if not math.isfinite(ordered[best].loss):
-        raise RequestError("every rate diverged; lower `lr_find.low`")
-    bound = ordered[best].loss * (1 + TOLERANCE)
-    first = last = best
-    while first > 0 and ordered[first - 1].loss <= bound:
-        first -= 1
-    while last < len(ordered) - 1 and ordered[last + 1].loss <= bound:
-        last += 1
-    low, high = ordered[first].lr, ordered[last].lr
-    return Finding(float(f"{math.sqrt(low * high):.2g}"), low, high, tuple(ordered), steps)
+    centre = best_of(survey).lr
+    reach = 10 ** (1 / per_decade)
+    points = [attempt(rate, steps) for rate in _around(centre, reach, count)]
+    ratio = reach ** (2 / (count - 1))
+    for _ in range(count):
+        best = best_of(points)
+        if best.lr == points[0].lr:
+            points.insert(0, attempt(best.lr / ratio, steps))
+        elif best.lr == points[-1].lr:
+            points.append(attempt(best.lr * ratio, steps))
+        else:
+            break
+    return points
+
+
+def conclude(survey: Sequence[Point], curve: Sequence[Point]) -> Finding:
+    """The lowest point of a parabola through the second pass, log loss over log rate.
+
+    One training per rate is noisy; the parabola uses all of them. Losses far above the best are
+    clipped, so that a rate that diverged does not bend it. Where it has no lowest point within
+    the rates tried, the best of them is suggested.
+    """
+    best = best_of(curve)
+    suggested = _vertex(curve, best)
+    near = [p.lr for p in curve if p.loss <= best.loss * TOLERANCE]
+    low, high = min(*near, suggested, best.lr), max(*near, suggested, best.lr)
+    on_edge = best.lr in (curve[0].lr, curve[-1].lr)
+    return Finding(float(f"{suggested:.2g}"), low, high, tuple(curve), tuple(survey), on_edge)
+
+
+def best_of(points: Sequence[Point]) -> Point:
+    """Raises RequestError where every rate diverged."""
+    best = min(points, key=lambda p: p.loss)
+    if not math.isfinite(best.loss):
+        raise RequestError("every learning rate diverged; lower `lr_find.low`")
+    return best
+
+
+def _vertex(curve: Sequence[Point], best: Point) -> float:
+    import numpy as np
+
+    if best.loss <= 0:
+        return best.lr
+    x = np.log([p.lr for p in curve])
+    y = np.clip(np.log([max(p.loss, 1e-300) for p in curve]), None, math.log(best.loss) + CLIP)
+    bend, slope, _ = np.polyfit(x - math.log(best.lr), y, 2)
+    if bend <= 0:
+        return best.lr
+    lowest = math.log(best.lr) - slope / (2 * bend)
+    return math.exp(min(max(lowest, x[0]), x[-1]))
+
+
+def _around(centre: float, reach: float, count: int) -> list[float]:
+    return [centre * reach ** (2 * i / (count - 1) - 1) for i in range(count)]
+
+
+def _shares(config: RunConfig) -> tuple[float, float]:
+    return config.lr_find.first, config.lr_find.second
 
 
 def _train_at(
-    rate: float, steps: int, config: RunConfig, dataset: Dataset, base: Base | None,
+    rate: float,
+    steps: int,
+    config: RunConfig,
+    dataset: Dataset,
+    base: Base | None,
     interrupted: Callable[[], bool],
-) -> float:  # fmt: skip
-    """Validation loss after a short training at one rate."""
+) -> float:
+    """Validation loss after a training of `steps` at one rate; inf where it diverged."""
     short = _with_rate(config, rate)
     train = replace(short.train, steps=steps, early_stop=None)
     look = replace(short.eval_, every=LookEvery(steps=steps))

@@ -1,0 +1,72 @@
+"""Pictures of a search for the learning rate: in the terminal, and as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from ftune.search.lr_find import Finding, Point
+
+WIDTH, HEIGHT = 64, 12
+
+
+def plot(finding: Finding) -> str:
+    """The losses as text: rates on a ratio scale from left to right, low losses at the bottom.
+
+    ○ first pass, ● second pass, × diverged; the bar marks the suggestion.
+    """
+    points = [*finding.survey, *finding.curve]
+    finite = [p.loss for p in points if math.isfinite(p.loss)]
+    low, high = min(finite), max(finite)
+    first, last = min(p.lr for p in points), max(p.lr for p in points)
+    grid = [[" "] * WIDTH for _ in range(HEIGHT)]
+    for row in grid:
+        row[_place(finding.suggested, first, last, WIDTH)] = "│"
+    for mark, found in (("○", finding.survey), ("●", finding.curve)):
+        for p in found:
+            fine = math.isfinite(p.loss)
+            height = _place(p.loss, low, high, HEIGHT) if fine else HEIGHT - 1
+            grid[HEIGHT - 1 - height][_place(p.lr, first, last, WIDTH)] = mark if fine else "×"
+    labels = {0: f"{high:9.3g} ┤", HEIGHT - 1: f"{low:9.3g} ┤"}
+    lines = [labels.get(i, f"{'│':>11}") + "".join(row).rstrip() for i, row in enumerate(grid)]
+    ends = f"{first:<10.1e}{f'lr {finding.suggested:g}':^{WIDTH - 20}}{last:>10.1e}"
+    return "\n".join([*lines, " " * 10 + "└" + "─" * WIDTH, " " * 11 + ends])
+
+
+def save_plot(finding: Finding, path: Path) -> bool:
+    """The losses as a PNG; False where matplotlib is not installed."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return False
+    plt.switch_backend("agg")
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    axes.axvspan(finding.low, finding.high, color="#4c72b0", alpha=0.15, label="nearly as good")
+    axes.axvline(finding.suggested, color="#c44e52", label=f"suggested {finding.suggested:g}")
+    for style, found in (("o:", finding.survey), ("o-", finding.curve)):
+        hollow = {"markerfacecolor": "white"} if style == "o:" else {}
+        label = f"{len(found)} trainings of {found[0].steps:,} steps"
+        x, y = _finite(found)
+        axes.plot(x, y, style, color="#4c72b0", label=label, **hollow)
+    for point in (*finding.survey, *finding.curve):
+        if not math.isfinite(point.loss):
+            axes.axvline(point.lr, color="0.7", linestyle=":", linewidth=1)
+    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return True
+
+
+def _finite(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    kept = [p for p in points if math.isfinite(p.loss)]
+    return [p.lr for p in kept], [p.loss for p in kept]
+
+
+def _place(value: float, low: float, high: float, size: int) -> int:
+    """Where a value stands on a ratio scale of `size` cells; a loss of 0 stands at its foot."""
+    if not 0 < low < high:
+        return 0
+    share = math.log(max(value, low) / low) / math.log(high / low)
+    return round(min(share, 1.0) * (size - 1))
