@@ -245,11 +245,12 @@ def _batches(config: RunConfig, train: Split, model: nn.Module) -> Batches:
 def _groups(parts: Parts) -> list[Group]:
     """Parameters that are ever trained, by what distinguishes them; fixed for the whole run."""
     modules = dict(parts.model.named_modules())
-    found: dict[tuple[float, float | None], list[tuple[str, nn.Parameter]]] = {}
+    found: dict[tuple[float, float | None, int], list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in parts.model.named_parameters():
         effect = parts.effects[name]
         if effect.train:
-            key = (effect.lr_scale, effect.weight_decay)
+            # torch's fused SGD cannot have some momenta begin later than others of their group.
+            key = (effect.lr_scale, effect.weight_decay, effect.from_epoch)
             found.setdefault(key, []).append((name, parameter))
 
     def is_matrix(name: str, parameter: nn.Parameter) -> bool:
@@ -265,7 +266,7 @@ def _groups(parts: Parts) -> list[Group]:
             weight_decay=decay,
             matrix=tuple(is_matrix(name, p) for name, p in items),
         )
-        for (scale, decay), items in found.items()
+        for (scale, decay, _), items in found.items()
     ]
 
 

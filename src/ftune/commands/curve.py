@@ -45,10 +45,10 @@ def save_plot(finding: Finding, path: Path) -> bool:
     axes.axvspan(finding.low, finding.high, color="#4c72b0", alpha=0.15, label="nearly as good")
     axes.axvline(finding.suggested, color="#c44e52", label=f"suggested {finding.suggested:g}")
     for style, found in (("o:", finding.survey), ("o-", finding.curve)):
-        hollow = {"markerfacecolor": "white"} if style == "o:" else {}
+        face = "white" if style == "o:" else "#4c72b0"
         label = f"{len(found)} trainings of {found[0].steps:,} steps"
         x, y = _finite(found)
-        axes.plot(x, y, style, color="#4c72b0", label=label, **hollow)
+        axes.plot(x, y, style, color="#4c72b0", mfc=face, label=label)
     for point in (*finding.survey, *finding.curve):
         if not math.isfinite(point.loss):
             axes.axvline(point.lr, color="0.7", linestyle=":", linewidth=1)

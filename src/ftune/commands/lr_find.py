@@ -101,10 +101,13 @@ def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Conso
     name = type(config.optimizer).__name__.lower()
     console.say(
         f"suggested learning rate for {name}: {finding.suggested:g} "
-        f"(nearly as good: {finding.low:.2g} to {finding.high:.2g}; "
-        f"{len(finding.curve)} trainings of {finding.curve[0].steps:,} steps after "
-        f"{len(finding.survey)} of {finding.survey[0].steps:,})"
+        f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
     )
+    counts = [
+        f"{len(found)} trainings of {found[0].steps:,} steps"
+        for found in (finding.survey, finding.curve)
+    ]
+    console.say(f"from {counts[0]}, then {counts[1]}")
     if finding.on_edge:
         console.warn(
             "the best rate is at the edge of those tried; widen lr_find.low or lr_find.high"
