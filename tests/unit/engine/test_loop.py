@@ -1,0 +1,197 @@
+"""The order of the loop in time, with callables that only remember."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from ftune.build import _better
+from ftune.engine.loop import Job, Outcome, Reason, Scores, fit
+from ftune.engine.state import Best, State
+from ftune.engine.step import Batch, StepResult
+from ftune.optim.schedule import Curve
+
+PER_EPOCH = 3
+
+
+@dataclass
+class Watched:
+    """A job whose weights are a counter; every call is written down with the state it saw."""
+
+    total: int = 7
+    every: int = 2
+    scores: Callable[[int], float] = float
+    stopping: Callable[[State], Reason | None] = lambda _: None
+    min_delta: float = 0.0
+    weights: int = 0
+    seen: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def state(self, **given: Any) -> State:
+        return State(nn.Linear(1, 1), [], Curve(0, lambda t: 1 / (t + 1)), self._enter, **given)
+
+    def _enter(self, epoch: int) -> None:
+        self.seen.append(("enter", epoch))
+
+    def look(self, state: State, last: bool) -> Scores | None:
+        if not last and state.step % self.every:
+            return None
+        self.seen.append(("look", state.step, self.weights, last))
+        return {"score": self.scores(state.step), "loss": 1.0}
+
+    def save(self, state: State, scores: Scores | None, ending: bool) -> None:
+        self.seen.append(("save", state.step, self.weights, scores and scores["score"], ending))
+
+    def step(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
+        self.seen.append(("step", state.step, batches, rate))
+        self.weights += 1
+        return StepResult(0.0)
+
+    def log(self, state: State, result: StepResult, rate: float) -> None:
+        assert result.loss == 0
+        self.seen.append(("log", state.step, rate))
+
+    def inspect(self, state: State) -> None:
+        self.seen.append(("inspect", state.step))
+
+    def run(self, state: State) -> Outcome:
+        parts: Any = SimpleNamespace(
+            config=SimpleNamespace(
+                train=SimpleNamespace(early_stop=SimpleNamespace(min_delta=self.min_delta))
+            )
+        )
+        job = Job(
+            self.total, PER_EPOCH, lambda s: [{"rows": s}], self.step, 0.5,  # type: ignore[dict-item]
+            self.look, self.save, self.stopping, self.log, self.inspect,
+            partial(_better, parts, ("score", 1.0)),
+        )  # fmt: skip
+        return fit(state, job)
+
+    def of(self, kind: str) -> list[tuple[Any, ...]]:
+        return [entry[1:] for entry in self.seen if entry[0] == kind]
+
+
+def test_look_save_then_learn() -> None:
+    watched, state = Watched(total=4, every=1), None
+    state = watched.state()
+    assert watched.run(state).reason == "done"
+    order = [entry[0] for entry in watched.seen if entry[0] in ("look", "save", "step")]
+    assert order == ["look", "save", "step"] * 4 + ["look", "save"]
+    assert state.step == watched.weights == 4
+
+
+def test_scores_weights_and_step_agree() -> None:
+    watched = Watched()
+    watched.run(watched.state())
+    assert all(step == weights for step, weights, _ in watched.of("look"))
+    assert all(step == weights for step, weights, *_ in watched.of("save"))
+    assert [step for step, *_ in watched.of("save")] == list(range(8))
+    assert all(score in (None, step) for step, _, score, _ in watched.of("save"))
+    assert [step for step, *_ in watched.of("look")] == [0, 2, 4, 6, 7]
+    assert [last for *_, last in watched.of("look")] == [False] * 4 + [True]
+    assert [ending for *_, ending in watched.of("save")] == [False] * 7 + [True]
+
+
+def test_batches_and_rates_follow_the_step() -> None:
+    watched = Watched(total=3)
+    watched.run(watched.state())
+    assert [(s, b[0]["rows"], r) for s, b, r in watched.of("step")] == [
+        (0, 0, 0.5), (1, 1, 0.25), (2, 2, 0.5 / 3)
+    ]  # fmt: skip
+    assert watched.of("log") == [(1, 0.5), (2, 0.25), (3, 0.5 / 3)]
+
+
+def test_epochs_are_entered_and_inspected() -> None:
+    watched = Watched()
+    watched.run(watched.state())
+    assert sorted(set(watched.of("enter"))) == [(0,), (1,), (2,)]
+    assert watched.of("inspect") == [(1,), (4,), (7,)]
+
+
+def test_resumed_in_the_middle_of_an_epoch() -> None:
+    watched = Watched()
+    state = watched.state(step=4)
+    state.looked = 4
+    watched.weights = 4
+    watched.run(state)
+    assert watched.of("enter")[0] == (1,)
+    assert [s for s, *_ in watched.of("look")] == [6, 7], "step 4 is not judged twice"
+    assert watched.of("inspect")[0] == (5,)
+
+
+def test_nothing_left_to_do() -> None:
+    watched = Watched(total=4)
+    state = watched.state(step=4)
+    assert watched.run(state).reason == "done"
+    assert not watched.of("step") and watched.of("look") == [(4, 0, True)]
+
+
+def test_early_stop_saves_and_ends() -> None:
+    """Patience of 2: scores rise to step 4 and then fall."""
+    watched = Watched(total=100, every=1, scores=lambda step: -abs(step - 4.0))
+    watched.stopping = lambda state: "early" if state.waiting >= 2 else None
+    state = watched.state()
+    assert watched.run(state).reason == "early"
+    assert state.step == 6 and state.waiting == 2
+    assert state.best == Best(4, 0.0, 1.0)
+    assert watched.of("save")[-1] == (6, 6, -2.0, True)
+
+
+def test_interrupted_at_a_step_boundary() -> None:
+    watched = Watched(total=100)
+    watched.stopping = lambda state: "interrupted" if state.step == 5 else None
+    assert watched.run(watched.state()).reason == "interrupted"
+    assert watched.of("save")[-1] == (5, 5, None, True)
+
+
+def test_the_last_step_is_done_even_where_a_stop_is_asked() -> None:
+    watched = Watched(total=4)
+    watched.stopping = lambda state: "interrupted" if state.step == 4 else None
+    assert watched.run(watched.state()).reason == "done"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_is_never_best(bad: float) -> None:
+    watched = Watched(total=4, every=1, scores=lambda step: bad if step != 1 else -5.0)
+    state = watched.state()
+    watched.run(state)
+    assert state.best == Best(1, -5.0, 1.0)
+    assert state.waiting == 3
+
+
+def better(
+    old: tuple[float, float] | None, new: tuple[float, float], sign: float, delta: float | None
+) -> bool:
+    early = None if delta is None else SimpleNamespace(min_delta=delta)
+    parts: Any = SimpleNamespace(config=SimpleNamespace(train=SimpleNamespace(early_stop=early)))
+    best = None if old is None else Best(0, *old)
+    return _better(parts, ("m", sign), {"m": new[0], "loss": new[1]}, best) is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sign", "delta", "wanted"),
+    [
+        (None, (0.0, 1.0), 1, None, True),
+        ((0.5, 1.0), (0.6, 2.0), 1, None, True),
+        ((0.5, 1.0), (0.4, 0.5), 1, None, False),
+        ((0.5, 1.0), (0.4, 2.0), -1, None, True),
+        ((0.5, 1.0), (0.6, 0.5), -1, None, False),
+        ((0.5, 1.0), (0.5, 0.9), 1, None, True),  # equal: the loss decides
+        ((0.5, 1.0), (0.5, 1.0), 1, None, False),  # equal in all: the earlier one stays
+        ((0.5, 1.0), (0.5, 0.9), -1, 0.0, True),
+        ((0.5, 1.0), (0.55, 0.5), 1, 0.1, False),  # less than min_delta
+        ((0.5, 1.0), (0.65, 5.0), 1, 0.1, True),
+        ((0.5, 1.0), (0.5, 0.5), 1, 0.1, False),
+    ],
+)
+def test_which_of_two_is_better(
+    old: tuple[float, float] | None, new: tuple[float, float], sign: float,
+    delta: float | None, wanted: bool,
+) -> None:  # fmt: skip
+    assert better(old, new, sign, delta) is wanted
