@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -71,8 +72,9 @@ class Step:
             if not math.isfinite(value):
                 raise DivergedError(f"the loss is {value} at step {state.step + 1}")
             total, weight = total + value, weight + counted
-            share = loss / (counted or math.inf) if len(batches) == 1 else loss
-            (state.scaler.scale(share) if state.scaler else share).backward()  # type: ignore[no-untyped-call]
+            scaled = state.scaler.scale(loss) if state.scaler else loss
+            share = 1 / (counted or math.inf) if len(batches) == 1 else 1.0
+            scaled.backward(_constant(share, loss.dtype, loss.device))  # type: ignore[no-untyped-call]
         return total, weight or math.inf
 
     def _forward(self, state: State, batch: Batch) -> tuple[Tensor, Tensor | float]:
@@ -107,8 +109,15 @@ def finite(gradients: list[Tensor]) -> bool:
     if device.type not in ("cpu", "cuda"):
         return all(bool(torch.isfinite(g).all()) for g in gradients)
     found = torch.zeros(1, device=device)
-    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, torch.ones(1, device=device))
+    one = _constant(1.0, torch.float32, device)
+    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
     return found.item() == 0
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number as a tensor, made once: on this path a kernel more is a percent more."""
+    return torch.tensor(value, dtype=dtype, device=device)
 
 
 def _refuse(state: State, ok: bool) -> None:
