@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftune.build import base_pipeline, build, read_data
 from ftune.commands.rate import settled
+from ftune.config.fields import settings_of
 from ftune.console import Console
+from ftune.data import SOURCES
 from ftune.errors import RequestError
 from ftune.runs.base import Base, load_base
 from ftune.schema import LANGUAGE, RunConfig
@@ -49,17 +51,30 @@ def find_base(given: str | None, config: RunConfig | None) -> Base:
 def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
     """The configuration stored with a base, with overrides.
 
-    A `data.path` of another kind than the stored source brings the reader for its extension.
+    With a `data.path` it is turned to those rows, see `on_new_data`.
     """
     if "config" not in base.meta:
         raise RequestError(
             f"{base.source} holds weights only, no configuration: give a CONFIG that declares the "
             "model and the data"
         )
-    changes = list(changes)
     path = next((c.partition("=")[2] for c in changes if c.startswith("data.path=")), None)
-    named = any(c.startswith("data.source=") for c in changes)
-    source = READERS.get(Path(path).suffix) if path else None
-    if source and not named and source != base.meta["config"]["data"]["source"]:
-        changes.append(f"data.source={source}")
-    return LANGUAGE.of(base.meta["config"], changes, source=f"the configuration in {base.source}")
+    config = on_new_data(base.meta, Path(path)) if path else base.meta["config"]
+    return LANGUAGE.of(config, changes, source=f"the configuration in {base.source}")
+
+
+def on_new_data(meta: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A base's configuration for other rows: which rows of its own it used is left behind.
+
+    A path of another kind than the base's source brings the reader for its extension; the target
+    keeps its name.
+    """
+    config = dict(meta["config"])
+    data = {k: v for k, v in config["data"].items() if k not in ("classes", "limit", "per_class")}
+    names = meta["pipeline"]["target"]["names"]
+    data["target"] = names[0] if len(names) == 1 else names
+    source = READERS.get(path.suffix)
+    if source and source != data["source"]:
+        own = settings_of(SOURCES[data["source"]])
+        data = {k: v for k, v in data.items() if k not in own} | {"source": source}
+    return {**config, "data": data}
