@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ftune.console import Console
-from ftune.errors import FtuneError, RequestError
+from ftune.errors import FtuneError, InterruptedRunError, RequestError
 
 if TYPE_CHECKING:
     from ftune.runs.base import Base
@@ -341,6 +341,9 @@ def _call(console: Console, command: Callable[[Console], dict[str, Any] | None])
     """Runs a command; faults become one message and an exit code, never a traceback."""
     try:
         summary = command(console)
+    except InterruptedRunError as error:
+        console.farewell(str(error))
+        raise typer.Exit(error.exit_code) from None
     except FtuneError as error:
         if os.environ.get("FTUNE_TRACEBACK") == "1":
             raise

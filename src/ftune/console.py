@@ -107,6 +107,10 @@ class Console:
     def error(self, text: str) -> None:
         print(f"error: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
+    def farewell(self, text: str) -> None:
+        """The last sentence of a run that was asked to stop; no fault, so no prefix."""
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table of at most 80 columns in a pipe; numbers stand to the right."""
         if self.quiet or not rows:
