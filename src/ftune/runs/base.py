@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,16 +96,17 @@ def _from_safetensors(path: Path) -> Base:
 
 def _from_torch(path: Path) -> Base:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whatever is odd about the file is an error below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"--base {path}: not loaded, because it holds more than tensors and could run code "
             f"({_first_global(str(error))}). Save it with torch.save(model.state_dict(), path)."
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CheckpointError(
-            f"--base {path}: not a torch file: {str(error).splitlines()[0]}"
-        ) from None
+        reason = (str(error) or "it ends too early").splitlines()[0]
+        raise CheckpointError(f"--base {path}: not a torch file: {reason}") from None
     if not isinstance(content, Mapping):
         raise CheckpointError(f"--base {path}: holds a {type(content).__name__}, not a state dict")
     try:

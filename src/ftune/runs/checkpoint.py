@@ -121,7 +121,7 @@ def pointed(folder: Path, name: str) -> Path | None:
     """The checkpoint that `latest` or `best` points at, if there is one."""
     try:
         target = folder / Path(read_json(folder / f"{name}.json")["checkpoint"]).name
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return target if target.is_dir() else None
 
@@ -152,9 +152,10 @@ def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """safetensors refuses tensors that share memory (tied weights): each gets its own copy."""
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        if tensor.data_ptr() in seen and tensor.numel():
+        memory = tensor.untyped_storage().data_ptr()
+        if memory in seen:
             tensors[name] = tensor.clone()
-        seen.add(tensor.data_ptr())
+        seen.add(memory)
     return tensors
 
 
