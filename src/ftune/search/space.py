@@ -25,6 +25,13 @@ class Choices:
         """Values whose acceptance by the configuration stands for the whole axis."""
         return self.values
 
+    def edge(self, value: Any) -> str | None:
+        """`lowest` or `highest` where `value` is the end of three numbers or more."""
+        numbers = [v for v in self.values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) < max(3, len(self.values)):
+            return None
+        return "lowest" if value == min(numbers) else "highest" if value == max(numbers) else None
+
 
 @dataclass(frozen=True)
 class Range:

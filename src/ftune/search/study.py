@@ -57,14 +57,12 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space, self.places = space, places
         self.distributions = {key: _distribution(axis) for key, axis in space.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study = optuna.create_study(
-                storage=f"sqlite:///{path.resolve()}",
-                study_name="sweep",
-                direction="maximize" if larger_is_better else "minimize",
-                load_if_exists=True,
-            )
+        self._study = optuna.create_study(
+            storage=f"sqlite:///{path.resolve()}",
+            study_name="sweep",
+            direction="maximize" if larger_is_better else "minimize",
+            load_if_exists=True,
+        )
         # A resumed sampler must not draw its first numbers again.
         self._study.sampler = _sampler(sampler, seed + 7919 * len(self._all()), seed)
         self._complete()
@@ -126,12 +124,14 @@ def ranked(trials: Sequence[Trial], larger_is_better: bool) -> list[Trial]:
 def _sampler(name: str, seed: int, scramble: int) -> optuna.samplers.BaseSampler:
     """`scramble` seeds the quasi-random sequence, whose place in it the study remembers."""
     random = optuna.samplers.RandomSampler(seed=seed)
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True)
-    if name == "qmc":
-        return optuna.samplers.QMCSampler(
-            qmc_type="halton", scramble=True, seed=scramble, independent_sampler=random
-        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        if name == "qmc":
+            return optuna.samplers.QMCSampler(
+                qmc_type="halton", scramble=True, seed=scramble, independent_sampler=random
+            )
     return random
 
 

@@ -192,9 +192,9 @@ def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> di
         groups.setdefault(name, []).append(trial)
     edges = []
     for key, axis in space.items():
-        side = axis.edge(order[0].params[key]) if order and hasattr(axis, "edge") else None
+        side = axis.edge(order[0].params[key]) if order else None
         if side:
-            edges.append(f"{key}: the best value is near the {side} tried; widen the range")
+            edges.append(f"{key}: the best value is at the {side} tried")
     return {
         "question": sweep.question,
         "by_setting": [
