@@ -9,6 +9,7 @@ import yaml
 
 from ftune.config.fields import Setting, settings_of
 from ftune.config.tree import scalar
+from ftune.config.types import without_words
 from ftune.registry import Table
 
 
@@ -40,6 +41,8 @@ def _dump_value(value: Any, item: Setting) -> Any:
     if spec.kind == "blocks":
         assert spec.table is not None
         return [_dump_item(one, spec.table) for one in value]
+    if isinstance(value, int) and without_words(item.type) is float:
+        return float(value)  # as `parse` and `convert` will read it: the same text each time
     return list(value) if isinstance(value, tuple) else value
 
 

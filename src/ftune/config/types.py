@@ -32,7 +32,7 @@ def convert(value: Any, hint: Any, spec: Spec) -> Any:
         return None
     if isinstance(value, str) and value in spec.words:
         return value
-    wanted = _without_words(hint)
+    wanted = without_words(hint)
     expected = describe(hint, spec)
     if value is None or _is_bool_for_number(value, wanted) or _is_text_for_number(value, wanted):
         raise WrongValueError(f"expected {expected}")
@@ -50,7 +50,7 @@ def convert(value: Any, hint: Any, spec: Spec) -> Any:
 
 def describe(hint: Any, spec: Spec) -> str:
     """What a setting accepts, in words: `a number above 0, or auto`."""
-    text = _describe_type(_without_words(hint))
+    text = _describe_type(without_words(hint))
     bounds = [
         f"{word} {limit:g}"
         for word, limit in (
@@ -83,7 +83,7 @@ def _describe_type(hint: Any) -> str:
     return _NAMES.get(hint, str(hint))
 
 
-def _without_words(hint: Any) -> Any:
+def without_words(hint: Any) -> Any:
     """`float | Literal["auto"] | None` -> `float`: words and null are handled before the type."""
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
