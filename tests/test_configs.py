@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from ftune.commands.check import check, check_sweep
 from ftune.commands.init import annotated, templates
+from ftune.config.document import json_schema
 from ftune.config.dump import dump
+from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.errors import ConfigError
-from ftune.schema import LANGUAGE
+from ftune.schema import LANGUAGE, RunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((PROJECT / "configs").rglob("*.yaml"))
@@ -34,6 +37,25 @@ def test_each_passes_the_check(file: Path) -> None:
 @pytest.mark.parametrize("file", [*CONFIGS, *TEMPLATES], ids=lambda f: str(f.relative_to(PROJECT)))
 def test_each_says_at_its_top_what_it_is_for(file: Path) -> None:
     assert file.read_text(encoding="utf-8").startswith("# ")
+
+
+def _faults(file: Path) -> list[str]:
+    validator = Draft202012Validator(json_schema(RunConfig))
+    return [e.message for e in validator.iter_errors(parse(file.read_text(), str(file)).plain())]
+
+
+@pytest.mark.parametrize("file", [*CONFIGS, *TEMPLATES], ids=lambda f: str(f.relative_to(PROJECT)))
+def test_each_fits_the_json_schema(file: Path) -> None:
+    assert _faults(file) == []
+
+
+def test_the_json_schema_is_one_and_refuses_faults(tmp_path: Path) -> None:
+    Draft202012Validator.check_schema(json_schema(RunConfig))
+    file = tmp_path / "broken.yaml"
+    for fault in ("sede: 1", "seed: -1", "schedule: {name: cosin}", "eval: {evry: 1}"):
+        text = f"task: regression\ndata: {{source: csv, path: a, target: y}}\n{fault}\n"
+        file.write_text(text, encoding="utf-8")
+        assert _faults(file), fault
 
 
 @pytest.mark.parametrize("name", sorted(templates()))
