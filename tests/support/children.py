@@ -41,6 +41,8 @@ def _guarded(work: Callable[..., None], *given: Any) -> None:
     except FtuneError as error:
         print(error)  # noqa: T201
         os._exit(error.exit_code)
+    except KeyboardInterrupt:  # before the training began to listen
+        os._exit(128 + signal.SIGINT)
 
 
 def kill_at_random(

@@ -1,0 +1,179 @@
+"""A finetune starts exactly where its base ended, through transforms, whatever the columns do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.trainings import QUIET, trace
+from torch import Tensor
+
+import ftune
+from ftune.adapt import transfer as module
+from ftune.build import Parts, base_pipeline, build, read_data
+from ftune.engine.evaluate import outputs
+from ftune.runs.base import load_base
+from ftune.runs.folder import RunFolder
+from ftune.schema import LANGUAGE
+from ftune.training.train import new_run, reopen, train
+
+ROWS = 120
+BODY = [{"linear": 8, "as": "body"}, "relu", {"linear": "out"}]
+
+
+def table(path: Path, columns: list[str]) -> str:
+    """A CSV of the same rows, with any of the columns in any order."""
+    dice = np.random.default_rng(0)
+    known: dict[str, Any] = {
+        "age": dice.normal(40, 10, ROWS), "hours": dice.normal(30, 5, ROWS),
+        "city": dice.choice(["Ulm", "Bonn", "Kiel"], ROWS), "wage": dice.normal(9, 3, ROWS),
+        "team": dice.choice(["red", "blue"], ROWS),
+    }  # fmt: skip
+    known["label"] = np.where(known["age"] + 2 * known["hours"] > 100, "yes", "no")
+    names = [*columns, "label"]
+    lines = [",".join(names)] + [",".join(str(known[n][i]) for n in names) for i in range(ROWS)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def plain(path: str, layers: list[Any] | None = None, **extra: Any) -> dict[str, Any]:
+    return {
+        "task": "classification",
+        "data": {
+            "source": "csv", "path": path, "target": "label", "split": {"val": 30, "test": 20},
+            "transforms": ["standardize", "one_hot"],
+        },
+        "model": {"name": "sequential", "layers": layers or BODY},
+        "train": {"epochs": 3, "batch_size": 16},
+        "runtime": {"threads": 1},
+    } | extra  # fmt: skip
+
+
+BASE = ["age", "city", "hours"]
+
+
+def trained(folder: Path, layers: list[Any] | None = None) -> Path:
+    path = table(folder / "base.csv", BASE)
+    ftune.run("optimize", plain(path, layers), out=folder / "base")
+    return folder / "base"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("base"))
+
+
+def parts_on(config: dict[str, Any], base: Path) -> Parts:
+    found = load_base(base)
+    read = LANGUAGE.of(config)
+    return build(read, read_data(read, prior=base_pipeline(found)), found)
+
+
+def started(config: dict[str, Any], base: Path) -> Tensor:
+    """Outputs for the validation rows before the first step."""
+    parts = parts_on(config, base)
+    assert parts.dataset.val is not None
+    return outputs(parts.model, [{"x": parts.dataset.val.x}])
+
+
+def of_base(base: Path) -> Tensor:
+    """The base's outputs for the same rows, as its own pipeline reads them."""
+    predictor = ftune.load(base)
+    dataset = read_data(predictor.config, fitted=predictor.pipeline)
+    assert dataset.val is not None
+    return outputs(predictor.built.module, [{"x": dataset.val.x}])
+
+
+COLUMNS = {
+    "same": ["age", "city", "hours"],
+    "reordered": ["hours", "age", "city"],
+    "extra": ["age", "city", "hours", "wage", "team"],
+    "extra in front, reordered": ["team", "wage", "city", "hours", "age"],
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_predictions_before_the_first_step(kind: str, base: Path, tmp_path: Path) -> None:
+    config = plain(table(tmp_path / "new.csv", COLUMNS[kind]))
+    assert (started(config, base) - of_base(base)).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("first", ["batchnorm", "layernorm"])
+def test_norms_on_columns_in_another_order(first: str, tmp_path: Path) -> None:
+    """A norm in front has statistics per column: they must follow the columns' names."""
+    layers = [first, *BODY]
+    found = trained(tmp_path, layers)
+    config = plain(table(tmp_path / "new.csv", COLUMNS["reordered"]), layers)
+    assert (started(config, found) - of_base(found)).abs().max() <= 1e-6
+
+
+def test_control_without_names_they_differ(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_position(model: Any, axes: Any, head: str, tensors: Any, known: Any) -> Any:
+        del axes, known
+        return module.transfer(model, {}, head, tensors, {})
+
+    monkeypatch.setattr("ftune.build.transfer", by_position)
+    names = ["hours", "wage", "city"]  # as many columns, others
+    config = plain(table(tmp_path / "new.csv", names))
+    assert (started(config, base) - of_base(base)).abs().max() > 1e-3
+
+
+def test_notes_name_new_and_gone(base: Path, tmp_path: Path) -> None:
+    parts = parts_on(plain(table(tmp_path / "new.csv", ["hours", "city", "wage"])), base)
+    said = " | ".join(parts.notes)
+    assert "wage" in said and "age" in said
+    weight = parts.model.get_parameter("body.weight")
+    names = list(parts.dataset.pipeline.features.names or ())
+    assert not weight[:, names.index("wage")].any()
+    assert weight[:, names.index("hours")].any()
+
+
+def test_new_columns_learn(base: Path, tmp_path: Path) -> None:
+    """Zero is where they start, not where they stay."""
+    parts = parts_on(plain(table(tmp_path / "new.csv", COLUMNS["extra"])), base)
+    train(new_run("finetune", "", tmp_path / "run", parts, QUIET))
+    names = list(parts.dataset.pipeline.features.names or ())
+    weight = parts.model.get_parameter("body.weight")
+    assert weight[:, names.index("wage")].any() and weight[:, names.index("team=red")].any()
+
+
+def test_an_interrupted_finetune_equals_an_undisturbed_one(base: Path, tmp_path: Path) -> None:
+    adapt = [{"match": "body.*", "from_epoch": 1}]
+    config = plain(table(tmp_path / "new.csv", COLUMNS["extra"]), adapt=adapt)
+    config["base"] = str(base)
+    train(new_run("finetune", "", tmp_path / "whole", parts_on(config, base), QUIET))
+    run = new_run("finetune", "", tmp_path / "parts", parts_on(config, base), QUIET)
+    for stop in (4, 8, None):
+        run.pause_at = stop
+        train(run)
+        if stop:
+            torch.manual_seed(99)
+            run = reopen(RunFolder(tmp_path / "parts"), QUIET)
+    assert trace(tmp_path / "whole") == trace(tmp_path / "parts")
+
+
+def test_unfreezing_happens_at_its_epoch_and_after_a_resume(base: Path, tmp_path: Path) -> None:
+    adapt = [{"match": "body.*", "from_epoch": 2}]
+    config = plain(table(tmp_path / "new.csv", BASE), adapt=adapt)
+    run = new_run("finetune", "", tmp_path / "run", parts_on(config, base), QUIET)
+    old, per_epoch = load_base(base).tensors["body.weight"], run.parts.batches.steps_per_epoch
+    for stop, moved in ((per_epoch + 1, False), (2 * per_epoch, False), (2 * per_epoch + 1, True)):
+        run.pause_at = stop
+        train(run)
+        assert torch.equal(run.parts.model.get_parameter("body.weight"), old) is not moved
+        run = reopen(RunFolder(tmp_path / "run"), QUIET)
+
+
+def test_killed_before_its_first_checkpoint(base: Path, tmp_path: Path) -> None:
+    """The folder is there and nothing is saved: a resume begins anew, from the base."""
+    config = plain(table(tmp_path / "new.csv", COLUMNS["extra"]))
+    config["base"] = str(base)
+    train(new_run("finetune", "", tmp_path / "whole", parts_on(config, base), QUIET))
+    new_run("finetune", "", tmp_path / "parts", parts_on(config, base), QUIET)
+    train(reopen(RunFolder(tmp_path / "parts"), QUIET))
+    assert trace(tmp_path / "whole") == trace(tmp_path / "parts")
