@@ -13,6 +13,7 @@ FtuneError
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,14 @@ class RequestError(FtuneError):
     """The request is wrong: usage, configuration, data or checkpoint."""
 
 
+def _wrapped(hint: str) -> str:
+    """A hint below its problem, within 80 columns where its words allow it."""
+    return textwrap.fill(
+        hint, 78, initial_indent="    ", subsequent_indent="    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong in a configuration: where, which key, why, and what to write instead."""
@@ -39,7 +48,7 @@ class Problem:
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.key}: {self.message} [{self.kind}]"
-        return f"{line}\n    {self.hint}" if self.hint else line
+        return f"{line}\n{_wrapped(self.hint)}" if self.hint else line
 
 
 class ConfigError(RequestError):

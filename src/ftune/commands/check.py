@@ -37,7 +37,7 @@ def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
         check_space(dump(config), parse_space(config.sweep))
     except ConfigError as error:
         places = LANGUAGE.places(path, changes)
-        raise ConfigError([_placed(p, places) for p in error.problems]) from None
+        raise ConfigError(list(dict.fromkeys(_placed(p, places) for p in error.problems))) from None
 
 
 def _placed(problem: Problem, places: Mapping[str, Mark]) -> Problem:

@@ -27,11 +27,16 @@ def _order(text: str) -> tuple[bool, int]:
     return not path.endswith(".name"), path.count(".")
 
 
+def _mark(text: str) -> Mark:
+    shown = text if len(text) <= 50 else f"{text[:50]}…"
+    return Mark(f"command line `{shown}`")
+
+
 def _assign(root: Node, text: str) -> None:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise RequestError(f"`{text}` is neither a file nor an override; write key.path=value")
-    mark = Mark(f"command line `{text}`")
+    mark = _mark(text)
     *parents, last = path.split(".")
     place = root
     for part in parents:
@@ -79,7 +84,7 @@ def _put(place: Node, key: str, value: Node, mark: Mark, path: str) -> None:
 
 
 def _delete(root: Node, text: str) -> None:
-    mark = Mark(f"command line `{text}`")
+    mark = _mark(text)
     *parents, last = text[1:].split(".")
     place = root
     for part in parents:
