@@ -17,6 +17,7 @@ FLOORS = [
     {"schema", "runs"},
     {"engine"},
     {"build"},
+    {"drive"},
     {"training", "predictor"},
     {"search", "structure", "insight"},
     {"commands"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,32 @@ from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
 
 SHARE = float(os.environ.get("FTUNE_PROVE_COUNT", "1"))
-Note = Callable[[str, object], None]
+Note = Callable[[str], None]
 
 
 def counted(full: int) -> int:
     return max(2, round(full * SHARE))
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """What was counted, printed after the last proof."""
+    rows: dict[str, str] = {}
+    yield rows
+    writer = request.config.get_terminal_writer()
+    writer.line()
+    for name, counts in rows.items():
+        writer.line(f"{name:<28} {counts}")
+
+
+@pytest.fixture
+def note(table: dict[str, str], request: pytest.FixtureRequest) -> Note:
+    """Takes down the counts of a proof."""
+
+    def take(counts: str) -> None:
+        table[request.node.name.removeprefix("test_")] = counts
+
+    return take
 
 
 OFTEN = ("train.checkpoint_every={steps: 2}", "train.epochs=20")
@@ -53,23 +74,23 @@ def chains(
     return hits
 
 
-def test_r1_exact_resume(whole: dict[str, Any], tmp_path: Path, record_property: Note) -> None:
+def test_r1_exact_resume(whole: dict[str, Any], tmp_path: Path, note: Note) -> None:
     hits = chains(whole, tmp_path, counted(200), (signal.SIGKILL,), 1000)
-    record_property("count", f"{hits} SIGKILLs, all bits equal")
+    note(f"{hits} SIGKILLs, all bits equal")
 
 
-def test_c4_signals(whole: dict[str, Any], tmp_path: Path, record_property: Note) -> None:
+def test_c4_signals(whole: dict[str, Any], tmp_path: Path, note: Note) -> None:
     hits = chains(whole, tmp_path, counted(100), (signal.SIGINT, signal.SIGTERM), 2000)
-    record_property("count", f"{hits} SIGINT or SIGTERM, all bits equal")
+    note(f"{hits} SIGINT or SIGTERM, all bits equal")
 
 
-def test_c1_atomic(tmp_path: Path, record_property: Note) -> None:
+def test_c1_atomic(tmp_path: Path, note: Note) -> None:
     kills, unreadable = storm(tmp_path / "c", counted(500), seed=5)
-    record_property("count", f"{kills} SIGKILLs in save, {unreadable} unreadable")
+    note(f"{kills} SIGKILLs in save, {unreadable} unreadable")
     assert unreadable == 0
 
 
-def test_c1_control_in_place(tmp_path: Path, record_property: Note) -> None:
+def test_c1_control_in_place(tmp_path: Path, note: Note) -> None:
     """Overwriting one file must lose what it held, or the storm proves nothing."""
     dice, lost, kills = random.Random(6), 0, counted(50)
     for number in range(kills):
@@ -82,11 +103,11 @@ def test_c1_control_in_place(tmp_path: Path, record_property: Note) -> None:
             torch.load(folder / "model.pt", weights_only=True)
         except Exception:  # whatever torch says to half a file
             lost += 1
-    record_property("count", f"{kills} SIGKILLs in place, {lost} unreadable")
+    note(f"{kills} SIGKILLs in place, {lost} unreadable")
     assert lost > 0
 
 
-def test_c2_damage(tmp_path: Path, record_property: Note) -> None:
+def test_c2_damage(tmp_path: Path, note: Note) -> None:
     path = checkpoint.save(tmp_path, weights(1), 1)
     dice, missed = random.Random(7), 0
     names = sorted(path.iterdir())
@@ -106,24 +127,24 @@ def test_c2_damage(tmp_path: Path, record_property: Note) -> None:
         except CheckpointError:
             pass
         file.write_bytes(content)
-    record_property("count", f"{flips} flips, {cuts} truncations, {missed} missed")
+    note(f"{flips} flips, {cuts} truncations, {missed} missed")
     assert missed == 0
 
 
 @pytest.mark.parametrize("block", [GRID, HALVING], ids=["grid", "halving"])
-def test_w1_sweeps(block: dict[str, Any], tmp_path: Path, record_property: Note) -> None:
+def test_w1_sweeps(block: dict[str, Any], tmp_path: Path, note: Note) -> None:
     run_sweep(tmp_path / "whole", block)
     hits, seed = 0, 3000
     while hits < counted(50):
         hits += kill_sweep(tmp_path / f"s{seed}", block, 6, seed)
         check_sweep(tmp_path / f"s{seed}", tmp_path / "whole")
         seed += 1
-    record_property("count", f"{hits} SIGKILLs, no trial lost, none open, all bits equal")
+    note(f"{hits} SIGKILLs, no trial lost, none open, all bits equal")
 
 
-def test_p1_same_bytes(whole: dict[str, Any], tmp_path: Path, record_property: Note) -> None:
+def test_p1_same_bytes(whole: dict[str, Any], tmp_path: Path, note: Note) -> None:
     times = counted(20)
     for number in range(times):
         undisturbed(configuration(*OFTEN), tmp_path / str(number))
         assert_same(whole, trace(tmp_path / str(number)))
-    record_property("count", f"{times} of {times} equal")
+    note(f"{times} of {times} equal")

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,20 @@ DONE = 0
 
 
 def launch(work: Callable[..., None], *given: Any) -> BaseProcess:
-    child = _SERVER.Process(target=_guarded, args=(work, *given))
+    """A process that has begun to work, so that a signal meets ftune and not Python's start."""
+    ready, here = _SERVER.Pipe(duplex=False)
+    child = _SERVER.Process(target=_guarded, args=(here, work, *given))
     child.start()
+    assert ready.poll(60), "the process never started"
     return child
 
 
-def _guarded(work: Callable[..., None], *given: Any) -> None:
+def _guarded(here: Connection, work: Callable[..., None], *given: Any) -> None:
     """A user's fault or a signal is an exit code, as on the command line."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        here.send(True)
         work(*given)
     except FtuneError as error:
         print(error)  # noqa: T201

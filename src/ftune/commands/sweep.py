@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.build import base_pipeline, build, metric, read_data
+from ftune.build import base_pipeline, build, read_data
 from ftune.commands.finetune import with_base
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
+from ftune.drive import metric
 from ftune.errors import InterruptedRunError, RequestError
 from ftune.runs.base import Base, load_base
 from ftune.runs.folder import RunFolder

@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ftune.build import build, job, start
+from ftune.build import build, start
 from ftune.data.prepare import Dataset
+from ftune.drive import job
 from ftune.engine.loop import fit
 from ftune.engine.observer import Silent
 from ftune.errors import DivergedError, RequestError

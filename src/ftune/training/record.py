@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftune.build import Parts, metric
+from ftune.build import Parts
 from ftune.console import Console, Progress
+from ftune.drive import metric
 from ftune.engine.loop import Reason, Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.build import Parts, base_pipeline, build, job, metric, read_data, score, start
+from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.pipeline import Pipeline
 from ftune.data.prepare import fingerprint
+from ftune.drive import job, metric, score
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
 from ftune.errors import FtuneError, InterruptedRunError, RequestError, RunFailedError

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from ftune.build import _better
+from ftune.drive import _better
 from ftune.engine.loop import Job, Outcome, Reason, Scores, fit
 from ftune.engine.state import Best, State
 from ftune.engine.step import Batch, StepResult

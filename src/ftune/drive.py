@@ -1,0 +1,143 @@
+"""Parts -> Job: how a training is fed, looked at, judged and ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ftune.build import Parts
+from ftune.data.prepare import Split
+from ftune.engine.evaluate import evaluate
+from ftune.engine.loop import Job, Reason, Scores
+from ftune.engine.state import Best, State
+from ftune.engine.step import Step, StepResult
+from ftune.errors import RequestError
+from ftune.runtime.precision import choose_precision
+
+
+class Observer(Protocol):
+    """Watches a training: writes what it sees, and may end it."""
+
+    def saw(self, state: State, scores: Scores) -> None: ...
+    def save(self, state: State, scores: Scores | None, ending: bool) -> None: ...
+    def log(self, state: State, result: StepResult, rate: float) -> None: ...
+    def stop(self, state: State) -> Reason | None: ...
+    def idle(self, names: Sequence[str]) -> None: ...
+
+
+def job(parts: Parts, observer: Observer) -> Job:
+    """The parts as the callables that the engine runs."""
+    config, train = parts.config, parts.config.train
+    precision = choose_precision(train.precision, parts.device)
+    inspected: set[int] = set()
+    return Job(
+        total=parts.total,
+        steps_per_epoch=parts.batches.steps_per_epoch,
+        batches=_feeder(parts),
+        step=Step(
+            parts.task.loss,
+            train.clip_norm,
+            train.clip_value,
+            precision.autocast if precision.dtype else None,
+        ),
+        rate=config.optimizer.lr,
+        look=partial(_look, parts, observer, metric(parts)),
+        save=observer.save,
+        stop=partial(_stop, parts, observer),
+        log=observer.log,
+        inspect=partial(_inspect, parts, observer, inspected),
+        better=partial(_better, parts, metric(parts)),
+    )
+
+
+def metric(parts: Parts) -> tuple[str, float]:
+    """The selection metric and its sign: +1 where larger is better, −1 where smaller is."""
+    name = parts.config.eval_.metric
+    name = parts.config.task.main[0] if name == "auto" else name
+    if name not in parts.task.directions:
+        known = ", ".join(parts.task.directions)
+        raise RequestError(f"eval.metric: `{name}` is not a metric of this task; accepted: {known}")
+    return name, 1.0 if parts.task.directions[name] == "max" else -1.0
+
+
+def score(parts: Parts, split: Split) -> dict[str, float]:
+    """All metrics of the model as it stands on one split."""
+    rows = slices(split, parts.config.eval_.batch_size, parts.device)
+    return evaluate(parts.model, parts.task.meter(), rows)
+
+
+def slices(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """A split in order, in batches of `size` rows on the device."""
+    for at in range(0, len(split), size):
+        rows = slice(at, at + size)
+        yield {"x": split.x[rows].to(device), "y": split.y[rows].to(device)}
+
+
+def _feeder(parts: Parts) -> Callable[[int], list[dict[str, Tensor]]]:
+    """Data that fits lives on the device as tensors: a batch is an index_select, no loader."""
+    x, y = parts.dataset.train.x.to(parts.device), parts.dataset.train.y.to(parts.device)
+    indices = parts.batches.indices
+
+    def take(step: int) -> list[dict[str, Tensor]]:
+        return [
+            {"x": x.index_select(0, rows), "y": y.index_select(0, rows)}
+            for rows in (i.to(x.device) for i in indices(step))
+        ]
+
+    return take
+
+
+def _look(
+    parts: Parts, observer: Observer, judged: tuple[str, float], state: State, last: bool
+) -> Scores | None:
+    every = parts.config.eval_.every.in_steps(parts.batches.steps_per_epoch)
+    due = last or (every is not None and state.step % every == 0)
+    if not due or parts.dataset.val is None:
+        return None
+    with state.evaluated():
+        scores = score(parts, parts.dataset.val)
+    if state.step:
+        state.schedule.observe(-judged[1] * scores[judged[0]])
+    observer.saw(state, scores)
+    return scores
+
+
+def _stop(parts: Parts, observer: Observer, state: State) -> Reason | None:
+    early = parts.config.train.early_stop
+    if early is not None and state.waiting >= early.patience:
+        return "early"
+    return observer.stop(state)
+
+
+def _better(
+    parts: Parts, judged: tuple[str, float], scores: Scores, best: Best | None
+) -> Best | None:
+    """The new best, if it is one; an equal metric is decided by the loss."""
+    early = parts.config.train.early_stop
+    name, sign = judged
+    found = Best(0, scores[name], scores.get("loss", 0.0))
+    if not math.isfinite(found.value):
+        return None
+    if best is None:
+        return found
+    gain = sign * (found.value - best.value) - (early.min_delta if early else 0.0)
+    tie = found.value == best.value and not (early and early.min_delta) and found.loss < best.loss
+    return found if gain > 0 or tie else None
+
+
+def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> None:
+    """After the first step of each phase: whatever is trained must have received a gradient."""
+    epoch = (state.step - 1) // parts.batches.steps_per_epoch
+    phase = sum(begin <= epoch for begin in parts.phases.starts)
+    if phase in seen:
+        return
+    seen.add(phase)
+    moving = [(n, p) for n, p in parts.model.named_parameters() if p.requires_grad]
+    idle = [n for n, p in moving if p.grad is None or not bool(p.grad.count_nonzero())]
+    if idle:
+        observer.idle(idle)

@@ -1,0 +1,28 @@
+"""How much a model computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def multiply_adds(model: nn.Module, sample: Tensor) -> int:
+    """Multiplications of one forward pass of `sample`, counted in modules that have a weight."""
+    counted = 0
+
+    def count(module: nn.Module, _: Any, output: Any) -> None:
+        nonlocal counted
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and isinstance(output, Tensor) and weight.dim() > 1:
+            counted += output.numel() * weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in model.modules()]
+    training = model.training
+    with torch.no_grad():
+        model.eval()(sample)
+    model.train(training)
+    for hook in hooks:
+        hook.remove()
+    return counted
