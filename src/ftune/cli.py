@@ -128,7 +128,7 @@ def finetune(
     """Adapt a trained model to new data, parameters and strategy."""
 
     def run(console: Console) -> dict[str, Any]:
-        config, found, stem = _finetune_config(words, base)
+        config, found, stem = _finetune_config(words, base, console)
         from ftune.commands.finetune import finetune as command
 
         return command(config, found, stem, out, console)
@@ -313,7 +313,7 @@ def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
 
 
 def _finetune_config(
-    words: list[str] | None, given_base: str | None
+    words: list[str] | None, given_base: str | None, console: Console
 ) -> tuple[RunConfig, Base, str]:
     """The file's configuration, or without one the configuration stored in the base."""
     from ftune.schema import config_path
@@ -323,6 +323,8 @@ def _finetune_config(
         path, config = _config(words)
         from ftune.commands.finetune import find_base
 
+        if given is None:
+            console.say(f"configuration: {path}")
         return config, find_base(given_base, config), path.stem
     from ftune.commands.finetune import base_config, find_base
 

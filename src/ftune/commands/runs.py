@@ -68,17 +68,26 @@ def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:
 
 
 def flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested settings by dotted path; a list counts as one value unless it holds mappings."""
+    """Nested settings by dotted path; a list of blocks has a line for each of its items."""
     found: dict[str, Any] = {}
     for key, item in value.items():
         full = f"{path}.{key}" if path else str(key)
         if isinstance(item, list) and any(isinstance(x, dict) for x in item):
-            item = {str(i): x for i, x in enumerate(item)}
-        if isinstance(item, dict) and item:
+            found |= {f"{full}.{index}": words(x) for index, x in enumerate(item)}
+        elif isinstance(item, dict) and item:
             found |= flat(item, full)
-        else:
-            found[full] = item if isinstance(item, int | float | None) else str(item)
+        elif item not in (None, [], {}):
+            found[full] = item if isinstance(item, int | float) else str(item)
     return found
+
+
+def words(item: Any) -> str:
+    """A layer, a transform or a rule on one line: `linear size=50 as=layer1`."""
+    if not isinstance(item, dict):
+        return str(item)
+    if len(item) == 1 and isinstance(inner := next(iter(item.values())), dict):
+        return f"{next(iter(item))} {words(inner)}"
+    return " ".join(f"{key}={value}" for key, value in item.items())
 
 
 def _best(summary: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count, verdict
+from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
+from ftune.search.verdict import verdict
 from ftune.training.describe import peak_memory
 
 Judged = tuple[str, float]
@@ -88,7 +89,7 @@ def _run(
         with console.progress("trials", total) as bar:
             report = _Reporter(bar, console, judged)
             executor = Executor(folder, dump(config), config.sweep, base, judged[1] > 0, report)
-            report.known = len(_ended(executor.study.trials()))
+            report.said = {trial.number for trial in _ended(executor.study.trials())}
             trials = executor.run()
     except (InterruptedRunError, KeyboardInterrupt) as error:
         folder.describe(status="interrupted")
@@ -106,17 +107,18 @@ class _Reporter:
 
     def __init__(self, bar: Progress, console: Console, judged: Judged) -> None:
         self.bar, self.console, self.judged = bar, console, judged
-        self.known = 0
+        self.said: set[int] = set()
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         ended = _ended(trials)
         order = ranked(trials, self.judged[1] > 0)
         best = f"best {self.judged[0]} {order[0].value:.4g}" if order else ""
         self.bar.update(len(ended), best)
-        if not self.console.is_terminal and len(ended) > self.known:
-            last = ended[-1]
-            self.console.say(f"trial {last.number}: {last.status} {_value(last)} {_params(last)}")
-        self.known = len(ended)
+        for trial in ended:
+            if trial.number not in self.said and not self.console.is_terminal:
+                result = f"{trial.status} {_value(trial)}".rstrip()
+                self.console.say(f"trial {trial.number}: {result} {_params(trial)}")
+            self.said.add(trial.number)
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:
@@ -191,13 +193,9 @@ def _show_result(
     rows = [(t.number, *(_cell(v) for v in t.params.values()), t.value) for t in order[:10]]
     console.table("best trials", ("trial", *keys, f"val {judged[0]}"), rows)
     if config.sweep.scientific:
-        found = [
-            (g["setting"], g["trials"], g["best"], g["trial"])
-            for g in summary["verdict"]["by_setting"]
-        ]
-        console.table(
-            "by scientific setting", ("setting", "trials", f"best {judged[0]}", "trial"), found
-        )
+        found = [tuple(row.values()) for row in summary["verdict"]["by_setting"]]
+        heads = ("setting", "trials", f"best {judged[0]}", "trial", "")
+        console.table("by scientific setting", heads, found)
     for edge in summary["verdict"]["edges"]:
         console.say(f"note: {edge}")
     counts = {

@@ -25,7 +25,7 @@ from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig, Sweep
 from ftune.search.lr_find import settle
 from ftune.search.space import configured, grid, is_grid, parse_space, places
-from ftune.search.study import Study, Trial, ranked
+from ftune.search.study import Study, Trial
 from ftune.training.train import Run, new_run, reopen, train
 
 SAME_FAILURES = 5
@@ -179,44 +179,9 @@ def trial_count(sweep: Sweep) -> int:
     return sweep.trials or 20
 
 
-def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> dict[str, Any]:
-    """What the trials say: the best of each scientific setting, and settings best at their edge.
-
-    A comparison of best values, without a statistical claim.
-    """
-    order = ranked(trials, larger_is_better)
-    space = parse_space(sweep)
-    groups: dict[str, list[Trial]] = {}
-    for trial in order:
-        name = ", ".join(f"{key}={_short(trial.params[key])}" for key in sweep.scientific)
-        groups.setdefault(name, []).append(trial)
-    edges = []
-    for key, axis in space.items():
-        side = axis.edge(order[0].params[key]) if order else None
-        if side:
-            edges.append(f"{key}: the best value is at the {side} tried")
-    return {
-        "question": sweep.question,
-        "by_setting": [
-            {
-                "setting": name,
-                "trials": len(found),
-                "best": found[0].value,
-                "trial": found[0].number,
-            }
-            for name, found in groups.items()
-        ],
-        "edges": edges,
-    }
-
-
 def best_config(plain: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
     """The configuration of the best trial, without the sweep."""
     return dump(replace(configured(plain, trial.params), sweep=None))
-
-
-def _short(value: Any) -> str:
-    return str(value) if not isinstance(value, dict) else str(value.get("name", value))
 
 
 def _rung_step(run: Run, divisor: int) -> int:
