@@ -39,9 +39,8 @@ def _row(name: str, found: Sequence[Trial], larger_is_better: bool) -> dict[str,
     pick = max if larger_is_better else min
     reached = [trial for trial in found if trial.value is not None]
     best = order[0] if order else pick(reached, key=lambda t: t.value or 0.0, default=None)
-    states = [
-        status for status in ("done", "pruned", "failed") if any(t.status == status for t in found)
-    ]
+    states = {trial.status for trial in found}
+    status = next((s for s in ("done", "pruned", "failed") if s in states), "open")
     return {
         "setting": name,
         "trials": len(found),
