@@ -9,6 +9,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,11 @@ def table(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """What was counted, printed after the last proof."""
     rows: dict[str, str] = {}
     yield rows
-    writer = request.config.get_terminal_writer()
-    writer.line()
-    for name, counts in rows.items():
-        writer.line(f"{name:<28} {counts}")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        print()  # noqa: T201
+        for name, counts in rows.items():
+            print(f"{name:<28} {counts}")  # noqa: T201
 
 
 @pytest.fixture

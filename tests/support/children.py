@@ -23,7 +23,9 @@ from ftune.runs.folder import RunFolder
 from support.trainings import QUIET, begin, configuration
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["pytest", "support.children", "support.sweeps", "sklearn.datasets"])
+_SERVER.set_forkserver_preload(  # installed modules only: the server does not see the tests' path
+    ["pytest", "sklearn.datasets", "ftune.commands.resume", "ftune.commands.sweep"]
+)
 DONE = 0
 
 
