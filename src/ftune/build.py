@@ -86,7 +86,7 @@ def build(config: RunConfig, dataset: Dataset, base: Base | None = None) -> Part
     work = multiply_adds(built.module, dataset.train.x[:1].to(device)) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, round(config.train.epochs * batches.steps_per_epoch))
-    notes = [*dataset.notes, *(moved.notes if moved else [])]
+    notes = [*dataset.notes, *(moved.notes if moved else []), *_left_out(config, dataset, batches)]
     return Parts(
         config, dataset, device, threads, built, task, effects, phases, batches, total, moved, notes
     )
@@ -96,7 +96,7 @@ def restore_model(config: RunConfig, pipeline: Pipeline, task: Task) -> Built:
     """The declared structure for a pipeline's inputs and a task's outputs, freshly initialised."""
     features = pipeline.features
     built: Built = config.model.build(
-        Inputs(features.shape, features.names, features.categories), task.outputs
+        Inputs(features.shape, features.names, features.categories, pipeline.codes), task.outputs
     )
     axes = {name: _named_outputs(found, task.output_names) for name, found in built.axes.items()}
     return replace(built, axes=axes)
@@ -158,6 +158,14 @@ def _batches(config: RunConfig, train: Split, model: nn.Module) -> Batches:
         config.seed,
         settings.drop_last or lone,
     )
+
+
+def _left_out(config: RunConfig, dataset: Dataset, batches: Batches) -> list[str]:
+    """In words, how many rows each epoch does without."""
+    used = batches.steps_per_epoch * config.train.batch_size * config.train.accumulate
+    rows = len(dataset.train) - used
+    why = "drop_last" if config.train.drop_last else "a batch of one row has no batch statistics"
+    return [f"{rows} rows are left out of each epoch, others each time: {why}"] if rows > 0 else []
 
 
 def _groups(parts: Parts) -> list[Group]:

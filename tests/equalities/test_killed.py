@@ -59,12 +59,12 @@ def reached(out: Path, step: int, child: subprocess.Popen[str]) -> None:
 
 def test_the_real_command(tmp_path: Path) -> None:
     """`ftune optimize`, then `ftune resume` three times, by SIGKILL, SIGINT and SIGTERM."""
-    longer = ("train.checkpoint_every={steps: 2}", "train.epochs=200")
+    longer = ("train.checkpoint_every={steps: 8}", "train.epochs=40")
     file, out = tmp_path / "c.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(EVERYTHING))
     undisturbed(configuration(*longer), tmp_path / "whole")
     child = cli("optimize", str(file), "--out", str(out), *longer)
-    steps = {signal.SIGKILL: 4, signal.SIGINT: 80, signal.SIGTERM: 160}
+    steps = {signal.SIGKILL: 4, signal.SIGINT: 72, signal.SIGTERM: 136}
     for number, step in steps.items():
         reached(out, step, child)
         os.kill(child.pid, number)
