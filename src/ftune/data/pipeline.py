@@ -117,6 +117,18 @@ class Pipeline:
         columns = {name: _converted(frame, name, kind) for name, kind in self.columns.items()}
         return Frame(columns, frame.origin, frame.rows)
 
+    @property
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        """Of each ordinal column, what the codes from 0 stand for; 0 is the unknown."""
+        from ftune.data.transforms.ordinal import Ordinal
+
+        states = [step.state for step in self.steps if isinstance(step.transform, Ordinal)]
+        return {
+            name: ("(unknown)", *found["categories"])
+            for state in states
+            for name, found in state.items()
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
         target, features = self.target, self.features

@@ -67,7 +67,8 @@ class Embedding:
         for column, key in zip(chosen, keys, strict=True):
             tables[key] = nn.Embedding(inputs.categories[column], widths[column])
             initialise(tables[key], self.init)
-            axes[f"tables.{key}.weight"] = _codes(inputs.categories[column])
+            known = inputs.codes.get(column)
+            axes[f"tables.{key}.weight"] = _codes(inputs.categories[column], known)
         others = [name for name in inputs.names if name not in widths]
         place = inputs.names.index
         module = ColumnEmbedding([place(n) for n in others], [place(n) for n in chosen], tables)
@@ -94,11 +95,12 @@ class Embedding:
 def _after(inputs: Inputs, others: list[str], widths: dict[str, int]) -> Inputs:
     names = [*others, *(f"{column}[{i}]" for column in widths for i in range(widths[column]))]
     left = {column: n for column, n in inputs.categories.items() if column in others}
-    return Inputs((len(names),), tuple(names), left)
+    return Inputs((len(names),), tuple(names), left, inputs.codes)
 
 
-def _codes(count: int) -> tuple[Axis, ...]:
-    return (Axis(0, tuple(str(code) for code in range(count)), "input"),)
+def _codes(count: int, known: tuple[str, ...] | None = None) -> tuple[Axis, ...]:
+    """Rows by what their codes stand for: a refitted table may number its categories anew."""
+    return (Axis(0, known or tuple(str(code) for code in range(count)), "input"),)
 
 
 def table_keys(columns: Sequence[str]) -> list[str]:

@@ -35,12 +35,14 @@ class Inputs:
     """What reaches a model or a layer.
 
     `names`: of the columns, where the shape is flat and they are known. `categories`: columns
-    that hold ordinal codes 0 … n-1 as floats -> n.
+    that hold ordinal codes 0 … n-1 as floats -> n. `codes`: of such a column, what each code
+    stands for, where that is known.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None = None
     categories: Mapping[str, int] = field(default_factory=dict)
+    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.names is None or self.shape == (len(self.names),), "one name per column"

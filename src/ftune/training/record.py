@@ -55,7 +55,6 @@ class Recorder:
         self.metric = metric(parts)[0]
         self.sum, self.count = resumed.unlogged
         self.newest = ""
-        self.idle_names: list[str] = []
 
     def log(self, state: State, result: StepResult, rate: float) -> None:
         """One line of metrics.jsonl every `log_every` steps: the mean loss since the last."""
@@ -105,7 +104,6 @@ class Recorder:
 
     def idle(self, names: Sequence[str]) -> None:
         """Parameters that are to be trained and got no gradient: the usual silent fault."""
-        self.idle_names += names
         shown = ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "")
         self.console.warn(f"trained but without gradient: {shown}; nothing depends on them")
 

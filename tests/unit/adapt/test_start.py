@@ -177,3 +177,30 @@ def test_killed_before_its_first_checkpoint(base: Path, tmp_path: Path) -> None:
     new_run("finetune", "", tmp_path / "parts", parts_on(config, base), QUIET)
     train(reopen(RunFolder(tmp_path / "parts"), QUIET))
     assert trace(tmp_path / "whole") == trace(tmp_path / "parts")
+
+
+def test_rows_of_an_embedding_follow_their_category_when_codes_change(tmp_path: Path) -> None:
+    """Refitted statistics number the categories anew; the learned vectors go with the names."""
+
+    def config(cities: str, **data: object) -> dict[str, object]:
+        file = tmp_path / f"{cities}.csv"
+        rows = [f"{city},{i % 2}" for i, city in enumerate(cities * 6)]
+        file.write_text("\n".join(["city,y", *rows]), encoding="utf-8")
+        return {
+            "task": "classification",
+            "data": {
+                "source": "csv", "path": str(file), "target": "y",
+                "transforms": ["ordinal"], "split": {"val": 0, "test": 0}, **data,
+            },
+            "model": {"name": "mlp", "width": 4, "depth": 1, "embed": 3},
+            "train": {"steps": 1},
+        }  # fmt: skip
+
+    ftune.run("optimize", config("abc"), out=tmp_path / "base")
+    base = load_base(tmp_path / "base")
+    new = LANGUAGE.of(config("bcd", statistics="refit"))
+    parts = build(new, read_data(new, prior=base_pipeline(base)), base)
+    (name,) = [n for n in parts.model.state_dict() if "tables" in n]
+    old_rows, new_rows = base.tensors[name], parts.model.state_dict()[name]
+    assert torch.equal(new_rows[[0, 1, 2]], old_rows[[0, 2, 3]])  # unknown, b, c
+    assert not torch.equal(new_rows[1], old_rows[1])  # by position it would be a's
