@@ -173,6 +173,8 @@ def test_refusals_come_without_traceback_and_leave_nothing(place: Path) -> None:
         "accepted: "
         in ftune(place, "export", "first", "--format", "pdf", "--out", "x", code=2).stderr
     )
+    answer = ftune(place, "evaluate", "first", "--split", "all", code=2).stderr
+    assert "no split `all`; --split takes: train, val, test" in answer
     assert "not a run folder" in ftune(place, "resume", ".", code=2).stderr
     assert ftune(place, "optimise", code=2).stderr
     assert ftune(place, "optimize", "--ouch", code=2).stderr

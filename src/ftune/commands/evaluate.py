@@ -27,11 +27,11 @@ def evaluate(
     else:
         data = read_data(predictor.config, fitted=predictor.pipeline)
         name = split or ("test" if data.test is not None else "val")
-        rows = {"train": data.train, "val": data.val, "test": data.test}.get(name)
+        found = {"train": data.train, "val": data.val, "test": data.test}
+        rows = found.get(name)
         if rows is None:
-            raise RequestError(
-                f"the run has no split `{name}`; accepted: train, val, test, as far as they exist"
-            )
+            there = ", ".join(key for key, part in found.items() if part is not None)
+            raise RequestError(f"the run has no split `{name}`; --split takes: {there}")
         scores, details = predictor.score(rows.x, rows.y)
     console.table("", ("metric", name), list(scores.items()))
     if details:

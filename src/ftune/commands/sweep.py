@@ -15,7 +15,7 @@ from ftune.commands.finetune import with_base
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import metric
-from ftune.errors import InterruptedRunError, RequestError
+from ftune.errors import InterruptedRunError, RequestError, RunFailedError
 from ftune.runs.base import Base, load_base
 from ftune.runs.folder import RunFolder
 from ftune.runtime.versions import versions
@@ -97,8 +97,11 @@ def _run(
         raise InterruptedRunError(code - 128, str(folder.path)) from None
     summary = _summary(folder, config, trials, judged, time.monotonic() - began)
     folder.write_summary(summary)
-    folder.describe(status="done")
+    folder.describe(status=summary["status"])
     _show_result(config, folder, trials, summary, judged, console)
+    if summary["status"] == "failed":
+        reason = next(trial.reason for trial in trials if trial.status == "failed")
+        raise RunFailedError(f"all trials failed, the first because {reason}; run: {folder.path}")
     return summary
 
 
@@ -149,7 +152,7 @@ def _summary(
         (folder.path / "best.yaml").write_text(_best_file(config, best, judged), encoding="utf-8")
     return {
         "command": "sweep",
-        "status": "done",
+        "status": "failed" if all(t.status == "failed" for t in trials) else "done",
         "run": str(folder.path),
         "steps": sum(r.get("steps", 0) for r in runs),
         "epochs": sum(r.get("epochs", 0.0) for r in runs),

@@ -15,6 +15,7 @@ from ftune.data.frame import Frame, as_text, exists
 from ftune.data.pipeline import Pipeline
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
+from ftune.data.transforms.columns import Rename
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -168,13 +169,24 @@ def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]
 def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
     if prior is None:
         return []
-    gone = [name for name in prior.columns if name not in pipeline.columns]
-    new = [name for name in pipeline.columns if name not in prior.columns]
+    before, now = _called(prior), _called(pipeline)
+    gone = [raw for name, raw in before.items() if name not in now]
+    new = [raw for name, raw in now.items() if name not in before]
     lines = {
         "columns of the base that this data lacks": gone,
         "columns that the base did not have": new,
     }
     return [f"{what}: {_listed(names)}." for what, names in lines.items() if names]
+
+
+def _called(pipeline: Pipeline) -> dict[str, str]:
+    """The raw columns by the names that `rename` gives them."""
+    names = {name: name for name in pipeline.columns}
+    for step in pipeline.steps:
+        if isinstance(step.transform, Rename):
+            renames = {old: found["new"] for old, found in step.state.items()}
+            names = {renames.get(name, name): raw for name, raw in names.items()}
+    return names
 
 
 def _absent_classes(train: Frame, target: Target) -> list[str]:

@@ -42,14 +42,14 @@ def load_base(path: Path) -> Base:
     Raises CheckpointError for anything else, and for a file that would run code.
     """
     if not path.exists():
-        raise CheckpointError(f"--base {path}: no such file or folder")
+        raise CheckpointError(f"{path}: no such file or folder")
     if path.is_dir():
         return _from_folder(path)
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
         return _from_torch(path)
-    raise CheckpointError(f"--base {path}: expected a run folder, .safetensors, .pt or .pth")
+    raise CheckpointError(f"{path}: expected a run folder, .safetensors, .pt or .pth")
 
 
 def best_checkpoint(folder: Path) -> Checkpoint:
@@ -69,8 +69,10 @@ def _from_folder(path: Path) -> Base:
         found = best_checkpoint(path / "checkpoints")
     elif (path / "manifest.json").is_file():
         found = checkpoint.load(path)
+    elif (path / "trials").is_dir():
+        raise CheckpointError(f"{path}: a sweep; name one of its trials: {path / 'trials'}/NNNN")
     else:
-        raise CheckpointError(f"--base {path}: neither a run folder nor a checkpoint folder")
+        raise CheckpointError(f"{path}: neither a run folder nor a checkpoint folder")
     return Base(path, weights(found), found.meta, found.pipeline)
 
 
@@ -88,7 +90,7 @@ def _from_safetensors(path: Path) -> Base:
             story = json.loads((file.metadata() or {}).get(STORY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
-        raise CheckpointError(f"--base {path}: not a safetensors file: {error}") from None
+        raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
     own = {k: t for k, t in tensors.items() if not k.startswith(f"{ARRAYS}/")}
     arrays = {k.removeprefix(f"{ARRAYS}/"): t for k, t in tensors.items() if k not in own}
     return Base(path, own, story, arrays)
@@ -101,20 +103,18 @@ def _from_torch(path: Path) -> Base:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"--base {path}: not loaded, because it holds more than tensors and could run code "
+            f"{path}: not loaded, because it holds more than tensors and could run code "
             f"({_first_global(str(error))}). Save it with torch.save(model.state_dict(), path)."
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = (str(error) or "it ends too early").splitlines()[0]
-        raise CheckpointError(f"--base {path}: not a torch file: {reason}") from None
+        raise CheckpointError(f"{path}: not a torch file: {reason}") from None
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"--base {path}: holds a {type(content).__name__}, not a state dict")
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict")
     try:
         story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
     except ValueError as error:
-        raise CheckpointError(
-            f"--base {path}: damaged: its `{STORY}` is no JSON: {error}"
-        ) from None
+        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON: {error}") from None
     arrays = content.get(ARRAYS)
     return Base(
         path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {}
@@ -128,9 +128,7 @@ def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
         return _state_dict(path, nested)
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
-        raise CheckpointError(
-            f"--base {path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}"
-        )
+        raise CheckpointError(f"{path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}")
     return tensors
 
 

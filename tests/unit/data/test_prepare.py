@@ -168,6 +168,18 @@ def test_fitted_is_used_as_it_is(read_data: ReadData) -> None:
         Pipeline.restore(stored | {"version": 99}, {})
 
 
+def test_a_renamed_column_is_no_change_to_the_base(read_data: ReadData, write: Write) -> None:
+    columns = table()
+    old = read_data(source="csv", path=write("old.csv", as_csv(columns)), target="y")
+    renamed = {"years" if name == "age" else name: column for name, column in columns.items()}
+    data = read_data(
+        source="csv", path=write("new.csv", as_csv(renamed)), target="y",
+        transforms=[{"rename": {"years": "age"}}, "auto"],
+    )  # fmt: skip
+    made = prepare(data, "classes", 0, prior=prepare(old, "classes", 0).pipeline)
+    assert not [note for note in made.notes if "base" in note]
+
+
 def test_base_says_what_changed(read_data: ReadData, write: Write) -> None:
     columns = table()
     base_path = write("base.csv", as_csv({k: v for k, v in columns.items() if k != "zip"}))

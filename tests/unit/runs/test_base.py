@@ -192,6 +192,9 @@ def test_missing_and_empty_folder(tmp_path: Path) -> None:
         load_base(tmp_path / "nowhere.pt")
     with pytest.raises(CheckpointError, match="neither a run folder nor a checkpoint"):
         load_base(tmp_path)
+    (tmp_path / "trials").mkdir()
+    with pytest.raises(CheckpointError, match="a sweep; name one of its trials"):
+        load_base(tmp_path)
 
 
 def test_damaged_best_falls_back(run: Path, tmp_path: Path) -> None:

@@ -105,6 +105,15 @@ def test_a_trial_that_diverges_is_failed_with_its_reason(tmp_path: Path) -> None
     assert "is nan" in bad["reason"] or "is inf" in bad["reason"] or "not finite" in bad["reason"]
 
 
+def test_a_sweep_without_a_finished_trial_has_failed(tmp_path: Path) -> None:
+    block = {"sweep": {"scientific": {"optimizer.lr": [1e29, 1e30]}}}
+    config = LANGUAGE.of(PLAIN | {"optimizer": {"name": "sgd", "lr": 0.1}} | block)
+    with pytest.raises(RunFailedError, match="all trials failed"):
+        command.sweep(config, None, "", tmp_path / "s", False, QUIET)
+    assert RunFolder(tmp_path / "s").facts()["status"] == "failed"
+    assert RunFolder(tmp_path / "s").summary()["best_trial"] is None
+
+
 def test_settings_that_do_not_go_together_fail_alone(tmp_path: Path) -> None:
     """A batch larger than the training split with drop_last: known only when it is built."""
     block = {"sweep": {"scientific": {"train.batch_size": [16, 4096]}}}
