@@ -20,6 +20,7 @@ from ftune.engine.state import State
 from ftune.errors import RequestError
 from ftune.models.shapes import Axis, Built, Inputs
 from ftune.models.work import multiply_adds
+from ftune.optim import SCHEDULES
 from ftune.optim.groups import Group
 from ftune.runs.base import Base
 from ftune.runtime.device import choose
@@ -72,6 +73,8 @@ def build(config: RunConfig, dataset: Dataset, base: Base | None = None) -> Part
     """Builds all parts, with the weights of `base` where one is given."""
     if config.model is None:
         raise RequestError("the configuration has no `model:` block, and no base brings one")
+    if dataset.val is None:
+        _refuse_blind(config)
     device = choose(config.runtime.device)
     seed_all(config.seed)
     pipeline = dataset.pipeline
@@ -90,6 +93,18 @@ def build(config: RunConfig, dataset: Dataset, base: Base | None = None) -> Part
     return Parts(
         config, dataset, device, threads, built, task, effects, phases, batches, total, moved, notes
     )
+
+
+def _refuse_blind(config: RunConfig) -> None:
+    """Without validation rows nothing reads these settings: better a refusal than silence."""
+    needs = {
+        "train.early_stop": config.train.early_stop is not None,
+        "schedule.name=plateau": isinstance(config.schedule, SCHEDULES["plateau"]),
+        "eval.metric": config.eval_.metric != "auto",
+    }
+    for key, used in needs.items():
+        if used:
+            raise RequestError(f"{key} goes by the validation split: give `data.split.val`")
 
 
 def restore_model(config: RunConfig, pipeline: Pipeline, task: Task) -> Built:

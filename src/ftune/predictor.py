@@ -80,7 +80,10 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     try:
         built.module.load_state_dict(dict(base.tensors))
     except RuntimeError as error:
-        raise CheckpointError(f"{base.source}: the weights do not fit: {error}") from None
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{base.source}: the weights do not fit the structure: {first}"
+        ) from None
     device = choose(config.runtime.device)
     built.module.to(device).eval()
     return Predictor(config, pipeline, task, built, device)

@@ -91,6 +91,9 @@ def _run(
             executor = Executor(folder, dump(config), config.sweep, base, judged[1] > 0, report)
             report.said = {trial.number for trial in _ended(executor.study.trials())}
             trials = executor.run()
+    except RunFailedError as error:
+        folder.describe(status="failed", reason=str(error))
+        raise
     except (InterruptedRunError, KeyboardInterrupt) as error:
         folder.describe(status="interrupted")
         code = getattr(error, "exit_code", 130)

@@ -209,6 +209,6 @@ def _show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> No
     rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
     console.say(
         f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
-        f"({rate:,.0f} steps/s){picked}"
+        f"({rate:,.0f} steps/s while training){picked}"
     )
     console.say(f"run: {summary['run']}")

@@ -15,6 +15,7 @@ import ftune
 from ftune.adapt import transfer as module
 from ftune.build import Parts, base_pipeline, build, read_data
 from ftune.engine.evaluate import outputs
+from ftune.errors import RequestError
 from ftune.runs.base import load_base
 from ftune.runs.folder import RunFolder
 from ftune.schema import LANGUAGE
@@ -204,3 +205,18 @@ def test_rows_of_an_embedding_follow_their_category_when_codes_change(tmp_path: 
     old_rows, new_rows = base.tensors[name], parts.model.state_dict()[name]
     assert torch.equal(new_rows[[0, 1, 2]], old_rows[[0, 2, 3]])  # unknown, b, c
     assert not torch.equal(new_rows[1], old_rows[1])  # by position it would be a's
+
+
+@pytest.mark.parametrize("change", ["train.early_stop=2", "schedule=plateau", "eval.metric=loss"])
+def test_what_goes_by_validation_is_refused_without_it(change: str) -> None:
+    config = {
+        "task": "classification",
+        "data": {"source": "sklearn", "name": "iris", "split": {"val": 0, "test": 0.2}},
+        "model": "mlp",
+        "train": {"steps": 1},
+    }
+    plain = LANGUAGE.of(config)
+    build(plain, read_data(plain))
+    blind = LANGUAGE.of(config, [change])
+    with pytest.raises(RequestError, match="validation"):
+        build(blind, read_data(blind))
