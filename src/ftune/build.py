@@ -89,10 +89,23 @@ def build(config: RunConfig, dataset: Dataset, base: Base | None = None) -> Part
     work = multiply_adds(built.module, dataset.train.x[:1].to(device)) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, round(config.train.epochs * batches.steps_per_epoch))
-    notes = [*dataset.notes, *(moved.notes if moved else []), *_left_out(config, dataset, batches)]
+    notes = [*dataset.notes, *(moved.notes if moved else [])]
+    notes += [*_left_out(config, dataset, batches), *_far_from_zero(config, dataset)]
     return Parts(
         config, dataset, device, threads, built, task, effects, phases, batches, total, moved, notes
     )
+
+
+def _far_from_zero(config: RunConfig, dataset: Dataset) -> list[str]:
+    """Fresh outputs are near 0; targets far from it take most of the training to reach."""
+    numbers = config.task.target_kind == "numbers"
+    size = float(dataset.train.y.abs().mean()) if numbers else 0.0
+    if size <= 30:
+        return []
+    return [
+        f"the targets are far from 0 (mean size {size:,.0f}); "
+        "`data.target_transforms: [standardize]` would train faster"
+    ]
 
 
 def _refuse_blind(config: RunConfig) -> None:
