@@ -200,7 +200,7 @@ def _show_result(
     console.table("best trials", ("trial", *keys, f"val {judged[0]}"), rows)
     if config.sweep.scientific:
         found = [tuple(row.values()) for row in summary["verdict"]["by_setting"]]
-        heads = ("setting", "trials", f"best {judged[0]}", "trial", "")
+        heads = ("setting", "trials", f"best {judged[0]}", "trial", "status")
         console.table("by scientific setting", heads, found)
     for edge in summary["verdict"]["edges"]:
         console.say(f"note: {edge}")
