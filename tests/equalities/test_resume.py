@@ -46,7 +46,7 @@ FEATURES: dict[str, Sequence[str]] = {
     "unfreezing": ("adapt=[{match: layer1.*, from_epoch: 2}]",),
     "fp16": ("train.precision=fp16",),
     "bf16": ("train.precision=bf16",),
-    "no validation": ("data.split.val=0",),
+    "no validation": ("data.split.val=0", "eval.metric=auto"),
     "value clipping": ("train.clip_value=0.01",),
     "average of the log": ("train.log_every=9",),
 }
