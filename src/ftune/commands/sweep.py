@@ -210,7 +210,8 @@ def _show_result(
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     console.say(f"{len(trials)} trials ({said}) in {summary['seconds']:.1f} s; run: {folder.path}")
     if order:
-        console.say(f"the best by itself: ftune optimize {folder.path / 'best.yaml'}")
+        command = "finetune" if config.base else "optimize"
+        console.say(f"the best by itself: ftune {command} {folder.path / 'best.yaml'}")
     for trial in trials:
         if trial.status == "failed":
             console.say(f"trial {trial.number} failed: {trial.reason}")
