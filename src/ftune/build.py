@@ -23,6 +23,7 @@ from ftune.models.work import multiply_adds
 from ftune.optim import SCHEDULES
 from ftune.optim.groups import Group
 from ftune.runs.base import Base
+from ftune.runs.checkpoint import Checkpoint
 from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.seeds import choose_determinism, seed_all
@@ -149,9 +150,9 @@ def start(parts: Parts) -> State:
     )
 
 
-def base_pipeline(base: Base) -> Pipeline | None:
-    """The base's fitted transforms, if ftune wrote it."""
-    if "pipeline" not in base.meta:
+def base_pipeline(base: Base | Checkpoint | None) -> Pipeline | None:
+    """The fitted transforms of a base, if there is one and ftune wrote it."""
+    if base is None or "pipeline" not in base.meta:
         return None
     return Pipeline.restore(base.meta["pipeline"], {k: t.numpy() for k, t in base.pipeline.items()})
 

@@ -149,10 +149,11 @@ def lr_find(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        from ftune.commands.finetune import optional_base
         from ftune.commands.lr_find import lr_find as command
         from ftune.commands.lr_find import write_rate
 
-        summary = command(config, _optional_base(base, config), path.stem, out, console)
+        summary = command(config, optional_base(base, config), path.stem, out, console)
         if write:
             write_rate(path, summary["lr"]["suggested"])
             console.say(f"written to {path}")
@@ -174,9 +175,10 @@ def sweep(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        from ftune.commands.finetune import optional_base
         from ftune.commands.sweep import sweep as command
 
-        return command(config, _optional_base(base, config), path.stem, out, plan, console)
+        return command(config, optional_base(base, config), path.stem, out, plan, console)
 
     _call(Console(json_output=json, quiet=quiet), run)
 
@@ -330,13 +332,6 @@ def _finetune_config(
 
     base = find_base(given_base, None)
     return base_config(base, changes), base, base.source.stem
-
-
-def _optional_base(given: str | None, config: RunConfig) -> Base | None:
-    from ftune.runs.base import load_base
-
-    path = given or config.base
-    return load_base(Path(path)) if path else None
 
 
 def _call(console: Console, command: Callable[[Console], dict[str, Any] | None]) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftune.commands.finetune import find_base, finetune
+from ftune.commands.finetune import find_base, finetune, optional_base
 from ftune.commands.lr_find import lr_find
 from ftune.commands.optimize import optimize
 from ftune.commands.sweep import sweep
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.runs.base import load_base
 from ftune.schema import LANGUAGE, RunConfig
 
 
@@ -32,8 +31,7 @@ def run(
         return optimize(config, stem, out, console)
     if command == "finetune":
         return finetune(config, find_base(given, config), stem, out, console)
-    path = given or config.base
-    found = load_base(Path(path)) if path else None
+    found = optional_base(given, config)
     if command == "lr-find":
         return lr_find(config, found, stem, out, console)
     if command == "sweep":

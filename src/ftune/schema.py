@@ -254,6 +254,11 @@ class RunConfig:
     output: Output | None = group(Output, default=None)
     """Where runs go; default ./runs where the user stands."""
 
+    @property
+    def runs_folder(self) -> Path:
+        """The folder that receives run folders."""
+        return Path(self.output.folder) if self.output else Path("runs")
+
 
 LANGUAGE = Language(RunConfig, RENAMED, RESERVED)
 

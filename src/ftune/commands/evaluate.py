@@ -27,10 +27,9 @@ def evaluate(
     else:
         data = read_data(predictor.config, fitted=predictor.pipeline)
         name = split or ("test" if data.test is not None else "val")
-        found = {"train": data.train, "val": data.val, "test": data.test}
-        rows = found.get(name)
+        rows = data.splits.get(name)
         if rows is None:
-            there = ", ".join(key for key, part in found.items() if part is not None)
+            there = ", ".join(data.splits)
             raise RequestError(f"the run has no split `{name}`; --split takes: {there}")
         scores, details = predictor.score(rows.x, rows.y)
     console.table("", ("metric", name), list(scores.items()))

@@ -12,12 +12,11 @@ from ftune.commands.rate import settled
 from ftune.config.fields import settings_of
 from ftune.console import Console
 from ftune.data import SOURCES
+from ftune.data.prepare import source_for
 from ftune.errors import RequestError
 from ftune.runs.base import Base, load_base
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.train import new_run, train
-
-READERS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".npz": "npz"}
 
 
 def finetune(
@@ -38,14 +37,20 @@ def with_base(config: RunConfig, base: Base) -> RunConfig:
     return config
 
 
-def find_base(given: str | None, config: RunConfig | None) -> Base:
-    """`--base`, or the configuration's `base:`."""
+def optional_base(given: str | None, config: RunConfig | None) -> Base | None:
+    """`--base`, or the configuration's `base:`, if either names one."""
     path = given or (config.base if config else None)
-    if path is None:
+    return load_base(Path(path)) if path else None
+
+
+def find_base(given: str | None, config: RunConfig | None) -> Base:
+    """The same, where one is needed."""
+    base = optional_base(given, config)
+    if base is None:
         raise RequestError(
             "finetune starts from a trained model: give --base PATH, or `base:` in the file"
         )
-    return load_base(Path(path))
+    return base
 
 
 def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
@@ -73,7 +78,7 @@ def on_new_data(meta: Mapping[str, Any], path: Path) -> dict[str, Any]:
     data = {k: v for k, v in config["data"].items() if k not in ("classes", "limit", "per_class")}
     names = meta["pipeline"]["target"]["names"]
     data["target"] = names[0] if len(names) == 1 else names
-    source = READERS.get(path.suffix)
+    source = source_for(path)
     if source and source != data["source"]:
         own = settings_of(SOURCES[data["source"]])
         data = {k: v for k, v in data.items() if k not in own} | {"source": source}

@@ -32,10 +32,9 @@ def lr_find(
     """Finds a rate, shows and saves the curve, and returns the summary."""
     began = time.monotonic()
     config = with_base(config, base) if base else config
-    dataset = read_data(config, prior=base_pipeline(base) if base else None)
+    dataset = read_data(config, prior=base_pipeline(base))
     finding = search(config, dataset, base, console)
-    parent = Path(config.output.folder) if config.output else Path("runs")
-    folder = RunFolder.create("lr-find", stem, out, parent)
+    folder = RunFolder.create("lr-find", stem, out, config.runs_folder)
     folder.write_config(to_yaml(dump(config)))
     folder.describe(
         command="lr-find", status="done", pid=os.getpid(), seed=config.seed, base=config.base,

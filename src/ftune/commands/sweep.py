@@ -43,8 +43,7 @@ def sweep(
     _show_plan(config, steps, console)
     if plan:
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
-    parent = Path(config.output.folder) if config.output else Path("runs")
-    folder = RunFolder.create("sweep", stem, out, parent)
+    folder = RunFolder.create("sweep", stem, out, config.runs_folder)
     folder.write_config(to_yaml(plain))
     folder.describe(
         command="sweep", status="running", pid=os.getpid(), seed=config.seed, metric=judged[0],
@@ -73,7 +72,7 @@ def _measured(config: RunConfig, plain: Mapping[str, Any], base: Base | None) ->
         if one.optimizer.lr == "auto"
         else one
     )
-    dataset = read_data(one, prior=base_pipeline(base) if base else None)
+    dataset = read_data(one, prior=base_pipeline(base))
     if dataset.val is None:
         raise RequestError("a sweep judges by the validation split: give `data.split.val`")
     parts = build(one, dataset, base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 import types
 from collections.abc import Iterator
@@ -57,13 +58,7 @@ def comment(text: str, indent: int, width: int = 80) -> list[str]:
 
 def _bare(path: str) -> str:
     """`optimizer(sgd).momentum` -> `optimizer.momentum`."""
-    return "".join(part.partition("(")[0] + ("." if dot else "") for part, dot in _parts(path))
-
-
-def _parts(path: str) -> Iterator[tuple[str, bool]]:
-    pieces = path.split(".")
-    for index, piece in enumerate(pieces):
-        yield piece, index < len(pieces) - 1
+    return re.sub(r"\([^)]*\)", "", path)
 
 
 def _walk(

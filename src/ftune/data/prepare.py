@@ -49,6 +49,12 @@ class Dataset:
     pipeline: Pipeline
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The parts that exist, by name."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
 
 def prepare(
     data: Data,
@@ -234,14 +240,20 @@ def _types(pipeline: Pipeline) -> dict[str, str]:
     return types
 
 
+def source_for(path: str | Path) -> str | None:
+    """The name of the source that reads files of this extension."""
+    suffix = Path(path).suffix.lower()
+    return next((n for n in SOURCES if suffix in getattr(SOURCES[n], "suffixes", ())), None)
+
+
 def _reader(source: Any, path: str) -> Any:
     """The declared source where it reads such files, else the one that does, with its defaults."""
     suffix = Path(path).suffix.lower()
     if suffix in source.suffixes:
         return source
-    for kind in SOURCES.values():
-        if suffix in getattr(kind, "suffixes", ()):
-            return kind(path)
+    name = source_for(path)
+    if name:
+        return SOURCES[name](path)
     known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
     raise DataError(f"{path}: no reader for `{suffix or 'no extension'}`; known: {known}")
 

@@ -151,7 +151,7 @@ class Executor:
         """Read once for as long as the trials agree on it."""
         key = json.dumps([dump(config.data), dump(config.task), config.seed], default=str)
         if self._data is None or self._data[0] != key:
-            prior = base_pipeline(self.base) if self.base else None
+            prior = base_pipeline(self.base)
             self._data = (key, read_data(config, prior=prior))
         return self._data[1]
 

@@ -69,7 +69,7 @@ def exactness(parts: Parts) -> dict[str, Any]:
 def show_parts(console: Console, parts: Parts) -> None:
     """The data, the base's table, the rules' table, and what is worth a sentence."""
     pipeline = parts.dataset.pipeline
-    sizes = [f"{name} {len(s):,}" for name, s in splits(parts).items()]
+    sizes = [f"{name} {len(s):,}" for name, s in parts.dataset.splits.items()]
     shape = "×".join(map(str, pipeline.features.shape))
     console.say(f"data: {', '.join(sizes)} rows; inputs {shape}; {parts.task.outputs} outputs")
     if parts.transfer is not None:
@@ -86,16 +86,6 @@ def show_parts(console: Console, parts: Parts) -> None:
     )
     for note in parts.notes:
         console.say(f"note: {note}")
-
-
-def splits(parts: Parts) -> dict[str, Any]:
-    """The splits that exist, by name."""
-    data = parts.dataset
-    return {
-        n: s
-        for n, s in (("train", data.train), ("val", data.val), ("test", data.test))
-        if s is not None
-    }
 
 
 def peak_memory() -> int:

@@ -15,7 +15,6 @@ from typing import Any
 from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
-from ftune.data.pipeline import Pipeline
 from ftune.data.prepare import fingerprint
 from ftune.drive import job, metric, score
 from ftune.engine.loop import Outcome, fit
@@ -27,7 +26,7 @@ from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
 from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.training.describe import exactness, peak_memory, show_parts, show_scores, splits
+from ftune.training.describe import exactness, peak_memory, show_parts, show_scores
 from ftune.training.record import Recorder, Resumed
 
 Scores = dict[str, dict[str, float]]
@@ -50,8 +49,7 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
     """Creates the run folder and writes what is known before the first step."""
     state = start(parts)  # refuses what cannot be built before anything is written
     metric(parts)
-    parent = Path(parts.config.output.folder) if parts.config.output else Path("runs")
-    folder = RunFolder.create(command, stem, out, parent)
+    folder = RunFolder.create(command, stem, out, parts.config.runs_folder)
     folder.write_config(to_yaml(dump(parts.config)))
     folder.describe(
         command=command,
@@ -76,8 +74,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
     found, remarks = checkpoint.newest_valid(folder.checkpoints)
     for remark in remarks:
         console.warn(remark)
-    arrays = {k: t.numpy() for k, t in found.pipeline.items()}
-    dataset = read_data(config, fitted=Pipeline.restore(found.meta["pipeline"], arrays))
+    dataset = read_data(config, fitted=base_pipeline(found))
     if config.runtime.threads == "auto":
         threads = found.meta["exact"]["threads"]
         config = replace(config, runtime=replace(config.runtime, threads=threads))
@@ -98,7 +95,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     """A run that has not saved anything yet, from its beginning."""
     base = load_base(Path(config.base)) if config.base else None
-    dataset = read_data(config, prior=base_pipeline(base) if base else None)
+    dataset = read_data(config, prior=base_pipeline(base))
     if fingerprint(dataset) != folder.facts()["data"]:
         raise RequestError(f"{folder.path}: {DATA_CHANGED}")
     parts = build(config, dataset, base)
@@ -147,7 +144,7 @@ def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
 def final_scores(run: Run) -> Scores:
     """Scores of the best step on every split; its weights are loaded into the model."""
     parts, target = run.parts, checkpoint.pointed(run.folder.checkpoints, "best")
-    found = splits(parts)
+    found = parts.dataset.splits
     if target is not None:
         parts.model.load_state_dict(weights(checkpoint.load(target)))
         return {name: score(parts, split) for name, split in found.items()}
