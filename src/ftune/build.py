@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ftune.adapt.freeze import Phases
 from ftune.adapt.rules import Effect, resolve
 from ftune.adapt.transfer import Transfer, transfer
 from ftune.data.batches import Batches
-from ftune.data.pipeline import Pipeline
+from ftune.data.pipeline import Pipeline, restore
 from ftune.data.prepare import Dataset, Split, prepare
+from ftune.data.store import Dense, Store
 from ftune.engine.average import Average
 from ftune.engine.state import State
-from ftune.errors import RequestError
+from ftune.errors import CheckpointError, RequestError
+from ftune.models.call import arguments
 from ftune.models.shapes import Axis, Built, Inputs
 from ftune.models.work import multiply_adds
 from ftune.optim import SCHEDULES
@@ -54,6 +57,11 @@ class Parts:
         return self.built.module
 
     @property
+    def frozen(self) -> frozenset[str]:
+        """Tensors of the model that are never trained, also under their other names (tied)."""
+        return never_trained(self.model, self.effects)
+
+    @property
     def sizes(self) -> dict[str, int]:
         return {name: p.numel() for name, p in self.model.named_parameters()}
 
@@ -67,11 +75,21 @@ def read_data(
     config: RunConfig, prior: Pipeline | None = None, fitted: Pipeline | None = None
 ) -> Dataset:
     """The data of a configuration; `prior` is a base's pipeline, `fitted` one to use as it is."""
-    return prepare(config.data, config.task.target_kind, config.seed, prior=prior, fitted=fitted)
+    tokenizer = getattr(config.model, "path", None)
+    return prepare(config.data, config.task.target_kind, config.seed, prior, fitted, tokenizer)
 
 
-def build(config: RunConfig, dataset: Dataset, base: Base | None = None) -> Parts:
-    """Builds all parts, with the weights of `base` where one is given."""
+def build(
+    config: RunConfig,
+    dataset: Dataset,
+    base: Base | None = None,
+    resumed: Checkpoint | None = None,
+) -> Parts:
+    """Builds all parts, with the weights of `base` where one is given.
+
+    `resumed`: the checkpoint of this very training that is to be continued; its structure is
+    taken from there, and what is never trained is loaded.
+    """
     if config.model is None:
         raise RequestError("the configuration has no `model:` block, and no base brings one")
     if dataset.val is None:
@@ -79,28 +97,29 @@ def build(config: RunConfig, dataset: Dataset, base: Base | None = None) -> Part
     device = choose(config.runtime.device)
     seed_all(config.seed)
     pipeline = dataset.pipeline
-    task = config.task.build(
-        pipeline.target.classes, pipeline.target.names, dataset.train.y, pipeline.invert
-    )
-    built = restore_model(config, pipeline, task)
-    moved = _from_base(built, base) if base else None
+    task = build_task(config, pipeline, dataset.train.y)
+    built = build_model(config, pipeline, task, resumed.meta if resumed else {})
+    if resumed:
+        load_weights(built.module, {**resumed.frozen, **resumed.model}, resumed.path)
+    found = _from_base(built, base) if base else None
     effects = resolve(config.adapt, [name for name, _ in built.module.named_parameters()])
     phases = Phases(built.module.to(device), effects)
     batches = _batches(config, dataset.train, built.module)
-    work = multiply_adds(built.module, dataset.train.x[:1].to(device)) * config.train.batch_size
+    one = moved(dataset.train.batch(torch.arange(1)), device)
+    work = multiply_adds(built.module, *arguments(one)) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, round(config.train.epochs * batches.steps_per_epoch))
-    notes = [*dataset.notes, *(moved.notes if moved else [])]
+    notes = [*dataset.notes, *(found.notes if found else [])]
     notes += [*_left_out(config, dataset, batches), *_far_from_zero(config, dataset)]
     return Parts(
-        config, dataset, device, threads, built, task, effects, phases, batches, total, moved, notes
+        config, dataset, device, threads, built, task, effects, phases, batches, total, found, notes
     )
 
 
 def _far_from_zero(config: RunConfig, dataset: Dataset) -> list[str]:
     """Fresh outputs are near 0; targets far from it take most of the training to reach."""
-    numbers = config.task.target_kind == "numbers"
-    size = float(dataset.train.y.abs().mean()) if numbers else 0.0
+    numbers = config.task.target_kind == "numbers" and dataset.train.y is not None
+    size = float(dataset.train.y.abs().mean()) if numbers and dataset.train.y is not None else 0.0
     if size <= 30:
         return []
     return [
@@ -121,11 +140,32 @@ def _refuse_blind(config: RunConfig) -> None:
             raise RequestError(f"{key} goes by the validation split: give `data.split.val`")
 
 
-def restore_model(config: RunConfig, pipeline: Pipeline, task: Task) -> Built:
-    """The declared structure for a pipeline's inputs and a task's outputs, freshly initialised."""
-    features = pipeline.features
-    built: Built = config.model.build(
-        Inputs(features.shape, features.names, features.categories, pipeline.codes), task.outputs
+def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) -> Task:
+    """The task for what a pipeline's target can be; `targets`: those of the training rows."""
+    target = pipeline.target
+    task: Task = config.task.build(
+        target.classes, target.names, targets, pipeline.invert, pipeline.features.vocabulary
+    )
+    return task
+
+
+def build_model(
+    config: RunConfig, pipeline: Pipeline, task: Task, meta: Mapping[str, Any]
+) -> Built:
+    """The declared structure for a pipeline's inputs and a task's outputs.
+
+    Freshly initialised, or as its library loads it; from the story in the `meta` of a checkpoint
+    only the structure, for weights to come.
+    """
+    found = pipeline.features
+    inputs = Inputs(
+        found.shape, found.names, found.categories, pipeline.codes, found.vocabulary, task.positions
+    )
+    story = meta.get("model")
+    built: Built = (
+        config.model.restore(inputs, task.outputs, story)
+        if story
+        else config.model.build(inputs, task.outputs)
     )
     axes = {name: _named_outputs(found, task.output_names) for name, found in built.axes.items()}
     return replace(built, axes=axes)
@@ -146,15 +186,24 @@ def start(parts: Parts) -> State:
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
         enter=parts.phases.enter,
         scaler=precision.scaler(),
-        average=Average(parts.model, config.train.ema) if config.train.ema else None,
+        average=Average(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
     )
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | None) -> None:
+    """All of a model's tensors. Raises CheckpointError where they are not exactly these."""
+    try:
+        model.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{source}: the weights do not fit the structure: {first}") from None
 
 
 def base_pipeline(base: Base | Checkpoint | None) -> Pipeline | None:
     """The fitted transforms of a base, if there is one and ftune wrote it."""
     if base is None or "pipeline" not in base.meta:
         return None
-    return Pipeline.restore(base.meta["pipeline"], {k: t.numpy() for k, t in base.pipeline.items()})
+    return restore(base.meta["pipeline"], {k: t.numpy() for k, t in base.pipeline.items()})
 
 
 def _from_base(built: Built, base: Base) -> Transfer:
@@ -186,7 +235,38 @@ def _batches(config: RunConfig, train: Split, model: nn.Module) -> Batches:
         settings.accumulate,
         config.seed,
         settings.drop_last or lone,
+        train.inputs.lengths,
     )
+
+
+def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch on the device."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def whole(split: Split, config: RunConfig, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """A split in batches for evaluation, without randomness."""
+    for rows in split.slices(eval_size(split.inputs, config)):
+        yield moved(split.batch(rows), device)
+
+
+def eval_size(inputs: Store, config: RunConfig) -> int:
+    """Rows evaluated at once."""
+    if config.eval_.batch_size != "auto":
+        return config.eval_.batch_size
+    return 4096 if isinstance(inputs, Dense) else config.train.batch_size
+
+
+def moving(parts: Parts) -> frozenset[str]:
+    """The parameters that are trained at some time."""
+    return frozenset(name for name, effect in parts.effects.items() if effect.train)
+
+
+def never_trained(model: nn.Module, effects: Mapping[str, Effect]) -> frozenset[str]:
+    """Names in the state dict of parameters that no phase trains, all names of each."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    still = {id(p) for name, p in named.items() if name in effects and not effects[name].train}
+    return frozenset(name for name, p in named.items() if id(p) in still)
 
 
 def _left_out(config: RunConfig, dataset: Dataset, batches: Batches) -> list[str]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ftune.build import Parts
+from ftune.build import Parts, moved, whole
 from ftune.data.prepare import Split
+from ftune.data.store import Dense, Draw
 from ftune.engine.evaluate import evaluate
 from ftune.engine.loop import Job, Reason, Scores
 from ftune.engine.state import Best, State
-from ftune.engine.step import Step, StepResult
+from ftune.engine.step import Batch, Step, StepResult
 from ftune.errors import RequestError
+from ftune.models.call import counted
 from ftune.runtime.precision import choose_precision
+from ftune.tasks.protocol import Task
 
 
 class Observer(Protocol):
@@ -40,7 +43,7 @@ def job(parts: Parts, observer: Observer) -> Job:
         steps_per_epoch=parts.batches.steps_per_epoch,
         batches=_feeder(parts),
         step=Step(
-            parts.task.loss,
+            partial(_loss, parts.task),
             train.clip_norm,
             train.clip_value,
             precision.autocast if precision.dtype else None,
@@ -67,29 +70,41 @@ def metric(parts: Parts) -> tuple[str, float]:
 
 def score(parts: Parts, split: Split) -> dict[str, float]:
     """All metrics of the model as it stands on one split."""
-    rows = slices(split, parts.config.eval_.batch_size, parts.device)
-    return evaluate(parts.model, parts.task.meter(), rows)
+    return evaluate(parts.model, parts.task.meter(), whole(split, parts.config, parts.device))
 
 
-def slices(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """A split in order, in batches of `size` rows on the device."""
-    for at in range(0, len(split), size):
-        rows = slice(at, at + size)
-        yield {"x": split.x[rows].to(device), "y": split.y[rows].to(device)}
+def _loss(task: Task, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | float]:
+    return task.loss(*counted(model, batch))
 
 
-def _feeder(parts: Parts) -> Callable[[int], list[dict[str, Tensor]]]:
-    """Data that fits lives on the device as tensors: a batch is an index_select, no loader."""
-    x, y = parts.dataset.train.x.to(parts.device), parts.dataset.train.y.to(parts.device)
-    indices = parts.batches.indices
+def _feeder(parts: Parts) -> Callable[[int], list[Batch]]:
+    """Data that fits lives on the device as tensors: a batch is an index_select, no loader.
 
-    def take(step: int) -> list[dict[str, Tensor]]:
-        return [
-            {"x": x.index_select(0, rows), "y": y.index_select(0, rows)}
-            for rows in (i.to(x.device) for i in indices(step))
-        ]
+    What is decoded or padded for each batch is made one step ahead where the device is not the
+    one that would make it.
+    """
+    train, batches = parts.dataset.train.to(parts.device), parts.batches
 
-    return take
+    def take(step: int) -> list[Batch]:
+        draw = Draw(parts.config.seed, step // batches.steps_per_epoch)
+        return [moved(train.batch(rows, draw), parts.device) for rows in batches.indices(step)]
+
+    ahead = parts.device.type != "cpu" and not isinstance(train.inputs, Dense)
+    return Ahead(take) if ahead else take
+
+
+class Ahead:
+    """Makes the batches of the next step while this one is trained."""
+
+    def __init__(self, take: Callable[[int], list[Batch]]) -> None:
+        self.take = take
+        self.pool = ThreadPoolExecutor(1)
+        self.coming: dict[int, Future[list[Batch]]] = {}
+
+    def __call__(self, step: int) -> list[Batch]:
+        found = self.coming.pop(step, None) or self.pool.submit(self.take, step)
+        self.coming = {step + 1: self.pool.submit(self.take, step + 1)}
+        return found.result()
 
 
 def _look(

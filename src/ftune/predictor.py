@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ftune.build import base_pipeline, restore_model
+from ftune.build import base_pipeline, build_model, build_task, eval_size, load_weights, whole
 from ftune.data.frame import Frame
 from ftune.data.pipeline import Pipeline
-from ftune.data.prepare import read_split
+from ftune.data.prepare import Split, read_split
 from ftune.engine.evaluate import evaluate, outputs
 from ftune.errors import CheckpointError
 from ftune.models.shapes import Built
@@ -35,8 +35,10 @@ class Predictor:
 
     def outputs(self, frame: Frame) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
-        x = self.pipeline.inputs(frame)
-        return outputs(self.built.module, self._batches({"x": x}))
+        split = Split(self.pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
+        order = torch.cat(list(split.slices(eval_size(split.inputs, self.config))))
+        found = outputs(self.built.module, whole(split, self.config, self.device))
+        return found[order.argsort()]
 
     def predict(self, path: str | Path) -> dict[str, Any]:
         """Columns of predictions for the rows of a file, in its order."""
@@ -46,17 +48,14 @@ class Predictor:
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
         frame = read_split(self.config.data, str(path), self.pipeline)
-        return self.score(self.pipeline.inputs(frame), self.pipeline.targets(frame))
+        rows = torch.from_numpy(frame.rows.copy())
+        return self.score(Split(self.pipeline.inputs(frame), self.pipeline.targets(frame), rows))
 
-    def score(self, x: Tensor, y: Tensor) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Metrics over tensors as the pipeline gives them."""
+    def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Metrics over rows as the pipeline gives them."""
         meter = self.task.meter()
-        return evaluate(self.built.module, meter, self._batches({"x": x, "y": y})), meter.details()
-
-    def _batches(self, rows: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-        size = self.config.eval_.batch_size
-        for at in range(0, len(rows["x"]), size):
-            yield {name: part[at : at + size].to(self.device) for name, part in rows.items()}
+        rows = whole(split, self.config, self.device)
+        return evaluate(self.built.module, meter, rows), meter.details()
 
 
 def load(run: str | Path, changes: Sequence[str] = ()) -> Predictor:
@@ -75,15 +74,9 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     assert pipeline is not None
     counts = torch.tensor(base.meta["class_counts"], dtype=torch.long)
     seen = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    task = config.task.build(pipeline.target.classes, pipeline.target.names, seen, pipeline.invert)
-    built = restore_model(config, pipeline, task)
-    try:
-        built.module.load_state_dict(dict(base.tensors))
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise CheckpointError(
-            f"{base.source}: the weights do not fit the structure: {first}"
-        ) from None
+    task = build_task(config, pipeline, seen)
+    built = build_model(config, pipeline, task, base.meta)
+    load_weights(built.module, base.tensors, base.source)
     device = choose(config.runtime.device)
     built.module.to(device).eval()
     return Predictor(config, pipeline, task, built, device)

@@ -123,8 +123,9 @@ class Eval:
     metric: str = setting("auto")
     """Metric that selects the best step; `auto` is accuracy or rmse, by the task."""
 
-    batch_size: int = setting(4096, at_least=1)
-    """Rows evaluated at once; changes speed and memory, not results."""
+    batch_size: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",))
+    """Rows evaluated at once; changes speed and memory, not results. `auto`: 4096 rows of a table,
+    as many texts or images as train.batch_size."""
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,25 @@ class RunConfig:
 
     output: Output | None = group(Output, default=None)
     """Where runs go; default ./runs where the user stands."""
+
+    def __post_init__(self) -> None:
+        """The data must hold what the task predicts."""
+        kind, data = self.task.target_kind, self.data
+        if kind == "tokens" and data.targets:
+            raise SettingError(
+                "data.target", "a language model predicts the text itself; delete it"
+            )
+        if kind == "tokens" and data.kind != "text":
+            raise SettingError("data.text", "is required: the texts, or `prompt` and `response`")
+        if kind != "tokens" and (data.prompt or data.messages):
+            given = "prompt" if data.prompt else "messages"
+            raise SettingError(
+                f"data.{given}", "is for `task: causal-lm`; here `text` is the input"
+            )
+        if kind == "tags" and data.text is None:
+            raise SettingError("data.text", "is required: the column of the words of each text")
+        if kind != "tokens" and not data.targets:
+            raise SettingError("data.target", "is required: the column to predict")
 
     @property
     def runs_folder(self) -> Path:

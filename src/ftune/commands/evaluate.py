@@ -31,7 +31,7 @@ def evaluate(
         if rows is None:
             there = ", ".join(data.splits)
             raise RequestError(f"the run has no split `{name}`; --split takes: {there}")
-        scores, details = predictor.score(rows.x, rows.y)
+        scores, details = predictor.score(rows)
     console.table("", ("metric", name), list(scores.items()))
     if details:
         console.table("", list(details[0]), [list(row.values()) for row in details])

@@ -15,6 +15,15 @@ SOURCES = Table(
     },
 )
 
+PIPELINES = Table(
+    "kind of data",
+    {
+        "table": "ftune.data.tables:TablePipeline",
+        "text": "ftune.data.text.pipeline:TextPipeline",
+        "images": "ftune.data.images.pipeline:ImagePipeline",
+    },
+)
+
 TRANSFORMS = Table(
     "transform",
     {

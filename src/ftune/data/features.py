@@ -23,12 +23,14 @@ class Features:
 
     shape: without the batch. names: of each input of a flat row, in order (`age`,
     `education=Bachelors`, `image[3]`); None for images. categories: inputs that are whole-number
-    codes -> how many codes there are, 0 (unknown) included.
+    codes -> how many codes there are, 0 (unknown) included. vocabulary: of token inputs, how many
+    ids there are; 0 for all others.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None
     categories: dict[str, int]
+    vocabulary: int = 0
 
 
 def features_of(frame: Frame, steps: Sequence[Step]) -> Features:

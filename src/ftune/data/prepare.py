@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,10 @@ import numpy as np
 
 from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text, exists
-from ftune.data.pipeline import Pipeline
+from ftune.data.pipeline import Pipeline, fit
 from ftune.data.splits import few_of_each, limited, split
+from ftune.data.store import Dense, Draw, Store, digest_tensor
+from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
 from ftune.data.transforms.columns import Rename
 from ftune.errors import DataError
@@ -26,17 +28,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows as tensors: x [rows, *shape] float32, y as `Pipeline.targets`, rows [rows] int64.
+    """Inputs, y as `Pipeline.targets` gives it, and rows [rows] int64.
 
-    `rows` are the numbers of the rows in their file, from 1.
+    y is None where the inputs bring it themselves. `rows` are the numbers of the rows in their
+    file, from 1.
     """
 
-    x: torch.Tensor
-    y: torch.Tensor
+    inputs: Store
+    y: torch.Tensor | None
     rows: torch.Tensor
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.inputs)
+
+    @property
+    def x(self) -> torch.Tensor:
+        """Of a table: all inputs, [rows, *shape]."""
+        assert isinstance(self.inputs, Dense)
+        return self.inputs.x
+
+    def batch(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
+        """Inputs and targets of these rows (positions, int64 [n])."""
+        found = self.inputs.take(rows, draw)
+        if self.y is not None:
+            found["y"] = self.y.index_select(0, rows.to(self.y.device))
+        if "partner" in found and found["y"].is_floating_point():  # mixup of numbers and labels
+            y, share = found["y"], found["share"][:, None]
+            found["y"] = y * share + y[found["partner"]] * (1 - share)
+        return found
+
+    def slices(self, size: int) -> Iterator[torch.Tensor]:
+        """All rows in pieces of `size`, those of similar length together."""
+        import torch
+
+        lengths = self.inputs.lengths
+        rows = torch.arange(len(self)) if lengths is None else lengths.argsort(stable=True)
+        for at in range(0, len(rows), size):
+            yield rows[at : at + size]
+
+    def to(self, device: torch.device) -> Split:
+        """What lives in memory, on that device."""
+        return Split(
+            self.inputs.to(device), None if self.y is None else self.y.to(device), self.rows
+        )
 
 
 @dataclass(frozen=True)
@@ -62,11 +96,13 @@ def prepare(
     seed: int,
     prior: Pipeline | None = None,
     fitted: Pipeline | None = None,
+    tokenizer: str | None = None,
 ) -> Dataset:
     """Reads, filters, splits, fits and transforms. Raises DataError for whatever is wrong.
 
     prior: the pipeline of a base; columns of the same name keep its statistics.
     fitted: use this pipeline as it is (resume, evaluate).
+    tokenizer: the model whose tokenizer texts are cut by.
     """
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind)
@@ -79,10 +115,14 @@ def prepare(
     _check_classes(first, target, classes, fitted)
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
-    pipeline = fitted or Pipeline.fit(data, train, kind, prior, classes)
+    pipeline = fitted or fit(data, train, kind, prior, classes, tokenizer)
     notes += _about_base(prior, pipeline)
     notes += _absent_classes(train, pipeline.target)
-    made = {part: _tensors(pipeline, frame) for part, frame in {**parts, "train": train}.items()}
+    made = {
+        part: _made(pipeline, frame, part == "train")
+        for part, frame in {**parts, "train": train}.items()
+    }
+    notes += [note for split in made.values() for note in split.inputs.notes]
     return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
 
 
@@ -161,7 +201,8 @@ def _divided(
         return parts
     whole = parts["all" if single else "train"]
     labels = as_text(whole[data.targets[0]]) if kind == "classes" else None
-    made = split(whole, data.split, seed, labels, notes, with_test=single)
+    ordered = getattr(data.source, "ordered", False)
+    made = split(whole, data.split, seed, labels, notes, single, ordered)
     return made if single else {**parts, **made}
 
 
@@ -188,7 +229,8 @@ def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
 def _called(pipeline: Pipeline) -> dict[str, str]:
     """The raw columns by the names that `rename` gives them."""
     names = {name: name for name in pipeline.columns}
-    for step in pipeline.steps:
+    steps = pipeline.steps if isinstance(pipeline, TablePipeline) else ()
+    for step in steps:
         if isinstance(step.transform, Rename):
             renames = {old: found["new"] for old, found in step.state.items()}
             names = {renames.get(name, name): raw for name, raw in names.items()}
@@ -203,12 +245,11 @@ def _absent_classes(train: Frame, target: Target) -> list[str]:
     return [f"classes without a training row: {_listed(absent)}."] if absent else []
 
 
-def _tensors(pipeline: Pipeline, frame: Frame) -> Split:
+def _made(pipeline: Pipeline, frame: Frame, train: bool) -> Split:
     import torch
 
-    return Split(
-        pipeline.inputs(frame), pipeline.targets(frame), torch.from_numpy(frame.rows.copy())
-    )
+    inputs, rows = pipeline.inputs(frame, train), torch.from_numpy(frame.rows.copy())
+    return Split(inputs, pipeline.targets(frame), rows)
 
 
 def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
@@ -263,9 +304,11 @@ def fingerprint(of: Dataset | str | Path) -> str:
     digest = hashlib.sha256()
     if isinstance(of, Dataset):
         for part in (of.train, of.val, of.test):
-            for tensor in (part.x, part.y, part.rows) if part else ():
-                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+            if part is None:
+                continue
+            part.inputs.digest(digest.update)
+            for tensor in (part.y, part.rows) if part.y is not None else (part.rows,):
+                digest_tensor(tensor, digest.update)
         return digest.hexdigest()
     with Path(of).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ftune.config.fields import block, blocks, group, setting
 from ftune.config.read import SettingError
 from ftune.data import SOURCES, TRANSFORMS
+from ftune.data.pipeline import Kind
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,19 @@ class Data:
     """At most so many training rows of each class, drawn at random (few-shot studies)."""
     split: Split = group(Split)
     """Which rows are kept back for validation and test."""
+    text: str | None = setting(None)
+    """The column of texts: the input of a classification, or what a language model learns."""
+    prompt: str | None = setting(None)
+    """What a language model is given: a template over columns, as `Question: {question}`."""
+    response: str | None = setting(None)
+    """What it should answer, a template too; only this counts in the loss."""
+    messages: str | None = setting(None)
+    """The column of conversations: lists of `{role, content}`; the assistant's turns count."""
+    image: str | None = setting(None)
+    """The column of paths of images, relative to the table's file."""
+    cache: bool | str = setting(True)
+    """Whether what is tokenised and decoded is kept on disk for the next run; or a folder for it.
+    true: `ftune` in the user's cache folder."""
     transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")
     """What happens to the inputs, in order; fitted on the training rows. auto: what most need."""
     target_transforms: Any = blocks(TRANSFORMS, default=())
@@ -74,8 +88,7 @@ class Data:
     """When fine-tuning: inputs that the base knows keep its statistics, or all are refitted."""
 
     def __post_init__(self) -> None:
-        if self.target is None and self.source.default_target is None:
-            raise SettingError("target", "is required: the column to predict")
+        self._check_texts()
         if self.target == []:
             raise SettingError("target", "names no column")
         for step in self.target_transforms:
@@ -86,11 +99,29 @@ class Data:
                     "target_transforms", f"{name} cannot be undone; those that can: {able}"
                 )
 
+    def _check_texts(self) -> None:
+        """Texts come from one place: a column, a prompt with its response, or conversations."""
+        if (self.prompt is None) != (self.response is None):
+            lacks = "response" if self.response is None else "prompt"
+            raise SettingError(lacks, "is required: `prompt` and `response` go together")
+        given = [n for n in ("text", "prompt", "messages", "image") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise SettingError(given[1], f"goes not with `{given[0]}`; choose one")
+
+    @property
+    def kind(self) -> Kind:
+        """What the inputs are made of."""
+        if self.image is not None:
+            return "images"
+        if self.text is not None or self.prompt is not None or self.messages is not None:
+            return "text"
+        return getattr(self.source, "kind", "table")
+
     @property
     def targets(self) -> tuple[str, ...]:
-        """The columns to predict."""
+        """The columns to predict; none where a text itself is predicted."""
         target = self.source.default_target if self.target is None else self.target
-        return (target,) if isinstance(target, str) else tuple(target)
+        return (target,) if isinstance(target, str) else tuple(target or ())
 
     @property
     def steps(self) -> tuple[Any, ...]:

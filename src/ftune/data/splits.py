@@ -29,8 +29,11 @@ def split(
     labels: Array | None,
     notes: list[str],
     with_test: bool = True,
+    in_order: bool = False,
 ) -> dict[str, Frame]:
     """train, val and test (those that have rows). `labels` [rows]: the classes, if there are any.
+
+    `in_order`: the last rows are test, those before them val, as of a running text.
 
     Raises DataError where no rows are left to train on, or the split cannot be made as asked.
     """
@@ -44,7 +47,9 @@ def split(
     if how.stratify and labels is None:
         raise DataError("data.split.stratify: only classes can be stratified; set it to false")
     classes = None if how.stratify is False or how.group or how.time else labels
-    order = _ordered(frame, how.time) if how.time else None
+    in_order = in_order and not how.group
+    classes = None if in_order else classes
+    order = _ordered(frame, how.time) if how.time else np.arange(total) if in_order else None
     left, parts = np.arange(total), {}
     for purpose, part in ((TEST, "test"), (VAL, "val")):
         if not sizes[part]:

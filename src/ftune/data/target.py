@@ -15,7 +15,7 @@ from ftune.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-TargetKind = Literal["classes", "numbers", "labels"]
+TargetKind = Literal["classes", "numbers", "labels", "tokens", "tags"]
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
 
 
@@ -24,8 +24,9 @@ class Target:
     """The columns to predict.
 
     classes: one column, one class a row. numbers: one or more numbers. labels: one column a label,
-    each 0 or 1 (also false / true, no / yes). `classes` are the class names in the order of their
-    numbers; empty for the others.
+    each 0 or 1 (also false / true, no / yes). tokens: no column, the text itself is predicted.
+    tags: one column of lists, a class for each word. `classes` are the names of classes or tags in
+    the order of their numbers; empty for the others.
     """
 
     names: tuple[str, ...]
@@ -41,7 +42,7 @@ class Target:
 
     def check(self, frame: Frame) -> None:
         """Refuses columns that are absent or unknown in some row. Raises DataError."""
-        for name in self.names:
+        for name in self.names if self.kind != "tags" else ():
             if frame.kind(name) not in ("number", "text"):
                 raise DataError(
                     f"{frame.origin}: the target `{name}` holds {frame.kind(name)}s;"

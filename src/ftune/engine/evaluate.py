@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ftune.models.call import call, counted
+
 
 class Meter(Protocol):
     """Adds up what a metric needs, batch by batch."""
@@ -23,14 +25,15 @@ def evaluate(
     """The meter's metrics over all rows of `batches`."""
     with inference(model):
         for batch in batches:
-            meter.update(model(batch["x"]).float(), batch)
+            found, kept = counted(model, batch)
+            meter.update(found.float(), kept)
     return meter.compute()
 
 
 def outputs(model: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
     """The model's outputs for every row, in order: [rows, outputs]."""
     with inference(model):
-        return torch.cat([model(batch["x"]).float().cpu() for batch in batches])
+        return torch.cat([call(model, batch).float().cpu() for batch in batches])
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class State:
         self, model: Mapping[str, Tensor], tensors: Mapping[str, Tensor], loop: Mapping[str, Any]
     ) -> None:
         """Continues where `tensors()` was taken. Raises CheckpointError where it does not fit."""
-        self.model.load_state_dict(dict(model))
+        self.model.load_state_dict(dict(model), strict=False)  # what is never trained is there
         load_optimizer_tensors(self.optimizers, _under("optimizer/", tensors), loop["optimizer"])
         self.schedule.load(loop["schedule"])
         if self.average:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ftune.errors import RequestError
 
@@ -36,13 +36,16 @@ class Inputs:
 
     `names`: of the columns, where the shape is flat and they are known. `categories`: columns
     that hold ordinal codes 0 … n-1 as floats -> n. `codes`: of such a column, what each code
-    stands for, where that is known.
+    stands for, where that is known. `vocabulary`: of token inputs [time], how many ids there are;
+    0 for all others. `positions`: whether the task wants outputs at each position.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None = None
     categories: Mapping[str, int] = field(default_factory=dict)
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vocabulary: int = 0
+    positions: bool = False
 
     def __post_init__(self) -> None:
         assert self.names is None or self.shape == (len(self.names),), "one name per column"
@@ -67,12 +70,28 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Loading:
+    """What a library that reads its own files did with them: names of parameters."""
+
+    loaded: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Built:
-    """A model. `head`: dotted name of the output layer; `axes`: by name in the state dict."""
+    """A model. `head`: dotted name of the output layer; `axes`: by name in the state dict.
+
+    `story`: JSON from which the model's schema can `restore` the structure without the files it
+    came from. `report`: what was loaded from those files.
+    """
 
     module: nn.Module
     head: str
     axes: Axes
+    story: Mapping[str, Any] = field(default_factory=dict)
+    report: Loading | None = None
 
 
 class Layer(Protocol):

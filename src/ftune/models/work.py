@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-def multiply_adds(model: nn.Module, sample: Tensor) -> int:
+def multiply_adds(model: nn.Module, *sample: Tensor) -> int:
     """Multiplications of one forward pass of `sample`, counted in modules that have a weight."""
     counted = 0
 
@@ -21,7 +21,7 @@ def multiply_adds(model: nn.Module, sample: Tensor) -> int:
     hooks = [m.register_forward_hook(count) for m in model.modules()]
     training = model.training
     with torch.no_grad():
-        model.eval()(sample)
+        model.eval()(*sample)
     model.train(training)
     for hook in hooks:
         hook.remove()

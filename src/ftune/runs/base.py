@@ -81,7 +81,7 @@ def weights(found: Checkpoint) -> dict[str, Tensor]:
     averaged = {
         k.removeprefix("ema/"): t for k, t in found.training.items() if k.startswith("ema/")
     }
-    return {**found.model, **averaged}
+    return {**found.frozen, **found.model, **averaged}
 
 
 def _from_safetensors(path: Path) -> Base:

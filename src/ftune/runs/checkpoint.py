@@ -31,14 +31,16 @@ FORMAT = 1
 class Checkpoint:
     """The content of one checkpoint.
 
-    model: weights and buffers by name. training: optimizer, EMA and random state, by name.
-    pipeline: arrays of the fitted transforms. meta: configuration, pipeline, axes, loop state.
+    model: weights and buffers by name. frozen: those that no step changes; they are on disk once
+    for all steps of a run. training: optimizer, EMA and random state, by name. pipeline: arrays of
+    the fitted transforms. meta: configuration, pipeline, axes, loop state.
     """
 
     model: Mapping[str, Tensor]
     meta: Mapping[str, Any]
     training: Mapping[str, Tensor] = field(default_factory=dict)
     pipeline: Mapping[str, Tensor] = field(default_factory=dict)
+    frozen: Mapping[str, Tensor] = field(default_factory=dict)
     path: Path | None = None
 
 
@@ -50,7 +52,8 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
-        _write(beside, checkpoint)
+        frozen = _write_frozen(folder, checkpoint.frozen) if checkpoint.frozen else None
+        _write(beside, checkpoint, frozen)
         if target.exists():  # the same step once more, after a resume
             shutil.rmtree(target)
         beside.rename(target)
@@ -88,31 +91,40 @@ def prune(folder: Path, keep: int) -> None:
         shutil.rmtree(torn) if torn.is_dir() else torn.unlink()
 
 
-def load(path: Path) -> Checkpoint:
-    """Reads one checkpoint folder and checks every file against its hash."""
+def load(path: Path, frozen: bool = True) -> Checkpoint:
+    """Reads one checkpoint folder and checks every file against its hash.
+
+    `frozen`: also what no step changes, from the folder above.
+    """
     manifest_file = path / "manifest.json"
     if not manifest_file.is_file():
         raise CheckpointError(f"{path}: not a checkpoint (no manifest.json)")
     try:
         manifest = read_json(manifest_file)
         hashes, version = dict(manifest["files"]), int(manifest["format"])
+        shared = manifest.get("frozen")
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{manifest_file}: damaged") from None
     if version > FORMAT:
         raise CheckpointError(f"{path}: written by a newer ftune (format {version})")
     if version < 1 or set(hashes) != FILES:
         raise CheckpointError(f"{manifest_file}: damaged")
-    for name, expected in hashes.items():
-        file = path / name
+    wanted = {path / name: expected for name, expected in hashes.items()}
+    if shared and frozen:
+        wanted[path.parent / FROZEN] = shared
+    for file, expected in wanted.items():
         if not file.is_file() or sha256(file) != expected:
             raise CheckpointError(f"{file}: {'damaged' if file.is_file() else 'missing'}")
     try:
         parts = {n: load_tensors((path / f"{n}.safetensors").read_bytes()) for n in TENSOR_FILES}
+        if shared and frozen:
+            parts["frozen"] = load_tensors((path.parent / FROZEN).read_bytes())
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: {error}") from None
     return Checkpoint(meta=read_json(path / "state.json"), path=path, **parts)
 
 
+FROZEN = "frozen.safetensors"
 TENSOR_FILES = ("model", "training", "pipeline")
 FILES = {"state.json", *(f"{name}.safetensors" for name in TENSOR_FILES)}
 
@@ -137,13 +149,28 @@ def newest_valid(folder: Path) -> tuple[Checkpoint, list[str]]:
     raise CheckpointError("\n".join([f"{folder}: no usable checkpoint", *remarks]))
 
 
-def _write(folder: Path, checkpoint: Checkpoint) -> None:
+def _write_frozen(folder: Path, tensors: Mapping[str, Tensor]) -> str:
+    """What no step changes, once a run; returns its sha256, which is noted beside it."""
+    file, note = folder / FROZEN, folder / f".{FROZEN}.sha256"
+    if file.is_file() and note.is_file():
+        return note.read_text(encoding="ascii")
+    write_atomic(file, save_tensors(_plain(tensors)))
+    digest = sha256(file)
+    write_atomic(note, digest.encode("ascii"))
+    return digest
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return _unshared({name: t.detach().contiguous().cpu() for name, t in tensors.items()})
+
+
+def _write(folder: Path, checkpoint: Checkpoint, frozen: str | None) -> None:
     for name in TENSOR_FILES:
-        tensors = {k: t.detach().contiguous().cpu() for k, t in getattr(checkpoint, name).items()}
-        write_durable(folder / f"{name}.safetensors", save_tensors(_unshared(tensors)))
+        tensors = _plain(getattr(checkpoint, name))
+        write_durable(folder / f"{name}.safetensors", save_tensors(tensors))
     write_durable(folder / "state.json", json.dumps(checkpoint.meta).encode())
     hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-    manifest = {"format": FORMAT, "files": hashes}
+    manifest = {"format": FORMAT, "files": hashes} | ({"frozen": frozen} if frozen else {})
     write_durable(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
     sync_folder(folder)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, area_under_roc, ratio
-from ftune.tasks.protocol import Batch, Direction, Model
+from ftune.tasks.protocol import Batch, Direction
 
 _GENERAL: Mapping[str, Direction] = {"loss": "min", "accuracy": "max", "macro_f1": "max"}
 _BINARY: Mapping[str, Direction] = dict.fromkeys(("f1", "precision", "recall", "auc"), "max")
@@ -20,34 +20,70 @@ _BINARY: Mapping[str, Direction] = dict.fromkeys(("f1", "precision", "recall", "
 class ClassTask:
     """One logit per class, two classes included. y: int64 [batch]."""
 
+    positions = False
+
     def __init__(
         self,
         classes: tuple[str, ...],
         weights: Sequence[float] | None,
         smoothing: float,
         positive: int | None,
+        own: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
+        """`own`: a loss of the user's, (outputs, y) -> [rows], in the place of cross-entropy."""
         self.output_names = classes
         self.outputs = len(classes)
         self.positive = positive
+        self.own = own
         self.smoothing = smoothing
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.directions = _GENERAL if positive is None else {**_GENERAL, **_BINARY}
 
-    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor | float]:
-        """Cross-entropy; the total weight is that of the rows' classes, as in torch's mean."""
-        return self.loss_of(model(batch["x"]), batch["y"])
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        """Cross-entropy; the total weight is that of the rows' classes, as in torch's mean.
 
-    def loss_of(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor | float]:
-        if self.weights is None:
-            total: Tensor | float = float(len(y))
-        else:
-            self.weights = self.weights.to(outputs.device)
-            total = self.weights[y].sum()
+        Mixed rows (mixup, cutmix) have the classes of both: `share` is the weight of their own.
+        """
+        y = batch["y"]
+        if "partner" not in batch:
+            return self._summed(outputs, y)
+        share = batch["share"]
+        own = self._mixed(outputs, y, share)
+        other = self._mixed(outputs, y[batch["partner"]], 1 - share)
+        return own[0] + other[0], own[1] + other[1]
+
+    def _summed(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor | float]:
+        if self.own is not None:
+            return self._rows(outputs, y).sum(), self._weight(y)
         summed = F.cross_entropy(
-            outputs.float(), y, self.weights, reduction="sum", label_smoothing=self.smoothing
+            outputs.float(), y, self._class_weights(y), reduction="sum",
+            label_smoothing=self.smoothing,
+        )  # fmt: skip
+        return summed, self._weight(y)
+
+    def _mixed(self, outputs: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        weights = self._class_weights(y)
+        total = share.sum() if weights is None else (weights[y] * share).sum()
+        return (self._rows(outputs, y) * share).sum(), total
+
+    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The loss of each row, weighted by its class: [rows]."""
+        weights = self._class_weights(y)
+        if self.own is not None:
+            found = self.own(outputs.float(), y)
+            return found if weights is None else found * weights[y]
+        return F.cross_entropy(
+            outputs.float(), y, weights, reduction="none", label_smoothing=self.smoothing
         )
-        return summed, total
+
+    def _class_weights(self, y: Tensor) -> Tensor | None:
+        if self.weights is not None:
+            self.weights = self.weights.to(y.device)
+        return self.weights
+
+    def _weight(self, y: Tensor) -> Tensor | float:
+        weights = self._class_weights(y)
+        return float(len(y)) if weights is None else weights[y].sum()
 
     def meter(self) -> ClassMeter:
         return ClassMeter(self)
@@ -74,7 +110,7 @@ class ClassMeter:
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
         outputs, y = outputs.detach(), batch["y"]
-        summed, weight = self.task.loss_of(outputs, y)
+        summed, weight = self.task.loss(outputs, batch)
         self.loss = self.loss + summed.double()
         self.weight = self.weight + (weight.double() if isinstance(weight, Tensor) else weight)
         predicted = outputs.argmax(1)

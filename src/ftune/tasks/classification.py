@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.errors import DataError, RequestError
+from ftune.tasks import LOSSES
+from ftune.tasks.protocol import check_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +31,8 @@ class Classification:
     )
     """Weight of each class in the loss, those not named 1; `balanced` is rows / (classes · rows of
     the class) on the training split, as in scikit-learn."""
+    loss: str = setting("cross_entropy")
+    """cross_entropy (for several labels the binary one), or a loss that --code registers."""
     label_smoothing: float = setting(0.0, at_least=0, below=1)
     """Share of each target spread evenly over all classes (Szegedy et al. 2016)."""
     multi_label: bool = setting(False)
@@ -39,6 +43,10 @@ class Classification:
     """With multi_label: a label is predicted from this probability on."""
 
     def __post_init__(self) -> None:
+        check_loss(self.loss, ("cross_entropy",))
+        if self.loss != "cross_entropy" and (self.label_smoothing or self.multi_label):
+            other = "multi_label" if self.multi_label else "label_smoothing"
+            raise SettingError("loss", f"`{self.loss}` does not go with `{other}`")
         if isinstance(self.class_weights, dict):
             _check_weights(self.class_weights.values())
         if self.multi_label and self.class_weights == "balanced":
@@ -60,6 +68,7 @@ class Classification:
         target_names: tuple[str, ...],
         train_targets: Tensor,
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
+        vocabulary: int = 0,  # noqa: ARG002
     ) -> ClassTask | LabelTask:
         """`train_targets`: int64 [rows], or [rows, labels] of 0 and 1.
 
@@ -77,7 +86,8 @@ class Classification:
         weights = self._weights(classes)
         if self.class_weights == "balanced":
             weights = _balanced(train_targets, len(classes))
-        return ClassTask(classes, weights, self.label_smoothing, self._positive(classes))
+        own = LOSSES.get(self.loss)
+        return ClassTask(classes, weights, self.label_smoothing, self._positive(classes), own)
 
     def _weights(self, names: tuple[str, ...]) -> list[float] | None:
         if not isinstance(self.class_weights, dict):

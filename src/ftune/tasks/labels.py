@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, ratio
-from ftune.tasks.protocol import Batch, Direction, Model
+from ftune.tasks.protocol import Batch, Direction
 
 _DIRECTIONS: Mapping[str, Direction] = {
     "loss": "min",
@@ -25,6 +25,7 @@ class LabelTask:
     """One logit per label. y: [batch, labels] of 0 and 1."""
 
     directions = _DIRECTIONS
+    positions = False
 
     def __init__(
         self,
@@ -40,13 +41,11 @@ class LabelTask:
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.row_weight = float(len(labels) if weights is None else sum(weights))
 
-    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, float]:
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """Binary cross-entropy, weighted by label; smoothing moves targets towards one half."""
-        return self.loss_of(model(batch["x"]), batch["y"])
-
-    def loss_of(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, float]:
         if self.weights is not None:
             self.weights = self.weights.to(outputs.device)
+        y = batch["y"]
         target = y.float()
         if self.smoothing:
             target = target * (1 - self.smoothing) + self.smoothing / 2
@@ -85,7 +84,7 @@ class LabelMeter:
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
         outputs, y = outputs.detach(), batch["y"]
-        summed, weight = self.task.loss_of(outputs, y)
+        summed, weight = self.task.loss(outputs, batch)
         self.loss = self.loss + summed.double()
         self.weight += weight
         self.rows += len(y)

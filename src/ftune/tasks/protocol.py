@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ftune.config.read import SettingError
+from ftune.config.spelling import suggestion
+from ftune.tasks import LOSSES
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 Batch = Mapping[str, "Tensor"]
-Model = Callable[["Tensor"], "Tensor"]
 Direction = Literal["max", "min"]
+
+
+def check_loss(name: str, known: Sequence[str]) -> None:
+    """Raises SettingError for a loss that is neither built in nor registered."""
+    accepted = [*known, *LOSSES]
+    if name not in accepted:
+        raise SettingError("loss", f"`{name}`: {suggestion(name, accepted)}")
 
 
 class Meter(Protocol):
@@ -42,8 +52,15 @@ class Task(Protocol):
     def directions(self) -> Mapping[str, Direction]:
         """Which way is better, for every metric of the meter."""
 
-    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, Tensor | float]:
-        """The sum of the weighted losses over what counts, and the total weight."""
+    @property
+    def positions(self) -> bool:
+        """Whether there is a target for each position of a text, not for each row."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        """The sum of the weighted losses over what counts, and the total weight.
+
+        outputs: [rows, outputs], or of positions, only those that count.
+        """
 
     def meter(self) -> Meter:
         """A fresh meter."""

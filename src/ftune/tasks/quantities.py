@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import ratio
-from ftune.tasks.protocol import Batch, Direction, Model
+from ftune.tasks.protocol import Batch, Direction
 
 
 class QuantityTask:
@@ -20,16 +20,20 @@ class QuantityTask:
     The loss is in the unit that the model sees, the other metrics in the targets' own.
     """
 
+    positions = False
+
     def __init__(
         self,
         targets: tuple[str, ...],
         loss: str,
         delta: float,
         invert: Callable[[Tensor], Tensor],
+        own: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
+        """`own`: a loss of the user's, (outputs, y) -> [rows] or [rows, targets]."""
         self.output_names = targets
         self.outputs = len(targets)
-        self.kind = loss
+        self.kind, self.own = loss, own
         self.delta = delta
         self.invert = invert
         self.directions: dict[str, Direction] = {
@@ -41,12 +45,13 @@ class QuantityTask:
         if self.outputs > 1:
             self.directions |= {f"r2/{name}": "max" for name in targets}
 
-    def loss(self, model: Model, batch: Batch) -> tuple[Tensor, float]:
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """The error summed over rows and targets, and how many numbers that is."""
-        return self.loss_of(model(batch["x"]), batch["y"])
-
-    def loss_of(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, float]:
-        outputs, y = outputs.float(), y.reshape(outputs.shape)
+        outputs = outputs.float()
+        y = batch["y"].reshape(outputs.shape)
+        if self.own is not None:
+            each = self.own(outputs, y)
+            return each.sum(), float(each.numel())
         if self.kind == "mse":
             summed = F.mse_loss(outputs, y, reduction="sum")
         elif self.kind == "mae":
@@ -81,7 +86,7 @@ class QuantityMeter:
             return
         outputs = outputs.detach()
         y = batch["y"].reshape(outputs.shape)
-        summed, weight = self.task.loss_of(outputs, y)
+        summed, weight = self.task.loss(outputs, batch)
         self.loss = self.loss + summed.double()
         self.weight += weight
         truth = self.task.invert(y.double()).cpu()

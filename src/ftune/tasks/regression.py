@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.tasks import LOSSES
+from ftune.tasks.protocol import check_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,12 +23,14 @@ class Regression:
 
     main: ClassVar[tuple[str, Literal["max", "min"]]] = ("rmse", "min")
 
-    loss: Literal["mse", "mae", "huber"] = setting("mse")
-    """Squared error, absolute error, or squared up to `delta` and absolute beyond (Huber 1964)."""
+    loss: str = setting("mse")
+    """mse (squared error), mae (absolute error), huber (squared up to `delta` and absolute beyond,
+    Huber 1964), or a loss that --code registers."""
     delta: float = setting(1.0, above=0)
     """With huber: where it turns, in the unit that the model sees (after transforms)."""
 
     def __post_init__(self) -> None:
+        check_loss(self.loss, ("mse", "mae", "huber"))
         if self.loss != "huber" and self.delta != 1:
             raise SettingError("delta", "is for `loss: huber` only")
 
@@ -40,8 +44,9 @@ class Regression:
         target_names: tuple[str, ...],
         train_targets: Tensor,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],
+        vocabulary: int = 0,  # noqa: ARG002
     ) -> QuantityTask:
         """`invert` takes targets as the model sees them, [rows, targets], to their own unit."""
         from ftune.tasks.quantities import QuantityTask
 
-        return QuantityTask(target_names, self.loss, self.delta, invert)
+        return QuantityTask(target_names, self.loss, self.delta, invert, LOSSES.get(self.loss))

@@ -21,8 +21,10 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Everything that a resume, an evaluation, a prediction or a finetune will need."""
     training, loop = state.tensors()
+    weights = parts.model.state_dict()
     return Checkpoint(
-        model=dict(parts.model.state_dict()),
+        model={k: t for k, t in weights.items() if k not in parts.frozen},
+        frozen={k: t for k, t in weights.items() if k in parts.frozen},
         training=training,
         pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
         meta={
@@ -44,6 +46,7 @@ def story(parts: Parts) -> dict[str, Any]:
         "pipeline": parts.dataset.pipeline.to_json(),
         "axes": axes,
         "head": parts.built.head,
+        "model": dict(parts.built.story),
         "class_counts": class_counts(parts),
     }
 
@@ -52,7 +55,10 @@ def class_counts(parts: Parts) -> list[int]:
     """Training rows of each class, from which balanced weights follow; empty for other targets."""
     classes = parts.dataset.pipeline.target.classes
     targets = parts.dataset.train.y
-    return [] if targets.dim() > 1 else torch.bincount(targets, minlength=len(classes)).tolist()
+    if targets is None or targets.dim() > 1:
+        return []
+    counts: list[int] = torch.bincount(targets, minlength=len(classes)).tolist()
+    return counts
 
 
 def exactness(parts: Parts) -> dict[str, Any]:

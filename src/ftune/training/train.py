@@ -78,7 +78,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
     if config.runtime.threads == "auto":
         threads = found.meta["exact"]["threads"]
         config = replace(config, runtime=replace(config.runtime, threads=threads))
-    parts = build(config, dataset)
+    parts = build(config, dataset, resumed=found)
     differences = _differences(parts, found.meta["exact"], folder.facts()["data"])
     if differences and not allow_inexact:
         listed = "\n  ".join(differences)
@@ -146,7 +146,7 @@ def final_scores(run: Run) -> Scores:
     parts, target = run.parts, checkpoint.pointed(run.folder.checkpoints, "best")
     found = parts.dataset.splits
     if target is not None:
-        parts.model.load_state_dict(weights(checkpoint.load(target)))
+        parts.model.load_state_dict(weights(checkpoint.load(target, frozen=False)), strict=False)
         return {name: score(parts, split) for name, split in found.items()}
     with run.state.evaluated():
         return {name: score(parts, split) for name, split in found.items()}

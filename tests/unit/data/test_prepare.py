@@ -13,14 +13,24 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from ftune.data.pipeline import Pipeline
 from ftune.data.prepare import Dataset, fingerprint, prepare, read_split
 from ftune.data.schema import Data
+from ftune.data.tables import TablePipeline
 from ftune.errors import CheckpointError, DataError
 
 ReadData = Callable[..., Data]
 Write = Callable[[str, str | bytes], str]
 REAL = Path(__file__).resolve().parents[3] / "../shared/data"
+
+
+def table_of(made: Dataset) -> TablePipeline:
+    assert isinstance(made.pipeline, TablePipeline)
+    return made.pipeline
+
+
+def targets(made: Dataset) -> torch.Tensor:
+    assert made.train.y is not None
+    return made.train.y
 
 
 def table(size: int = 60) -> dict[str, list[Any]]:
@@ -98,7 +108,7 @@ def test_sklearn(
 ) -> None:
     made = prepare(read_data(source="sklearn", name=name), kind, 0)
     assert made.pipeline.features.shape == shape and made.pipeline.target.classes == classes
-    assert made.train.y.dtype == (torch.int64 if kind == "classes" else torch.float32)
+    assert targets(made).dtype == (torch.int64 if kind == "classes" else torch.float32)
     assert len(set(torch.cat([made.train.rows, *_rows(made)]).tolist())) == sum(
         map(len, _parts(made))
     )
@@ -118,7 +128,7 @@ def test_classes_filter_and_order(read_data: ReadData) -> None:
     from sklearn.datasets import load_digits
 
     truth = load_digits().target[made.train.rows - 1]
-    names = np.array([7, 3, 5])[made.train.y]
+    names = np.array([7, 3, 5])[targets(made)]
     assert (truth == names).all()
 
 
@@ -127,7 +137,7 @@ def test_own_rows_are_those_of_the_classes(read_data: ReadData) -> None:
     made = prepare(data, "classes", 0)
     frame = read_split(data, None, made.pipeline)
     assert len(frame) == sum(map(len, _parts(made)))
-    assert len(made.pipeline.targets(frame)) == len(frame)
+    assert len(table_of(made).targets(frame)) == len(frame)
     with pytest.raises(DataError, match="unknown class `0`"):
         made.pipeline.targets(read_split(read_data(source="sklearn"), None, made.pipeline))
 
@@ -136,7 +146,7 @@ def test_per_class_and_limit_touch_only_training(read_data: ReadData) -> None:
     whole = prepare(read_data(source="sklearn"), "classes", 0)
     few = prepare(read_data(source="sklearn", per_class=10), "classes", 0)
     limited = prepare(read_data(source="sklearn", limit=50), "classes", 0)
-    assert torch.bincount(few.train.y).tolist() == [10] * 10
+    assert torch.bincount(targets(few)).tolist() == [10] * 10
     assert len(limited.train) == 50
     for made in (few, limited):
         assert whole.test and made.test and torch.equal(made.test.rows, whole.test.rows)
@@ -158,14 +168,14 @@ def test_same_seed_same_bits(read_data: ReadData) -> None:
 def test_fitted_is_used_as_it_is(read_data: ReadData) -> None:
     first = prepare(read_data(source="sklearn", name="iris"), "classes", 0)
     stored = json.loads(json.dumps(first.pipeline.to_json()))
-    again = Pipeline.restore(stored, first.pipeline.arrays())
+    again = TablePipeline.restore(stored, first.pipeline.arrays())
     other = read_data(source="sklearn", name="iris", limit=20)
     made = prepare(other, "classes", 0, fitted=again)
     assert made.test and first.test and torch.equal(made.test.x, first.test.x)
     refitted = prepare(other, "classes", 0)
     assert refitted.test and not torch.equal(refitted.test.x, first.test.x)
     with pytest.raises(CheckpointError, match="version 99"):
-        Pipeline.restore(stored | {"version": 99}, {})
+        TablePipeline.restore(stored | {"version": 99}, {})
 
 
 def test_a_renamed_column_is_no_change_to_the_base(read_data: ReadData, write: Write) -> None:
@@ -190,8 +200,8 @@ def test_base_says_what_changed(read_data: ReadData, write: Write) -> None:
     assert "columns of the base that this data lacks: `when`." in made.notes
     assert "columns that the base did not have: `zip`." in made.notes
     ages = [
-        next(s.state["age"] for s in p.steps if "mean" in s.state.get("age", {}))
-        for p in (base.pipeline, made.pipeline, prepare(data, "classes", 0).pipeline)
+        next(s.state["age"] for s in table_of(p).steps if "mean" in s.state.get("age", {}))
+        for p in (base, made, prepare(data, "classes", 0))
     ]
     assert ages[0] == ages[1] != ages[2]
 
@@ -202,7 +212,7 @@ def test_multi_label(read_data: ReadData, write: Write) -> None:
     made = prepare(data, "labels", 0)
     rows = made.train.rows - 1
     expected = torch.stack([rows % 2, (rows % 3 != 0).long()], 1).float()
-    assert torch.equal(made.train.y, expected)
+    assert torch.equal(targets(made), expected)
     wrong = read_data(
         source="csv", path=write("w.csv", "\n".join(lines) + "\n1,2,no\n"), target=["a", "b"]
     )
@@ -224,10 +234,10 @@ def test_predicting_needs_no_target_and_keeps_types(read_data: ReadData, write: 
         read_split(data, write("n.jsonl", as_jsonl(new)), made.pipeline),
         read_split(plain, write("n.csv", as_csv(new)), made.pipeline),
     ]
-    inputs = [made.pipeline.inputs(frame) for frame in frames]
+    inputs = [table_of(made).inputs(frame).x for frame in frames]
     assert torch.equal(inputs[0], inputs[1]) and torch.equal(inputs[0], inputs[2])
     whole = read_split(data, None, made.pipeline)
-    assert len(whole) == 60 and torch.equal(made.pipeline.inputs(whole)[0], inputs[0][0])
+    assert len(whole) == 60 and torch.equal(table_of(made).inputs(whole).x[0], inputs[0][0])
     with pytest.raises(DataError, match=r"no reader for `\.xls`"):
         read_split(data, "n.xls", made.pipeline)
     with pytest.raises(DataError, match="lacks the columns `zip`"):
@@ -244,7 +254,7 @@ def test_group_is_no_input_and_extra_columns_do_not_matter(
     made = prepare(data, "classes", 0)
     assert list(made.pipeline.columns) == ["age", "when"]
     frame = read_split(data, None, made.pipeline)
-    assert made.pipeline.inputs(frame.without(["zip", "y"])).shape[0] == 60
+    assert table_of(made).inputs(frame.without(["zip", "y"])).x.shape[0] == 60
 
 
 def test_csv_dialects(read_data: ReadData, write: Write) -> None:

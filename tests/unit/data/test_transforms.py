@@ -12,9 +12,9 @@ import torch
 
 from ftune.data import TRANSFORMS
 from ftune.data.frame import Array, Frame
-from ftune.data.pipeline import Pipeline
 from ftune.data.schema import Data
 from ftune.data.steps import fit_steps
+from ftune.data.tables import TablePipeline
 from ftune.errors import DataError
 
 ReadData = Callable[..., Data]
@@ -75,9 +75,11 @@ def images(size: int, seed: int, shift: float = 0.0) -> Frame:
 MAKE = {"table": table, "images": images}
 
 
-def fitted(read: ReadData, name: str, train: Frame, prior: Pipeline | None = None) -> Pipeline:
+def fitted(
+    read: ReadData, name: str, train: Frame, prior: TablePipeline | None = None
+) -> TablePipeline:
     data = read(source="csv", path="t.csv", target="y", transforms=CASES[name][1])
-    return Pipeline.fit(data, train, "numbers", prior)
+    return TablePipeline.fit(data, train, "numbers", prior)
 
 
 def both(a: Frame, b: Frame) -> Frame:
@@ -85,7 +87,7 @@ def both(a: Frame, b: Frame) -> Frame:
     return Frame(columns, a.origin, np.arange(1, len(a) + len(b) + 1))
 
 
-def state(pipeline: Pipeline) -> str:
+def state(pipeline: TablePipeline) -> str:
     arrays = {name: array.tolist() for name, array in pipeline.arrays().items()}
     return json.dumps([[step["state"] for step in pipeline.to_json()["steps"]], arrays])
 
@@ -98,12 +100,12 @@ def test_every_transform_has_a_case() -> None:
 def test_round_trip_is_bit_equal(name: str, read_data: ReadData) -> None:
     make = MAKE[CASES[name][0]]
     pipeline = fitted(read_data, name, make(60, 0))
-    again = Pipeline.restore(json.loads(json.dumps(pipeline.to_json())), pipeline.arrays())
+    again = TablePipeline.restore(json.loads(json.dumps(pipeline.to_json())), pipeline.arrays())
     new = make(30, 1)
-    assert torch.equal(pipeline.inputs(new), again.inputs(new))
+    assert torch.equal(pipeline.inputs(new).x, again.inputs(new).x)
     assert again.features == pipeline.features and again.target == pipeline.target
     assert all(a.dtype == np.float64 and a.ndim == 1 for a in pipeline.arrays().values())
-    x = pipeline.inputs(new)
+    x = pipeline.inputs(new).x
     assert x.dtype == torch.float32 and x.shape == (30, *pipeline.features.shape)
 
 
@@ -133,18 +135,18 @@ def test_prior_fits_only_the_new_column(read_data: ReadData) -> None:
     base = table(60, 0).without(["a", "city", "sold"])
     new = table(60, 1, shift=50.0).without(["city", "sold"])
     new = new.with_columns({"a": np.nan_to_num(new["a"])})
-    prior = Pipeline.fit(data, base, "numbers")
-    kept = Pipeline.fit(data, new, "numbers", prior).steps[0].state
+    prior = TablePipeline.fit(data, base, "numbers")
+    kept = TablePipeline.fit(data, new, "numbers", prior).steps[0].state
     assert kept["b"] == prior.steps[0].state["b"]
-    assert kept["a"] == Pipeline.fit(data, new, "numbers").steps[0].state["a"]
+    assert kept["a"] == TablePipeline.fit(data, new, "numbers").steps[0].state["a"]
 
 
 def test_refit_ignores_the_base(read_data: ReadData) -> None:
     plain = {"source": "csv", "path": "t.csv", "target": "y", "transforms": ["auto"]}
-    prior = Pipeline.fit(read_data(**plain), table(60, 0), "numbers")
+    prior = TablePipeline.fit(read_data(**plain), table(60, 0), "numbers")
     new = table(60, 1, shift=50.0)
-    refit = Pipeline.fit(read_data(**plain, statistics="refit"), new, "numbers", prior)
-    assert state(refit) == state(Pipeline.fit(read_data(**plain), new, "numbers"))
+    refit = TablePipeline.fit(read_data(**plain, statistics="refit"), new, "numbers", prior)
+    assert state(refit) == state(TablePipeline.fit(read_data(**plain), new, "numbers"))
 
 
 def apply(transform: Any, frame: Frame) -> Frame:
@@ -256,10 +258,10 @@ def test_ordinal_keeps_zero_for_unknown() -> None:
 def test_categories_reach_the_features_and_standardize_leaves_them(read_data: ReadData) -> None:
     transforms = ["ordinal", "impute", {"drop": ["sold"]}, "standardize"]
     data = read_data(source="csv", path="t.csv", target="y", transforms=transforms)
-    pipeline = Pipeline.fit(data, table(60, 0), "numbers")
+    pipeline = TablePipeline.fit(data, table(60, 0), "numbers")
     assert pipeline.features.names == ("a", "b", "city")
     assert pipeline.features.categories == {"city": 5}
-    codes = pipeline.inputs(table(60, 0))[:, 2]
+    codes = pipeline.inputs(table(60, 0)).x[:, 2]
     assert set(codes.tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
@@ -292,11 +294,11 @@ def test_resize_equals_torch() -> None:
 
 def test_flatten_names_every_number(read_data: ReadData) -> None:
     data = read_data(source="npz", path="t.npz", target="y", transforms=["flatten"])
-    pipeline = Pipeline.fit(data, images(5, 0), "numbers")
+    pipeline = TablePipeline.fit(data, images(5, 0), "numbers")
     assert pipeline.features.shape == (24,)
     assert pipeline.features.names is not None and pipeline.features.names[23] == "image[23]"
     plain = read_data(source="npz", path="t.npz", target="y", transforms=[])
-    assert Pipeline.fit(plain, images(5, 0), "numbers").features.shape == (1, 4, 6)
+    assert TablePipeline.fit(plain, images(5, 0), "numbers").features.shape == (1, 4, 6)
 
 
 @pytest.mark.parametrize(
@@ -325,21 +327,21 @@ def test_targets_and_their_way_back(read_data: ReadData) -> None:
     )  # fmt: skip
     frame = table(60, 0)
     frame = frame.with_columns({"a": np.nan_to_num(frame["a"])})
-    pipeline = Pipeline.fit(data, frame, "numbers")
+    pipeline = TablePipeline.fit(data, frame, "numbers")
     y = pipeline.targets(frame)
     assert y.dtype == torch.float32 and y.shape == (60, 2)
     assert y.mean(0).abs().max() < 1e-6
     back = pipeline.invert(y)
     np.testing.assert_allclose(back[:, 0], frame["b"], rtol=1e-5)
     np.testing.assert_allclose(back[:, 1], frame["a"], rtol=1e-4, atol=1e-5)
-    again = Pipeline.restore(pipeline.to_json(), pipeline.arrays())
+    again = TablePipeline.restore(pipeline.to_json(), pipeline.arrays())
     assert torch.equal(again.invert(y), back)
 
 
 def test_transforms_name_the_missing_column(read_data: ReadData) -> None:
     data = read_data(source="csv", path="t.csv", target="y", transforms=[{"drop": ["citty"]}])
     with pytest.raises(DataError, match="`citty`; did you mean `city`"):
-        Pipeline.fit(data, table(60, 0), "numbers")
+        TablePipeline.fit(data, table(60, 0), "numbers")
 
 
 @pytest.mark.parametrize(
@@ -361,4 +363,4 @@ def test_what_cannot_become_inputs(
     data = read_data(source="csv", path="t.csv", target="y", transforms=transforms)
     frame = table(60, 0)
     with pytest.raises(DataError, match=message):
-        Pipeline.fit(data, frame, "numbers").inputs(frame)
+        TablePipeline.fit(data, frame, "numbers").inputs(frame)

@@ -47,6 +47,10 @@ def classes(weights: Sequence[float] | None = None) -> ClassTask:
     return ClassTask(("a", "b", "c"), weights, 0.0, None)
 
 
+def loss_of(task: ClassTask) -> Callable[[Any, Batch], tuple[Tensor, Tensor | float]]:
+    return lambda model, rows: task.loss(model(rows["x"]), rows)
+
+
 def squares(model: Any, rows: Batch) -> tuple[Tensor, float]:
     wanted = F.one_hot(rows["y"], 3).float()
     return F.mse_loss(model(rows["x"]), wanted, reduction="sum"), float(wanted.numel())
@@ -79,7 +83,7 @@ def test_equals_torch_bit_for_bit(kind: str, loss: str) -> None:
     state, reference = state_of(model, kind), OPTIMIZERS[kind](other.parameters())
     weight = torch.tensor(WEIGHTS)
     ours: dict[str, Any] = {
-        "cross entropy": classes().loss, "weighted": classes(WEIGHTS).loss, "mse": squares,
+        "cross entropy": loss_of(classes()), "weighted": loss_of(classes(WEIGHTS)), "mse": squares,
     }  # fmt: skip
     theirs: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "cross entropy": lambda out, y: F.cross_entropy(out, y, reduction="sum") / len(y),
@@ -107,8 +111,8 @@ def test_equals_torch_bit_for_bit(kind: str, loss: str) -> None:
 def test_micro_batches_weigh_as_one(sizes: list[int], weights: list[float] | None) -> None:
     rows = batch(sum(sizes))
     one, many = state_of(network()), state_of(network())
-    a = Step(classes(weights).loss)(one, [rows], 0.1)
-    b = Step(classes(weights).loss)(many, cut(rows, sizes), 0.1)
+    a = Step(loss_of(classes(weights)))(one, [rows], 0.1)
+    b = Step(loss_of(classes(weights)))(many, cut(rows, sizes), 0.1)
     assert a.loss == pytest.approx(b.loss, rel=1e-6)
     for p, q in zip(one.model.parameters(), many.model.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-7)
@@ -121,12 +125,12 @@ def test_control_a_mean_of_means_is_another_step(
     task = classes(weights)
 
     def mean(model: Any, rows: Batch) -> tuple[Tensor, float]:
-        total, count = task.loss(model, rows)
+        total, count = task.loss(model(rows["x"]), rows)
         return total / count, 1.0
 
     rows = batch(sum(sizes))
     one, many = state_of(network()), state_of(network())
-    Step(task.loss)(one, [rows], 0.1)
+    Step(loss_of(task))(one, [rows], 0.1)
     Step(mean)(many, cut(rows, sizes), 0.1)
     pairs = zip(one.model.parameters(), many.model.parameters(), strict=True)
     assert any(not torch.allclose(p, q, rtol=1e-4, atol=1e-6) for p, q in pairs)
@@ -152,7 +156,7 @@ def test_nothing_moves_when_it_diverges(
     kind: str, where: str, clip: dict[str, float], parts: list[int]
 ) -> None:
     state = state_of(network(), kind)
-    Step(classes().loss)(state, [batch(8)], 0.1)
+    Step(loss_of(classes()))(state, [batch(8)], 0.1)
     before = bits(state)
     said = "gradient of 0.weight" if where == "gradient" else "the loss is"
     with pytest.raises(DivergedError, match=said):
@@ -175,7 +179,7 @@ def test_second_micro_batch_is_checked_too() -> None:
     rows["x"][7] = math.nan
     before = bits(state)
     with pytest.raises(DivergedError, match="step 1"):
-        Step(classes().loss)(state, cut(rows, [4, 4]), 0.1)
+        Step(loss_of(classes()))(state, cut(rows, [4, 4]), 0.1)
     assert bits(state) == before
 
 
@@ -187,7 +191,7 @@ def stepped(step: Step, rows: Mapping[str, Tensor]) -> tuple[State, StepResult]:
 @pytest.mark.parametrize("limit", [0.01, 0.3, 1e6])
 def test_clip_norm_is_torchs(limit: float) -> None:
     rows, model = batch(8), network()
-    state, result = stepped(Step(classes().loss, clip_norm=limit), rows)
+    state, result = stepped(Step(loss_of(classes()), clip_norm=limit), rows)
     F.cross_entropy(model(rows["x"]), rows["y"]).backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
     assert result.grad_norm == pytest.approx(float(norm), rel=1e-6)
@@ -198,7 +202,7 @@ def test_clip_norm_is_torchs(limit: float) -> None:
 @pytest.mark.parametrize("limit", [1e-3, 0.05, 1e6])
 def test_clip_value_is_torchs(limit: float) -> None:
     rows, model = batch(8), network()
-    state, _ = stepped(Step(classes().loss, clip_value=limit), rows)
+    state, _ = stepped(Step(loss_of(classes()), clip_value=limit), rows)
     F.cross_entropy(model(rows["x"]), rows["y"]).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_value_(model.parameters(), limit)
     for mine, its in zip(state.model.parameters(), model.parameters(), strict=True):
@@ -207,7 +211,7 @@ def test_clip_value_is_torchs(limit: float) -> None:
 
 def test_value_then_norm() -> None:
     rows, model = batch(8), network()
-    state, _ = stepped(Step(classes().loss, clip_norm=0.05, clip_value=0.01), rows)
+    state, _ = stepped(Step(loss_of(classes()), clip_norm=0.05, clip_value=0.01), rows)
     F.cross_entropy(model(rows["x"]), rows["y"]).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_value_(model.parameters(), 0.01)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 0.05)
@@ -220,7 +224,7 @@ def test_rate_is_scaled_by_group() -> None:
     state = state_of(model)
     state.optimizers[0].param_groups[0]["lr_scale"] = 0.0
     before = bits(state)[:4]
-    Step(classes().loss)(state, [batch(8)], 0.1)
+    Step(loss_of(classes()))(state, [batch(8)], 0.1)
     assert bits(state)[:4] == before
 
 
@@ -231,7 +235,7 @@ def test_a_step_that_weighs_nothing_has_no_gradient(parts: list[int], clip: floa
     rows = batch(8) | {"y": torch.zeros(8, dtype=torch.long)}
     state = state_of(network())
     before = bits(state)[:4]
-    result = Step(classes([0.0, 1.0, 1.0]).loss, clip_norm=clip)(state, cut(rows, parts), 0.1)
+    result = Step(loss_of(classes([0.0, 1.0, 1.0])), clip_norm=clip)(state, cut(rows, parts), 0.1)
     assert result.loss == 0
     assert bits(state)[:4] == before
     assert all(p.grad is not None and not p.grad.any() for p in state.parameters)
@@ -241,7 +245,7 @@ def test_weightless_micro_batch_among_others() -> None:
     rows = batch(8)
     rows["y"][:4], rows["y"][4:] = 0, 1
     one, many = state_of(network()), state_of(network())
-    step = Step(classes([0.0, 1.0, 1.0]).loss)
+    step = Step(loss_of(classes([0.0, 1.0, 1.0])))
     step(one, [rows], 0.1)
     step(many, cut(rows, [4, 4]), 0.1)
     for p, q in zip(one.model.parameters(), many.model.parameters(), strict=True):

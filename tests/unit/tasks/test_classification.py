@@ -78,7 +78,7 @@ WEIGHTS = {"cat": 0.5, "emu": 3.0}
 def test_loss_is_torchs_weighted_mean(weights: dict[str, float] | None, smoothing: float) -> None:
     outputs, y = sample(50, 4)
     task = classes(class_weights=weights, label_smoothing=smoothing)
-    summed, total = task.loss(lambda x: x, {"x": outputs, "y": y})
+    summed, total = task.loss(outputs, {"y": y})
     weight = None if weights is None else torch.tensor([0.5, 1, 3, 1])
     expected = F.cross_entropy(outputs, y, weight, label_smoothing=smoothing)
     torch.testing.assert_close(summed / total, expected)
@@ -89,10 +89,7 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     """And the mean of their means, which is what is usually computed, does not."""
     outputs, y = sample(50, 4)
     task = classes(class_weights=WEIGHTS)
-    parts = [
-        task.loss(lambda x: x, {"x": outputs[cut], "y": y[cut]})
-        for cut in (slice(0, 8), slice(8, 50))
-    ]
+    parts = [task.loss(outputs[cut], {"y": y[cut]}) for cut in (slice(0, 8), slice(8, 50))]
     whole = F.cross_entropy(outputs, y, torch.tensor([0.5, 1, 3, 1]))
     torch.testing.assert_close(sum(s for s, _ in parts) / sum(t for _, t in parts), whole)
     means = [float(s / t) for s, t in parts]
@@ -102,7 +99,7 @@ def test_micro_batches_add_up_to_the_batch() -> None:
 def test_gradient_is_torchs() -> None:
     outputs, y = sample(20, 4)
     ours, theirs = outputs.clone().requires_grad_(), outputs.clone().requires_grad_()
-    summed, total = classes(class_weights=WEIGHTS).loss(lambda x: x, {"x": ours, "y": y})
+    summed, total = classes(class_weights=WEIGHTS).loss(ours, {"y": y})
     (summed / total).backward()  # type: ignore[no-untyped-call]
     F.cross_entropy(theirs, y, torch.tensor([0.5, 1, 3, 1])).backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(ours.grad, theirs.grad)
@@ -220,7 +217,7 @@ def truth(rows: int, names: int) -> Tensor:
 def test_label_loss_is_torchs(weights: dict[str, float] | None) -> None:
     outputs, y = sample(50, 4)[0], truth(50, 4)
     task = labels(class_weights=weights, label_smoothing=0.1)
-    summed, total = task.loss(lambda x: x, {"x": outputs, "y": y})
+    summed, total = task.loss(outputs, {"y": y})
     target = y * 0.9 + 0.05
     each = F.binary_cross_entropy_with_logits(outputs, target, reduction="none")
     weight = torch.ones(4) if weights is None else torch.tensor([0.5, 1, 3, 1])

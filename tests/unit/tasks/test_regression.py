@@ -54,7 +54,7 @@ def measured(task: QuantityTask, outputs: Tensor, y: Tensor, size: int = 7) -> d
 def test_loss_is_torchs_mean(loss: str, targets: tuple[str, ...]) -> None:
     outputs, y = sample(40, len(targets))
     task = build(targets, loss=loss, **({"delta": 0.3} if loss == "huber" else {}))
-    summed, total = task.loss(lambda x: x, {"x": outputs, "y": y})
+    summed, total = task.loss(outputs, {"y": y})
     expected = {
         "mse": F.mse_loss(outputs, y),
         "mae": F.l1_loss(outputs, y),
@@ -67,7 +67,7 @@ def test_loss_is_torchs_mean(loss: str, targets: tuple[str, ...]) -> None:
 def test_a_target_of_one_dimension_is_not_broadcast() -> None:
     outputs, y = sample(40, 1)
     task = build()
-    flat, column = (task.loss(lambda x: x, {"x": outputs, "y": t}) for t in (y[:, 0], y))
+    flat, column = (task.loss(outputs, {"y": t}) for t in (y[:, 0], y))
     assert flat == column
     assert measured(task, outputs, y[:, 0]) == measured(task, outputs, y)
 

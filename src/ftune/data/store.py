@@ -1,0 +1,74 @@
+"""Rows of model inputs, ready to be batched: in memory, ragged, packed or decoded from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The randomness of a training batch: whatever is drawn derives from these and the rows."""
+
+    seed: int
+    epoch: int
+
+
+class Store(Protocol):
+    """The inputs of some rows.
+
+    notes: what the user should know about them. lengths: int64 [rows] positions of each row, for
+    batches of similar length; None where all are alike.
+    """
+
+    @property
+    def notes(self) -> list[str]: ...
+    @property
+    def lengths(self) -> Tensor | None: ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:
+        """A batch of these rows (int64 [n]): `x`, and what else the rows bring.
+
+        Text brings `segments`, language modelling also `y`. `draw` is None outside training:
+        nothing is random then.
+        """
+
+    def to(self, device: torch.device) -> Store:
+        """Where the rows live in memory, on that device; else itself."""
+
+    def digest(self, update: Callable[[bytes], None]) -> None:
+        """Feeds the content to a hash."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Rows that are alike: one tensor x [rows, …]."""
+
+    x: Tensor
+    notes: list[str] = field(default_factory=list)
+    lengths: None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:  # noqa: ARG002
+        return {"x": self.x.index_select(0, rows.to(self.x.device))}
+
+    def to(self, device: torch.device) -> Dense:
+        return Dense(self.x.to(device), self.notes)
+
+    def digest(self, update: Callable[[bytes], None]) -> None:
+        digest_tensor(self.x, update)
+
+
+def digest_tensor(tensor: Tensor, update: Callable[[bytes], None]) -> None:
+    """Type, shape and every number of a tensor."""
+    update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    update(tensor.contiguous().cpu().numpy().tobytes())

@@ -1,0 +1,223 @@
+"""Tables: columns to numbers by fitted transforms, the same ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ftune.config.spelling import nearest
+from ftune.data import steps as chain
+from ftune.data.features import Features, check_codes, features_of, to_tensor
+from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.pipeline import Kind
+from ftune.data.steps import Step
+from ftune.data.store import Dense
+from ftune.data.target import Target, TargetKind, sorted_classes
+from ftune.errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ftune.data.schema import Data
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class TablePipeline:
+    """Fitted transforms of inputs and targets.
+
+    columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).
+    features: what the model receives, per row. target: what it predicts.
+    """
+
+    kind: ClassVar[Kind] = "table"
+
+    columns: dict[str, str]
+    steps: tuple[Step, ...]
+    features: Features
+    target: Target
+    target_steps: tuple[Step, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        data: Data,
+        train: Frame,
+        kind: TargetKind,
+        prior: TablePipeline | None = None,
+        classes: Sequence[str] | None = None,
+        tokenizer: str | None = None,  # noqa: ARG003
+    ) -> TablePipeline:
+        """Learns from the training rows; columns that `prior` knows by name keep its statistics.
+
+        `classes` are the class names in order; by default those of `train`, sorted.
+        """
+        names = data.targets
+        if kind == "classes" and classes is None:
+            classes = sorted_classes(train[names[0]])
+        target = Target(names, kind, tuple(classes or ()) if kind == "classes" else ())
+        if kind != "numbers" and data.target_transforms:
+            raise DataError("data.target_transforms: only numbers can be transformed, not classes")
+        prior = prior if data.statistics == "base" else None
+        left_out = [*names, *([data.split.group] if data.split.group else [])]
+        raw = _like_base(train.without(left_out), prior)
+        if not raw.columns:
+            raise DataError(
+                f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
+            )
+        steps, frame = chain.fit_steps(data.steps, raw, prior.steps if prior else ())
+        features = features_of(frame, steps)
+        check_codes(frame, features)
+        target_steps: tuple[Step, ...] = ()
+        if kind == "numbers":
+            target_steps, _ = chain.fit_steps(
+                data.target_transforms, target.numbers(train), prior.target_steps if prior else ()
+            )
+        columns = {name: str(raw.kind(name)) for name in _needed(raw, steps)}
+        return cls(columns, steps, features, target, target_steps)
+
+    def inputs(self, frame: Frame, train: bool = False) -> Dense:  # noqa: ARG002
+        """[rows, *features.shape] float32. Raises DataError where a column is absent or unknown."""
+        return Dense(to_tensor(chain.apply_steps(self.steps, self.conform(frame)), self.features))
+
+    def targets(self, frame: Frame) -> torch.Tensor:
+        """classes: [rows] int64; numbers, labels: [rows, targets] float32. Raises DataError."""
+        import torch
+
+        self.target.check(frame)
+        if self.target.kind == "classes":
+            return self.target.class_numbers(frame)
+        if self.target.kind == "labels":
+            return self.target.label_values(frame)
+        done = chain.apply_steps(self.target_steps, self.target.numbers(frame))
+        return torch.from_numpy(np.stack(list(done.columns.values()), axis=1).astype(np.float32))
+
+    def invert(self, values: torch.Tensor) -> torch.Tensor:
+        """[rows, targets] predictions back in the targets' own units, in the dtype given."""
+        import torch
+
+        if not self.target_steps:
+            return values
+        array = values.detach().to("cpu", torch.float64).numpy().copy()
+        for step in reversed(self.target_steps):
+            for i, name in enumerate(self.target.names):
+                if name in step.state:
+                    array[:, i] = step.transform.invert(array[:, i], step.state[name])
+        return torch.from_numpy(array).to(values.device, values.dtype)
+
+    def conform(self, frame: Frame) -> Frame:
+        """The raw columns as they were when fitted, in that order; others are left out."""
+        absent = [name for name in self.columns if name not in frame.columns]
+        if absent:
+            near = nearest(absent[0], [n for n in frame.columns if n not in self.columns])
+            raise DataError(
+                f"{frame.origin}: lacks the columns {', '.join(f'`{n}`' for n in absent[:5])}"
+                f"{' …' if len(absent) > 5 else ''} that the training data had; "
+                + (f"did you mean `{near}`?" if near else exists("", frame.columns))
+            )
+        columns = {name: _converted(frame, name, kind) for name, kind in self.columns.items()}
+        return Frame(columns, frame.origin, frame.rows)
+
+    @property
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        """Of each ordinal column, what the codes from 0 stand for; 0 is the unknown."""
+        from ftune.data.transforms.ordinal import Ordinal
+
+        states = [step.state for step in self.steps if isinstance(step.transform, Ordinal)]
+        return {
+            name: ("(unknown)", *found["categories"])
+            for state in states
+            for name, found in state.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON values."""
+        target, features = self.target, self.features
+        return {
+            "kind": self.kind,
+            "version": VERSION,
+            "columns": dict(self.columns),
+            "steps": chain.steps_to_json(self.steps),
+            "target": {
+                "names": list(target.names),
+                "kind": target.kind,
+                "classes": list(target.classes),
+            },
+            "target_steps": chain.steps_to_json(self.target_steps),
+            "features": {
+                "shape": list(features.shape),
+                "names": None if features.names is None else list(features.names),
+                "categories": dict(features.categories),
+            },
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays of the fitted state, float64 [values], by names that `restore` knows."""
+        return chain.steps_to_arrays(self.steps, "steps") | chain.steps_to_arrays(
+            self.target_steps, "target_steps"
+        )
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TablePipeline:
+        """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
+        if stored.get("version") != VERSION:
+            raise CheckpointError(
+                f"the data pipeline is of version {stored.get('version')}, not {VERSION}"
+            )
+        target, features = stored["target"], stored["features"]
+        names = features["names"]
+        return cls(
+            dict(stored["columns"]),
+            chain.restore_steps(stored["steps"], arrays, "steps"),
+            Features(
+                tuple(features["shape"]),
+                None if names is None else tuple(names),
+                dict(features["categories"]),
+            ),
+            Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
+            chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
+        )
+
+
+def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:
+    """The raw columns without those that leading select and drop leave out."""
+    from ftune.data.transforms.columns import Drop, Select
+
+    for step in steps:
+        if not isinstance(step.transform, Drop | Select):
+            break
+        raw = step.transform.apply(raw, step.state)
+    return list(raw.columns)
+
+
+def _like_base(raw: Frame, prior: TablePipeline | None) -> Frame:
+    """The columns that the base knows as it knows them: its statistics are of that kind."""
+    known = prior.columns if prior else {}
+    return raw.with_columns(
+        {name: _converted(raw, name, kind) for name, kind in known.items() if name in raw.columns}
+    )
+
+
+def _converted(frame: Frame, name: str, kind: str) -> Array:
+    """A column as the kind it had in training, where that loses nothing."""
+    column, here = frame[name], frame.kind(name)
+    if here == kind:
+        return column
+    if here in ("number", "text", "date") and frame.missing(name).all():
+        empty = {"number": np.float64(np.nan), "text": None, "date": np.datetime64("NaT", "s")}
+        if kind in empty:
+            dtype = {"number": "float64", "text": "object", "date": "datetime64[s]"}[kind]
+            return np.full(len(column), empty[kind], dtype=dtype)
+    if (here, kind) == ("number", "text"):
+        return as_text(column)
+    known = ~frame.missing(name)
+    i = int(np.flatnonzero(known)[0])
+    raise DataError(
+        f"{frame.origin}: column `{name}` holds {here}s, but {kind}s in training"
+        f" (row {frame.rows[i]}: {str(column[i])[:60]!r}); correct it, or declare its type"
+        " (csv: `types`)"
+    )

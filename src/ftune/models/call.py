@@ -1,0 +1,39 @@
+"""How a batch goes through a model, whatever kind of model it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+IGNORED = -100
+
+
+def call(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """The model's outputs; text models also get the segments of their rows."""
+    outputs: Tensor = model(*arguments(batch))
+    return outputs
+
+
+def arguments(batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    return (batch["x"], batch["segments"]) if "segments" in batch else (batch["x"],)
+
+
+def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Outputs and batch at what the targets count.
+
+    For one target a row these are all rows. For one a position only those whose target is not
+    -100: outputs [n, outputs], y [n], and `row` [n], the row each is of. A model that can is asked
+    for these alone: a vocabulary is much wider than the states it is projected from.
+    """
+    y = batch.get("y")
+    if y is None or y.dim() != 2 or y.is_floating_point():
+        return call(model, batch), batch
+    counts = y != IGNORED
+    kept = {**batch, "y": y[counts], "row": counts.nonzero()[:, 0]}
+    project = getattr(model, "project", None)
+    if project is None:
+        return call(model, batch)[counts], kept
+    return project(model.hidden(*arguments(batch))[counts]), kept  # type: ignore[operator]

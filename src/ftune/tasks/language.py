@@ -1,0 +1,41 @@
+"""Which token comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ftune.config.fields import setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ftune.tasks.tokens import TokenTask
+
+
+@dataclass(frozen=True)
+class CausalLm:
+    """Language modelling: each token from those before it (softmax cross-entropy)."""
+
+    main: ClassVar[tuple[str, Literal["max", "min"]]] = ("loss", "min")
+
+    label_smoothing: float = setting(0.0, at_least=0, below=1)
+    """Share of each target spread evenly over the vocabulary (Szegedy et al. 2016)."""
+
+    @property
+    def target_kind(self) -> Literal["tokens"]:
+        return "tokens"
+
+    def build(
+        self,
+        classes: tuple[str, ...],  # noqa: ARG002
+        target_names: tuple[str, ...],  # noqa: ARG002
+        train_targets: Tensor | None,  # noqa: ARG002
+        invert: Callable[[Tensor], Tensor],  # noqa: ARG002
+        vocabulary: int = 0,
+    ) -> TokenTask:
+        """One output for each of the `vocabulary` token ids, at every position."""
+        from ftune.tasks.tokens import TokenTask
+
+        return TokenTask(vocabulary, self.label_smoothing)

@@ -1,0 +1,44 @@
+"""Which class each word of a text belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ftune.config.fields import setting
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ftune.tasks.tags import TagTask
+
+
+@dataclass(frozen=True)
+class TokenClassification:
+    """One class per word, as named entities in the BIO scheme (Ramshaw and Marcus 1995)."""
+
+    main: ClassVar[tuple[str, Literal["max", "min"]]] = ("macro_f1", "max")
+
+    label_smoothing: float = setting(0.0, at_least=0, below=1)
+    """Share of each target spread evenly over all tags (Szegedy et al. 2016)."""
+
+    @property
+    def target_kind(self) -> Literal["tags"]:
+        return "tags"
+
+    def build(
+        self,
+        classes: tuple[str, ...],
+        target_names: tuple[str, ...],  # noqa: ARG002
+        train_targets: Tensor | None,  # noqa: ARG002
+        invert: Callable[[Tensor], Tensor],  # noqa: ARG002
+        vocabulary: int = 0,  # noqa: ARG002
+    ) -> TagTask:
+        """Raises DataError for fewer than two tags."""
+        from ftune.tasks.tags import TagTask
+
+        if len(classes) < 2:
+            raise DataError(f"the target has one tag only ({', '.join(classes)}); two are needed")
+        return TagTask(classes, self.label_smoothing)

@@ -1,0 +1,109 @@
+"""Token classification: loss, metrics by word and by entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftune.tasks.counts import Counts, ratio
+from ftune.tasks.protocol import Batch, Direction
+
+_DIRECTIONS: Mapping[str, Direction] = dict.fromkeys(("accuracy", "macro_f1", "entity_f1"), "max")
+Span = tuple[int, int, str]
+
+
+class TagTask:
+    """One logit per tag. outputs: [counted positions, tags]; y: int64 [positions].
+
+    Only the first token of each word counts. `row` [positions] says which text a word is of.
+    """
+
+    positions = True
+
+    def __init__(self, tags: tuple[str, ...], smoothing: float) -> None:
+        self.output_names = tags
+        self.outputs = len(tags)
+        self.smoothing = smoothing
+        self.entities = any(tag.startswith("B-") for tag in tags)
+        self.directions: dict[str, Direction] = {"loss": "min", **_DIRECTIONS}
+        if not self.entities:
+            del self.directions["entity_f1"]
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
+        """Cross-entropy summed over words, and how many they are."""
+        y = batch["y"]
+        summed = F.cross_entropy(
+            outputs.float(), y, reduction="sum", label_smoothing=self.smoothing
+        )
+        return summed, float(len(y))
+
+    def meter(self) -> TagMeter:
+        return TagMeter(self)
+
+    def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
+        """`prediction` of each word."""
+        return {"prediction": [self.output_names[i] for i in outputs.argmax(1).tolist()]}
+
+
+class TagMeter:
+    """Counts of words per tag, and of entities that are found whole (Tjong Kim Sang 2002)."""
+
+    def __init__(self, task: TagTask) -> None:
+        self.task = task
+        self.counts = Counts.zeros(task.outputs)
+        self.loss: Tensor | float = 0.0
+        self.weight = 0.0
+        self.found = self.predicted = self.true = 0
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        outputs, y = outputs.detach(), batch["y"]
+        summed, weight = self.task.loss(outputs, batch)
+        self.loss, self.weight = self.loss + summed.double(), self.weight + weight
+        guess = outputs.argmax(1)
+        of_tag = [part.bincount(minlength=self.task.outputs) for part in (guess, y)]
+        self.counts.add(y[guess == y].bincount(minlength=self.task.outputs), *of_tag)
+        if self.task.entities:
+            rows = batch["row"].tolist()
+            guessed = set(spans(self._names(guess), rows))
+            true = set(spans(self._names(y), rows))
+            self.found += len(guessed & true)
+            self.predicted, self.true = self.predicted + len(guessed), self.true + len(true)
+
+    def _names(self, tags: Tensor) -> list[str]:
+        return [self.task.output_names[i] for i in tags.tolist()]
+
+    def compute(self) -> dict[str, float]:
+        counts = self.counts
+        metrics = {
+            "loss": ratio(self.loss, self.weight),
+            "accuracy": ratio(counts.right.sum(), counts.true.sum()),
+            "macro_f1": counts.macro_f1,
+        }
+        if self.task.entities:
+            metrics["entity_f1"] = ratio(2.0 * self.found, self.predicted + self.true)
+        return metrics
+
+    def details(self) -> list[dict[str, Any]]:
+        """Precision, recall, f1 and number of words of each tag."""
+        names = enumerate(self.task.output_names)
+        return [{"tag": name, **self.counts.row(index)} for index, name in names]
+
+
+def spans(tags: Sequence[str], rows: Sequence[int]) -> Iterator[Span]:
+    """Entities as (first word, word after the last, kind).
+
+    An I- that does not continue an entity of its kind begins one, as conlleval has it.
+    """
+    start, kind, row = 0, "", -1
+    for place, (tag, of) in enumerate(zip([*tags, "O"], [*rows, -1], strict=True)):
+        prefix, _, name = tag.partition("-")
+        goes_on = prefix == "I" and name == kind and of == row
+        if kind and not goes_on:
+            yield start, place, kind
+            kind = ""
+        if not kind and prefix in ("B", "I"):
+            start, kind, row = place, name, of

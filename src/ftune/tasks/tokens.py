@@ -1,0 +1,73 @@
+"""Language modelling: loss and perplexity over all tokens that count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftune.tasks.counts import ratio
+from ftune.tasks.protocol import Batch, Direction
+
+_DIRECTIONS: Mapping[str, Direction] = {"loss": "min", "perplexity": "min", "accuracy": "max"}
+
+
+class TokenTask:
+    """One logit per token id. outputs: [counted positions, vocabulary]; y: int64 [positions]."""
+
+    output_names: tuple[str, ...] = ()
+    positions = True
+    directions = _DIRECTIONS
+
+    def __init__(self, vocabulary: int, smoothing: float) -> None:
+        self.outputs = vocabulary
+        self.smoothing = smoothing
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
+        """Cross-entropy summed over tokens, and how many they are: never a mean of batches."""
+        y = batch["y"]
+        summed = F.cross_entropy(
+            outputs.float(), y, reduction="sum", label_smoothing=self.smoothing
+        )
+        return summed, float(len(y))
+
+    def meter(self) -> TokenMeter:
+        return TokenMeter(self)
+
+    def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
+        """Texts are generated, not predicted row by row."""
+        raise NotImplementedError(f"{len(outputs)} rows: generate instead")
+
+
+class TokenMeter:
+    """Sums over tokens; perplexity is exp of their mean loss in nats (Jelinek et al. 1977)."""
+
+    def __init__(self, task: TokenTask) -> None:
+        self.task = task
+        self.loss: Tensor | float = 0.0
+        self.right: Tensor | float = 0.0
+        self.tokens = 0
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        y = batch["y"]
+        entropy = F.cross_entropy(outputs.detach().float(), y, reduction="sum")
+        self.loss = self.loss + entropy.double()
+        self.right = self.right + (outputs.argmax(1) == y).sum().double()
+        self.tokens += len(y)
+
+    def compute(self) -> dict[str, float]:
+        loss = ratio(self.loss, self.tokens)
+        return {
+            "loss": loss,
+            "perplexity": math.exp(loss) if loss < 700 else math.inf,
+            "accuracy": ratio(self.right, self.tokens),
+            "tokens": self.tokens,
+        }
+
+    def details(self) -> list[dict[str, Any]]:
+        """There is nothing to tell apart."""
+        return []
