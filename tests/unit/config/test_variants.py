@@ -35,6 +35,10 @@ MORE: dict[str, dict[str, Any]] = {
     "repeat": {"layers": [{"linear": 3}, "relu"]}, "residual": {"layers": ["relu"]},
     "step": {"every": 2}, "rename": {"names": {"old": "new"}},
 }  # fmt: skip
+TEXTS: dict[str, dict[str, Any]] = {
+    "causal-lm": {"prompt": "{q}", "response": "{a}"},
+    "token-classification": {"text": "words", "target": "tags"},
+}
 
 
 def minimal(table: Table, name: str) -> dict[str, Any]:
@@ -67,6 +71,8 @@ def config_with(table: Table, name: str) -> dict[str, Any]:
         key = {id(MODELS): "model", id(OPTIMIZERS): "optimizer", id(SCHEDULES): "schedule",
                id(TASKS): "task"}[id(table)]  # fmt: skip
         plain[key] = {"name": name, **settings}
+        if name in TEXTS:
+            plain["data"] = {"source": "jsonl", "path": "t.jsonl", **TEXTS[name]}
     return plain
 
 

@@ -210,7 +210,6 @@ def test_broken_regression(
     [
         ({"path": {"val": "a.csv"}, "target": "y"}, "`train` is missing"),
         ({"path": {"train": "a.csv", "dev": "b.csv"}, "target": "y"}, "`dev` is not a part"),
-        ({"path": "a.csv"}, "the column to predict"),
         ({"path": "a.csv", "target": []}, "names no column"),
         ({"path": "a.csv", "target": "y", "delimiter": ";;"}, "one character"),
         ({"path": "a.csv", "target": "y", "types": {"a": "int"}}, "one of number, text, date"),
