@@ -37,5 +37,6 @@ LAYERS = Table(
         "repeat": "ftune.models.nested:Repeat",
         "lstm": "ftune.models.recurrent:Lstm",
         "gru": "ftune.models.recurrent:Gru",
+        "transformer": "ftune.models.transformer:Transformer",
     },
 )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ftune.config.read import SettingError
 from ftune.models import LAYERS
 from ftune.models.shapes import Axes, Inputs, Layer, MisfitError, Part
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Attributes of torch's containers, which a child of the same name would hide. Listed because
 # names are checked without torch; a test compares the list with the installed version.
@@ -33,7 +37,7 @@ def assemble(layers: Sequence[Layer], inputs: Inputs, outputs: int) -> Part:
 
     Raises MisfitError with the place of the layer that does not fit.
     """
-    from torch import nn
+    from ftune.models.tokens import Chain
 
     children: OrderedDict[str, nn.Module] = OrderedDict()
     axes: Axes = {}
@@ -47,7 +51,7 @@ def assemble(layers: Sequence[Layer], inputs: Inputs, outputs: int) -> Part:
         axes |= {f"{name}.{tensor}": found for tensor, found in part.axes.items()}
         head = head if part.head is None else f"{name}.{part.head}".rstrip(".")
         inputs = part.after
-    return Part(nn.Sequential(children), inputs, axes, head)
+    return Part(Chain(children), inputs, axes, head)
 
 
 def layer_names(layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -63,6 +67,15 @@ def layer_names(layers: Sequence[Layer]) -> tuple[str, ...]:
 
 def is_head(layer: Layer) -> bool:
     return getattr(layer, "size", None) == "out"
+
+
+def flat(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """Every layer, those inside others in their place, repeated ones once."""
+    for layer in layers:
+        inner = getattr(layer, "layers", ())
+        yield layer
+        if isinstance(inner, tuple):  # an LSTM's `layers` is a number
+            yield from flat(inner)
 
 
 def count_heads(layers: Sequence[Layer]) -> int:

@@ -44,6 +44,9 @@ class _Conv:
     def _convolve(self, inputs: Inputs, dims: Literal[1, 2], expected: str, advice: str) -> Part:
         from torch import nn
 
+        if inputs.time:
+            advice = "these are steps of time: `transformer`, `lstm` and `gru` go over them"
+            raise misfit(expected, inputs, advice)
         if len(inputs.shape) != dims + 1 or 0 in inputs.shape:
             raise misfit(expected, inputs, advice)
         before, *lengths = inputs.shape

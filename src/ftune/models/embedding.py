@@ -17,7 +17,7 @@ class Embedding:
     """A learned vector per code (Guo and Berkhahn 2016).
 
     On a table, each ordinal column is replaced by its vector; the other columns come first. On
-    sequences of codes, [time] becomes [time, size].
+    texts and other sequences of codes, [time] becomes [time, size].
     """
 
     size: int | Literal["auto"] = setting("auto", at_least=1, at_most=100_000, words=("auto",))
@@ -25,7 +25,9 @@ class Embedding:
     columns: list[str] | None = setting(None)
     """The columns to embed; null is every ordinal column."""
     vocabulary: int | None = setting(None, at_least=1, at_most=10_000_000)
-    """For sequences: number of codes."""
+    """For sequences: number of codes; null is that of the tokenizer."""
+    positions: Literal["none", "learned", "sinusoidal"] = setting("none")
+    """For sequences: whether a vector for the place in the text is added, learned or of sines."""
     init: Init = setting("default")
     """How the vectors start; `default` is the standard normal distribution."""
     as_: str | None = setting(None)
@@ -40,20 +42,29 @@ class Embedding:
             raise SettingError("columns", "is empty or lists a column twice")
 
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        return self._tokens(inputs) if self.vocabulary else self._columns(inputs)
+        vocabulary = self.vocabulary or inputs.vocabulary
+        return self._tokens(inputs, vocabulary) if vocabulary else self._columns(inputs)
 
-    def _tokens(self, inputs: Inputs) -> Part:
-        from ftune.models.modules import TokenEmbedding
+    def _tokens(self, inputs: Inputs, vocabulary: int) -> Part:
+        from ftune.models.tokens import TokenEmbedding
 
-        assert self.vocabulary
-        if len(inputs.shape) != 1 or 0 in inputs.shape or inputs.categories:
+        if len(inputs.shape) != 1 or 0 in inputs.shape or inputs.time or inputs.categories:
             raise misfit("[time], a sequence of codes", inputs, "leave `vocabulary` out on a table")
-        size = self._width(self.vocabulary)
-        module = TokenEmbedding(self.vocabulary, size)
+        if vocabulary < inputs.vocabulary:
+            fault = f"the tokenizer has {inputs.vocabulary:,} ids; leave `vocabulary` out"
+            raise MisfitError(f"has room for {vocabulary:,}, {fault}")
+        size = self._width(vocabulary)
+        module = TokenEmbedding(vocabulary, size, inputs.shape[0], self.positions)
         initialise(module, self.init)
-        return Part(module, Inputs((*inputs.shape, size)), {"weight": _codes(self.vocabulary)})
+        if self.positions == "learned":
+            initialise(module.positions, self.init)
+        # A tokenizer's ids are no names: another tokenizer gives them other meanings.
+        axes = {} if inputs.vocabulary else {"weight": _codes(vocabulary)}
+        return Part(module, inputs.over_time(size), axes)
 
     def _columns(self, inputs: Inputs) -> Part:
+        if self.positions != "none":
+            raise MisfitError("`positions` are for sequences; leave them out on a table")
         from torch import nn
 
         from ftune.models.modules import ColumnEmbedding

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ftune.config.fields import setting
+from ftune.config.read import SettingError
 from ftune.models.init import Init, initialise
 from ftune.models.shapes import Axes, Axis, Inputs, Part, misfit
 
@@ -20,8 +21,15 @@ class Linear:
     """Whether a bias is added."""
     init: Init = setting("default")
     """How the weights start; any choice but `default` also zeroes the bias."""
+    tied: bool = setting(False)
+    """For size `out`: whether its weights are the token embedding's (Press and Wolf 2017)."""
     as_: str | None = setting(None)
     """Name of the layer in the checkpoint and in rules."""
+
+    def __post_init__(self) -> None:
+        if self.tied and (self.size != "out" or self.init != "default"):
+            other = "size `out` only" if self.size != "out" else "weights that `embedding` starts"
+            raise SettingError("tied", f"is for {other}")
 
     def build(self, inputs: Inputs, outputs: int) -> Part:
         from torch import nn
@@ -33,7 +41,7 @@ class Linear:
         size = outputs if self.size == "out" else self.size
         module = nn.Linear(inputs.shape[-1], size, bias=self.bias)
         initialise(module, self.init)
-        after = Inputs((*inputs.shape[:-1], size))
+        after = Inputs((*inputs.shape[:-1], size), time=inputs.time)
         return Part(module, after, self._axes(inputs), "" if self.size == "out" else None)
 
     def _axes(self, inputs: Inputs) -> Axes:

@@ -13,6 +13,7 @@ from ftune.models.arrange import Flatten
 from ftune.models.embedding import Embedding
 from ftune.models.init import Init
 from ftune.models.linear import Linear
+from ftune.models.pool import GlobalPool
 from ftune.models.sequential import Sequential
 from ftune.models.shapes import Built, Inputs, Layer
 
@@ -35,7 +36,8 @@ class Mlp:
     norm: Literal["none", "batchnorm", "layernorm"] = setting("none")
     """Normalisation of each hidden layer, before its activation."""
     embed: int | Literal["auto", "none"] = setting("auto", at_least=1, words=("auto", "none"))
-    """Width of the learned vectors that replace ordinal columns; `none` keeps the codes."""
+    """Width of the learned vectors that replace ordinal columns; `none` keeps the codes. Of texts,
+    the mean of their tokens' vectors is read (`auto`: as wide as the layers)."""
     init: Init = setting("default")
     """How the weights of the linear layers start."""
 
@@ -49,7 +51,9 @@ class Mlp:
     def layers(self, inputs: Inputs) -> tuple[Layer, ...]:
         """The same model as a list of layers."""
         found: list[Layer] = [Flatten()] if len(inputs.shape) != 1 else []
-        if inputs.categories and self.embed != "none":
+        if inputs.vocabulary and self.embed != "none":  # the mean of word vectors, as in fastText
+            found = [Embedding(self.width if self.embed == "auto" else self.embed), GlobalPool()]
+        elif inputs.categories and self.embed != "none":
             found.append(Embedding(self.embed))
         sizes = [self.width] * self.depth if self.hidden is None else self.hidden
         for index, size in enumerate(sizes, 1):

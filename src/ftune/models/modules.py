@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ftune.models.tokens import Chain, apply
+
 
 class GlobalAverage(nn.Module):
     """[batch, channels, …] -> [batch, channels], the mean over all positions."""
@@ -36,32 +38,22 @@ class Rearranged(nn.Module):
         return str(list(self.shape))
 
 
-class Residual(nn.Sequential):
+class Residual(Chain):
     """x + children(x); the shape stays."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = x
-        for module in self:
-            y = module(y)
-        return x + y
+    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
+        return x + super().forward(x, segments)
 
 
 class ProjectedResidual(nn.Sequential):
     """first(x) + others(x): the first child brings x to the shape of the others' output."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
         projection, *body = self
         skip: Tensor = projection(x)
         for module in body:
-            x = module(x)
+            x = apply(module, x, segments)
         return skip + x
-
-
-class TokenEmbedding(nn.Embedding):
-    """Codes as floats [batch, time] -> [batch, time, size]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.long())
 
 
 class ColumnEmbedding(nn.Module):
@@ -84,32 +76,3 @@ class ColumnEmbedding(nn.Module):
         codes = x.index_select(1, self.chosen).long().unbind(1)
         vectors = [table(code) for table, code in zip(self.tables.values(), codes, strict=True)]
         return torch.cat([x.index_select(1, self.others), *vectors], 1)
-
-
-class Lstm(nn.LSTM):
-    """[batch, time, features] -> last state [batch, size] or all of them [batch, time, size]."""
-
-    def __init__(self, features: int, size: int, layers: int, both: bool, last: bool) -> None:
-        super().__init__(features, size, layers, batch_first=True, bidirectional=both)
-        self.last = last
-
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        states, (final, _) = super().forward(x)
-        return _last(final, self.bidirectional) if self.last else states
-
-
-class Gru(nn.GRU):
-    """[batch, time, features] -> last state [batch, size] or all of them [batch, time, size]."""
-
-    def __init__(self, features: int, size: int, layers: int, both: bool, last: bool) -> None:
-        super().__init__(features, size, layers, batch_first=True, bidirectional=both)
-        self.last = last
-
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        states, final = super().forward(x)
-        return _last(final, self.bidirectional) if self.last else states
-
-
-def _last(final: Tensor, both: bool) -> Tensor:
-    """The top layer's final state [batch, size]; with both directions, each after its own end."""
-    return torch.cat([final[-2], final[-1]], 1) if both else final[-1]

@@ -61,7 +61,8 @@ def _projection(layers: Sequence[Layer], inputs: Inputs, after: Inputs) -> tuple
     if not lengths and not targets:
         axes = {"projection.weight": inputs.axis(1)} if inputs.names else {}
         return nn.Linear(before, size, bias=False), axes
-    if before == size and len(lengths) == len(targets) == 1 and _over_features(layers):
+    over_features = inputs.time or _over_features(layers)
+    if before == size and len(lengths) == len(targets) == 1 and over_features:
         return nn.Linear(lengths[0], targets[0], bias=False), {}
     strides = _strides(lengths, targets)
     if len(strides) == 1:
@@ -103,7 +104,7 @@ class Repeat:
         check_names(self.layers)
 
     def build(self, inputs: Inputs, outputs: int) -> Part:
-        from torch import nn
+        from ftune.models.tokens import Chain
 
         children: OrderedDict[str, nn.Module] = OrderedDict()
         axes: Axes = {}
@@ -114,4 +115,4 @@ class Repeat:
             axes |= {f"{index}.{name}": found for name, found in part.axes.items()}
             head = head if part.head is None else f"{index}.{part.head}"
             inputs = part.after
-        return Part(nn.Sequential(children), inputs, axes, head)
+        return Part(Chain(children), inputs, axes, head)

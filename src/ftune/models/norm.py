@@ -26,7 +26,7 @@ class BatchNorm:
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         from torch import nn
 
-        _check(inputs)
+        _check_channels(inputs)
         kind = nn.BatchNorm2d if len(inputs.shape) == 3 else nn.BatchNorm1d
         return _part(kind(inputs.shape[0], self.eps, self.momentum), inputs)
 
@@ -45,7 +45,7 @@ class GroupNorm:
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         from torch import nn
 
-        _check(inputs)
+        _check_channels(inputs)
         if inputs.shape[0] % self.groups:
             raise misfit(f"channels that divide by {self.groups} groups", inputs, "change groups")
         return _part(nn.GroupNorm(self.groups, inputs.shape[0], self.eps), inputs)
@@ -86,6 +86,12 @@ class RmsNorm:
 def _check(inputs: Inputs) -> None:
     if len(inputs.shape) not in (1, 2, 3) or 0 in inputs.shape:
         raise misfit("one to three dimensions, none empty", inputs, "add `flatten` before it")
+
+
+def _check_channels(inputs: Inputs) -> None:
+    _check(inputs)
+    if inputs.time:
+        raise misfit("channels first", inputs, "over time take `layernorm` or `rmsnorm`")
 
 
 def _features(inputs: Inputs) -> list[int]:

@@ -62,23 +62,38 @@ class AvgPool(_Pool):
 
 @dataclass(frozen=True)
 class GlobalPool:
-    """One number per channel, whatever the size: [channels, …] -> [channels]."""
+    """One number per channel, whatever the size: [channels, …] -> [channels].
 
-    kind: Literal["avg", "max"] = setting("avg")
-    """Mean or maximum over all positions."""
+    After an embedding of tokens, over time: [time, features] -> [features], padding left out.
+    """
+
+    kind: Literal["avg", "max", "first", "last"] = setting("avg")
+    """Mean or maximum over all positions; `first` and `last` are for tokens."""
     as_: str | None = setting(None)
     """Name of the layer."""
 
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         from ftune.models.modules import GlobalAverage, GlobalMaximum
 
+        if inputs.time:
+            from ftune.models.tokens import PoolTime
+
+            return Part(PoolTime(self.kind), Inputs(inputs.shape[1:]))
         channels, _ = _spatial(inputs)
+        if self.kind in ("first", "last"):
+            raise misfit("[time, features] after `embedding`", inputs, "take `avg` or `max`")
         module = GlobalAverage() if self.kind == "avg" else GlobalMaximum()
         return Part(module, Inputs((channels,)))
 
 
 def _spatial(inputs: Inputs) -> tuple[int, list[int]]:
-    if len(inputs.shape) not in (2, 3) or 0 in inputs.shape:
-        raise misfit(_IMAGE, inputs, "add `reshape`, or leave the pooling out")
+    if len(inputs.shape) not in (2, 3) or 0 in inputs.shape or inputs.time:
+        raise misfit(_IMAGE, inputs, _advice(inputs))
     channels, *lengths = inputs.shape
     return channels, lengths
+
+
+def _advice(inputs: Inputs) -> str:
+    if inputs.time:
+        return "these are steps of time: `globalpool` pools them, padding left out"
+    return "add `reshape`, or leave the pooling out"

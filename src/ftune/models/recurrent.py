@@ -9,7 +9,7 @@ from ftune.config.fields import setting
 from ftune.models.shapes import Inputs, Part, misfit
 
 if TYPE_CHECKING:
-    from ftune.models import modules
+    from ftune.models import recurrence
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,20 @@ class _Recurrent:
     bidirectional: bool = setting(False)
     """Whether a second one reads from the end; its state is appended."""
     output: Literal["last", "all"] = setting("last")
-    """`last`: the state after the sequence, [size]; `all`: of each step, [time, size]."""
+    """`last`: the state after the sequence, [size]; `all`: of each step, [time, size]. Padding of
+    texts is not read."""
     as_: str | None = setting(None)
     """Name of the layer in the checkpoint and in rules."""
 
-    def _part(self, inputs: Inputs, kind: type[modules.Lstm] | type[modules.Gru]) -> Part:
+    def _part(self, inputs: Inputs, kind: type[recurrence.Lstm] | type[recurrence.Gru]) -> Part:
         if len(inputs.shape) != 2 or 0 in inputs.shape:
             advice = "add `reshape: [time, features]` with the data's own numbers before it"
             raise misfit("[time, features]", inputs, advice)
-        time, features = inputs.shape
+        features = inputs.shape[1]
         last = self.output == "last"
         size = self.size * (2 if self.bidirectional else 1)
         module = kind(features, self.size, self.layers, self.bidirectional, last)
-        return Part(module, Inputs((size,) if last else (time, size)))
+        return Part(module, Inputs((size,)) if last else inputs.over_time(size))
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Lstm(_Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber 1997)."""
 
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from ftune.models import modules
+        from ftune.models import recurrence
 
-        return self._part(inputs, modules.Lstm)
+        return self._part(inputs, recurrence.Lstm)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,6 @@ class Gru(_Recurrent):
     """Gated recurrent unit (Cho et al. 2014)."""
 
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from ftune.models import modules
+        from ftune.models import recurrence
 
-        return self._part(inputs, modules.Gru)
+        return self._part(inputs, recurrence.Gru)

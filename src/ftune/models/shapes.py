@@ -38,6 +38,7 @@ class Inputs:
     that hold ordinal codes 0 … n-1 as floats -> n. `codes`: of such a column, what each code
     stands for, where that is known. `vocabulary`: of token inputs [time], how many ids there are;
     0 for all others. `positions`: whether the task wants outputs at each position.
+    `time`: whether two dimensions are [time, features], as after tokens, not [channels, length].
     """
 
     shape: tuple[int, ...]
@@ -46,10 +47,15 @@ class Inputs:
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vocabulary: int = 0
     positions: bool = False
+    time: bool = False
 
     def __post_init__(self) -> None:
         assert self.names is None or self.shape == (len(self.names),), "one name per column"
         assert set(self.categories) <= set(self.names or ()), "a category is a named column"
+
+    def over_time(self, features: int) -> Inputs:
+        """The same time steps with so many features each."""
+        return Inputs((self.shape[0], features), time=True)
 
     def axis(self, dim: int) -> tuple[Axis, ...]:
         """The axis of a tensor whose dimension `dim` runs over these columns; () where unnamed."""

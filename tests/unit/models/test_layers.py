@@ -20,6 +20,7 @@ from ftune.models.shapes import Inputs, Layer, MisfitError, Part
 FLAT, SEQUENCE, IMAGE = Inputs((12,)), Inputs((6, 5)), Inputs((4, 8, 8))
 TABLE = Inputs((4,), ("age", "education", "hours", "a.b"), {"education": 7, "a.b": 3})
 CODES = Inputs((6,))
+TOKENS, STEPS = Inputs((6,), vocabulary=9), Inputs((6, 5), time=True)
 
 CASES: list[tuple[Any, Inputs, tuple[int, ...]]] = [
     ({"linear": 7}, FLAT, (7,)),
@@ -72,6 +73,16 @@ CASES: list[tuple[Any, Inputs, tuple[int, ...]]] = [
     ({"lstm": 3, "layers": 2, "bidirectional": True, "output": "all"}, SEQUENCE, (6, 6)),
     ({"gru": 3, "bidirectional": True}, SEQUENCE, (6,)),
     ({"gru": 3, "output": "all"}, SEQUENCE, (6, 3)),
+    ({"transformer": 1}, SEQUENCE, (6, 5)),
+    ({"transformer": 2, "width": 8, "positions": "rotary", "causal": True}, SEQUENCE, (6, 5)),
+    ({"transformer": 5, "activation": "swiglu", "norm": "rmsnorm"}, SEQUENCE, (6, 5)),
+    ({"transformer": 5, "pre_norm": False, "feedforward": 7, "bias": False}, SEQUENCE, (6, 5)),
+    ({"embedding": 4, "positions": "learned"}, TOKENS, (6, 4)),
+    ({"embedding": 5, "positions": "sinusoidal"}, TOKENS, (6, 5)),
+    ("globalpool", STEPS, (5,)),
+    ({"globalpool": "last"}, STEPS, (5,)),
+    ({"repeat": 2, "layers": [{"transformer": 1}]}, STEPS, (6, 5)),
+    ({"residual": [{"transformer": 1}, {"linear": 4}], "project": True}, STEPS, (6, 4)),
 ]
 
 
@@ -91,7 +102,7 @@ def build(item: Any, inputs: Inputs) -> Part:
 def batch(inputs: Inputs, rows: int = 5) -> torch.Tensor:
     """Random numbers; whole ones where an embedding reads codes."""
     x = torch.randn(rows, *inputs.shape)
-    if inputs is CODES:
+    if inputs in (CODES, TOKENS):
         x = torch.randint(0, 9, x.shape).float()
     for column, codes in inputs.categories.items():
         assert inputs.names
@@ -154,6 +165,15 @@ BAD: list[tuple[Any, Inputs, str]] = [
     ("maxpool", FLAT, "[channels, length]"),
     ({"maxpool": 9}, IMAGE, "room for a window of 9"),
     ("globalpool", FLAT, "[channels, length]"),
+    ({"globalpool": "last"}, SEQUENCE, "take `avg` or `max`"),
+    ("maxpool", STEPS, "`globalpool` pools them"),
+    ({"conv1d": 4}, STEPS, "`transformer`, `lstm` and `gru` go over them"),
+    ("batchnorm", STEPS, "`layernorm`"),
+    ({"transformer": 1}, FLAT, "[time, features], gets [12]; add `embedding`"),
+    ({"transformer": 2}, SEQUENCE, "5 features cannot be split into 2 heads"),
+    ({"transformer": 1, "positions": "rotary"}, SEQUENCE, "heads of an even size"),
+    ({"embedding": 2, "vocabulary": 5}, TOKENS, "the tokenizer has 9 ids"),
+    ({"embedding": 2, "positions": "learned"}, TABLE, "`positions` are for sequences"),
     ({"groupnorm": 5}, FLAT, "divide by 5 groups"),
     ("batchnorm", Inputs((1, 2, 3, 4)), "one to three dimensions"),
     ({"reshape": [5, 5]}, FLAT, "it has 12 numbers"),
@@ -200,6 +220,10 @@ def test_the_place_of_a_nested_misfit_is_given() -> None:
         {"dropout": 1.0},
         {"linear": 0},
         {"linear": "in"},
+        {"linear": 4, "tied": True},
+        {"linear": "out", "tied": True, "init": "zeros"},
+        {"transformer": 3, "width": 8},
+        {"transformer": 4, "width": 4, "positions": "rotary"},
     ],
     ids=str,
 )

@@ -1,0 +1,130 @@
+"""The transformer block. x: [batch, time, features]; segments: see `tokens`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ftune.models.init import initialise
+from ftune.models.tokens import places, same_sample
+
+if TYPE_CHECKING:
+    from ftune.models.transformer import Transformer
+
+
+class TransformerBlock(nn.Module):
+    """Attention and feed-forward, each added to its input (Vaswani et al. 2017).
+
+    With `pre_norm` the input of each is normalised (GPT-2), else the sum (BERT).
+    """
+
+    def __init__(self, features: int, settings: Transformer) -> None:
+        super().__init__()
+        self.pre_norm = settings.pre_norm
+        self.scaled = settings.init == "normal"
+        self.norm1, self.norm2 = (_norm(features, settings) for _ in range(2))
+        self.attention = Attention(features, settings)
+        self.feedforward = FeedForward(features, settings)
+        self.dropout = nn.Dropout(settings.dropout)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                initialise(module, settings.init)
+
+    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
+        if self.pre_norm:
+            x = x + self.dropout(self.attention(self.norm1(x), segments))
+            x = x + self.dropout(self.feedforward(self.norm2(x)))
+        else:
+            x = self.norm1(x + self.dropout(self.attention(x, segments)))
+            x = self.norm2(x + self.dropout(self.feedforward(x)))
+        return x
+
+
+class Attention(nn.Module):
+    """softmax(QK' / √d) V in `heads` heads, over the positions of the same sample."""
+
+    def __init__(self, features: int, settings: Transformer) -> None:
+        super().__init__()
+        width = settings.width or features
+        self.heads, self.causal, self.share = settings.heads, settings.causal, settings.dropout
+        self.rotary = settings.positions == "rotary"
+        self.query = nn.Linear(features, width, settings.bias)
+        self.key = nn.Linear(features, width, settings.bias)
+        self.value = nn.Linear(features, width, settings.bias)
+        self.out = nn.Linear(width, features, settings.bias)
+
+    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
+        q, k, v = (
+            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        if self.rotary:
+            angles = places(x, segments)
+            q, k = rotated(q, angles), rotated(k, angles)
+        mask = None if segments is None else same_sample(segments, self.causal)
+        found = F.scaled_dot_product_attention(
+            q, k, v, mask,
+            dropout_p=self.share if self.training else 0.0,
+            is_causal=self.causal and mask is None,
+        )  # fmt: skip
+        mixed: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        return mixed
+
+
+def rotated(x: Tensor, places: Tensor) -> Tensor:
+    """Each half pair of a head turned by its place (Su et al. 2021): [batch, heads, time, size]."""
+    size = x.shape[-1]
+    rates = 1e4 ** (-torch.arange(0, size, 2, device=x.device) / size)
+    angles = (places[..., None] * rates).to(x.dtype)  # [time, size/2], or a batch of them
+    if places.dim() == 2:
+        angles = angles[:, None]
+    a, b = x.chunk(2, -1)
+    sine, cosine = angles.sin(), angles.cos()
+    return torch.cat([a * cosine - b * sine, b * cosine + a * sine], -1)
+
+
+class FeedForward(nn.Module):
+    """features -> hidden -> features at each position; swiglu: silu(gate) · up (Shazeer 2020)."""
+
+    def __init__(self, features: int, settings: Transformer) -> None:
+        super().__init__()
+        hidden = settings.feedforward or default_hidden(features, settings.activation)
+        self.activation = settings.activation
+        self.up = nn.Linear(features, hidden, settings.bias)
+        if settings.activation == "swiglu":
+            self.gate = nn.Linear(features, hidden, settings.bias)
+        self.down = nn.Linear(hidden, features, settings.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.activation == "swiglu":
+            wide = F.silu(self.gate(x)) * self.up(x)
+        else:
+            wide = getattr(F, self.activation)(self.up(x))
+        narrow: Tensor = self.down(wide)
+        return narrow
+
+
+def default_hidden(features: int, activation: str) -> int:
+    """4 times the features; swiglu has a third matrix: two thirds of it, in steps of 8."""
+    return 8 * round(features / 3) if activation == "swiglu" else 4 * features
+
+
+def _norm(features: int, settings: Transformer) -> nn.Module:
+    if settings.norm == "rmsnorm":
+        return nn.RMSNorm(features, eps=1e-6)
+    return nn.LayerNorm(features, bias=settings.bias)
+
+
+def scale_residuals(model: nn.Module) -> None:
+    """Divides what each block adds at the start by √(2 · blocks), so that depth adds no variance.
+
+    GPT-2's initialisation; for blocks that start as `normal`.
+    """
+    blocks = [module for module in model.modules() if isinstance(module, TransformerBlock)]
+    with torch.no_grad():
+        for block in (block for block in blocks if block.scaled):
+            for layer in (block.attention.out, block.feedforward.down):
+                layer.weight.div_((2 * len(blocks)) ** 0.5)
