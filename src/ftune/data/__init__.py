@@ -12,6 +12,7 @@ SOURCES = Table(
         "parquet": "ftune.data.sources.parquet:Parquet",
         "jsonl": "ftune.data.sources.jsonl:Jsonl",
         "npz": "ftune.data.sources.npz:Npz",
+        "images": "ftune.data.sources.images:Images",
     },
 )
 
@@ -42,5 +43,19 @@ TRANSFORMS = Table(
         "date": "ftune.data.transforms.date:Date",
         "resize": "ftune.data.transforms.resize:Resize",
         "flatten": "ftune.data.transforms.flatten:Flatten",
+        "center_crop": "ftune.data.transforms.crop:CenterCrop",
+        "pad": "ftune.data.transforms.pad:Pad",
+        "grayscale": "ftune.data.transforms.grayscale:Grayscale",
+        "normalize": "ftune.data.transforms.normalize:Normalize",
+        "random_crop": "ftune.data.transforms.crop:RandomCrop",
+        "random_resized_crop": "ftune.data.transforms.crop:RandomResizedCrop",
+        "flip": "ftune.data.transforms.flip:Flip",
+        "rotate": "ftune.data.transforms.rotate:Rotate",
+        "affine": "ftune.data.transforms.rotate:Affine",
+        "color_jitter": "ftune.data.transforms.color_jitter:ColorJitter",
+        "randaugment": "ftune.data.transforms.randaugment:RandAugment",
+        "erase": "ftune.data.transforms.erase:Erase",
+        "mixup": "ftune.data.transforms.mixup:Mixup",
+        "cutmix": "ftune.data.transforms.mixup:Cutmix",
     },
 )

@@ -1,0 +1,1 @@
+"""Photographs: decoded once, kept as bytes, augmented in batches."""

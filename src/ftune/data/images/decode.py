@@ -1,0 +1,141 @@
+"""Many image files, decoded ahead by a pool of threads (Pillow decodes without the GIL)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ftune.data.frame import Array, Frame
+from ftune.data.images import keep
+from ftune.data.images.keep import Pixels
+from ftune.data.images.read import UnusableError, read, size_of
+from ftune.errors import DataError, MissingExtraError
+
+T = TypeVar("T")
+AHEAD = 8
+"""Images a worker may be ahead of the writer."""
+PROGRESS: ContextVar[Callable[[int, int], None] | None] = ContextVar("decoding", default=None)
+"""Told (images done, images in all) while files are decoded."""
+
+
+def require_pillow() -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("reading images", "images") from None
+
+
+def files_of(frame: Frame, column: str) -> list[Path]:
+    """The path of each row: relative to the folder, or to the folder of the table."""
+    gaps = frame.missing(column)
+    if gaps.any():
+        raise DataError(
+            f"{frame.origin}: column `{column}` has no path in {frame.where(gaps)}; fill or delete"
+            " these rows"
+        )
+    origin = Path(frame.origin)
+    base = origin if origin.is_dir() else origin.parent
+    return [base / str(name) for name in frame[column]]
+
+
+def decoded(frame: Frame, column: str, shapes: Sequence[Any], cache: Path | None) -> Pixels:
+    """The images of a column, from an earlier run where nothing changed since.
+
+    Raises DataError that names all files that cannot be used.
+    """
+    require_pillow()
+    files = files_of(frame, column)
+    place = None
+    if cache is not None and all(file.is_file() for file in files):
+        place = cache / keep.key_of(files, shapes)
+        found = keep.kept(place)
+        if found is not None:
+            return found
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"{cache}: cannot keep decoded images there ({error.strerror}); name another folder"
+                " (`data.cache: folder`) or write `data.cache: false`"
+            ) from None
+    return keep.keep(_images(frame, column, files, shapes), len(files), place)
+
+
+def _images(
+    frame: Frame, column: str, files: Sequence[Path], shapes: Sequence[Any]
+) -> Iterator[Array]:
+    faults: dict[int, str] = {}
+    for row, image in enumerate(_ahead(lambda file: _tried(read, file, shapes), files)):
+        if isinstance(image, UnusableError):
+            faults[row] = str(image)
+        elif not faults:
+            yield image
+    _refuse(frame, column, faults)
+
+
+def sizes_of(frame: Frame, column: str) -> Array:
+    """[rows, 2] height and width as the headers tell. Raises DataError as `decoded` does."""
+    require_pillow()
+    sizes, faults = [], {}
+    for row, size in enumerate(_ahead(lambda file: _tried(size_of, file), files_of(frame, column))):
+        if isinstance(size, UnusableError):
+            faults[row] = str(size)
+        else:
+            sizes.append(size)
+    _refuse(frame, column, faults)
+    return np.array(sizes, dtype=np.int64)
+
+
+def _refuse(frame: Frame, column: str, faults: dict[int, str]) -> None:
+    if not faults:
+        return
+    table = not Path(frame.origin).is_dir()
+    shown = "; ".join(
+        (f"row {frame.rows[row]}, " if table else "") + f"{frame[column][row]}: {reason}"
+        for row, reason in list(faults.items())[:5]
+    )
+    many = f"{len(faults):,} of {len(frame):,} images cannot be used"
+    more = "; …" if len(faults) > 5 else ""
+    raise DataError(f"{frame.origin}: {many} ({shown}{more}); delete or replace them")
+
+
+def _tried(function: Callable[..., T], *given: Any) -> T | UnusableError:
+    try:
+        return function(*given)
+    except UnusableError as error:
+        return error
+
+
+def _ahead(work: Callable[[Path], T], files: Sequence[Path]) -> Iterator[T]:
+    """The results in order, a bounded number of them ahead of whoever takes them."""
+    from PIL import Image
+
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    waiting: deque[Future[T]] = deque()
+    left, progress = iter(files), PROGRESS.get()
+    with ThreadPoolExecutor(workers) as pool, _as_errors(Image.DecompressionBombWarning):
+        for done in range(len(files)):
+            for file in left:
+                waiting.append(pool.submit(work, file))
+                if len(waiting) >= AHEAD * (workers or 1):
+                    break
+            yield waiting.popleft().result()
+            if progress is not None:
+                progress(done + 1, len(files))
+
+
+@contextmanager
+def _as_errors(category: type[Warning]) -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", category)
+        yield

@@ -1,0 +1,205 @@
+"""Where decoded pixels stay: in memory, or in a file that is mapped into it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from ftune.data.frame import Array
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1
+BLOCK = 2**24
+_BEGIN = 128
+"""Where the bytes begin in a .npy file of one dimension."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Decoded images, one after the other.
+
+    flat: [bytes] uint8, in memory or mapped. sizes: [rows, 2] int64, height and width. sha256: of
+    `flat`.
+    """
+
+    flat: Array
+    sizes: Array
+    channels: int
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """The height and the width that hold every image."""
+        height, width = self.sizes.max(axis=0).tolist()
+        return height, width
+
+    @property
+    def alike(self) -> bool:
+        """Whether all images have one size."""
+        return bool((self.sizes == self.sizes[0]).all())
+
+    @property
+    def block(self) -> Array:
+        """[rows, height, width, channels] of images that are alike."""
+        return self.flat.reshape(len(self), *self.largest, self.channels)
+
+    def take(self, rows: Array) -> Array:
+        """[n, height, width, channels] uint8 of the largest size; what is not image is 0."""
+        if self.alike:
+            return np.asarray(self.block[rows])
+        ends = np.cumsum(self.sizes.prod(axis=1) * self.channels)
+        result = np.zeros((len(rows), *self.largest, self.channels), dtype=np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            height, width = self.sizes[row].tolist()
+            part = self.flat[ends[row] - height * width * self.channels : ends[row]]
+            result[place, :height, :width] = part.reshape(height, width, self.channels)
+        return result
+
+    def tensor(self, device: torch.device) -> torch.Tensor:
+        """`block` on a device."""
+        import torch
+
+        return torch.from_numpy(np.array(self.block)).to(device)
+
+
+def folder(cache: bool | str) -> Path | None:
+    """Where the setting `data.cache` keeps decoded images."""
+    if cache is False:
+        return None
+    if isinstance(cache, str):
+        return Path(cache) / "images"
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "ftune" / "images"
+
+
+def key_of(files: Iterable[Path], shapes: Iterable[Any]) -> str:
+    """What the decoded pixels depend on: the state of each file, what is done to it, and by whom.
+
+    A file that is written anew changes its times or its inode, which nobody can set back.
+    """
+    import PIL
+
+    digest = hashlib.sha256(f"{VERSION} {PIL.__version__} {list(shapes)!r}".encode())
+    for file in files:
+        state = file.stat()
+        digest.update(
+            f"\0{file.resolve()} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+            f" {state.st_ino}".encode(errors="surrogateescape")
+        )
+    return digest.hexdigest()
+
+
+def kept(place: Path) -> Pixels | None:
+    """What an earlier run left at `place` (.npy, .json); None where it is absent or damaged."""
+    try:
+        told = json.loads(place.with_suffix(".json").read_bytes())
+        flat: Array = np.load(place.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+        found = _pixels(flat, told)
+        whole = flat.shape == (int(found.sizes.prod(axis=1).sum()) * found.channels,)
+        if whole and flat.dtype == np.uint8 and _sha256(flat) == found.sha256:
+            return found
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        pass
+    return None
+
+
+def _sha256(flat: Array) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(flat), BLOCK):
+        digest.update(flat[start : start + BLOCK].data)
+    return digest.hexdigest()
+
+
+def keep(images: Iterable[Array], count: int, place: Path | None) -> Pixels:
+    """Writes `count` images as they come; the file gets its name when it is complete.
+
+    Without a place they stay in memory, or beyond half of what is free in a file without a name.
+    Raises DataError where the disk is full.
+    """
+    if place is None:
+        return _kept_for_now(images, count)
+    temporary = place.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            told = _write(images, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(place.with_suffix(".npy"))
+        temporary.write_text(json.dumps(told))
+        temporary.replace(place.with_suffix(".json"))
+    except OSError as error:
+        raise DataError(
+            f"{place.parent}: cannot keep decoded images ({error.strerror or error}); free some"
+            " space, name another folder (`data.cache: folder`) or write `data.cache: false`"
+        ) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return _pixels(np.load(place.with_suffix(".npy"), mmap_mode="r"), told)
+
+
+def _write(images: Iterable[Array], file: IO[bytes]) -> dict[str, Any]:
+    """The bytes behind a .npy header of their length, which is known at the end."""
+    digest, sizes, channels, length = hashlib.sha256(), [], 3, 0
+    _header(file, 0)
+    for image in images:
+        data = np.ascontiguousarray(image)
+        digest.update(data.data)
+        file.write(data.data)
+        sizes.append(data.shape[:2])
+        channels, length = data.shape[2], length + data.nbytes
+    file.seek(0)
+    _header(file, length)
+    return {"sizes": sizes, "channels": channels, "sha256": digest.hexdigest()}
+
+
+def _header(file: IO[bytes], length: int) -> None:
+    """Writes the header of a one-dimensional array; numpy leaves room for any length."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, header)
+    assert file.tell() == _BEGIN
+
+
+def _kept_for_now(images: Iterable[Array], count: int) -> Pixels:
+    rest = iter(images)
+    first = next(rest)
+    if first.nbytes * count > free_memory() // 2:
+        with tempfile.TemporaryFile() as unnamed:
+            told = _write(itertools.chain([first], rest), unnamed)
+            unnamed.flush()
+            flat: Array = np.memmap(unnamed, np.uint8, "r", offset=_BEGIN)
+    else:
+        memory = io.BytesIO()
+        told = _write(itertools.chain([first], rest), memory)
+        flat = np.frombuffer(memory.getbuffer(), np.uint8, offset=_BEGIN)
+    return _pixels(flat, told)
+
+
+def _pixels(flat: Array, told: dict[str, Any]) -> Pixels:
+    sizes = np.array(told["sizes"], dtype=np.int64).reshape(-1, 2)
+    return Pixels(flat, sizes, told["channels"], told["sha256"])
+
+
+def free_memory() -> int:
+    """Bytes that are free or can be freed; 4 GiB where the system does not tell."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if "MemAvailable" in line).split()[1])
+    return 2**32

@@ -1,0 +1,29 @@
+"""Images without colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ftune.config.fields import setting
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Grayscale:
+    """Images: luminance alone (0.299 red, 0.587 green, 0.114 blue)."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    stage: ClassVar[str] = "shape"
+
+    channels: Literal[1, 3] = setting(1)
+    """1, or 3 equal ones for a model that expects colours."""
+
+    def plain(self) -> tuple[Any, ...]:
+        return (self,)
+
+    def on_image(self, image: Image) -> Image:
+        grey = image.convert("L")
+        return grey if self.channels == 1 else grey.convert("RGB")
