@@ -6,52 +6,217 @@ import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from ftune.adapt.methods import fixed_parameters
+from ftune.adapt.names import lora_part, plain_name, wrapped_modules
 from ftune.adapt.schema import Rule
 from ftune.config.spelling import nearest
 from ftune.errors import RequestError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @dataclass(frozen=True)
 class Effect:
-    """What happens to one parameter. `rule`: number of the last match, or None."""
+    """What happens to one parameter.
+
+    rule: number of the last match, or None. layer_decay: the part of lr_scale that stems from the
+    parameter's depth. adapter: what it belongs to, in words, where it is an adapter's or
+    quantised.
+    """
 
     train: bool = True
     lr_scale: float = 1.0
     weight_decay: float | None = None
     from_epoch: int = 0
     rule: int | None = None
+    layer_decay: float = 1.0
+    adapter: str = ""
 
     @property
     def state(self) -> str:
         """In words, for the table of rules."""
+        parts = [self.adapter] if self.adapter else []
         if not self.train:
-            return "frozen"
-        parts = ["trained" if not self.from_epoch else f"trained from epoch {self.from_epoch}"]
-        parts += [f"lr ×{self.lr_scale:g}"] if self.lr_scale != 1 else []
+            return ", ".join([*parts, "frozen"])
+        parts += ["trained" if not self.from_epoch else f"trained from epoch {self.from_epoch}"]
+        own = self.lr_scale / self.layer_decay
+        parts += [f"lr ×{own:g}"] if f"{own:g}" != "1" else []
         parts += [f"weight decay {self.weight_decay:g}"] if self.weight_decay is not None else []
         return ", ".join(parts)
 
 
-def resolve(rules: Sequence[Rule], names: Sequence[str]) -> dict[str, Effect]:
-    """The effect on each parameter. Raises RequestError for a rule that matches nothing."""
-    effects = {name: Effect() for name in names}
+def resolve(
+    rules: Sequence[Rule], names: Sequence[str], model: nn.Module | None = None, head: str = ""
+) -> dict[str, Effect]:
+    """The effect on each parameter. Raises RequestError for a rule that matches nothing.
+
+    names: of the parameters, those of attached adapters among them. model: what they belong to,
+    needed where a rule has layer_decay. head: dotted name of a head that starts afresh; beside
+    adapters it is trained, and everything else that no rule mentions is frozen.
+    """
+    scene = _Scene.of(names, rules)
+    adapted = any(rule.adds_adapter for rule in rules)
+    effects = {
+        name: Effect(train=not adapted or (bool(head) and name.startswith(f"{head}.")))
+        for name in names
+    }
     for index, rule in enumerate(rules):
-        matched = [name for name in names if matches(rule, name)]
+        if rule.over_modules:
+            effects |= _on_modules(effects, rule, index, scene)
+            continue
+        matched = [name for name in names if matches(rule, scene.plain[name])]
         if not matched:
-            raise RequestError(_no_match(index, rule, names))
+            raise RequestError(_no_match(index, rule, list(scene.plain.values())))
         for name in matched:
             effects[name] = _applied(effects[name], rule, index)
+    if any(rule.layer_decay for rule in rules):
+        effects = _decayed(effects, rules, scene, model, head)
+    for name in fixed_parameters(model) if model is not None else ():
+        effects[name] = replace(effects[name], train=False)
     if names and not any(effect.train for effect in effects.values()):
         raise RequestError("adapt: the rules freeze every parameter; add one with `train: true`")
     return effects
 
 
+@dataclass(frozen=True)
+class _Scene:
+    """The parameters by what they are.
+
+    owner: of an adapter's parameter the path of its module; maker: of a LoRA's the number of the
+    rule that it stems from, the last one where several add an adapter of that name.
+    """
+
+    plain: Mapping[str, str]
+    owner: Mapping[str, str]
+    maker: Mapping[str, int]
+
+    @classmethod
+    def of(cls, names: Sequence[str], rules: Sequence[Rule]) -> _Scene:
+        wrapped = wrapped_modules(names)
+        owner = {}
+        for name in names:
+            part = lora_part(name)
+            path = name.rpartition(".")[0]
+            if part:
+                owner[name] = part.module
+            elif ".base_layer." not in name:
+                inside = [w for w in wrapped if f"{path}.".startswith(f"{w}.")]
+                owner |= {name: max(inside, key=len)} if inside else {}
+        maker = {
+            name: index
+            for name in owner
+            for index, rule in enumerate(rules)
+            if rule.lora
+            and (part := lora_part(name))
+            and part.name == rule.lora.name
+            and matches(rule, part.module)
+        }
+        return cls({name: plain_name(name) for name in names}, owner, maker)
+
+
 def matches(rule: Rule, name: str) -> bool:
-    """Whether a rule's pattern covers a parameter name."""
+    """Whether a rule's pattern covers a name."""
     if rule.is_regex:
         return re.search(rule.match[1:-1], name) is not None
     return fnmatch.fnmatchcase(name, rule.match)
+
+
+def _on_modules(
+    effects: Mapping[str, Effect], rule: Rule, index: int, scene: _Scene
+) -> dict[str, Effect]:
+    """An adapter's parameters are trained, those of the modules it is on are frozen."""
+    found = {}
+    for name, plain in scene.plain.items():
+        module, part = scene.owner.get(name), lora_part(name)
+        if module is None:
+            path, _, kind = plain.rpartition(".")
+            if matches(rule, path):
+                found[name] = _under_adapter(effects[name], rule, index, kind)
+        elif rule.lora and part and scene.maker.get(name) == index:
+            found[name] = _of_lora(effects[name], rule, index, part.part)
+        elif rule.peft is not None and not part and matches(rule, module) and _named(rule, name):
+            words = f"peft {rule.peft['type']}"
+            found[name] = _applied(effects[name], rule, index, train=True, adapter=words)
+    if rule.lora:
+        found |= _saved_modules(effects, rule, index, scene)
+    return found
+
+
+def _named(rule: Rule, name: str) -> bool:
+    """Whether a parameter in a PEFT wrapper is one of this rule's adapter."""
+    assert rule.peft is not None
+    return f".{rule.peft.get('name', 'default')}." in f"{name}."
+
+
+def _under_adapter(effect: Effect, rule: Rule, index: int, kind: str) -> Effect:
+    train = bool(rule.lora and rule.lora.bias and kind == "bias")
+    if not rule.adds_adapter:  # only quantised: the bias stays as it is
+        changes = {"train": False, "adapter": rule.quantize or ""} if kind == "weight" else {}
+        return replace(effect, rule=index, **changes)  # type: ignore[arg-type]
+    adapter = rule.quantize if rule.quantize and kind == "weight" else effect.adapter
+    return replace(effect, train=train, rule=index, adapter=adapter, from_epoch=0)
+
+
+def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:
+    assert rule.lora
+    settings = rule.lora.settings()
+    words = f"lora r={settings['rank']} alpha={settings['alpha']:g}"
+    words += " dora" if rule.lora.dora else ""
+    found = _applied(effect, rule, index, train=True, adapter=words)
+    if rule.lora.lora_plus and part == "B":
+        found = replace(found, lr_scale=found.lr_scale * rule.lora.lora_plus)
+    return found
+
+
+def _saved_modules(
+    effects: Mapping[str, Effect], rule: Rule, index: int, scene: _Scene
+) -> dict[str, Effect]:
+    """`modules_to_save`: modules that are trained in full beside the adapters."""
+    assert rule.lora
+    found: dict[str, Effect] = {}
+    for pattern in rule.lora.modules_to_save:
+        whole = Rule(pattern, train=True)
+        matched = [
+            name for name, plain in scene.plain.items()
+            if name not in scene.owner and any(matches(whole, path) for path in _parents(plain))
+        ]  # fmt: skip
+        if not matched:
+            paths = sorted({p for plain in scene.plain.values() for p in _parents(plain)})
+            near = nearest(pattern.strip("*."), paths)
+            hint = f"did you mean `{near}`?" if near else f"modules: {', '.join(paths[:12])}"
+            raise RequestError(
+                f"adapt.{index}.lora.modules_to_save: `{pattern}` matches no module that has "
+                f"parameters; {hint}"
+            )
+        found |= {name: replace(effects[name], train=True, rule=index) for name in matched}
+    return found
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")[:-1]
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _decayed(
+    effects: dict[str, Effect], rules: Sequence[Rule], scene: _Scene, model: nn.Module | None,
+    head: str,
+) -> dict[str, Effect]:  # fmt: skip
+    """The last `layer_decay` that matches multiplies the rate, whatever lr_scale says beside."""
+    from ftune.adapt.depth import distances
+
+    assert model is not None, "layer_decay goes by the depth of modules"
+    far = distances(model, head)
+    for rule in rules:
+        for name, plain in scene.plain.items() if rule.layer_decay else ():
+            subject = plain if not rule.over_modules else scene.owner.get(name)
+            if rule.layer_decay and subject is not None and matches(rule, subject):
+                own = effects[name].lr_scale / effects[name].layer_decay
+                decay = rule.layer_decay ** far[name]
+                effects[name] = replace(effects[name], lr_scale=own * decay, layer_decay=decay)
+    return effects
 
 
 def rule_table(
@@ -67,13 +232,22 @@ def rule_table(
             "(no rule)" if index < 0 else rules[index].match,
             len(names),
             sum(sizes[n] for n in names),
-            state,
+            state + _spread([effects[n] for n in names]),
         )
         for (index, state), names in sorted(rows.items())
     ]
 
 
-def _applied(effect: Effect, rule: Rule, index: int) -> Effect:
+def _spread(effects: Sequence[Effect]) -> str:
+    """The range of rates that layer_decay makes of one row."""
+    decays = [effect.layer_decay for effect in effects if effect.train]
+    if not decays or min(decays) == max(decays) == 1:
+        return ""
+    low, high = min(decays), max(decays)
+    return f", by depth ×{low:.3g}" + (f" … ×{high:.3g}" if high > low else "")
+
+
+def _applied(effect: Effect, rule: Rule, index: int, **more: object) -> Effect:
     changes = {
         key: value
         for key in ("train", "lr_scale", "weight_decay", "from_epoch")
@@ -83,7 +257,7 @@ def _applied(effect: Effect, rule: Rule, index: int) -> Effect:
         changes["train"] = True
     elif rule.train is not None:  # a later plain `train` ends an earlier `from_epoch`
         changes["from_epoch"] = 0
-    return replace(effect, rule=index, **changes)
+    return replace(effect, rule=index, **{**changes, **more})
 
 
 def _no_match(index: int, rule: Rule, names: Sequence[str]) -> str:

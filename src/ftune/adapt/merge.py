@@ -1,0 +1,70 @@
+"""Adapters folded into the weights, and taken out again exactly."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from ftune.adapt.attach import detach
+from ftune.adapt.kinds import matrix_of
+from ftune.adapt.lora import adapted_modules
+from ftune.adapt.methods import fold_methods, merge_methods, unmerge_methods
+from ftune.adapt.quantize import plain_weight
+
+
+@torch.no_grad()
+def merge(model: nn.Module) -> list[str]:
+    """Folds the active adapters into the weights of their modules, in place.
+
+    The original weights are kept for `unmerge`. A weight that is shared with another module is
+    untied first, since only this module was adapted; the paths of such modules are returned.
+    Quantised weights become plain ones.
+    """
+    uses = _uses(model)
+    untied = []
+    for path, (module, adapters) in adapted_modules(model).items():
+        weight = module.weight
+        if adapters.original or not adapters.live():
+            continue
+        assert isinstance(weight, nn.Parameter)
+        matrix = matrix_of(module)
+        merged = matrix + sum(a.change(matrix.to(a.A.dtype)) for a in adapters.live())
+        folded = adapters.live()[0].kind.weight(merged, plain_weight(weight)).to(matrix.dtype)
+        adapters.original = (weight,)
+        module._parameters["weight"] = nn.Parameter(folded.contiguous(), requires_grad=False)
+        untied += [path] if uses[id(weight)] > 1 else []
+    merge_methods(model)
+    return untied
+
+
+def unmerge(model: nn.Module) -> None:
+    """The original weights back, bit for bit, and tied where they were."""
+    unmerge_methods(model)
+    for module, adapters in adapted_modules(model).values():
+        if adapters.original:
+            module._parameters["weight"], adapters.original = adapters.original[0], ()
+
+
+def folded(model: nn.Module) -> tuple[nn.Module, list[str]]:
+    """A copy with every adapter merged and none left, in evaluation mode, as the plain model.
+
+    Also returns the modules whose weights are no longer shared. Raises RequestError for a
+    method of PEFT that cannot be merged.
+    """
+    plain = copy.deepcopy(model).eval()
+    unmerge(plain)
+    plain = fold_methods(plain)
+    untied = merge(plain)
+    detach(plain)
+    return plain, untied
+
+
+def _uses(model: nn.Module) -> dict[int, int]:
+    """How many modules hold each parameter, by identity."""
+    found: dict[int, int] = {}
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            found[id(parameter)] = found.get(id(parameter), 0) + 1
+    return found

@@ -1,0 +1,186 @@
+"""Frozen weights in 8 or 4 bits, and the plain tensors that files hold of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ftune.adapt.names import find_module, plain_name
+from ftune.errors import CheckpointError, MissingExtraError, RequestError, RunFailedError
+
+SCALE = "_scale"
+
+
+def obstacle(module: nn.Module, kind: str, shared: bool = False) -> str | None:
+    """Why a module cannot be stored in `kind`, in words; None where it can."""
+    if not isinstance(module, nn.Linear) or not isinstance(
+        module._parameters.get("weight"), nn.Parameter
+    ):
+        return f"{type(module).__name__} is no linear layer"
+    if shared:
+        return "its weight is shared with another module"
+    if kind == "nf4" and module.weight.device.type != "cuda":
+        return f"nf4 runs on CUDA only and the model is on {module.weight.device.type}; use int8"
+    return None
+
+
+def quantize_module(model: nn.Module, path: str, kind: str) -> None:
+    """Replaces the weight at `path` by a quantised one, frozen. Twice is once.
+
+    Raises MissingExtraError without the library and RequestError where it cannot be.
+    """
+    module = find_module(model, path)
+    if is_quantised(module._parameters.get("weight")):
+        return
+    reason = obstacle(module, kind)
+    if reason:
+        raise RequestError(f"`{path}` cannot be quantised to {kind}: {reason}")
+    module.weight.requires_grad_(False)
+    if kind == "int8":
+        _to_int8(module)
+    else:
+        _to_nf4(model, path, module)
+    if not is_quantised(module._parameters.get("weight")) and kind == "int8":
+        raise RunFailedError(f"torchao left `{path}` as it was; no reason was given")
+
+
+def _to_int8(module: nn.Module) -> None:
+    """Symmetric, one scale for each output (torchao's Int8WeightOnlyConfig)."""
+    if importlib.util.find_spec("torchao") is None:
+        raise MissingExtraError("quantize: int8", "compress")
+    with _without_chatter():
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+        quantize_(module, Int8WeightOnlyConfig(), filter_fn=lambda found, _: found is module)
+
+
+def _to_nf4(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Blocks of 64 weights on the quantiles of a normal (QLoRA, Dettmers et al. 2023)."""
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RequestError("quantize: nf4 needs bitsandbytes: pip install bitsandbytes")
+    import bitsandbytes as bnb
+
+    assert isinstance(module, nn.Linear)
+    weight = module.weight
+    layer = bnb.nn.Linear4bit(
+        module.in_features, module.out_features, bias=module.bias is not None,
+        compute_dtype=weight.dtype, quant_type="nf4", device="meta",
+    )  # fmt: skip
+    layer.weight = bnb.nn.Params4bit(weight.detach(), requires_grad=False, quant_type="nf4")
+    layer.bias = module.bias
+    layer.weight = layer.weight.to(weight.device)
+    owner, _, name = path.rpartition(".")
+    (find_module(model, owner) if owner else model)._modules[name] = layer
+
+
+def is_quantised(weight: Any) -> bool:
+    """Whether a weight is one of these."""
+    return weight is not None and (hasattr(weight, "qdata") or hasattr(weight, "quant_state"))
+
+
+def plain_weight(weight: Tensor) -> Tensor:
+    """A weight as a tensor of floats; itself where it is one."""
+    state = getattr(weight, "quant_state", None)
+    if state is not None:
+        import bitsandbytes as bnb
+
+        return bnb.functional.dequantize_4bit(weight.data, state)  # type: ignore[no-any-return]
+    return weight.dequantize() if hasattr(weight, "qdata") else weight
+
+
+def plain_tensors(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
+    """The state dict as files hold it: plain tensors under the names that users know.
+
+    Quantised weights are dequantised, or with `packed` kept exactly and small: 8-bit integers
+    under the weight's name and their scales [outputs, 1] under `…weight_scale`; for nf4 what
+    bitsandbytes stores.
+    """
+    found: dict[str, Tensor] = {}
+    tensor: Any
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        plain = plain_name(name)
+        if packed and hasattr(tensor, "qdata"):
+            found[plain], found[plain + SCALE] = tensor.qdata, tensor.scale
+        elif packed and is_quantised(tensor):
+            found[plain] = tensor.data
+        elif packed or ".weight." not in plain or not _belongs_to_nf4(model, name):
+            found[plain] = plain_weight(tensor).detach()
+    return found
+
+
+@torch.no_grad()
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `plain_tensors`, packed or not, into the same structure.
+
+    Packed weights come back bit for bit; plain ones are quantised anew, within half a step.
+    Raises CheckpointError where names or shapes differ.
+    """
+    own = {plain_name(name): tensor for name, tensor in model.state_dict(keep_vars=True).items()}
+    left = dict(tensors)
+    rest = {}
+    for name, tensor in own.items():
+        if not is_quantised(tensor):
+            rest[name] = tensor
+        elif name in left:
+            _load_quantised(model, name, tensor, left)
+    rest = {name: t for name, t in rest.items() if not _belongs_to_nf4(model, name)}
+    missing, unexpected = sorted(set(rest) - set(left)), sorted(set(left) - set(own))
+    wrong = [n for n in rest if n in left and rest[n].shape != left[n].shape]
+    if missing or unexpected or wrong:
+        raise CheckpointError(_differences(missing, unexpected, wrong))
+    for name, tensor in rest.items():
+        tensor.copy_(left[name])
+
+
+def _load_quantised(model: nn.Module, name: str, own: Any, left: dict[str, Tensor]) -> None:
+    path, _, _ = name.rpartition(".")
+    given = left.pop(name)
+    if hasattr(own, "qdata") and not given.is_floating_point():
+        own.qdata.copy_(given)
+        own.scale.copy_(left.pop(name + SCALE))
+        return
+    module: Any = find_module(model, path)
+    if not given.is_floating_point():
+        stats = {key: left.pop(key) for key in list(left) if key.startswith(name + ".")}
+        import bitsandbytes as bnb
+
+        module.weight = bnb.nn.Params4bit.from_prequantized(
+            given, {k.removeprefix(path + "."): t for k, t in stats.items()}, device=own.device
+        )
+        return
+    kind = "int8" if hasattr(own, "qdata") else "nf4"
+    module.weight = nn.Parameter(given.to(own.device, own.dtype), requires_grad=False)
+    quantize_module(model, path, kind)
+
+
+def _belongs_to_nf4(model: nn.Module, name: str) -> bool:
+    """Whether an entry of the state dict is one of the tables beside a 4-bit weight."""
+    path, found, _ = name.partition(".weight.")
+    return bool(found) and hasattr(find_module(model, plain_name(path)), "quant_state")
+
+
+def _differences(missing: list[str], unexpected: list[str], wrong: list[str]) -> str:
+    lines = [
+        f"  {what}: {', '.join(names[:8])}{f' … ({len(names)} in all)' if len(names) > 8 else ''}"
+        for what, names in (("missing", missing), ("unexpected", unexpected),
+                            ("of another shape", wrong))
+        if names
+    ]  # fmt: skip
+    return "the stored tensors do not fit the model:\n" + "\n".join(lines)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """torchao reports kernels of other devices that it cannot load; nobody asked for these."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)

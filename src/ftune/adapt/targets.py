@@ -1,0 +1,133 @@
+"""Which modules a rule's pattern means, and which adapters the rules therefore ask for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from ftune.adapt import kinds, quantize
+from ftune.adapt.attach import AdapterSpec
+from ftune.adapt.lora import Adapters
+from ftune.adapt.names import plain_name
+from ftune.adapt.rules import matches
+from ftune.adapt.schema import Rule
+from ftune.config.spelling import nearest
+from ftune.errors import RequestError
+
+Modules = dict[str, nn.Module]
+
+
+def adapters_of_rules(rules: Sequence[Rule], model: nn.Module, head: str = "") -> list[AdapterSpec]:
+    """What the rules add to `model`: for each module and adapter name what the last match says.
+
+    head: dotted name of a head that starts from random weights, which patterns pass over, since
+    there is nothing to adapt. Raises RequestError for a pattern that means no adaptable module.
+    """
+    modules = own_modules(model)
+    found: dict[tuple[str, str], AdapterSpec] = {}
+    for index, rule in enumerate(rules):
+        if rule.quantize:
+            kind = rule.quantize
+            for path in _chosen(index, rule, modules, head, _quantisable(modules, kind)):
+                found[path, "weights"] = AdapterSpec(kind, path, kind)
+        if rule.lora:
+            for path in _chosen(index, rule, modules, head, _adaptable(modules)):
+                spec = AdapterSpec("lora", path, rule.lora.name, rule.lora.settings())
+                found[path, rule.lora.name] = spec
+        if rule.peft is not None:
+            targets = _chosen(index, rule, modules, head, lambda _: None)
+            name = str(rule.peft.get("name", "default"))
+            if ("", name) in found:
+                raise RequestError(f"adapt.{index}.peft: a second `{name}`; give it a `name`")
+            found["", name] = AdapterSpec("peft", "", name, {**rule.peft, "targets": targets})
+    order = {path: place for place, path in enumerate(["", *modules])}
+    return sorted(found.values(), key=lambda spec: order[spec.module])
+
+
+def own_modules(model: nn.Module) -> Modules:
+    """The model's modules by plain path, without what adapters consist of."""
+    found: Modules = {}
+    waiting = [("", model)]
+    while waiting:
+        path, module = waiting.pop(0)
+        while "base_layer" in module._modules:  # a PEFT method's wrapper
+            module = module.get_submodule("base_layer")
+        if path:
+            found.setdefault(plain_name(path), module)
+        children = [
+            (f"{path}.{name}" if path else name, child)
+            for name, child in module.named_children()
+            if not isinstance(child, Adapters)
+        ]
+        waiting[:0] = children
+    return found
+
+
+def _chosen(
+    index: int, rule: Rule, modules: Modules, head: str, obstacle: Callable[[str], str | None]
+) -> list[str]:
+    """Paths that a rule means: those it matches, without an obstacle and outside a fresh head."""
+    matched = [path for path in modules if matches(rule, path)]
+    if not matched:
+        raise RequestError(_no_module(index, rule, modules))
+    fresh = [path for path in matched if head and f"{path}.".startswith(f"{head}.")]
+    leaves = [path for path in matched if path not in fresh and not _holds(modules[path])]
+    reasons = {path: obstacle(path) for path in leaves}
+    chosen = [path for path, reason in reasons.items() if reason is None]
+    chosen = [path for path in chosen if next(modules[path].parameters(recurse=False), None)
+              is not None]  # fmt: skip
+    if not chosen:
+        raise RequestError(_no_target(index, rule, modules, matched, fresh, reasons))
+    return chosen
+
+
+def _holds(module: nn.Module) -> bool:
+    """Whether a module is a container: what it has, its children have."""
+    children = [child for child in module.children() if not isinstance(child, Adapters)]
+    return bool(children) and kinds.kind_of(module) is None
+
+
+def _adaptable(modules: Modules) -> Callable[[str], str | None]:
+    return lambda path: kinds.obstacle(modules[path], modules.get(path.rpartition(".")[0]))
+
+
+def _quantisable(modules: Modules, kind: str) -> Callable[[str], str | None]:
+    uses = Counter(id(p) for m in modules.values() for p in m.parameters(recurse=False))
+
+    def obstacle(path: str) -> str | None:
+        weight = modules[path]._parameters.get("weight")
+        return quantize.obstacle(modules[path], kind, uses[id(weight)] > 1)
+
+    return obstacle
+
+
+def _no_module(index: int, rule: Rule, modules: Modules) -> str:
+    word = re.sub(r"[*?/^$\\]", "", rule.match).strip(".")
+    tails = {path.rpartition(".")[2] for path in modules}
+    near = nearest(word, [*modules, *tails])
+    known = ", ".join(list(modules)[:12]) + (", …" if len(modules) > 12 else "")
+    hint = f"did you mean `{near}`?" if near else f"modules: {known}"
+    if word.endswith((".weight", ".bias")):
+        hint = "adapters go on modules: leave out `.weight`"
+    return f"adapt.{index}.match: `{rule.match}` matches no module; {hint}"
+
+
+def _no_target(
+    index: int, rule: Rule, modules: Modules, matched: Sequence[str], fresh: Sequence[str],
+    reasons: dict[str, str | None],
+) -> str:  # fmt: skip
+    where = f"adapt.{index}.match: `{rule.match}`"
+    if len(fresh) == len(matched):
+        return (
+            f"{where} matches only the head, which starts from random weights; "
+            "it is trained in full without a rule"
+        )
+    kinds_found = Counter(type(modules[path]).__name__ for path in matched)
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds_found.most_common(6))
+    reason = next((f" ({path}: {why})" for path, why in reasons.items() if why), "")
+    what = "quantised" if rule.quantize else "adapted"
+    wants = "nn.Linear" if rule.quantize else "Linear, Conv1d/2d/3d, Embedding or Conv1D"
+    return f"{where} matches nothing that can be {what}, only {listed}{reason}; wanted: {wants}"
