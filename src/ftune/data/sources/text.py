@@ -1,0 +1,76 @@
+"""Plain text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ftune.config.fields import setting
+from ftune.data.sources.files import check_path, read_parts
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ftune.data.frame import Frame
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text file in UTF-8, as the column `text`. Its rows keep their order and line ends, so that
+    they give back the file; the split takes the last rows for validation and test."""
+
+    default_target: ClassVar[str | None] = None
+    suffixes: ClassVar[tuple[str, ...]] = (".txt", ".md")
+    kind: ClassVar[Literal["text"]] = "text"
+    ordered: ClassVar[bool] = True
+
+    path: str | dict[str, str] = setting(path=True)
+    """The file; or one for each part: {train: a.txt, val: …, test: …}."""
+    unit: Literal["lines", "paragraphs", "file"] = setting("lines")
+    """What a row is; paragraphs end with empty lines."""
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+
+    def load(self) -> dict[str, Frame]:
+        return read_parts(self.path, self.read)
+
+    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
+        """One file. Raises DataError: none, empty, blank, or not UTF-8 (byte and line)."""
+        import numpy as np
+
+        from ftune.data.frame import Frame
+        from ftune.data.sources.arrow import existing
+
+        text = _decoded(existing(path))
+        if not text.strip():
+            raise DataError(f"{path}: holds only spaces and line ends; there is nothing to learn")
+        rows = self._rows(text)
+        column = np.empty(len(rows), dtype=object)
+        column[:] = rows
+        return Frame({"text": column}, path, np.arange(1, len(rows) + 1))
+
+    def _rows(self, text: str) -> list[str]:
+        if self.unit == "file":
+            return [text]
+        if self.unit == "lines":
+            return re.findall(r"[^\n]*\n|[^\n]+", text)
+        parts = [*re.split(r"(\n(?:[^\S\n]*\n)+)", text), ""]
+        pairs = (body + gap for body, gap in zip(parts[::2], parts[1::2], strict=True))
+        return [pair for pair in pairs if pair]
+
+
+def _decoded(file: Path) -> str:
+    raw = file.read_bytes()
+    if b"\0" in raw[:4096]:
+        raise DataError(f"{file}: not a text file; `source` names its format (parquet, npz …)")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{file}: not UTF-8: byte {error.start:,} (0x{raw[error.start]:02x}) in line {line:,};"
+            " save it as UTF-8"
+        ) from None

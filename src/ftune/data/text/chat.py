@@ -1,0 +1,148 @@
+"""Conversations as one text, by the chat template of a model; and which part the model says.
+
+Templates are Jinja and run in its sandbox with what Hugging Face templates expect, so that a
+rendering equals `tokenizer.apply_chat_template`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
+
+from ftune.errors import DataError
+
+Turn = Mapping[str, Any]
+ASSISTANT = "assistant"
+
+
+class RefusedError(ValueError):
+    """What a template says of turns that it does not accept."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One template. names: what it may write besides the turns (`bos_token` …). specials: texts of
+    special tokens. Raises DataError where it is no Jinja."""
+
+    source: str
+    names: Mapping[str, str]
+    specials: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _ = self._template
+
+    @cached_property
+    def _template(self) -> Any:
+        from jinja2 import TemplateError
+        from jinja2.ext import Extension, loopcontrols
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        class Generation(Extension):
+            """Some templates mark what the model says; the mark itself writes nothing."""
+
+            tags = {"generation"}  # noqa: RUF012
+
+            def parse(self, parser: Any) -> Any:
+                next(parser.stream)
+                return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+        room = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+        )
+        room.filters["tojson"] = _to_json
+        room.globals["raise_exception"] = _refuse
+        room.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
+        try:
+            return room.from_string(self.source)
+        except TemplateError as error:
+            raise DataError(f"the chat template is not readable: {error}") from None
+
+    def text(self, turns: Sequence[Turn], answer: bool = False) -> str:
+        """The conversation; `answer`: up to where the assistant begins. Raises RefusedError."""
+        from jinja2 import TemplateError
+
+        try:
+            made: str = self._template.render(
+                messages=turns, tools=None, documents=None, add_generation_prompt=answer,
+                **self.names,
+            )  # fmt: skip
+        except (TemplateError, TypeError, ValueError, KeyError) as error:
+            raise RefusedError(str(error)) from None
+        return made
+
+    def spans(self, turns: Sequence[Turn]) -> tuple[str, list[tuple[int, int]]]:
+        """The conversation, and first and last character + 1 of each of the assistant's turns.
+
+        A turn is what the template adds to the ones before it, without the words that ask for it;
+        it ends with the token that ends it, not with the line end behind that. Raises RefusedError.
+        """
+        whole = self.text(turns)
+        found = []
+        for i, turn in enumerate(turns):
+            if turn["role"] != ASSISTANT:
+                continue
+            before = self.text(turns[:i]) if i else ""
+            asked = self._asked(turns[:i], before)
+            after = self.text(turns[: i + 1])
+            if not whole.startswith(after) or not after.startswith(before):
+                raise RefusedError("the chat template changes earlier turns when later ones follow")
+            start = next(
+                (k for k, (a, b) in enumerate(zip(asked, whole, strict=False)) if a != b),
+                len(asked),
+            )
+            found.append((start, start + len(self._said(whole[start : len(after)]))))
+        return whole, found
+
+    def _asked(self, turns: Sequence[Turn], before: str) -> str:
+        """The turns with the words that ask for an answer."""
+        if not turns:
+            return before
+        asked = self.text(turns, answer=True)
+        return asked if asked.startswith(before) else before
+
+    def _said(self, text: str) -> str:
+        bare = text.rstrip()
+        return bare if bare.endswith(self.specials) else text
+
+    @cached_property
+    def stop(self) -> str | None:
+        """The special token that ends an answer."""
+        try:
+            whole, spans = self.spans([_turn("user", "a"), _turn(ASSISTANT, "b")])
+        except RefusedError:
+            return None
+        said = whole[slice(*spans[0])].rstrip()
+        return next((text for text in self.specials if text and said.endswith(text)), None)
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters they have in common from the start on."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def question(prompt: str) -> list[Turn]:
+    """A prompt as the one turn of the user."""
+    return [_turn("user", prompt)]
+
+
+def answered(prompt: str, response: str) -> list[Turn]:
+    """A prompt and its response as two turns."""
+    return [_turn("user", prompt), _turn(ASSISTANT, response)]
+
+
+def _turn(role: str, content: str) -> Turn:
+    return {"role": role, "content": content}
+
+
+def _refuse(message: str) -> NoReturn:
+    raise RefusedError(message)
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **more: Any) -> str:
+    """Jinja's own filter would escape HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **more)

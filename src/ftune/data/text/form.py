@@ -1,0 +1,71 @@
+"""Where in a table the texts stand."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ftune.data.text.templates import Template
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Frame
+    from ftune.data.schema import Data
+    from ftune.data.target import TargetKind
+
+SETTINGS = ("text", "prompt", "response", "messages")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The settings of `data:` with these names; `running`: the rows make up one text."""
+
+    text: str | None = None
+    prompt: str | None = None
+    response: str | None = None
+    messages: str | None = None
+    running: bool = False
+
+    @classmethod
+    def of(cls, data: Data, kind: TargetKind) -> Form:
+        """Raises DataError where the task cannot use texts of this form."""
+        given = {name: getattr(data, name) for name in SETTINGS}
+        running = bool(getattr(data.source, "ordered", False))
+        if running and not any(given.values()):
+            given["text"] = "text"
+        form = cls(**given, running=running)
+        if kind != "tokens" and form.text is None:
+            what = "messages" if form.messages else "prompt"
+            raise DataError(
+                f"data.{what}: is for language models (task causal-lm); this task predicts {kind}:"
+                " name the column with `text`"
+            )
+        return form
+
+    def template(self, name: str) -> Template:
+        """One of the three texts as a template."""
+        text = getattr(self, name)
+        assert text is not None
+        return Template(text, f"data.{name}")
+
+    @property
+    def asked(self) -> list[str]:
+        """The columns of which a prediction is made."""
+        if self.messages is not None:
+            return [self.messages]
+        return self.template("prompt" if self.prompt is not None else "text").columns
+
+    @property
+    def said(self) -> list[str]:
+        """The columns that only learning and judging need."""
+        return [] if self.response is None else self.template("response").columns
+
+    def check(self, frame: Frame) -> None:
+        """Refuses a frame without the columns to learn from. Raises DataError."""
+        for name in ("text", "prompt", "response"):
+            if getattr(self, name) is not None:
+                self.template(name).check(frame)
+
+    def to_json(self) -> dict[str, str | bool | None]:
+        return dataclasses.asdict(self)

@@ -1,0 +1,171 @@
+"""The tokenizer of a model: of a Hugging Face folder, a GGUF file or a hub name."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ftune.data.text import cache
+from ftune.data.text.tokenizer import Tokenizer, library
+from ftune.errors import DataError, MissingExtraError
+
+ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+FILES = (
+    "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt",
+    "vocab.json", "vocab.bpe",
+)  # fmt: skip
+UNLIMITED = 10**6
+"""Transformers writes 10**30 where a tokenizer knows no limit."""
+PADDED_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
+"""Model types whose positions start after the padding id."""
+
+
+def load(path: str, cached: Path | None = None) -> Tokenizer:
+    """Raises DataError where there is no tokenizer, MissingExtraError without the packages.
+
+    cached: the folder to keep what was converted, which takes ten seconds for a GGUF file.
+    """
+    library()
+    place = Path(path)
+    if place.is_file() and place.suffix.lower() == ".gguf":
+        return _of_gguf(place, cached)
+    if place.is_dir():
+        return _of_folder(place)
+    if place.exists() or place.is_absolute() or path.startswith((".", "~")):
+        kind = "no tokenizer: a folder or a .gguf file is needed" if place.exists() else "no such"
+        raise DataError(f"{path}: {kind}" + ("" if place.exists() else " folder or file"))
+    return _of_hub(path)
+
+
+def _of_folder(folder: Path) -> Tokenizer:
+    if not any((folder / name).is_file() for name in FILES):
+        raise DataError(
+            f"{folder}: no tokenizer in this folder (tokenizer.json, tokenizer.model, vocab.txt …);"
+            " copy it there, or train one: `tokenize: {tokenizer: bpe}`"
+        )
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        return _converted(str(folder), _limit(folder), _stops(folder), local_files_only=True)
+    config = _json(folder / "tokenizer_config.json")
+    listed = _json(folder / "special_tokens_map.json") | config
+    specials = {role: _text(listed.get(f"{role}_token")) for role in ROLES}
+    known = {role: text for role, text in specials.items() if text is not None}
+    templates = _templates(config.get("chat_template")) | _template_files(folder)
+    text = file.read_text(encoding="utf-8")
+    try:
+        library().Tokenizer.from_str(text)
+    except Exception as error:  # the library raises plain Exception
+        raise DataError(f"{file}: not a readable tokenizer: {str(error)[:200]}") from None
+    return Tokenizer(text, known, templates, _limit(folder), _stops(folder))
+
+
+def _of_gguf(file: Path, cached: Path | None) -> Tokenizer:
+    about = file.stat()
+
+    def make() -> cache.Content:
+        where = {"gguf_file": file.name, "local_files_only": True}
+        found = _converted(str(file.parent), None, (), **where)
+        return {"tokenizer": found.array()}, [json.dumps(found.to_json())]
+
+    key = cache.key_of([str(file.resolve()), str(about.st_size), str(about.st_mtime_ns)])
+    arrays, notes = cache.kept(cached, key, make)
+    return Tokenizer.restore(json.loads(notes[0]), arrays["tokenizer"])
+
+
+def _of_hub(name: str) -> Tokenizer:
+    """From the local cache of the hub, else from the hub itself."""
+    try:
+        return _converted(name, None, (), local_files_only=True)
+    except DataError:
+        return _converted(name, None, ())
+
+
+def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: Any) -> Tokenizer:
+    """What transformers reads, as a tokenizer.json."""
+    try:
+        from transformers import AutoTokenizer
+        from transformers.utils import logging
+    except ImportError:
+        raise MissingExtraError("this tokenizer", "text") from None
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(40)  # errors
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+    except ImportError:
+        raise MissingExtraError("this tokenizer", "text") from None
+    except Exception as error:  # transformers raises all kinds here
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        shown = str(Path(name) / where["gguf_file"]) if "gguf_file" in where else name
+        raise DataError(f"{shown}: no tokenizer could be read: {reason}") from None
+    finally:
+        logging.set_verbosity(verbosity)
+    if not hasattr(found, "backend_tokenizer"):
+        raise DataError(f"{name}: its tokenizer cannot be converted to a tokenizer.json")
+    specials = {role: _text(getattr(found, f"{role}_token", None)) for role in ROLES}
+    known = {role: text for role, text in specials.items() if text is not None}
+    own = found.model_max_length if found.model_max_length < UNLIMITED else None
+    limits = [one for one in (limit, own) if one is not None]
+    templates = _templates(found.chat_template)
+    text = found.backend_tokenizer.to_str()
+    return Tokenizer(text, known, templates, min(limits, default=None), stops)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not readable JSON: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _text(token: Any) -> str | None:
+    """A special token is written as its text, or as an object with it."""
+    found = token.get("content") if isinstance(token, dict) else token
+    return None if found is None else str(found)
+
+
+def _templates(found: Any) -> dict[str, str]:
+    """By name; a single one is `default`."""
+    if isinstance(found, str):
+        return {"default": found}
+    if isinstance(found, dict):
+        return {str(name): str(text) for name, text in found.items()}
+    named = found if isinstance(found, list) else []
+    return {one["name"]: one["template"] for one in named if isinstance(one, dict)}
+
+
+def _template_files(folder: Path) -> dict[str, str]:
+    """Newer folders keep templates in files of their own."""
+    files = {"default": folder / "chat_template.jinja"}
+    files |= {file.stem: file for file in folder.glob("additional_chat_templates/*.jinja")}
+    return {n: file.read_text(encoding="utf-8") for n, file in files.items() if file.is_file()}
+
+
+def _limit(folder: Path) -> int | None:
+    """Positions: the least of what model, tokenizer and sentence transformer say."""
+    config = _json(folder / "config.json")
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if isinstance(positions, int) and config.get("model_type") in PADDED_POSITIONS:
+        positions -= (config.get("pad_token_id") or 1) + 1
+    said = [
+        positions,
+        _json(folder / "tokenizer_config.json").get("model_max_length"),
+        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
+    ]
+    known = [int(one) for one in said if isinstance(one, int | float) and 0 < one < UNLIMITED]
+    return min(known, default=None)
+
+
+def _stops(folder: Path) -> tuple[str, ...]:
+    """The tokens that end a turn, where the folder lists them (Llama 3 has two)."""
+    ids = _json(folder / "generation_config.json").get("eos_token_id")
+    listed = ids if isinstance(ids, list) else [ids]
+    file = folder / "tokenizer.json"
+    added = _json(file).get("added_tokens", []) if file.is_file() else []
+    return tuple(one["content"] for one in added if one.get("id") in listed)

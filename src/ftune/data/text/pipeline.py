@@ -1,0 +1,249 @@
+"""From texts to tokens: a tokenizer chosen or trained once, stored whole in checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from ftune.data import steps as chain
+from ftune.data.features import Features
+from ftune.data.frame import Array, Frame
+from ftune.data.pipeline import Kind
+from ftune.data.steps import Step
+from ftune.data.store import Store
+from ftune.data.tables import TablePipeline
+from ftune.data.target import Target, TargetKind, sorted_classes
+from ftune.data.text import cache, choose
+from ftune.data.text.chat import RefusedError, Turn, question
+from ftune.data.text.dialogues import check_pairs, conversations, tag_names, word_lists
+from ftune.data.text.form import Form
+from ftune.data.text.recipe import Recipe, TrainingTexts
+from ftune.data.text.stores import Blocks, Tokens, pack
+from ftune.data.text.tokenizer import Tokenizer
+from ftune.data.transforms.tokenize import Tokenize
+from ftune.errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    from ftune.data.schema import Data
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class TextPipeline:
+    """What was fitted on the training rows.
+
+    columns: those that a prediction needs. recipe: tokenizer, settings, and where the texts stand.
+    kept: the folder for what is tokenised, None for none; it is not stored.
+    """
+
+    kind: ClassVar[Kind] = "text"
+
+    columns: dict[str, str]
+    recipe: Recipe
+    target_steps: tuple[Step, ...] = ()
+    kept: Path | None = field(default=None, compare=False)
+
+    @classmethod
+    def fit(
+        cls,
+        data: Data,
+        train: Frame,
+        kind: TargetKind,
+        prior: TextPipeline | None = None,
+        classes: Sequence[str] | None = None,
+        tokenizer: str | None = None,
+    ) -> TextPipeline:
+        """Chooses or trains the tokenizer; with `statistics: base` it is that of `prior`.
+
+        `tokenizer` is the model's folder, GGUF file or hub name. Raises DataError.
+        """
+        prior = prior if data.statistics == "base" else None
+        form, wish, kept = Form.of(data, kind), choose.declared(data), cache.folder(data.cache)
+        form.check(train)
+        chat = form.messages is not None or bool(wish.chat)
+        texts, known = TrainingTexts(form, kind, train), prior.tokenizer if prior else None
+        found = choose.chosen(wish, texts, tokenizer, known, chat, kept)
+        settings = choose.resolved(wish, found, form, kind)
+        target = _target(data, train, kind, form, classes)
+        recipe = Recipe(found, settings, form, target)
+        _ = recipe.chat  # a template that is none is said now
+        if kind != "numbers" and data.target_transforms:
+            raise DataError("data.target_transforms: only numbers can be transformed")
+        steps: tuple[Step, ...] = ()
+        if kind == "numbers":
+            before = prior.target_steps if prior else ()
+            steps, _ = chain.fit_steps(data.target_transforms, target.numbers(train), before)
+        columns = {name: str(train.kind(name)) for name in form.asked}
+        return cls(columns, recipe, steps, kept)
+
+    @property
+    def features(self) -> Features:
+        return Features((self.recipe.most,), None, {}, self.tokenizer.size)
+
+    @property
+    def target(self) -> Target:
+        return self.recipe.target
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.recipe.tokenizer
+
+    @property
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def inputs(self, frame: Frame, train: bool = False) -> Store:
+        """Tokens, or Blocks of a stream. Raises DataError for texts that cannot be used.
+
+        Language modelling and tags bring `y`. Rows without anything to learn are left out of
+        language modelling; `places` says which are there.
+        """
+        if self.recipe.settings.stream:
+            return self._blocks(frame, train)
+        made = self.recipe.samples(frame, self.kept)
+        tokens = replace(
+            Tokens.of(made.x, self.tokenizer.pad, made.y),
+            places=torch.from_numpy(made.places),
+            notes=made.notes,
+        )
+        packing = train and self.recipe.settings.packing
+        return pack(tokens, self.recipe.most) if packing else tokens
+
+    def _blocks(self, frame: Frame, train: bool) -> Blocks:
+        ids, notes = self.recipe.stream(frame, self.kept)
+        width = self.recipe.most
+        if len(ids) < (width + 1 if train else 2):
+            raise DataError(
+                f"{frame.origin}: the text has {len(ids):,} tokens, which is less than one block"
+                f" of {width:,} and one; lower tokenize.max_length"
+            )
+        return Blocks(torch.from_numpy(ids), width, train, self.tokenizer.pad, notes)
+
+    def targets(self, frame: Frame) -> torch.Tensor | None:
+        """As of a table; None where the inputs bring them. Raises DataError."""
+        return None if self.target.kind in ("tokens", "tags") else self._answers.targets(frame)
+
+    def invert(self, values: torch.Tensor) -> torch.Tensor:
+        """[rows, targets] predictions back in the targets' own units, in the dtype given."""
+        return self._answers.invert(values)
+
+    @property
+    def _answers(self) -> TablePipeline:
+        """A table of targets alone."""
+        return TablePipeline({}, (), self.features, self.target, self.target_steps)
+
+    def conform(self, frame: Frame) -> Frame:
+        """The frame, if it has the columns that a prediction needs. Raises DataError."""
+        for name in self.recipe.form.asked:
+            assert frame[name] is not None
+        return frame
+
+    def prompt_ids(
+        self, prompt: str | Mapping[str, Any] | Sequence[Turn], chat: bool | None = None
+    ) -> list[int]:
+        """What a model is given to continue: a text, the values of a row by column, or turns.
+
+        A text is what `prompt` gives, already filled in. chat: whether it becomes the user's turn;
+        None: as in training. Raises DataError for values that are absent or turns that are refused.
+        """
+        if isinstance(prompt, Mapping):
+            prompt = self._asked(prompt)
+        chat = self.recipe.chat is not None if chat is None else chat
+        if isinstance(prompt, str) and not chat:
+            return [*self.tokenizer.frame[0], *self.tokenizer.encode([prompt]).flat.tolist()]
+        turns = question(prompt) if isinstance(prompt, str) else list(prompt)
+        wish = replace(self.recipe.settings, chat=True)
+        template = self.recipe.chat or choose.chat_of(wish, self.tokenizer)
+        assert template is not None
+        try:
+            text = template.text(turns, answer=True)
+        except RefusedError as error:
+            raise DataError(f"the chat template refuses the turns: {error}") from None
+        ids: list[int] = self.tokenizer.encode([text]).flat.tolist()
+        return ids
+
+    def _asked(self, row: Mapping[str, Any]) -> str | list[Turn]:
+        columns = {name: np.empty(1, dtype=object) for name in row}
+        for name, value in row.items():
+            columns[name][0] = value if isinstance(value, str | None) else json.dumps(value)
+        frame = Frame(columns, "the prompt", np.ones(1, dtype=np.int64))
+        form = self.recipe.form
+        if form.messages is not None:
+            return conversations(frame, form.messages, answers=False)[0]
+        return form.template("prompt" if form.prompt is not None else "text").fill(frame)[0]
+
+    @cached_property
+    def stop_ids(self) -> list[int]:
+        """The ids at which an answer ends."""
+        texts = {self.tokenizer.specials.get("eos"), *self.tokenizer.stops}
+        if self.recipe.chat is not None:
+            texts.add(self.recipe.chat.stop)
+        ids = (self.tokenizer.core.token_to_id(text) for text in texts if text)
+        return sorted({one for one in ids if one is not None})
+
+    def decode(self, ids: Sequence[int], specials: bool = False) -> str:
+        """The text of ids; special tokens only if asked for."""
+        return self.tokenizer.decode(ids, specials)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON values."""
+        target = self.target
+        return {
+            "kind": self.kind,
+            "version": VERSION,
+            "columns": dict(self.columns),
+            "target": {
+                "names": list(target.names),
+                "kind": target.kind,
+                "classes": list(target.classes),
+            },
+            "target_steps": chain.steps_to_json(self.target_steps),
+            "tokenizer": self.tokenizer.to_json(),
+            "settings": dataclasses.asdict(self.recipe.settings),
+            "form": self.recipe.form.to_json(),
+        }
+
+    def arrays(self) -> dict[str, Array]:
+        """The tokenizer.json as uint8, and the arrays of the target's transforms."""
+        fitted = chain.steps_to_arrays(self.target_steps, "target_steps")
+        return fitted | {"tokenizer": self.tokenizer.array()}
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TextPipeline:
+        """The inverse of `to_json` and `arrays`; `kept` is the default. Raises CheckpointError."""
+        if stored.get("version") != VERSION:
+            raise CheckpointError(
+                f"the text pipeline is of version {stored.get('version')}, not {VERSION}"
+            )
+        target = stored["target"]
+        recipe = Recipe(
+            Tokenizer.restore(stored["tokenizer"], arrays["tokenizer"]),
+            Tokenize(**stored["settings"]),
+            Form(**stored["form"]),
+            Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
+        )
+        steps = chain.restore_steps(stored["target_steps"], arrays, "target_steps")
+        return cls(dict(stored["columns"]), recipe, steps, cache.folder(True))
+
+
+def _target(
+    data: Data, train: Frame, kind: TargetKind, form: Form, classes: Sequence[str] | None
+) -> Target:
+    names = data.targets
+    if kind == "classes" and classes is None:
+        classes = sorted_classes(train[names[0]])
+    if kind == "tags":
+        words = word_lists(train, form.text or "", "data.text")
+        tags = word_lists(train, names[0], "data.target")
+        check_pairs(train, words, tags)
+        classes = classes or tag_names(tags)
+    return Target(names, kind, tuple(classes or ()) if kind in ("classes", "tags") else ())

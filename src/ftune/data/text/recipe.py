@@ -1,0 +1,171 @@
+"""How the rows of a frame become samples: all that decides it, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ftune.data.frame import Array, Frame, as_text
+from ftune.data.target import Target, TargetKind
+from ftune.data.text import cache, choose, samples
+from ftune.data.text.chat import Chat, answered
+from ftune.data.text.dialogues import check_pairs, conversations, word_lists
+from ftune.data.text.form import Form
+from ftune.data.text.ragged import Ragged
+from ftune.data.text.samples import Samples
+from ftune.data.text.tokenizer import Tokenizer
+from ftune.data.transforms.tokenize import Tokenize
+from ftune.errors import DataError
+
+VERSION = 1
+"""Of what is kept on disk; another way to make samples is another version."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """settings: `tokenize` with a value for everything. form: where the texts stand."""
+
+    tokenizer: Tokenizer
+    settings: Tokenize
+    form: Form
+    target: Target
+
+    @property
+    def most(self) -> int:
+        assert self.settings.max_length is not None
+        return self.settings.max_length
+
+    @cached_property
+    def chat(self) -> Chat | None:
+        """How turns are written; None: prompts are plain texts."""
+        return choose.chat_of(self.settings, self.tokenizer)
+
+    def stream(self, frame: Frame, kept: Path | None) -> tuple[Array, list[str]]:
+        """int32 [tokens] of all rows, and notes; from the folder `kept` where they are there."""
+        texts = self.form.template("text").fill(frame, blank=self.form.running)
+
+        def make() -> cache.Content:
+            ids, notes = samples.stream(self.tokenizer, texts, bool(self.settings.add_eos))
+            return {"stream": ids}, notes
+
+        arrays, notes = cache.kept(kept, self._key(texts), make)
+        return arrays["stream"], notes
+
+    def samples(self, frame: Frame, kept: Path | None) -> Samples:
+        """One of each row, from the folder `kept` where they are there. Raises DataError."""
+        self.form.check(frame)
+
+        def make() -> cache.Content:
+            made = self._made(frame)
+            arrays = {"x": made.x.flat, "offsets": made.x.offsets, "places": made.places}
+            return arrays | ({} if made.y is None else {"y": made.y.flat}), made.notes
+
+        try:
+            arrays, notes = cache.kept(kept, self._key(self._contents(frame)), make)
+        except DataError as error:
+            said = str(error)
+            raise DataError(said if frame.origin in said else f"{frame.origin}: {said}") from None
+        x = Ragged(arrays["x"], arrays["offsets"])
+        y = x.with_flat(arrays["y"]) if "y" in arrays else None
+        return Samples(x, y, arrays["places"], notes)
+
+    def _contents(self, frame: Frame) -> list[str]:
+        """What the rows hold; their numbers too, which notes may name."""
+        found = [np.array2string(frame.rows, threshold=len(frame) + 1)]
+        for name in [*self.form.asked, *self.form.said, *self._tags_in(frame)]:
+            column = frame[name]
+            if column.ndim > 1:
+                texts = [np.array2string(row, threshold=row.size + 1) for row in column]
+            else:
+                texts = (
+                    column.astype(str) if column.dtype.kind == "M" else as_text(column)
+                ).tolist()
+            found += [name, *map(str, texts)]
+        return found
+
+    def _key(self, contents: list[str]) -> str:
+        about = [str(VERSION), json.dumps(dataclasses.asdict(self.settings), sort_keys=True)]
+        about += [json.dumps(self.form.to_json()), self.tokenizer.json]
+        about += [json.dumps(self.tokenizer.to_json(), sort_keys=True)]
+        about += [self.target.kind, *self.target.classes, f"{len(contents)} texts"]
+        return cache.key_of([*about, *contents])
+
+    def _made(self, frame: Frame) -> Samples:
+        if self.target.kind == "tags":
+            return self._tagged(frame)
+        if self.target.kind != "tokens":
+            texts = self.form.template("text").fill(frame)
+            return samples.inputs(self.tokenizer, texts, self.most)
+        ids, counted, notes = self._learnt(frame)
+        if not self.settings.mask_prompt:
+            counted = np.ones_like(counted)
+        return samples.to_predict(ids, counted, self.most, frame.rows, notes)
+
+    def _learnt(self, frame: Frame) -> tuple[Ragged, Array, list[str]]:
+        """ids, what counts in them, and notes, before anything is cut."""
+        eos = bool(self.settings.add_eos)
+        if self.form.text is not None:
+            texts = self.form.template("text").fill(frame, blank=self.form.running)
+            ids, notes = samples.documents(self.tokenizer, texts, eos)
+            return ids, np.ones(len(ids.flat), dtype=bool), notes
+        if self.form.messages is not None:
+            rows = conversations(frame, self.form.messages)
+            assert self.chat
+            return samples.dialogues(self.tokenizer, self.chat, rows, frame.rows.tolist())
+        prompts = self.form.template("prompt").fill(frame)
+        responses = self.form.template("response").fill(frame)
+        if self.chat is None:
+            return samples.pairs(self.tokenizer, prompts, responses, eos)
+        rows = [answered(p, r) for p, r in zip(prompts, responses, strict=True)]
+        return samples.dialogues(self.tokenizer, self.chat, rows, frame.rows.tolist())
+
+    def _tagged(self, frame: Frame) -> Samples:
+        """Without the column of tags, y is 0 at the first token of each word."""
+        assert self.form.text is not None
+        words = word_lists(frame, self.form.text, "data.text")
+        if not self._tags_in(frame):
+            return samples.tagged(self.tokenizer, words, [[0] * len(w) for w in words], self.most)
+        name = self.target.names[0]
+        tags = word_lists(frame, name, "data.target")
+        check_pairs(frame, words, tags)
+        return samples.tagged(self.tokenizer, words, self._tag_numbers(frame, tags), self.most)
+
+    def _tags_in(self, frame: Frame) -> list[str]:
+        names = self.target.names if self.target.kind == "tags" else ()
+        return [name for name in names if name in frame.columns]
+
+    def _tag_numbers(self, frame: Frame, tags: list[list[str]]) -> list[list[int]]:
+        place = {tag: i for i, tag in enumerate(self.target.classes)}
+        bad = np.array([any(tag not in place for tag in row) for row in tags], dtype=bool)
+        if bad.any():
+            odd = next(tag for row in tags for tag in row if tag not in place)
+            raise DataError(
+                f"{frame.origin}: target `{self.target.names[0]}`: unknown tag `{odd}` in"
+                f" {frame.where(bad)}; known: {', '.join(self.target.classes[:20])}"
+            )
+        return [[place[tag] for tag in row] for row in tags]
+
+
+class TrainingTexts:
+    """The texts of a frame one after the other, read only if a tokenizer is to be trained."""
+
+    def __init__(self, form: Form, kind: TargetKind, frame: Frame) -> None:
+        self._form, self._kind, self._frame = form, kind, frame
+
+    def __iter__(self) -> Iterator[str]:
+        form, frame = self._form, self._frame
+        if self._kind == "tags":
+            assert form.text is not None
+            return (" ".join(words) for words in word_lists(frame, form.text, "data.text"))
+        if form.messages is not None:
+            rows = conversations(frame, form.messages)
+            return (f"{turn['role']}\n{turn['content']}" for row in rows for turn in row)
+        names = [name for name in ("text", "prompt", "response") if getattr(form, name)]
+        filled = [form.template(name).fill(frame, blank=form.running) for name in names]
+        return (text for texts in filled for text in texts)

@@ -1,0 +1,107 @@
+"""Texts that are put together from columns: `Question: {question}\\nAnswer: `."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from string import Formatter
+
+import numpy as np
+
+from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.errors import DataError
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with `{column}` in it, `{{` for a brace; or just the name of a column.
+
+    setting: where it was written, for messages.
+    """
+
+    text: str
+    setting: str
+
+    @cached_property
+    def parts(self) -> list[tuple[str, str | None]]:
+        """What stands there, and the column that follows it. Raises DataError."""
+        try:
+            parsed = list(Formatter().parse(self.text))
+        except ValueError as error:
+            raise DataError(
+                f"{self.setting}: {str(error).lower()}; write a column as `{{name}}` and a brace as"
+                " `{{` or `}}`"
+            ) from None
+        if all(name is None for _, name, _, _ in parsed):
+            return [("", self.text)]
+        for _, name, form, conversion in parsed:
+            if name == "" or form or conversion:
+                raise DataError(
+                    f"{self.setting}: `{{{name or ''}{f':{form}' if form else ''}}}`: only the"
+                    " name of a column stands in braces; `{{` and `}}` are braces themselves"
+                )
+        return [(literal, name) for literal, name, _, _ in parsed]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it names."""
+        return list(dict.fromkeys(name for _, name in self.parts if name is not None))
+
+    def check(self, frame: Frame) -> None:
+        """Raises DataError for a column that is absent, no text, or unknown in some row."""
+        for name in self.columns:
+            if name not in frame.columns:
+                raise DataError(
+                    f"{frame.origin}: {self.setting}: no column `{name}`;"
+                    f" {exists(name, frame.columns)}"
+                )
+            self._check_column(frame, name)
+
+    def _check_column(self, frame: Frame, name: str) -> None:
+        kind, alone = frame.kind(name), len(self.parts) == 1 and not self.parts[0][0]
+        if kind not in ("text", "number", "date") or (alone and kind != "text"):
+            remedy = f"; if they are texts, declare it (csv: `types: {{{name}: text}}`)"
+            raise DataError(
+                f"{frame.origin}: {self.setting}: column `{name}` holds {kind}s, not texts"
+                + (remedy if kind in ("number", "date") else "")
+            )
+        gaps = frame.missing(name)
+        if gaps.any():
+            raise DataError(
+                f"{frame.origin}: {self.setting}: column `{name}` is missing in"
+                f" {frame.where(gaps)}; delete these rows, or where `NA` and the like are texts of"
+                " yours, write `missing: []` (csv)"
+            )
+
+    def fill(self, frame: Frame, blank: bool = False) -> list[str]:
+        """The text of each row. Raises DataError as `check` does, and for blank ones if not so."""
+        self.check(frame)
+        texts = [_spoken(frame, name) for _, name in self.parts if name is not None]
+        literals = [literal for literal, _ in self.parts]
+        rows = zip(*texts, strict=True)
+        if self.parts[-1][1] is None:
+            tail = literals.pop()
+            made = ["".join(_woven(literals, row)) + tail for row in rows]
+        else:
+            made = ["".join(_woven(literals, row)) for row in rows]
+        if not blank:
+            self._check_blank(frame, made)
+        return made
+
+    def _check_blank(self, frame: Frame, made: list[str]) -> None:
+        blank = np.array([not text or text.isspace() for text in made], dtype=bool)
+        if blank.any():
+            raise DataError(
+                f"{frame.origin}: {self.setting}: the text is blank in {frame.where(blank)};"
+                " delete these rows"
+            )
+
+
+def _spoken(frame: Frame, name: str) -> Array:
+    """A column as texts: 3.0 is `3`."""
+    column = frame[name]
+    return column.astype(str) if column.dtype.kind == "M" else as_text(column)
+
+
+def _woven(literals: list[str], values: tuple[str, ...]) -> list[str]:
+    return [part for pair in zip(literals, values, strict=True) for part in pair]
