@@ -76,6 +76,7 @@ def resolve(
         effects = _decayed(effects, rules, scene, model, head)
     for name in fixed_parameters(model) if model is not None else ():
         effects[name] = replace(effects[name], train=False)
+    _refuse_trained_bits(effects)
     if names and not any(effect.train for effect in effects.values()):
         raise RequestError("adapt: the rules freeze every parameter; add one with `train: true`")
     return effects
@@ -171,6 +172,17 @@ def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:
     return found
 
 
+def _refuse_trained_bits(effects: Mapping[str, Effect]) -> None:
+    """Quantised weights have no gradient; a rule that trains them is a contradiction."""
+    for name, effect in effects.items():
+        if effect.train and effect.adapter in ("int8", "nf4"):
+            where = f"adapt.{effect.rule}" if effect.rule is not None else "adapt"
+            raise RequestError(
+                f"{where}: `{plain_name(name)}` is quantised to {effect.adapter} and cannot be "
+                "trained; put a lora on it, or leave it out of `quantize`"
+            )
+
+
 def _saved_modules(
     effects: Mapping[str, Effect], rule: Rule, index: int, scene: _Scene
 ) -> dict[str, Effect]:
@@ -257,6 +269,8 @@ def _applied(effect: Effect, rule: Rule, index: int, **more: object) -> Effect:
         changes["train"] = True
     elif rule.train is not None:  # a later plain `train` ends an earlier `from_epoch`
         changes["from_epoch"] = 0
+    if not changes and not more and effect.rule is not None:  # layer_decay alone explains less
+        return effect
     return replace(effect, rule=index, **{**changes, **more})
 
 

@@ -106,8 +106,8 @@ def _quantisable(modules: Modules, kind: str) -> Callable[[str], str | None]:
 
 def _no_module(index: int, rule: Rule, modules: Modules) -> str:
     word = re.sub(r"[*?/^$\\]", "", rule.match).strip(".")
-    tails = {path.rpartition(".")[2] for path in modules}
-    near = nearest(word, [*modules, *tails])
+    tails = {f"*.{path.rpartition('.')[2]}" for path in modules if "." in path}
+    near = nearest(f"*.{word}", tails) or nearest(word, modules)
     known = ", ".join(list(modules)[:12]) + (", …" if len(modules) > 12 else "")
     hint = f"did you mean `{near}`?" if near else f"modules: {known}"
     if word.endswith((".weight", ".bias")):
