@@ -19,7 +19,7 @@ FLOORS = [
     {"build"},
     {"drive"},
     {"training", "predictor"},
-    {"search", "structure", "insight"},
+    {"search", "exports", "structure", "insight"},
     {"commands"},
     {"library", "cli", ""},
 ]

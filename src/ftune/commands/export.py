@@ -1,48 +1,49 @@
-"""`ftune export`: a model as one file, loaded back and compared after writing."""
+"""`ftune export`: a model as others load it, read back and compared after writing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ftune.console import Console
-from ftune.errors import RequestError, RunFailedError
-from ftune.runs.base import Base, load_base
-from ftune.runs.single import WRITERS
+from ftune.exports import Adapters, accept
+from ftune.exports.deliver import deliver
+from ftune.exports.subject import Subject
+from ftune.predictor import restore
+from ftune.runs.base import Base
 
 
-def export(base: Base, form: str, target: Path, console: Console) -> dict[str, Any]:
-    """Writes the file and proves it by reading it again. Raises RequestError for another format."""
-    if form not in WRITERS:
-        raise RequestError(f"--format {form}: accepted: {', '.join(WRITERS)}")
-    suffix = f".{form}"
-    if target.suffix != suffix:
-        raise RequestError(f"--out {target}: the file of format {form} ends in {suffix}")
-    meta = {key: value for key, value in base.meta.items() if key not in ("loop", "exact")}
-    WRITERS[form](target, Base(base.source, base.tensors, meta, base.pipeline))
-    difference = _difference(base, load_base(target))
-    if difference != 0:
-        raise RunFailedError(
-            f"{target} differs from the model by {difference:g} after reading it back"
-        )
-    size = target.stat().st_size
-    console.say(f"{target}: {len(base.tensors)} tensors, {size:,} bytes, read back identical")
-    return {"command": "export", "status": "done", "run": str(base.source), "output": str(target),
-            "size_bytes": size, "difference": difference}  # fmt: skip
+def export(
+    base: Base,
+    name: str,
+    target: Path,
+    console: Console,
+    adapters: Adapters | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Writes and proves. Raises RequestError, or RunFailedError where the proof fails.
 
-
-def _difference(a: Base, b: Base) -> float:
-    """The largest absolute difference over all tensors; infinite where names or shapes differ."""
-    if a.tensors.keys() != b.tensors.keys() or a.pipeline.keys() != b.pipeline.keys():
-        return float("inf")
-    pairs = [(a.tensors[n], b.tensors[n]) for n in a.tensors] + [
-        (a.pipeline[n], b.pipeline[n]) for n in a.pipeline
-    ]
-    if any(x.shape != y.shape for x, y in pairs):
-        return float("inf")
-    return max(
-        (float((x - y).abs().max()) for x, y in pairs if x.numel() and not torch.equal(x, y)),
-        default=0.0,
+    adapters: merged into the weights or apart; None is the format's usual way.
+    """
+    form = accept(name, target, adapters, overwrite)
+    way = adapters or form.adapters[0]
+    subject = Subject(base, restore(base), apart=way == "apart")
+    done = deliver(subject, form, target)
+    console.say(
+        f"{target}: {done.size:,} bytes; read back, {done.proof.outputs:,} outputs differ from "
+        f"the model's by {done.proof.difference:.3g} at most"
     )
+    for note in done.notes:
+        console.say(note)
+    return {
+        "command": "export",
+        "status": "done",
+        "run": str(base.source),
+        "output": str(target),
+        "format": name,
+        "adapters": way if subject.adapted else None,
+        "size_bytes": done.size,
+        "difference": done.proof.difference,
+        "tolerance": done.proof.allowed,
+        "notes": done.notes,
+    }

@@ -1,0 +1,54 @@
+"""ONNX: one file, inputs `x` or `input_ids` and `attention_mask`, output `logits` or `values`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ftune.errors import RunFailedError
+from ftune.exports.graph import named, still, trace
+from ftune.exports.place import write_file
+from ftune.exports.subject import Batch, Subject
+
+LARGEST = 2**31 - 1  # bytes of one protocol buffer
+
+
+def write(subject: Subject, path: Path) -> list[str]:
+    """Weights stay in the file below 2 GB, else they lie beside it; the graph is checked."""
+    import onnx
+
+    graph = trace(subject)
+    weights = sum(t.numel() * t.element_size() for t in subject.plain.state_dict().values())
+    with still():
+        program: Any = torch.onnx.export(graph.program, output_names=[graph.output], verbose=False)
+        if program is None:
+            raise RunFailedError("torch.onnx gave no program")
+        for name, fact in subject.about().items():
+            program.model.metadata_props[name] = fact
+        if weights < LARGEST // 2 * 2 - 2**20:
+            write_file(path, program.model_proto.SerializeToString())
+        else:
+            program.save(path, external_data=True)
+        onnx.checker.check_model(str(path), full_check=True)
+    return []
+
+
+def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
+    """What onnxruntime computes on the CPU."""
+    import onnxruntime
+
+    del subject
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    inputs = {given.name for given in session.get_inputs()}
+
+    def run(batch: Batch) -> Tensor:
+        given = {k: t.numpy() for k, t in named(batch).items() if k in inputs}
+        return torch.from_numpy(session.run(None, given)[0])
+
+    return run

@@ -1,0 +1,63 @@
+"""An export is either there, whole and proved, or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ftune.errors import RunFailedError
+from ftune.runs.files import sync_folder
+
+
+@contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """A place on the target's disk to write at; it takes the target's when the block ends well."""
+    folder = target.parent / f".{target.name}.tmp"
+    try:
+        with one_sentence(target):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        yield folder / target.name
+        with one_sentence(target):
+            _replace(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def one_sentence(target: Path) -> Iterator[None]:
+    """What a disk refuses, as RunFailedError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunFailedError(f"cannot write {target}: {reason}") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Errors name the size. It is made durable when it takes its place."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} ({len(data):,} bytes)") from None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _replace(folder: Path, target: Path) -> None:
+    made = folder / target.name
+    for path in [made, *made.rglob("*")]:
+        sync_folder(path)  # a file is synced in the same way
+    if target.is_dir():
+        target.rename(folder / "before")
+    os.replace(made, target)
+    sync_folder(target.parent)

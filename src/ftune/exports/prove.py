@@ -1,0 +1,62 @@
+"""The proof of an export: what was read back gives what the model gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ftune.exports.subject import Batch, outputs
+
+# What merging rounds, as a share of the largest output.
+MERGING = {torch.float64: 1e-4, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """difference: the largest of all outputs. allowed: how large it may be. outputs: how many."""
+
+    difference: float
+    allowed: float
+    outputs: int
+
+    @property
+    def holds(self) -> bool:
+        """False also where a difference is not a number."""
+        return self.difference <= self.allowed
+
+
+def prove(
+    model: nn.Module, read: Callable[[Batch], Tensor], batches: list[Batch], tolerance: float
+) -> Proof:
+    """Compares at real positions; padding means nothing.
+
+    Shapes that differ are infinitely far apart.
+    """
+    difference, largest, count = 0.0, 0.0, 0
+    for batch in batches:
+        wanted, found = outputs(model, batch), read(batch)
+        if found.shape != wanted.shape:
+            return Proof(math.inf, 0.0, wanted.numel())
+        if wanted.dim() == 3 and "segments" in batch:
+            real = batch["segments"] > 0
+            wanted, found = wanted[real], found[real]
+        wanted, found = wanted.double(), found.double()
+        difference = _larger(difference, float((wanted - found).abs().max()))
+        largest = _larger(largest, float(wanted.abs().max()))
+        count += wanted.numel()
+    return Proof(difference, tolerance * largest, count)
+
+
+def coarseness(model: nn.Module) -> float:
+    """What merging into this model's numbers may cost."""
+    kinds = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    return max((MERGING.get(kind, 1e-4) for kind in kinds), default=0.0)
+
+
+def _larger(a: float, b: float) -> float:
+    """The larger; NaN where one is."""
+    return a if a >= b else b

@@ -1,0 +1,29 @@
+"""`torch.load(path, weights_only=True)["model"]` is the state dict."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import torch
+
+from ftune.exports.place import write_file
+from ftune.exports.subject import Subject
+from ftune.exports.tensors import content, read
+from ftune.runs.base import ARRAYS, STORY
+
+__all__ = ["read", "write"]
+
+
+def write(subject: Subject, path: Path) -> list[str]:
+    tensors, story = content(subject)
+    whole = {
+        "model": dict(tensors),
+        ARRAYS: dict(subject.base.pipeline),
+        STORY: json.dumps(story),
+    }
+    buffer = io.BytesIO()
+    torch.save(whole, buffer)
+    write_file(path, buffer.getvalue())
+    return []

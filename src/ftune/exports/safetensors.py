@@ -1,0 +1,24 @@
+"""Tensors as they are; configuration and pipeline in the header's metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
+
+from ftune.exports.place import write_file
+from ftune.exports.subject import Subject
+from ftune.exports.tensors import content, read
+from ftune.runs.base import ARRAYS, STORY
+
+__all__ = ["read", "write"]
+
+
+def write(subject: Subject, path: Path) -> list[str]:
+    tensors, story = content(subject)
+    whole: dict[str, Tensor] = {k: t.contiguous().clone() for k, t in tensors.items()}
+    whole |= {f"{ARRAYS}/{k}": t.contiguous() for k, t in subject.base.pipeline.items()}
+    write_file(path, save(whole, {"format": "pt", STORY: json.dumps(story)}))
+    return []

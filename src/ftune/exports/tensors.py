@@ -1,0 +1,38 @@
+"""What both of ftune's own files hold: tensors, their story, and the pipeline's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ftune.adapt.quantize import plain_tensors
+from ftune.errors import RunFailedError
+from ftune.exports.subject import Batch, Subject, outputs
+from ftune.predictor import restore
+from ftune.runs.base import load_base
+
+TRAINING_ONLY = ("loop", "exact")
+
+
+def content(subject: Subject) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+    """Tensors by name and their story: as stored, or those of the plain model."""
+    story = {key: fact for key, fact in subject.base.meta.items() if key not in TRAINING_ONLY}
+    if subject.apart or not subject.adapted:
+        return subject.base.tensors, story
+    del story["adapters"]
+    return plain_tensors(subject.plain), story
+
+
+def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
+    """Loads the file as `ftune predict` does. Raises RunFailedError where the pipeline differs."""
+    base = load_base(path)
+    wanted, found = subject.base.pipeline, base.pipeline
+    same = wanted.keys() == found.keys() and all(torch.equal(wanted[k], found[k]) for k in wanted)
+    if not same:
+        raise RunFailedError(f"{path.name}: the pipeline's arrays were read back differently")
+    model = restore(base).built.module.cpu()
+    return lambda batch: outputs(model, batch)
