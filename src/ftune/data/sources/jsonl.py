@@ -42,9 +42,12 @@ class Jsonl:
         with readable(path, "JSON lines"):
             try:
                 table = json.read_json(path)
-            except pa.ArrowInvalid:
-                _check_lines(file)
-                raise
+            except pa.ArrowInvalid as error:
+                if "straddling" not in str(error):  # a line longer than a block of the parser
+                    _check_lines(file)
+                    raise
+                size = min(file.stat().st_size + 1, 2**31 - 1)
+                table = json.read_json(path, json.ReadOptions(block_size=size))
             return to_frame(table.flatten(), path)
 
 

@@ -85,24 +85,13 @@ def _of_hub(name: str) -> Tokenizer:
 def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: Any) -> Tokenizer:
     """What transformers reads, as a tokenizer.json."""
     try:
-        from transformers import AutoTokenizer
-        from transformers.utils import logging
-    except ImportError:
-        raise MissingExtraError("this tokenizer", "text") from None
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(40)  # errors
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        found = _quietly(name, where)
     except ImportError:
         raise MissingExtraError("this tokenizer", "text") from None
     except Exception as error:  # transformers raises all kinds here
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         shown = str(Path(name) / where["gguf_file"]) if "gguf_file" in where else name
         raise DataError(f"{shown}: no tokenizer could be read: {reason}") from None
-    finally:
-        logging.set_verbosity(verbosity)
     if not hasattr(found, "backend_tokenizer"):
         raise DataError(f"{name}: its tokenizer cannot be converted to a tokenizer.json")
     specials = {role: _text(getattr(found, f"{role}_token", None)) for role in ROLES}
@@ -112,6 +101,21 @@ def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: An
     templates = _templates(found.chat_template)
     text = found.backend_tokenizer.to_str()
     return Tokenizer(text, known, templates, min(limits, default=None), stops)
+
+
+def _quietly(name: str, where: dict[str, Any]) -> Any:
+    """AutoTokenizer without its warnings; code that a folder brings is never run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from transformers import AutoTokenizer
+        from transformers.utils import logging
+
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity(40)  # errors
+        try:
+            return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        finally:
+            logging.set_verbosity(verbosity)
 
 
 def _json(file: Path) -> dict[str, Any]:
