@@ -61,8 +61,14 @@ def _blocks(model: nn.Module) -> list[str]:
 def _is_run(module: nn.Module, items: dict[str, nn.Module]) -> bool:
     """Whether the items are blocks: each of several layers, and in a Sequential all alike."""
     composite = all(len(_leaves(item)) > 1 for item in items.values())
-    alike = len({type(item) for item in items.values()}) == 1
+    alike = len({_make(item) for item in items.values()}) == 1
     return composite and (alike or isinstance(module, nn.ModuleList))
+
+
+def _make(module: nn.Module) -> object:
+    """What two blocks share: their class, or of nameless Sequentials what is inside."""
+    inside = isinstance(module, nn.Sequential)
+    return (type(module), *(_make(child) for child in module.children() if inside))
 
 
 def _layers(model: nn.Module) -> tuple[dict[str, int], int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ftune.adapt.methods import fixed_parameters
 from ftune.adapt.names import lora_part, plain_name, wrapped_modules
+from ftune.adapt.quantize import is_quantised
 from ftune.adapt.schema import Rule
 from ftune.config.spelling import nearest
 from ftune.errors import RequestError
@@ -57,7 +58,7 @@ def resolve(
     needed where a rule has layer_decay. head: dotted name of a head that starts afresh; beside
     adapters it is trained, and everything else that no rule mentions is frozen.
     """
-    scene = _Scene.of(names, rules)
+    scene = _Scene.of(names, rules, model)
     adapted = any(rule.adds_adapter for rule in rules)
     effects = {
         name: Effect(train=not adapted or (bool(head) and name.startswith(f"{head}.")))
@@ -87,15 +88,17 @@ class _Scene:
     """The parameters by what they are.
 
     owner: of an adapter's parameter the path of its module; maker: of a LoRA's the number of the
-    rule that it stems from, the last one where several add an adapter of that name.
+    rule that it stems from, the last one where several add an adapter of that name; quantised:
+    names of weights in 8 or 4 bits.
     """
 
     plain: Mapping[str, str]
     owner: Mapping[str, str]
     maker: Mapping[str, int]
+    quantised: frozenset[str]
 
     @classmethod
-    def of(cls, names: Sequence[str], rules: Sequence[Rule]) -> _Scene:
+    def of(cls, names: Sequence[str], rules: Sequence[Rule], model: nn.Module | None) -> _Scene:
         wrapped = wrapped_modules(names)
         owner = {}
         for name in names:
@@ -115,7 +118,9 @@ class _Scene:
             and part.name == rule.lora.name
             and matches(rule, part.module)
         }
-        return cls({name: plain_name(name) for name in names}, owner, maker)
+        weights = model.named_parameters() if model is not None else ()
+        quantised = frozenset(name for name, weight in weights if is_quantised(weight))
+        return cls({name: plain_name(name) for name in names}, owner, maker, quantised)
 
 
 def matches(rule: Rule, name: str) -> bool:
@@ -130,12 +135,18 @@ def _on_modules(
 ) -> dict[str, Effect]:
     """An adapter's parameters are trained, those of the modules it is on are frozen."""
     found = {}
+    adapted = set(scene.owner.values()) if rule.adds_adapter else set()
     for name, plain in scene.plain.items():
         module, part = scene.owner.get(name), lora_part(name)
         if module is None:
             path, _, kind = plain.rpartition(".")
-            if matches(rule, path):
-                found[name] = _under_adapter(effects[name], rule, index, kind)
+            if not matches(rule, path):
+                continue
+            if path in adapted:
+                train = bool(rule.lora and rule.lora.bias and kind == "bias")
+                found[name] = replace(effects[name], train=train, rule=index, from_epoch=0)
+            if rule.quantize and name in scene.quantised:
+                found[name] = replace(effects[name], train=False, rule=index, adapter=rule.quantize)
         elif rule.lora and part and scene.maker.get(name) == index:
             found[name] = _of_lora(effects[name], rule, index, part.part)
         elif rule.peft is not None and not part and matches(rule, module) and _named(rule, name):
@@ -150,15 +161,6 @@ def _named(rule: Rule, name: str) -> bool:
     """Whether a parameter in a PEFT wrapper is one of this rule's adapter."""
     assert rule.peft is not None
     return f".{rule.peft.get('name', 'default')}." in f"{name}."
-
-
-def _under_adapter(effect: Effect, rule: Rule, index: int, kind: str) -> Effect:
-    train = bool(rule.lora and rule.lora.bias and kind == "bias")
-    if not rule.adds_adapter:  # only quantised: the bias stays as it is
-        changes = {"train": False, "adapter": rule.quantize or ""} if kind == "weight" else {}
-        return replace(effect, rule=index, **changes)  # type: ignore[arg-type]
-    adapter = rule.quantize if rule.quantize and kind == "weight" else effect.adapter
-    return replace(effect, train=train, rule=index, adapter=adapter, from_epoch=0)
 
 
 def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:
