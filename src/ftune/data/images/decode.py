@@ -60,14 +60,7 @@ def decoded(frame: Frame, column: str, shapes: Sequence[Any], cache: Path | None
         found = keep.kept(place)
         if found is not None:
             return found
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"{cache}: cannot keep decoded images there ({error.strerror}); name another folder"
-                " (`data.cache: folder`) or write `data.cache: false`"
-            ) from None
-    return keep.keep(_images(frame, column, files, shapes), len(files), place)
+    return keep.keep(lambda: _images(frame, column, files, shapes), len(files), place)
 
 
 def _images(

@@ -8,22 +8,24 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ftune.data.frame import Array
-from ftune.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
 VERSION = 1
 BLOCK = 2**24
+LIMIT = 20 * 10**9
+"""Bytes that the folder may hold."""
 _BEGIN = 128
 """Where the bytes begin in a .npy file of one dimension."""
 
@@ -33,29 +35,35 @@ class Pixels:
     """Decoded images, one after the other.
 
     flat: [bytes] uint8, in memory or mapped. sizes: [rows, 2] int64, height and width. sha256: of
-    `flat`.
+    `flat`. notes: what the user should know about them.
     """
 
     flat: Array
     sizes: Array
     channels: int
     sha256: str
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    @property
+    @cached_property
     def largest(self) -> tuple[int, int]:
         """The height and the width that hold every image."""
         height, width = self.sizes.max(axis=0).tolist()
         return height, width
 
-    @property
+    @cached_property
     def alike(self) -> bool:
         """Whether all images have one size."""
         return bool((self.sizes == self.sizes[0]).all())
 
-    @property
+    @cached_property
+    def ends(self) -> Array:
+        """[rows] int64: where the bytes of each image end."""
+        return np.cumsum(self.sizes.prod(axis=1) * self.channels)
+
+    @cached_property
     def block(self) -> Array:
         """[rows, height, width, channels] of images that are alike."""
         return self.flat.reshape(len(self), *self.largest, self.channels)
@@ -64,11 +72,10 @@ class Pixels:
         """[n, height, width, channels] uint8 of the largest size; what is not image is 0."""
         if self.alike:
             return np.asarray(self.block[rows])
-        ends = np.cumsum(self.sizes.prod(axis=1) * self.channels)
         result = np.zeros((len(rows), *self.largest, self.channels), dtype=np.uint8)
         for place, row in enumerate(rows.tolist()):
             height, width = self.sizes[row].tolist()
-            part = self.flat[ends[row] - height * width * self.channels : ends[row]]
+            part = self.flat[self.ends[row] - height * width * self.channels : self.ends[row]]
             result[place, :height, :width] = part.reshape(height, width, self.channels)
         return result
 
@@ -84,7 +91,7 @@ def folder(cache: bool | str) -> Path | None:
     if cache is False:
         return None
     if isinstance(cache, str):
-        return Path(cache) / "images"
+        return Path(cache).expanduser() / "images"
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "ftune" / "images"
 
@@ -114,6 +121,7 @@ def kept(place: Path) -> Pixels | None:
         found = _pixels(flat, told)
         whole = flat.shape == (int(found.sizes.prod(axis=1).sum()) * found.channels,)
         if whole and flat.dtype == np.uint8 and _sha256(flat) == found.sha256:
+            os.utime(place.with_suffix(".npy"))
             return found
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         pass
@@ -127,14 +135,26 @@ def _sha256(flat: Array) -> str:
     return digest.hexdigest()
 
 
-def keep(images: Iterable[Array], count: int, place: Path | None) -> Pixels:
+def keep(images: Callable[[], Iterator[Array]], count: int, place: Path | None) -> Pixels:
     """Writes `count` images as they come; the file gets its name when it is complete.
 
-    Without a place they stay in memory, or beyond half of what is free in a file without a name.
-    Raises DataError where the disk is full.
+    Without a place, or where the disk refuses, they stay in memory, or in a file without a name if
+    they would take more than half of what is free.
     """
     if place is None:
-        return _kept_for_now(images, count)
+        return _kept_for_now(images(), count)
+    try:
+        told = _written(images(), place)
+    except OSError as error:
+        note = f"Decoded images could not be kept in {place.parent}: {error.strerror or error}."
+        return replace(_kept_for_now(images(), count), notes=[note])
+    _tidy(place)
+    return _pixels(np.load(place.with_suffix(".npy"), mmap_mode="r"), told)
+
+
+def _written(images: Iterator[Array], place: Path) -> dict[str, Any]:
+    """Beside, then renamed, the notes last: without them there is nothing."""
+    place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_suffix(f".{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -144,15 +164,24 @@ def keep(images: Iterable[Array], count: int, place: Path | None) -> Pixels:
         temporary.replace(place.with_suffix(".npy"))
         temporary.write_text(json.dumps(told))
         temporary.replace(place.with_suffix(".json"))
-    except OSError as error:
-        raise DataError(
-            f"{place.parent}: cannot keep decoded images ({error.strerror or error}); free some"
-            " space, name another folder (`data.cache: folder`) or write `data.cache: false`"
-        ) from None
     finally:
         with suppress(OSError):
             temporary.unlink()
-    return _pixels(np.load(place.with_suffix(".npy"), mmap_mode="r"), told)
+    return told
+
+
+def _tidy(place: Path) -> None:
+    """Removes what was not used for the longest time; an open file is gone when it is closed."""
+    with suppress(OSError):
+        states = [(file.stat(), file) for file in place.parent.glob("*.npy")]
+        total = sum(state.st_size for state, _ in states)
+        for state, file in sorted(states, key=lambda one: one[0].st_mtime):
+            if total <= LIMIT:
+                return
+            if file.stem != place.name:
+                file.with_suffix(".json").unlink(missing_ok=True)
+                file.unlink()
+                total -= state.st_size
 
 
 def _write(images: Iterable[Array], file: IO[bytes]) -> dict[str, Any]:
@@ -177,17 +206,16 @@ def _header(file: IO[bytes], length: int) -> None:
     assert file.tell() == _BEGIN
 
 
-def _kept_for_now(images: Iterable[Array], count: int) -> Pixels:
-    rest = iter(images)
-    first = next(rest)
+def _kept_for_now(images: Iterator[Array], count: int) -> Pixels:
+    first = next(images)
     if first.nbytes * count > free_memory() // 2:
         with tempfile.TemporaryFile() as unnamed:
-            told = _write(itertools.chain([first], rest), unnamed)
+            told = _write(itertools.chain([first], images), unnamed)
             unnamed.flush()
             flat: Array = np.memmap(unnamed, np.uint8, "r", offset=_BEGIN)
     else:
         memory = io.BytesIO()
-        told = _write(itertools.chain([first], rest), memory)
+        told = _write(itertools.chain([first], images), memory)
         flat = np.frombuffer(memory.getbuffer(), np.uint8, offset=_BEGIN)
     return _pixels(flat, told)
 

@@ -106,7 +106,7 @@ class ImagePipeline:
         if not train:
             pixels = decoded(paths, self.column, plan.plain, self.cache)
             self._check(paths, pixels)
-            return ImageStore(pixels, scale=self._scale)
+            return ImageStore(pixels, scale=self._scale, notes=pixels.notes)
         pixels = self._training(paths)
         self._check(paths, pixels)
         same = plan.finish is not None
@@ -114,7 +114,7 @@ class ImagePipeline:
         numbered = [(i, step.transform) for i, step in enumerate(self.steps)]
         last = len(numbered) - len(plan.moving)
         return ImageStore(
-            pixels, plain=plain, scale=self._scale, mix=plan.mix,
+            pixels, plain=plain, scale=self._scale, mix=plan.mix, notes=pixels.notes,
             moving=tuple(enumerate(plan.moving, last)),
             finish=tuple((0, step) for step in plan.finish or ()),
             erase=tuple(one for one in numbered if one[1].stage == "erase"),

@@ -60,7 +60,7 @@ class ImageStore:
             x = self._moved(*self._gathered(numbers, draw), numbers, steps, draw)
             x = self._normalized(x)
             if draw is None:
-                return {"x": x.contiguous(memory_format=torch.channels_last)}
+                return {"x": x}
             for stream, step in self.erase:
                 x = step.erase(x, uniform.uniforms(draw, numbers, stream, step.draws))
             mixed = self._mixed(x, int(numbers[0]), draw)
@@ -103,12 +103,16 @@ class ImageStore:
     def _normalized(self, x: torch.Tensor) -> torch.Tensor:
         import torch
 
+        x = x.contiguous(memory_format=torch.channels_last)
         if self.scale is None:
-            return x / 255
+            return x.div_(255)
+        # As large as an image: numbers for 3 channels alone would be broadcast pixel by pixel.
+        shape = (x.shape[2], x.shape[3], x.shape[1])
         mean, std = (
-            torch.tensor(values, device=x.device)[:, None, None] * 255 for values in self.scale
+            torch.tensor(values, device=x.device).mul_(255).expand(shape).contiguous()
+            for values in self.scale
         )
-        return (x - mean) / std
+        return x.sub_(mean.permute(2, 0, 1)).div_(std.permute(2, 0, 1))
 
     def _mixed(self, x: torch.Tensor, first: int, draw: Draw) -> dict[str, torch.Tensor]:
         import torch
