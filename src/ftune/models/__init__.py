@@ -7,6 +7,7 @@ MODELS = Table(
     {
         "sequential": "ftune.models.sequential:Sequential",
         "mlp": "ftune.models.mlp:Mlp",
+        "hf": "ftune.models.hf:Hf",
     },
 )
 

@@ -60,7 +60,8 @@ MODEL_CASES: list[tuple[Any, Inputs]] = [
 
 
 def test_every_model_of_the_table_has_a_case() -> None:
-    assert {c if isinstance(c, str) else c["name"] for c, _ in MODEL_CASES} == set(MODELS)
+    covered = {c if isinstance(c, str) else c["name"] for c, _ in MODEL_CASES}
+    assert covered == set(MODELS) - {"hf", "timm"}  # these have files of their own
 
 
 @pytest.mark.parametrize(("model", "inputs"), MODEL_CASES, ids=lambda v: str(v)[:50])

@@ -197,7 +197,7 @@ def test_places_and_masks_follow_from_segments() -> None:
 def test_pooling_reads_real_positions_only(kind: str) -> None:
     x = torch.randn(3, TIME, 4)
     segments = (SEGMENTS > 0).long()
-    by_hand = {
+    by_hand: Any = {
         "avg": lambda row: row.mean(0), "max": lambda row: row.amax(0),
         "first": lambda row: row[0], "last": lambda row: row[-1],
     }[kind]  # fmt: skip

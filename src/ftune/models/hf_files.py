@@ -1,0 +1,262 @@
+"""Files of the transformers library: found, read, and turned into its modules.
+
+transformers is imported inside, and kept quiet: what it has to say comes back as our report or as
+one sentence in a RequestError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import io
+import json
+import logging
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ftune.errors import MissingExtraError, RequestError
+from ftune.models.shapes import Loading
+
+if TYPE_CHECKING:
+    from ftune.models.hf import Pooling
+
+_FACTORIES = {
+    "causal-lm": "AutoModelForCausalLM",
+    "encoder": "AutoModel",
+    "sequence": "AutoModelForSequenceClassification",
+    "token": "AutoModelForTokenClassification",
+}
+_POOLINGS: dict[str, Pooling] = {
+    "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last", "pooling_mode_max_tokens": "max",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model is read from. place: a folder or a hub name; gguf: the file in that folder."""
+
+    place: str
+    gguf: str | None = None
+    local: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.place}/{self.gguf}" if self.gguf else self.place
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """How transformers is told."""
+        gguf = {"gguf_file": self.gguf} if self.gguf else {}
+        return {"local_files_only": self.local, "trust_remote_code": False, **gguf}
+
+    def noted_pooling(self) -> Pooling | None:
+        """What sentence-transformers wrote beside the model, if it did."""
+        from transformers.utils.hub import cached_file
+
+        with quiet():
+            file = cached_file(
+                self.place, "1_Pooling/config.json", local_files_only=self.local,
+                _raise_exceptions_for_missing_entries=False,
+                _raise_exceptions_for_connection_errors=False,
+            )  # fmt: skip
+        noted = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+        chosen = noted.get("pooling_mode")
+        if chosen in ("mean", "cls", "max", "lasttoken"):
+            return "last" if chosen == "lasttoken" else chosen
+        return next((name for key, name in _POOLINGS.items() if noted.get(key)), None)
+
+
+def find(path: str | None, hub: str | None) -> Source:
+    """Raises RequestError where there is no such model, MissingExtraError without transformers."""
+    gguf = bool(path) and Path(str(path)).suffix == ".gguf"
+    for package in ("transformers", "tokenizers", *(["gguf"] if gguf else [])):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError("model.name=hf", "text")
+    if hub is not None:
+        return Source(hub, local=not _reachable(hub))
+    assert path is not None
+    place = Path(path)
+    if place.is_file() and gguf:
+        return Source(str(place.parent), place.name)
+    if place.is_file():
+        raise RequestError(
+            f"model.path: {place} is a file; expected a folder with config.json, or a .gguf file; "
+            "other files of weights are given as `base`"
+        )
+    if not place.is_dir():
+        name = "/".join(place.parts[-2:])
+        raise RequestError(
+            f"model.path: {place}: no such folder or file; a name on the Hugging Face hub is "
+            f"written `hub: {name}`"
+        )
+    if "model_type" not in described(place):
+        raise RequestError(f"model.path: {place} {_lacks(place)}")
+    return Source(str(place))
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder; empty where it has none that can be read."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _lacks(folder: Path) -> str:
+    ggufs = sorted(folder.glob("*.gguf"))
+    if ggufs:
+        return f"has no config.json; name the file: {ggufs[0]}"
+    if (folder / "adapter_config.json").is_file():
+        return "holds an adapter, no model; give the model's folder here, and this one as `base`"
+    if (folder / "config.json").is_file():
+        return "has a config.json without `model_type`; it is no model of transformers"
+    return "has no config.json; expected the folder that save_pretrained writes"
+
+
+def _reachable(hub: str) -> bool:
+    """Whether the hub answers; asked once, where transformers would try for half a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    url = f"{constants.ENDPOINT}/{hub}/resolve/main/config.json"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10):
+            return True
+    except urllib.error.HTTPError:  # it answers: transformers says what it misses
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def read_config(source: Source) -> Any:
+    """The model's configuration. Raises RequestError."""
+    from transformers import AutoConfig
+
+    with _told(source), quiet():
+        return AutoConfig.from_pretrained(source.place, **source.arguments)
+
+
+def load(
+    source: Source, config: Any, asked: Mapping[str, Any], weights: Literal["pretrained", "random"]
+) -> tuple[Any, Loading | None]:
+    """The module, and what became of each of its parameters. Raises RequestError."""
+    import torch
+
+    factory, more = _factory(asked)
+    if weights == "random":
+        with _told(source), quiet():
+            found = factory.from_config(config, dtype=torch.float32, **more)
+        return _trimmed(found, asked["kind"])[0], None
+    with _told(source), quiet():
+        found, info = factory.from_pretrained(
+            source.place, config=config, dtype=torch.float32, output_loading_info=True,
+            ignore_mismatched_sizes=True, **more, **source.arguments,
+        )  # fmt: skip
+    found, unused = _trimmed(found, asked["kind"])
+    prefix = "lm." if asked["kind"] == "causal-lm" else "encoder."
+    return found, _report(found, info, unused, prefix)
+
+
+def bare(config: Any, asked: Mapping[str, Any]) -> Any:
+    """The module of a configuration with memory that nothing has been written to yet."""
+    import torch
+    from transformers.initialization import no_init_weights
+
+    factory, more = _factory(asked)
+    with quiet(), no_init_weights():
+        found = factory.from_config(config, dtype=torch.float32, **more)
+    found.tie_weights()
+    return _trimmed(found, asked["kind"])[0]
+
+
+def _factory(asked: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    import transformers
+
+    more = {key: value for key, value in asked.items() if key != "kind"}
+    return getattr(transformers, _FACTORIES[asked["kind"]]), more
+
+
+def _trimmed(found: Any, kind: str) -> tuple[Any, list[str]]:
+    """Without BERT's pooler, which our pooling does not read: it would get no gradient."""
+    if kind != "encoder" or getattr(found, "pooler", None) is None:
+        return found, []
+    if "add_pooling_layer" not in inspect.signature(type(found).__init__).parameters:
+        return found, []
+    names = [f"pooler.{name}" for name, _ in found.pooler.named_parameters()]
+    found.pooler = None
+    return found, names
+
+
+def _report(found: Any, info: Mapping[str, Any], unused: list[str], prefix: str) -> Loading:
+    """Names as they are in the whole model; missing: those that begin fresh."""
+    mismatched = {item[0] if isinstance(item, tuple) else item for item in info["mismatched_keys"]}
+    missing = set(info["missing_keys"]) - mismatched - set(unused)
+    own = [name for name, _ in found.named_parameters()]
+    loaded = [name for name in own if name not in missing | mismatched]
+    unexpected = {*info["unexpected_keys"], *unused}
+    parts = (loaded, sorted(missing), sorted(unexpected), sorted(mismatched))
+    return Loading(*(tuple(prefix + name for name in part) for part in parts))
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration as JSON, without where it came from."""
+    found: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    for key in ("_name_or_path", "_model_name_or_path", "quantization_config"):
+        found.pop(key, None)
+    return found
+
+
+def config_of(stored: Mapping[str, Any]) -> Any:
+    """The inverse of `plain`."""
+    from transformers import AutoConfig
+
+    with quiet():
+        kind = type(AutoConfig.for_model(stored["model_type"]))
+        return kind.from_dict(dict(stored))
+
+
+@contextlib.contextmanager
+def _told(source: Source) -> Iterator[None]:
+    """What transformers raises, as one sentence."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
+        key = "path" if source.local and Path(source.place).is_dir() else "hub"
+        raise RequestError(f"model.{key}: {source}: {_sentence(error, source)}") from None
+
+
+def _sentence(error: Exception, source: Source) -> str:
+    text = str(error)
+    if "trust_remote_code" in text:
+        return "needs code from its own folder, which ftune never runs; register it with --code"
+    if not Path(source.place).is_dir() and source.local:
+        return "is not downloaded yet, and the hub cannot be reached; give a folder as `path`"
+    if "does not recognize this architecture" in text:
+        return "has an architecture that the installed transformers does not know; update it"
+    if "no file named" in text:
+        return "has no weights (model.safetensors, in shards or whole, or pytorch_model.bin)"
+    first, *_ = text.strip().splitlines() or [type(error).__name__]
+    return f"cannot be read: {first}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what libraries print while they load: progress bars, logs, warnings."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
