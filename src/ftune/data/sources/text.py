@@ -47,19 +47,21 @@ class Text:
         text = _decoded(existing(path))
         if not text.strip():
             raise DataError(f"{path}: holds only spaces and line ends; there is nothing to learn")
-        rows = self._rows(text)
+        rows = rows_of(text, self.unit)
         column = np.empty(len(rows), dtype=object)
         column[:] = rows
         return Frame({"text": column}, path, np.arange(1, len(rows) + 1))
 
-    def _rows(self, text: str) -> list[str]:
-        if self.unit == "file":
-            return [text]
-        if self.unit == "lines":
-            return re.findall(r"[^\n]*\n|[^\n]+", text)
-        parts = [*re.split(r"(\n(?:[^\S\n]*\n)+)", text), ""]
-        pairs = (body + gap for body, gap in zip(parts[::2], parts[1::2], strict=True))
-        return [pair for pair in pairs if pair]
+
+def rows_of(text: str, unit: str) -> list[str]:
+    """Lines, paragraphs or all of it; joined they are `text` again."""
+    if unit == "file":
+        return [text]
+    if unit == "lines":
+        return re.findall(r"[^\n]*\n|[^\n]+", text)
+    parts = [*re.split(r"(\n(?:[^\S\n]*\n)+)", text), ""]
+    pairs = (body + gap for body, gap in zip(parts[::2], parts[1::2], strict=True))
+    return [pair for pair in pairs if pair]
 
 
 def _decoded(file: Path) -> str:

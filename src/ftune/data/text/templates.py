@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from string import Formatter
 
 import numpy as np
@@ -76,14 +78,10 @@ class Template:
     def fill(self, frame: Frame, blank: bool = False) -> list[str]:
         """The text of each row. Raises DataError as `check` does, and for blank ones if not so."""
         self.check(frame)
-        texts = [_spoken(frame, name) for _, name in self.parts if name is not None]
-        literals = [literal for literal, _ in self.parts]
-        rows = zip(*texts, strict=True)
-        if self.parts[-1][1] is None:
-            tail = literals.pop()
-            made = ["".join(_woven(literals, row)) + tail for row in rows]
-        else:
-            made = ["".join(_woven(literals, row)) for row in rows]
+        pieces: list[Iterable[str]] = []
+        for literal, name in self.parts:
+            pieces += [repeat(literal), *([] if name is None else [_spoken(frame, name)])]
+        made = ["".join(row) for row in zip(*pieces, strict=False)]  # literals have no end
         if not blank:
             self._check_blank(frame, made)
         return made
@@ -101,7 +99,3 @@ def _spoken(frame: Frame, name: str) -> Array:
     """A column as texts: 3.0 is `3`."""
     column = frame[name]
     return column.astype(str) if column.dtype.kind == "M" else as_text(column)
-
-
-def _woven(literals: list[str], values: tuple[str, ...]) -> list[str]:
-    return [part for pair in zip(literals, values, strict=True) for part in pair]

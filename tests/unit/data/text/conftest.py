@@ -37,6 +37,11 @@ def minilm_path() -> str:
     return minilm_folder()
 
 
+@pytest.fixture(scope="session")
+def smollm_path() -> str:
+    return smollm_file()
+
+
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing is kept in the user's own folder."""
@@ -48,13 +53,13 @@ def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def smollm_kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder in which the converted tokenizer of SmolLM2 is."""
     folder = tmp_path_factory.mktemp("smollm")
-    load(smollm_file(), folder)
+    load(smollm_file(), folder / "text")
     return folder
 
 
 @pytest.fixture(scope="session")
 def smollm(smollm_kept: Path) -> Tokenizer:
-    return load(smollm_file(), smollm_kept)
+    return load(smollm_file(), smollm_kept / "text")
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +67,13 @@ def minilm() -> Tokenizer:
     return load(minilm_folder())
 
 
-def reference(name: str, **more: Any) -> Any:
-    """The same tokenizer as transformers gives it."""
+@pytest.fixture(scope="session")
+def reference() -> Callable[..., Any]:
+    """`reference(name)`: the same tokenizer as transformers gives it."""
+    return _reference
+
+
+def _reference(name: str, **more: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from transformers import AutoTokenizer
@@ -74,7 +84,7 @@ def reference(name: str, **more: Any) -> Any:
 @pytest.fixture(scope="session")
 def smollm_reference() -> Any:
     file = Path(smollm_file())
-    return reference(str(file.parent), gguf_file=file.name)
+    return _reference(str(file.parent), gguf_file=file.name)
 
 
 @pytest.fixture
