@@ -63,6 +63,6 @@ def _proved(writer: Writer, path: Path, subject: Subject, form: Format) -> Proof
         return prove(subject.model, read, subject.examples, max(form.tolerance, rounds))
     except FtuneError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a reader makes of a damaged file
+    except Exception as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise RunFailedError(f"{path.name} cannot be read back: {reason}") from None

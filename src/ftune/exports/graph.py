@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.nn import functional as F
 
 from ftune.errors import RunFailedError
 from ftune.exports.subject import Batch, Subject
+from ftune.models.hf_files import quiet
+from ftune.models.tokens import pool
+
+POOLS = {"mean": "avg", "cls": "first"}
 
 
 class TextGraph(nn.Module):
-    """input_ids, attention_mask: int64 [batch, time]."""
+    """input_ids, attention_mask: int64 [batch, time]; the mask is 1 or, for padding, 0."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -26,6 +28,37 @@ class TextGraph(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         found: Tensor = self.model(input_ids, attention_mask)
         return found
+
+
+class LibraryGraph(nn.Module):
+    """The same around a transformers model that gives logits."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.more = {"use_cache": False} if hasattr(model, "generate") else {}
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        found = self.model(input_ids=input_ids, attention_mask=attention_mask, **self.more)
+        logits: Tensor = found.logits
+        return logits
+
+
+class EncoderGraph(nn.Module):
+    """The same around an encoder with pooling and head."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.encoder, self.head = model.encoder, model.head
+        self.pooling, self.normalize = model.pooling, model.normalize
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        found = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        vectors = pool(
+            found.last_hidden_state, attention_mask, POOLS.get(self.pooling, self.pooling)
+        )
+        logits: Tensor = self.head(F.normalize(vectors, dim=-1) if self.normalize else vectors)
+        return logits
 
 
 class RowGraph(nn.Module):
@@ -51,18 +84,26 @@ class Graph:
 def trace(subject: Subject) -> Graph:
     """Raises RunFailedError for a model whose steps depend on its numbers."""
     text = bool(subject.predictor.pipeline.features.vocabulary)
-    module = (TextGraph if text else RowGraph)(subject.plain).eval()
+    module = _module(subject, text).eval()
     largest = max(subject.examples, key=lambda batch: batch["x"].numel())
     given = named(largest)
     batch, time = Dim("batch"), Dim("time", max=subject.predictor.pipeline.features.shape[0])
     shapes = {name: {0: batch, 1: time} if text else {0: batch} for name in given}
     try:
-        with still(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = torch.export.export(module, (), given, dynamic_shapes=shapes)
-    except Exception as error:  # noqa: BLE001 - whatever the user's own module raises under tracing
+    except Exception as error:
         raise RunFailedError(f"torch.export cannot trace this model: {_reason(error)}") from None
     numbers = subject.predictor.pipeline.target.kind == "numbers"
     return Graph(program, "values" if numbers else "logits")
+
+
+def _module(subject: Subject, text: bool) -> nn.Module:
+    if subject.kind == "encoder":
+        return EncoderGraph(subject.plain)
+    if subject.kind:
+        return LibraryGraph(subject.inner)
+    return TextGraph(subject.plain) if text else RowGraph(subject.plain)
 
 
 def named(batch: Batch) -> dict[str, Tensor]:
@@ -70,19 +111,6 @@ def named(batch: Batch) -> dict[str, Tensor]:
     if "segments" in batch:
         return {"input_ids": batch["x"], "attention_mask": batch["segments"]}
     return {"x": batch["x"]}
-
-
-@contextmanager
-def still() -> Iterator[None]:
-    """The exporters speak of their own innards: deprecations, kernels of packages not installed."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _reason(error: Exception) -> str:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ftune.errors import RunFailedError
-from ftune.exports.graph import named, still, trace
+from ftune.exports.graph import named, trace
 from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
+from ftune.models.hf_files import quiet
 
 LARGEST = 2**31 - 1  # bytes of one protocol buffer
 
@@ -23,7 +24,7 @@ def write(subject: Subject, path: Path) -> list[str]:
 
     graph = trace(subject)
     weights = sum(t.numel() * t.element_size() for t in subject.plain.state_dict().values())
-    with still():
+    with quiet():
         program: Any = torch.onnx.export(graph.program, output_names=[graph.output], verbose=False)
         if program is None:
             raise RunFailedError("torch.onnx gave no program")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,5 +58,5 @@ def _replace(folder: Path, target: Path) -> None:
         sync_folder(path)  # a file is synced in the same way
     if target.is_dir():
         target.rename(folder / "before")
-    os.replace(made, target)
+    made.replace(target)
     sync_folder(target.parent)

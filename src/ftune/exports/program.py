@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ftune.exports.graph import named, still, trace
+from ftune.exports.graph import named, trace
 from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
+from ftune.models.hf_files import quiet
 
 
 def write(subject: Subject, path: Path) -> list[str]:
     buffer = io.BytesIO()
-    with still():
+    with quiet():
         torch.export.save(trace(subject).program, buffer, extra_files=subject.about())
     write_file(path, buffer.getvalue())
     return []
@@ -25,7 +26,7 @@ def write(subject: Subject, path: Path) -> list[str]:
 def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
     """What `torch.export.load(path).module()` computes."""
     del subject
-    with still():
+    with quiet():
         model = torch.export.load(path).module()
 
     def run(batch: Batch) -> Tensor:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ftune.adapt.merge import folded
 from ftune.adapt.quantize import is_quantised, plain_weight
 from ftune.data.features import Features
+from ftune.data.text.pipeline import TextPipeline
+from ftune.data.text.tokenizer import Tokenizer
 from ftune.models.call import arguments
 from ftune.predictor import Predictor
 from ftune.runs.base import Base
@@ -43,10 +45,7 @@ class Subject:
     def merged(self) -> tuple[nn.Module, list[str]]:
         """The plain model, and the modules whose weights are no longer shared with others."""
         model, untied = folded(self.model)
-        for module in model.modules():
-            weight = module._parameters.get("weight")
-            if weight is not None and is_quantised(weight):
-                module._parameters["weight"] = nn.Parameter(plain_weight(weight), False)
+        dequantised(model)
         return model.requires_grad_(False), untied
 
     @property
@@ -54,12 +53,32 @@ class Subject:
         """The model with its adapters merged, nothing quantised: what others can load."""
         return self.merged[0]
 
+    @property
+    def kind(self) -> str:
+        """What kind of transformers model it is; "" for all others."""
+        return str(self.predictor.built.story.get("kind", ""))
+
+    @property
+    def inner(self) -> Any:
+        """Of a transformers model, plain, what its library calls the model."""
+        model: Any = self.plain
+        inner = model.lm if self.kind == "causal-lm" else model.encoder
+        inner.config.pad_token_id = self.tokenizer.pad  # by which some look for the last token
+        return inner
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        pipeline = self.predictor.pipeline
+        assert isinstance(pipeline, TextPipeline)
+        return pipeline.tokenizer
+
     @cached_property
     def examples(self) -> list[Batch]:
         """Random inputs as the pipeline makes them, in batches of several sizes."""
         random = torch.Generator().manual_seed(0)
         features = self.predictor.pipeline.features
-        return [example(features, rows, time, random) for rows, time in BATCHES]
+        pad = self.tokenizer.pad if features.vocabulary else 0
+        return [example(features, rows, time, pad, random) for rows, time in BATCHES]
 
     def about(self) -> dict[str, str]:
         """What the inputs and outputs of a bare graph mean, as names and JSON."""
@@ -76,20 +95,29 @@ class Subject:
         return {f"ftune.{name}": json.dumps(fact) for name, fact in facts.items()}
 
 
-def example(features: Features, rows: int, time: int, random: torch.Generator) -> Batch:
+def example(features: Features, rows: int, time: int, pad: int, random: torch.Generator) -> Batch:
     """Ids with padding at the end; else numbers around 0, as scaled inputs are, and codes."""
     if features.vocabulary:
         time = min(time, features.shape[0])
-        x = torch.randint(features.vocabulary, (rows, time), generator=random)
+        x = torch.randint(features.vocabulary - 1, (rows, time), generator=random)
+        x += x >= pad  # any id but the padding
         lengths = torch.randint(1, time + 1, (rows, 1), generator=random)
         lengths[0] = time
         segments = (torch.arange(time) < lengths).long()
-        return {"x": x * segments, "segments": segments}
+        return {"x": torch.where(segments > 0, x, pad), "segments": segments}
     x = torch.randn(rows, *features.shape, generator=random)
     for place, name in enumerate(features.names or ()):
         if name in features.categories:
             x[:, place] = torch.randint(features.categories[name], (rows,), generator=random)
     return {"x": x}
+
+
+def dequantised(model: nn.Module) -> None:
+    """Plain weights in the place of those of 8 or 4 bits."""
+    for module in model.modules():
+        weight = module._parameters.get("weight")
+        if weight is not None and is_quantised(weight):
+            module._parameters["weight"] = nn.Parameter(plain_weight(weight), False)
 
 
 @torch.no_grad()

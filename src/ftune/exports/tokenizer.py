@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import RunFailedError
-from ftune.exports.graph import still
+from ftune.models.hf_files import quiet
 
 SAMPLES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -16,16 +17,16 @@ SAMPLES = (
 )
 
 
-def write_tokenizer(tokenizer: Any, folder: Path) -> None:
+def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """tokenizer.json and what transformers puts beside it; chat templates too."""
     from transformers import PreTrainedTokenizerFast
 
     named = {f"{role}_token": text for role, text in tokenizer.specials.items()}
-    named.setdefault("pad_token", tokenizer.core.id_to_token(tokenizer.pad))
+    named.setdefault("pad_token", str(tokenizer.core.id_to_token(tokenizer.pad)))
     limit = {"model_max_length": tokenizer.limit} if tokenizer.limit else {}
-    with still():
-        made = PreTrainedTokenizerFast(
-            tokenizer_object=_as_stored(tokenizer),
+    with quiet():
+        made = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+            tokenizer_object=_core(tokenizer),
             clean_up_tokenization_spaces=False,
             model_input_names=["input_ids", "attention_mask"],
             **named,
@@ -36,22 +37,24 @@ def write_tokenizer(tokenizer: Any, folder: Path) -> None:
         made.save_pretrained(folder)
 
 
-def read_tokenizer(tokenizer: Any, folder: Path) -> None:
+def read_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Raises RunFailedError where AutoTokenizer gives other ids than ours, or another text."""
     from transformers import AutoTokenizer
 
-    with still():
+    with quiet():
         found = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    for text in SAMPLES:
+        given = found(list(SAMPLES))["input_ids"]
+    for text, ids in zip(SAMPLES, given, strict=True):
         wanted = tokenizer.core.encode(text).ids
-        ids = found(text)["input_ids"]
         if ids != wanted or found.decode(ids) != tokenizer.decode(ids):
             raise RunFailedError(
                 f"{folder.name}: the tokenizer, read back, gives other ids for {text[:20]!r}"
             )
 
 
-def _as_stored(tokenizer: Any) -> Any:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(tokenizer.json)
+def _core(tokenizer: Tokenizer) -> Any:
+    """As it was read, without a length that it may have been stored with."""
+    core = library().Tokenizer.from_str(tokenizer.json)
+    core.no_padding()
+    core.no_truncation()
+    return core
