@@ -155,7 +155,11 @@ def unmerge_methods(model: nn.Module) -> None:
     if kept is None:
         return
     for _, tuner in model.__dict__[_TUNERS].values():
-        tuner.unmerge_adapter()
+        try:
+            tuner.unmerge_adapter()
+        except NotImplementedError:  # OSF; the weights come back below
+            for module in model.modules():
+                getattr(module, "merged_adapters", []).clear()
     own = model.state_dict(keep_vars=True)
     for name, tensor in kept.items():
         own[name].data.copy_(tensor)

@@ -121,21 +121,29 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Packed weights come back bit for bit; plain ones are quantised anew, within half a step.
     Raises CheckpointError where names or shapes differ.
     """
-    own = {plain_name(name): tensor for name, tensor in model.state_dict(keep_vars=True).items()}
-    left = dict(tensors)
-    rest = {}
-    for name, tensor in own.items():
-        if not is_quantised(tensor):
-            rest[name] = tensor
-        elif name in left:
-            _load_quantised(model, name, tensor, left)
-    rest = {name: t for name, t in rest.items() if not _belongs_to_nf4(model, name)}
-    missing, unexpected = sorted(set(rest) - set(left)), sorted(set(left) - set(own))
-    wrong = [n for n in rest if n in left and rest[n].shape != left[n].shape]
+    own = {
+        plain_name(name): tensor
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if not _belongs_to_nf4(model, name)
+    }
+    packed = [name for name, tensor in own.items() if is_quantised(tensor)]
+    beside = tuple(f"{name}{end}" for name in packed for end in (SCALE, "."))
+    missing = sorted(set(own) - set(tensors))
+    unexpected = [n for n in tensors if n not in own and not n.startswith(beside)]
+    wrong = [n for n in own if n in tensors and not _fits(own[n], tensors[n])]
     if missing or unexpected or wrong:
         raise CheckpointError(_differences(missing, unexpected, wrong))
-    for name, tensor in rest.items():
-        tensor.copy_(left[name])
+    left = dict(tensors)
+    for name, tensor in own.items():
+        if is_quantised(tensor):
+            _load_quantised(model, name, tensor, left)
+        else:
+            tensor.copy_(left[name])
+
+
+def _fits(own: Tensor, given: Tensor) -> bool:
+    """Whether shapes agree; what bitsandbytes packs has a shape of its own."""
+    return own.shape == given.shape or (is_quantised(own) and not hasattr(own, "qdata"))
 
 
 def _load_quantised(model: nn.Module, name: str, own: Any, left: dict[str, Tensor]) -> None:

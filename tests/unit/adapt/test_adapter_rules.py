@@ -26,7 +26,8 @@ class Block(nn.Module):
         self.norm, self.dropout = nn.LayerNorm(8), nn.Dropout(0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.dropout(self.v_proj(torch.relu(self.q_proj(self.norm(x)))))
+        found: torch.Tensor = self.dropout(self.v_proj(torch.relu(self.q_proj(self.norm(x)))))
+        return x + found
 
 
 class Model(nn.Module):
