@@ -67,7 +67,7 @@ def test_damage_is_found(tmp_path: Path, suffix: str, damage: str) -> None:
     else:
         at = content.index(b"sha256") + 14 if suffix == ".json" else len(content) - 20
         content[at] ^= 1
-        file.write_bytes({"flip": content, "cut": content[:-3], "empty": b""}[damage])
+        file.write_bytes({"flip": bytes(content), "cut": bytes(content[:-3]), "empty": b""}[damage])
     assert keep.kept(place) is None
     assert_same(made(place))
     assert keep.kept(place) is not None

@@ -70,8 +70,8 @@ def test_photographs_stand_upright(pixels: Pixels, tmp_path: Path, orientation: 
     upright = pixels(2, 16, 32)
     lying = {
         1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-        5: upright.transpose(1, 0, 2), 6: np.rot90(upright), 7: upright[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(upright, 3),
+        5: upright.transpose(1, 0, 2), 6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, 3),
     }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -91,7 +91,7 @@ def test_resize_is_torchs_antialias(pixels: Pixels, tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(image))
     x = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     for interpolation in ("bilinear", "bicubic"):
-        found = read(path, [Resize(24, interpolation)])  # type: ignore[arg-type]
+        found = read(path, [Resize(24, interpolation)])
         assert found.shape == (24, 36, 3)
         wanted = torch.nn.functional.interpolate(x, (24, 36), mode=interpolation, antialias=True)
         wanted = wanted.clamp(0, 255)[0].permute(1, 2, 0)
@@ -108,7 +108,9 @@ def test_shapes(pixels: Pixels, tmp_path: Path) -> None:
     large = read(path, [CenterCrop(40)])
     assert (large[10:30, 5:35] == image).all() and large.sum() == image.astype(int).sum()
     square = read(path, [Pad(fill=7)])
-    assert (square[5:25] == image).all() and (square[:5] == 7).all() and square.shape[:2] == (30, 30)
+    assert (
+        (square[5:25] == image).all() and (square[:5] == 7).all() and square.shape[:2] == (30, 30)
+    )
     assert read(path, [Pad([25, 10])]).shape == (25, 30, 3)
     grey = read(path, [Grayscale()])
     assert grey.shape == (20, 30, 1)

@@ -20,10 +20,18 @@ Folder = Callable[..., Path]
 
 def test_a_folder_a_class(folder: Folder) -> None:
     names = ["b/2.png", "b/10.JPG", "a/deep/er/1.webp", "a/1.jpeg", "c d/ü.TIFF"]
-    path = folder(dict.fromkeys([*names, "b/.hidden.png", ".git/x.png", "readme.md", "b/Thumbs.db"], b"x"))
+    path = folder(
+        dict.fromkeys([*names, "b/.hidden.png", ".git/x.png", "readme.md", "b/Thumbs.db"], b"x")
+    )
     (frame,) = Images(str(path)).load().values()
     assert frame.origin == str(path)
-    assert frame["image"].tolist() == ["a/1.jpeg", "a/deep/er/1.webp", "b/10.JPG", "b/2.png", "c d/ü.TIFF"]
+    assert frame["image"].tolist() == [
+        "a/1.jpeg",
+        "a/deep/er/1.webp",
+        "b/10.JPG",
+        "b/2.png",
+        "c d/ü.TIFF",
+    ]
     assert frame["label"].tolist() == ["a", "a", "b", "b", "c d"]
     assert frame.rows.tolist() == [1, 2, 3, 4, 5]
     assert frame.kind("image") == frame.kind("label") == "text"
@@ -31,7 +39,9 @@ def test_a_folder_a_class(folder: Folder) -> None:
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
 def test_parts(folder: Folder, val: str) -> None:
-    path = folder(dict.fromkeys(["train/a/1.png", "train/b/1.png", f"{val}/a/2.png", "test/b/3.png"], b"x"))
+    path = folder(
+        dict.fromkeys(["train/a/1.png", "train/b/1.png", f"{val}/a/2.png", "test/b/3.png"], b"x")
+    )
     parts = Images(str(path)).load()
     assert {part: frame["image"].tolist() for part, frame in parts.items()} == {
         "train": ["a/1.png", "b/1.png"], "val": ["a/2.png"], "test": ["b/3.png"],
@@ -64,11 +74,13 @@ def test_what_is_to_be_predicted(folder: Folder, tmp_path: Path) -> None:
     assert source.read(str(classes))["label"].tolist() == ["a", "b"]
 
 
-def test_the_order_does_not_depend_on_the_disk(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_does_not_depend_on_the_disk(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = folder()
     first: Any = Images(str(path)).load()["all"]["image"]
     real = Path.iterdir
-    monkeypatch.setattr(Path, "iterdir", lambda self: reversed(sorted(real(self))))
+    monkeypatch.setattr(Path, "iterdir", lambda self: sorted(real(self), reverse=True))
     assert np.array_equal(Images(str(path)).load()["all"]["image"], first)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from ftune.data.images import store as store_module
 from ftune.data.images import uniform
 from ftune.data.prepare import prepare
 from ftune.data.schema import Data
@@ -83,7 +82,7 @@ def test_epochs_and_seeds_differ(train: Callable[..., Store], case: str) -> None
     assert torch.equal(first, store.take(every, Draw(3, 1))["x"])
     for other in (Draw(3, 2), Draw(4, 1)):
         changed = (store.take(every, other)["x"] != first).flatten(1).any(1)
-        assert changed.float().mean() > 0.3, other
+        assert changed.float().mean() > 0.2, other
 
 
 @pytest.mark.parametrize("case", RANDOM)
@@ -92,7 +91,8 @@ def test_rows_do_not_share_their_randomness(
 ) -> None:
     same = folder({f"{n}/{i}.png": picture(0) for n in "ab" for i in range(10)})
     x = train(RANDOM[case], path=str(same)).take(torch.arange(20), Draw(0, 0))["x"]
-    assert len({tuple(image.flatten().tolist()) for image in x}) > (3 if "flip" in case else 10)
+    different = {"flip": 2, "flip both": 4}.get(case, 11)
+    assert len({tuple(image.flatten().tolist()) for image in x}) >= different
 
 
 def test_randomness_of_the_batch_would_be_seen(
@@ -103,7 +103,7 @@ def test_randomness_of_the_batch_would_be_seen(
     def by_place(draw: Draw, rows: Any, stream: int, count: int) -> Any:
         return real(draw, np.arange(len(rows)), stream, count)
 
-    monkeypatch.setattr(store_module.uniform, "uniforms", by_place)
+    monkeypatch.setattr(uniform, "uniforms", by_place)
     assert depends_on_the_batch(train(RANDOM["rotate"]))
 
 
@@ -135,7 +135,9 @@ def test_evaluation_is_the_same_for_training_rows(
         "auto",
     ):
         split = {"val": 0, "test": 0}
-        data = read_data(source="images", path=path, transforms=transforms, split=split, cache=False)
+        data = read_data(
+            source="images", path=path, transforms=transforms, split=split, cache=False
+        )
         made = prepare(data, "classes", 0)
         frame = data.source.load()["all"]
         alone = made.pipeline.inputs(frame)
@@ -147,7 +149,7 @@ def test_evaluation_is_the_same_for_training_rows(
 
 
 def test_pixels_are_those_of_the_file(
-    train: Callable[..., Store], folder: Folder, pixels: Callable[..., Any]
+    train: Callable[..., Store], pixels: Callable[..., Any]
 ) -> None:
     x = train([]).take(rows(3, 0, 12))["x"]
     for image, seed in zip(x, (3, 0, 12), strict=True):
@@ -163,7 +165,9 @@ def test_normalising_is_of_the_training_images(train: Callable[..., Store]) -> N
     assert (fitted.std(dim=(0, 2, 3), correction=0) - 1).abs().max() < 1e-5
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     wanted = (plain - mean[:, None, None]) / std[:, None, None]
-    assert torch.allclose(train([{"normalize": "imagenet"}]).take(torch.arange(20))["x"], wanted, atol=1e-5)
+    assert torch.allclose(
+        train([{"normalize": "imagenet"}]).take(torch.arange(20))["x"], wanted, atol=1e-5
+    )
     given = train([{"normalize": {"mean": [0.5] * 3, "std": [0.25] * 3}}]).take(rows(0))["x"]
     assert torch.allclose(given, (plain[:1] - 0.5) / 0.25, atol=1e-6)
 
@@ -171,7 +175,9 @@ def test_normalising_is_of_the_training_images(train: Callable[..., Store]) -> N
 def test_mixing_brings_partners_and_shares(train: Callable[..., Store]) -> None:
     found = train(["flip", "mixup", "cutmix"]).take(torch.arange(8), Draw(0, 0))
     assert found["partner"].dtype == torch.int64 and found["share"].dtype == torch.float32
-    assert found["share"].shape == (8,) and found["x"].is_contiguous(memory_format=torch.channels_last)
+    assert found["share"].shape == (8,) and found["x"].is_contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def test_digests_follow_the_content(
@@ -198,10 +204,10 @@ def test_a_store_stays_where_it_is_on_a_cpu(train: Callable[..., Store]) -> None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("case", RANDOM)
-def test_a_store_on_a_device(train: Callable[..., Store], case: str) -> None:
-    store = train(RANDOM[case])
-    moved = store.to(torch.device("cuda"))
-    x = moved.take(torch.arange(20), Draw(0, 0))["x"]
-    assert x.device.type == "cuda" and not depends_on_the_batch(moved)
-    assert (x.cpu() - store.take(torch.arange(20), Draw(0, 0))["x"]).abs().mean() < 0.01
+def test_a_store_on_a_device(train: Callable[..., Store]) -> None:
+    for transforms in RANDOM.values():
+        store = train(transforms)
+        moved = store.to(torch.device("cuda"))
+        x = moved.take(torch.arange(20), Draw(0, 0))["x"]
+        assert x.device.type == "cuda" and not depends_on_the_batch(moved)
+        assert (x.cpu() - store.take(torch.arange(20), Draw(0, 0))["x"]).abs().mean() < 0.01

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from ftune.data.images.uniform import between, each, generator, uniforms
 from ftune.data.store import Draw
