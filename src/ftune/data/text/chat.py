@@ -58,20 +58,18 @@ class Chat:
         room.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
         try:
             return room.from_string(self.source)
-        except TemplateError as error:
+        except (TemplateError, RecursionError) as error:
             raise DataError(f"the chat template is not readable: {error}") from None
 
     def text(self, turns: Sequence[Turn], answer: bool = False) -> str:
         """The conversation; `answer`: up to where the assistant begins. Raises RefusedError."""
-        from jinja2 import TemplateError
-
         try:
             made: str = self._template.render(
                 messages=turns, tools=None, documents=None, add_generation_prompt=answer,
                 **self.names,
             )  # fmt: skip
-        except (TemplateError, TypeError, ValueError, KeyError) as error:
-            raise RefusedError(str(error)) from None
+        except Exception as error:  # whatever a stranger's template runs into
+            raise RefusedError(str(error) or type(error).__name__) from None
         return made
 
     def spans(self, turns: Sequence[Turn]) -> tuple[str, list[tuple[int, int]]]:

@@ -138,7 +138,11 @@ def _each(frame: Frame, column: str, setting: str, read: Callable[[Any], T]) -> 
 
 def _json(text: Any) -> Any:
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError:
+        raise WrongRowError("holds half of a character (a lone surrogate)") from None
     except (ValueError, TypeError, RecursionError):
         raise WrongRowError("not a JSON list; write `[…]` with double quotes") from None
 

@@ -210,6 +210,7 @@ class TextPipeline:
             "tokenizer": self.tokenizer.to_json(),
             "settings": dataclasses.asdict(self.recipe.settings),
             "form": self.recipe.form.to_json(),
+            "cache": self.kept is not None,
         }
 
     def arrays(self) -> dict[str, Array]:
@@ -219,7 +220,7 @@ class TextPipeline:
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TextPipeline:
-        """The inverse of `to_json` and `arrays`; `kept` is the default. Raises CheckpointError."""
+        """The inverse of `to_json` and `arrays`, with the usual cache. Raises CheckpointError."""
         if stored.get("version") != VERSION:
             raise CheckpointError(
                 f"the text pipeline is of version {stored.get('version')}, not {VERSION}"
@@ -232,13 +233,15 @@ class TextPipeline:
             Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
         )
         steps = chain.restore_steps(stored["target_steps"], arrays, "target_steps")
-        return cls(dict(stored["columns"]), recipe, steps, cache.folder(True))
+        return cls(dict(stored["columns"]), recipe, steps, cache.folder(stored["cache"]))
 
 
 def _target(
     data: Data, train: Frame, kind: TargetKind, form: Form, classes: Sequence[str] | None
 ) -> Target:
     names = data.targets
+    if kind == "tokens" and names:
+        raise DataError("data.target: a language model predicts the text itself; leave it out")
     if kind == "classes" and classes is None:
         classes = sorted_classes(train[names[0]])
     if kind == "tags":

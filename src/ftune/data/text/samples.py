@@ -59,9 +59,6 @@ def tagged(
     made = _framed(ids.head(room), before, after)
     aside = [UNCOUNTED] * len(before), [UNCOUNTED] * len(after)
     notes = [*_unknown(tokenizer, ids), *cut_note(ids.lengths, room, most)]
-    gone = len(numbers.flat) - int(first.sum())
-    if gone:
-        notes.append(f"{gone:,} words are no token to the tokenizer; their tags do not count.")
     return Samples(made, _framed(targets.head(room), *aside), np.arange(len(words)), notes)
 
 

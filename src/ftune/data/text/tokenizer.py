@@ -101,13 +101,26 @@ class Tokenizer:
     def encode_words(self, rows: Sequence[Sequence[str]]) -> tuple[Ragged, Ragged]:
         """ids, and the number of the word that each token belongs to, from 0.
 
-        Words after the first get a space before them, which is how they stand in a text.
+        Words after the first get a space before them, which is how they stand in a text. A word
+        of characters that the tokenizer drops becomes the unknown token, so that each has one.
         """
-        with_threads()
-        spaced = [[words[0], *(f" {word}" for word in words[1:])] for words in rows]
-        found = self.core.encode_batch(spaced, is_pretokenized=True, add_special_tokens=False)
+        found = self._words(rows)
+        there = [set(one.word_ids) for one in found]
+        if any(len(seen) < len(words) for seen, words in zip(there, rows, strict=True)):
+            stand_in = self.specials.get("unk", "?")
+            found = self._words(
+                [
+                    [word if i in seen else stand_in for i, word in enumerate(words)]
+                    for words, seen in zip(rows, there, strict=True)
+                ]
+            )
         words = Ragged.of([cast("list[int]", one.word_ids) for one in found])
         return Ragged.of([one.ids for one in found]), words
+
+    def _words(self, rows: Sequence[Sequence[str]]) -> list[tokenizers.Encoding]:
+        with_threads()
+        spaced = [[words[0], *(f" {word}" for word in words[1:])] for words in rows]
+        return self.core.encode_batch(spaced, is_pretokenized=True, add_special_tokens=False)
 
     def decode(self, ids: Sequence[int], specials: bool = True) -> str:
         """The text; without special tokens where `specials` is false."""

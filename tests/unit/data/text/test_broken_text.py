@@ -108,6 +108,8 @@ CASES: dict[str, Case] = {
     "messages to classify": (
         "classes", "t.jsonl", lines(GOOD | {"y": 1}, GOOD | {"y": 2}),
         {"messages": "m", "target": "y"}, {}, ["data.messages", "causal-lm", "`text`"]),
+    "target of a language model": (
+        "tokens", "t.jsonl", A, PROMPT | {"target": "y"}, {}, ["data.target", "leave it out"]),
     "packing to classify": (
         "classes", "t.jsonl", A, CLASSES, {"packing": True}, ["tokenize.packing", "causal-lm"]),
     "stream of prompts": (
@@ -125,6 +127,9 @@ CASES: dict[str, Case] = {
     "no words": (
         "tags", "t.jsonl", lines({"w": ["a"], "t": ["O"]}, {"w": [], "t": []}), TAGS, {},
         ["data.text: column `w`, row 2: the list is empty"]),
+    "half a character": (
+        "tokens", "t.csv", 'm\n"[{""role"": ""user"", ""content"": ""\\ud83d""}]"\n',
+        {"messages": "m"}, {}, ["row 1", "half of a character"]),
     "blank word": (
         "tags", "t.jsonl", lines({"w": ["a", " "], "t": ["O", "O"]}), TAGS, {},
         ["row 1: word 2 is blank"]),

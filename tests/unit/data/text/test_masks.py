@@ -166,3 +166,12 @@ def test_the_first_token_of_a_word_has_its_tag(texts: Any, minilm_path: str) -> 
     away = UNCOUNTED
     assert batch["y"].tolist() == [[away, 0, away, away, away, 2, 1, away]]
     assert data.pipeline.target.classes == ("B", "I", "O")
+
+
+def test_a_word_that_the_tokenizer_drops_still_has_its_place(texts: Any, minilm_path: str) -> None:
+    row = '{"w": ["a", "\\u200b", "b"], "t": ["X", "Y", "Z"]}\n'
+    data = texts("t.jsonl", row, "tags", minilm_path, text="w", target="t")
+    batch = data.train.batch(torch.tensor([0]))
+    assert batch["x"].tolist() == [[101, 1037, 100, 1038, 102]]
+    assert batch["y"].tolist() == [[UNCOUNTED, 0, 1, 2, UNCOUNTED]]
+    assert data.notes == ["1 of 3 tokens are unknown (`[UNK]`)."]

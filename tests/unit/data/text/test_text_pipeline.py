@@ -272,6 +272,14 @@ def test_without_a_cache_nothing_is_written(texts: Any, tmp_path: Path, cache_ho
     assert len(list((tmp_path / "own").rglob("*.safetensors"))) == 1
 
 
+def test_a_stored_pipeline_remembers_whether_it_keeps(texts: Any) -> None:
+    for wish in (False, True):
+        more = {"text": "t", "target": "y", "cache": wish}
+        made = texts("t.jsonl", SMS, "classes", None, CHARACTERS, **more).pipeline
+        again: Any = restore(made.to_json(), made.arrays())
+        assert (again.kept is not None) == wish
+
+
 def test_a_folder_that_cannot_be_written_costs_only_time(texts: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     more = {"text": "t", "target": "y", "cache": str(tmp_path / "file")}
