@@ -14,6 +14,7 @@ from __future__ import annotations
 from torch import nn
 
 from ftune.adapt.lora import Adapters
+from ftune.adapt.names import parents
 
 
 def distances(model: nn.Module, head: str = "") -> dict[str, int]:
@@ -25,7 +26,7 @@ def distances(model: nn.Module, head: str = "") -> dict[str, int]:
         level, top = _layers(model)
     reached, last, found = 0, max(level.values(), default=0), {}
     for name, _ in model.named_parameters():
-        own = next((level[path] for path in _prefixes(name) if path in level), None)
+        own = next((level[path] for path in parents(name) if path in level), None)
         if own is not None:
             reached = own
         after = blocks and own is None and reached == last
@@ -107,8 +108,3 @@ def _leaves(module: nn.Module) -> list[nn.Module]:
 def _is_norm(module: nn.Module) -> bool:
     """Only vectors: a normalisation, or scales and shifts."""
     return all(p.dim() <= 1 for p in module.parameters())
-
-
-def _prefixes(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]

@@ -43,9 +43,25 @@ def lora_part(name: str) -> Part | None:
     return Part(found["module"], found["name"], found["part"]) if found else None
 
 
-def wrapped_modules(names: Iterable[str]) -> set[str]:
-    """Plain paths of the modules that a PEFT method wraps."""
-    return {plain_name(name.rpartition(_WRAPPED)[0]) for name in names if _WRAPPED in name}
+def owners(names: Iterable[str]) -> dict[str, str]:
+    """Of a model's parameters or tensors those of adapters -> plain path of the adapted module."""
+    names = list(names)
+    wrapped = {plain_name(name.rpartition(_WRAPPED)[0]) for name in names if _WRAPPED in name}
+    found = {}
+    for name in names:
+        part = lora_part(name)
+        if part:
+            found[name] = part.module
+        elif wrapped and _WRAPPED not in name:
+            inside = [path for path in parents(name) if path in wrapped]
+            found |= {name: inside[0]} if inside else {}
+    return found
+
+
+def parents(name: str) -> list[str]:
+    """Paths of the modules that hold it, the nearest first."""
+    parts = name.split(".")
+    return [".".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
 
 
 def is_adapter(name: str) -> bool:

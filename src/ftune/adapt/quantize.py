@@ -141,6 +141,15 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             tensor.copy_(left[name])
 
 
+def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Packed 8-bit weights as plain ones, for a model that is not quantised."""
+    return {
+        name: t.float() * tensors[name + SCALE] if t.dtype == torch.int8 else t
+        for name, t in tensors.items()
+        if tensors.get(name.removesuffix(SCALE), t).dtype != torch.int8 or t.dtype == torch.int8
+    }
+
+
 def _fits(own: Tensor, given: Tensor) -> bool:
     """Whether shapes agree; what bitsandbytes packs has a shape of its own."""
     return own.shape == given.shape or (is_quantised(own) and not hasattr(own, "qdata"))

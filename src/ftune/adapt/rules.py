@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ftune.adapt.methods import fixed_parameters
-from ftune.adapt.names import lora_part, plain_name, wrapped_modules
+from ftune.adapt.names import lora_part, owners, parents, plain_name
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.schema import Rule
 from ftune.config.spelling import nearest
@@ -99,16 +99,7 @@ class _Scene:
 
     @classmethod
     def of(cls, names: Sequence[str], rules: Sequence[Rule], model: nn.Module | None) -> _Scene:
-        wrapped = wrapped_modules(names)
-        owner = {}
-        for name in names:
-            part = lora_part(name)
-            path = name.rpartition(".")[0]
-            if part:
-                owner[name] = part.module
-            elif ".base_layer." not in name:
-                inside = [w for w in wrapped if f"{path}.".startswith(f"{w}.")]
-                owner |= {name: max(inside, key=len)} if inside else {}
+        owner = owners(names)
         maker = {
             name: index
             for name in owner
@@ -195,10 +186,10 @@ def _saved_modules(
         whole = Rule(pattern, train=True)
         matched = [
             name for name, plain in scene.plain.items()
-            if name not in scene.owner and any(matches(whole, path) for path in _parents(plain))
+            if name not in scene.owner and any(matches(whole, path) for path in parents(plain))
         ]  # fmt: skip
         if not matched:
-            paths = sorted({p for plain in scene.plain.values() for p in _parents(plain)})
+            paths = sorted({p for plain in scene.plain.values() for p in parents(plain)})
             near = nearest(pattern.strip("*."), paths)
             hint = f"did you mean `{near}`?" if near else f"modules: {', '.join(paths[:12])}"
             raise RequestError(
@@ -207,11 +198,6 @@ def _saved_modules(
             )
         found |= {name: replace(effects[name], train=True, rule=index) for name in matched}
     return found
-
-
-def _parents(name: str) -> list[str]:
-    parts = name.split(".")[:-1]
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _decayed(

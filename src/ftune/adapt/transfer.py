@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ftune.adapt.names import owners, plain_name
 from ftune.errors import CheckpointError
 
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "backbone.")
@@ -65,12 +66,18 @@ def transfer(
 
     Raises CheckpointError where nothing matches, or where a tensor other than the head's has
     another shape and no names to match it by.
+
+    Adapters that the base has are loaded as well, those that it lacks stay as they are.
     """
-    own = model.state_dict()
+    tensors = model.state_dict()
+    adapters = {plain_name(name) for name in owners(tensors)}
+    own = {plain_name(name): tensor for name, tensor in tensors.items()}
     prefix, named = _without_prefix(base, own)
     base_axes = {name.removeprefix(prefix): found for name, found in base_axes.items()}
     report = Transfer()
     for name, tensor in own.items():
+        if name not in named and name in adapters:
+            continue  # what was just added cannot be in the base
         if name not in named:
             report.missing.append((name, tensor.numel(), ""))
             continue
