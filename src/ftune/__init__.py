@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ftune.extend import layer, load_code, loss, model, source, transform
     from ftune.predictor import Predictor
 
-__all__ = ["load", "run"]
+__all__ = ["layer", "load", "load_code", "loss", "model", "run", "source", "transform"]
 
 
 def run(
@@ -42,3 +43,12 @@ def load(run: str | Path) -> Predictor:
     from ftune.predictor import load as call
 
     return call(run)
+
+
+def __getattr__(name: str) -> Any:
+    """The decorators that register parts of the user's own, loaded when first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module `ftune` has no attribute `{name}`")
+    from ftune import extend
+
+    return getattr(extend, name)

@@ -8,6 +8,7 @@ MODELS = Table(
         "sequential": "ftune.models.sequential:Sequential",
         "mlp": "ftune.models.mlp:Mlp",
         "hf": "ftune.models.hf:Hf",
+        "timm": "ftune.models.timm:Timm",
     },
 )
 

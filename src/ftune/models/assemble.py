@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Attributes of torch's containers, which a child of the same name would hide. Listed because
-# names are checked without torch; a test compares the list with the installed version.
+# names are checked without torch; a test compares the list with the installed version (to which
+# transformers adds `smart_apply`).
 TAKEN = frozenset(
     """
     T_destination add_module append apply bfloat16 buffers call_super_init children clear compile
@@ -26,8 +27,8 @@ TAKEN = frozenset(
     register_full_backward_hook register_full_backward_pre_hook
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
     register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
-    set_extra_state set_submodule share_memory state_dict to to_empty train training type update
-    values xpu zero_grad
+    set_extra_state set_submodule share_memory smart_apply state_dict to to_empty train training
+    type update values xpu zero_grad
     """.split()  # noqa: SIM905
 )
 

@@ -37,7 +37,7 @@ class Next(nn.Module):
         return nn.functional.one_hot((x + 1) % 10, 10).float()
 
 
-def drawn(chances: list[float], seed: int = 0, count: int = 2000, **more: Any) -> Tensor:
+def drawn(chances: list[float], seed: int = 0, count: int = 1000, **more: Any) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     ids = generate(
         Counts(chances), PROMPT, max_new_tokens=count, context=4, generator=generator, **more
@@ -61,16 +61,16 @@ def test_only_the_context_is_read() -> None:
 def test_samples_follow_the_chances() -> None:
     chances = [0.1, 0.2, 0.4, 0.3]
     torch.testing.assert_close(
-        drawn(chances, temperature=1.0), torch.tensor(chances), atol=0.04, rtol=0
+        drawn(chances, temperature=1.0), torch.tensor(chances), atol=0.05, rtol=0
     )
     sharper = torch.tensor(chances) ** 2
     torch.testing.assert_close(
-        drawn(chances, temperature=0.5), sharper / sharper.sum(), atol=0.04, rtol=0
+        drawn(chances, temperature=0.5), sharper / sharper.sum(), atol=0.05, rtol=0
     )
     expected = torch.tensor([0, 0, 4 / 7, 3 / 7])
     for limit in ({"top_k": 2}, {"top_p": 0.6}):
         found = drawn(chances, temperature=1.0, **limit)
-        torch.testing.assert_close(found, expected, atol=0.04, rtol=0)
+        torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
     assert drawn(chances, temperature=1.0, top_p=0.01)[2] == 1
 
 
@@ -97,6 +97,12 @@ def test_the_cache_changes_nothing(context: int, tmp_path: Path) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return model(x)  # type: ignore[no-any-return]
 
-    fast = generate(model, PROMPT, max_new_tokens=12, context=context)
-    assert fast == generate(Plain(), PROMPT, max_new_tokens=12, context=context)
+    fast, slow = (
+        generate(
+            each, PROMPT, max_new_tokens=12, context=context, temperature=1.0,
+            generator=torch.Generator().manual_seed(0),
+        )
+        for each in (model, Plain())
+    )  # fmt: skip
+    assert fast == slow
     assert len(set(fast)) > 2

@@ -1,0 +1,188 @@
+"""The user's own parts: decorators that register them, and `--code`, which runs the file.
+
+    @ftune.model("tiny")
+    def tiny(outputs, width: int = 32) -> nn.Module: ...
+
+Parameters with a default or an annotation become settings of the configuration (`model: {name:
+tiny, width: 64}`); `inputs` and `outputs` are given by ftune. Importing this loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ftune.config.explain import key_homes
+from ftune.data import SOURCES, TRANSFORMS
+from ftune.errors import RequestError
+from ftune.extend.signature import faults_of, place, schema_of
+from ftune.models import LAYERS, MODELS
+from ftune.registry import Table
+from ftune.tasks import LOSSES
+
+__all__ = ["layer", "load_code", "loss", "model", "source", "transform"]
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+_BUILT_IN_LOSSES = ("cross_entropy", "mse", "mae", "huber")
+_loaded: dict[Path, str] = {}
+_registered: list[str] = []
+
+
+def model(name: str, head: str | None = None) -> Callable[[Made], Made]:
+    """Registers a class or function that gives an `nn.Module`: `model: {name: …, settings}`.
+
+    It may take `inputs` (ftune.models.shapes.Inputs: shape, names, vocabulary, …) and `outputs`,
+    the size that its output must have. head: the dotted name of the output layer; by default
+    `head`, `classifier`, `fc` or the last linear layer. Texts call `forward(x, segments)`.
+    """
+    _named(name, "model")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.modules import OwnModel
+
+        schema = schema_of(OwnModel, made, ("inputs", "outputs"), reserved=(MODELS.block, "name"))
+        schema.layer_of_outputs = head  # type: ignore[attr-defined]
+        return _list(MODELS, name, schema, made)
+
+    return register
+
+
+def layer(name: str) -> Callable[[Made], Made]:
+    """Registers a class or function that gives an `nn.Module`, as a layer of `sequential`.
+
+    It may take `inputs` (what reaches it; `inputs.shape` is without the batch) and `outputs`.
+    """
+    _named(name, "layer")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.modules import OwnLayer
+
+        schema = schema_of(OwnLayer, made, ("inputs", "outputs"), (LAYERS.block, "as_"), named=True)
+        return _list(LAYERS, name, schema, made)
+
+    return register
+
+
+def transform(name: str) -> Callable[[Made], Made]:
+    """Registers a transform of columns of numbers, under `data.transforms`.
+
+    A function takes the values, an array [rows] or [rows, …], and gives as many. A class may have
+    `fit(values) -> dict` (JSON), `apply(values, state)` and `invert(values, state)`.
+    """
+    _named(name, "transform")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.tables import own_transform
+
+        return _list(TRANSFORMS, name, own_transform(made), made)
+
+    return register
+
+
+def source(name: str) -> Callable[[Made], Made]:
+    """Registers a function that gives rows, under `data.source`.
+
+    A mapping of columns (lists or arrays), or one of such mappings by part: train, val, test.
+    """
+    _named(name, "source")
+
+    def register(made: Made) -> Made:
+        from ftune.config.fields import settings_of
+        from ftune.data.schema import Data
+        from ftune.extend.tables import OwnSource
+
+        schema = schema_of(OwnSource, made, (), reserved=("data", *settings_of(Data)))
+        return _list(SOURCES, name, schema, made)
+
+    return register
+
+
+def loss(name: str) -> Callable[[Made], Made]:
+    """Registers a loss, `task: {loss: …}`: (outputs, y) -> the loss of each row, [rows]."""
+    _named(name, "loss")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.losses import own_loss
+
+        _check_name(name, "loss", [*_BUILT_IN_LOSSES, *LOSSES], made)
+        LOSSES[name] = own_loss(name, made)
+        _registered.append(name)
+        return made
+
+    return register
+
+
+def _list(table: Table, name: str, schema: type, made: Made) -> Made:
+    _check_name(name, table.block, list(table), made)
+    table.add(name, schema)
+    key_homes.cache_clear()  # which keys there are, for messages
+    _registered.append(name)
+    return made
+
+
+def _named(name: Any, decorator: str) -> None:
+    """`@ftune.model` without brackets would register nothing, and silently."""
+    if not isinstance(name, str):
+        where = f"{place(name)}: " if callable(name) else ""
+        raise RequestError(f"{where}write @ftune.{decorator}('name'), with the name it shall have")
+
+
+def _check_name(name: str, block: str, taken: list[str], made: Callable[..., Any]) -> None:
+    if not re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name, re.ASCII):
+        raise RequestError(
+            f"{place(made)}: `{name}` is no name for a {block}; it has letters, digits, _ and -"
+        )
+    if name in taken:
+        raise RequestError(f"{place(made)}: a {block} `{name}` exists already; choose another name")
+
+
+def load_code(path: str | Path) -> None:
+    """Runs a file of the user's, which registers parts. The same file twice is run once.
+
+    Its folder can be imported from. Raises RequestError with file, line and what went wrong.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise RequestError(f"--code {path}: no such file")
+    content = file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    known = _loaded.setdefault(file, digest)
+    if known != digest:
+        raise RequestError(f"--code {path}: has changed since it was run; start a new process")
+    name = f"_ftune_code_{digest[:12]}"
+    if name in sys.modules:
+        return
+    before = len(_registered)
+    try:
+        _run(file, name)
+        if len(_registered) == before:
+            raise RequestError(
+                f"--code {path}: registers nothing; write @ftune.model('name') above a class or "
+                "function, for example"
+            )
+    except BaseException:
+        sys.modules.pop(name, None)
+        del _loaded[file]
+        raise
+
+
+def _run(file: Path, name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RequestError(f"--code {file}: is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    modules: MutableMapping[str, Any] = sys.modules
+    modules[name] = module
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    with faults_of(str(file)):
+        try:
+            spec.loader.exec_module(module)
+        except SystemExit as error:
+            raise RequestError(f"{file}: ends the program ({error})") from None

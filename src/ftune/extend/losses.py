@@ -1,0 +1,39 @@
+"""Registered losses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ftune.errors import RequestError
+from ftune.extend.signature import faults_of, place, source_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def own_loss(name: str, made: Callable[..., Any]) -> Callable[[Tensor, Tensor], Tensor]:
+    """(outputs, y) -> [rows], checked each time. Raises RequestError for another signature."""
+    function = made() if isinstance(made, type) else made
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        raise RequestError(
+            f"{place(made)}: the loss `{name}` must take (outputs, y) and give one number a row"
+        ) from None
+
+    def each_row(outputs: Tensor, y: Tensor) -> Tensor:
+        import torch
+
+        with faults_of(source_file(made), place(made)):
+            found = function(outputs, y)
+        if not isinstance(found, torch.Tensor) or found.shape != (len(outputs),):
+            shape = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+            raise RequestError(
+                f"{place(made)}: the loss `{name}` gives {shape} for {len(outputs)} rows; it must "
+                "give one number a row (no mean: `reduction='none'`)"
+            )
+        return found
+
+    return each_row
