@@ -104,9 +104,12 @@ class LoraAdapter(nn.Module):
 
 
 class Adapters(nn.ModuleDict):
-    """The adapters of one module, by name. `original`: its own weight, while they are merged."""
+    """The adapters of one module, by name.
 
-    original: tuple[nn.Parameter, ...] = ()
+    original: its own weight and class, while they are merged.
+    """
+
+    original: tuple[nn.Parameter, type[nn.Module]] | None = None
 
     def named(self) -> dict[str, LoraAdapter]:
         """All of them, by name."""

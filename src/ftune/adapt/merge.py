@@ -32,7 +32,9 @@ def merge(model: nn.Module) -> list[str]:
         matrix = matrix_of(module)
         merged = matrix + sum(a.change(matrix.to(a.A.dtype)) for a in adapters.live())
         folded = adapters.live()[0].kind.weight(merged, plain_weight(weight)).to(matrix.dtype)
-        adapters.original = (weight,)
+        adapters.original = (weight, type(module))
+        if hasattr(weight, "quant_state"):  # 4-bit layers compute with nothing else
+            module.__class__ = nn.Linear
         module._parameters["weight"] = nn.Parameter(folded.contiguous(), requires_grad=False)
         untied += [path] if uses[id(weight)] > 1 else []
     merge_methods(model)
@@ -44,7 +46,8 @@ def unmerge(model: nn.Module) -> None:
     unmerge_methods(model)
     for module, adapters in adapted_modules(model).values():
         if adapters.original:
-            module._parameters["weight"], adapters.original = adapters.original[0], ()
+            module._parameters["weight"], module.__class__ = adapters.original
+            adapters.original = None
 
 
 def folded(model: nn.Module) -> tuple[nn.Module, list[str]]:

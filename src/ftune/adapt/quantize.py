@@ -67,16 +67,20 @@ def _to_nf4(model: nn.Module, path: str, module: nn.Module) -> None:
     import bitsandbytes as bnb
 
     assert isinstance(module, nn.Linear)
-    weight = module.weight
     layer = bnb.nn.Linear4bit(
         module.in_features, module.out_features, bias=module.bias is not None,
-        compute_dtype=weight.dtype, quant_type="nf4", device="meta",
+        compute_dtype=module.weight.dtype, quant_type="nf4", device="meta",
     )  # fmt: skip
-    layer.weight = bnb.nn.Params4bit(weight.detach(), requires_grad=False, quant_type="nf4")
-    layer.bias = module.bias
-    layer.weight = layer.weight.to(weight.device)
+    layer.weight, layer.bias = _nf4(module.weight), module.bias
     owner, _, name = path.rpartition(".")
     (find_module(model, owner) if owner else model)._modules[name] = layer
+
+
+def _nf4(weight: Tensor) -> Any:
+    import bitsandbytes as bnb
+
+    packed = bnb.nn.Params4bit(weight.detach(), requires_grad=False, quant_type="nf4")
+    return packed.to(weight.device)
 
 
 def is_quantised(weight: Any) -> bool:
@@ -171,9 +175,11 @@ def _load_quantised(model: nn.Module, name: str, own: Any, left: dict[str, Tenso
             given, {k.removeprefix(path + "."): t for k, t in stats.items()}, device=own.device
         )
         return
-    kind = "int8" if hasattr(own, "qdata") else "nf4"
-    module.weight = nn.Parameter(given.to(own.device, own.dtype), requires_grad=False)
-    quantize_module(model, path, kind)
+    if hasattr(own, "qdata"):
+        module.weight = nn.Parameter(given.to(own.device, own.dtype), requires_grad=False)
+        quantize_module(model, path, "int8")
+    else:
+        module.weight = _nf4(given.to(own.device, own.quant_state.dtype))
 
 
 def _belongs_to_nf4(model: nn.Module, name: str) -> bool:

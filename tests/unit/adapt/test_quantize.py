@@ -18,6 +18,7 @@ from ftune.adapt.quantize import (
     plain_tensors,
     plain_weight,
     quantize_module,
+    unpacked,
 )
 from ftune.adapt.rules import resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
@@ -179,3 +180,33 @@ def test_tensors_that_do_not_fit() -> None:
     del stored["1.weight"]
     with pytest.raises(CheckpointError, match=r"missing: 1.weight"):
         load_tensors(model, stored)
+
+
+def test_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU path of bitsandbytes; users are sent to CUDA, where it is meant to run."""
+    pytest.importorskip("bitsandbytes")
+    monkeypatch.setattr("ftune.adapt.quantize.obstacle", lambda *_: None)
+    rules = [Rule("1", quantize="int8", lora=Lora(2, dora=True))]
+    specs = [spec.to_json() for spec in adapters_of_rules(rules, net(), "5")]
+    specs[0]["kind"] = "nf4"
+    model, fresh = net(), net()
+    attach(model, specs)
+    attach(fresh, specs)
+    model[1].lora.default.B.data.normal_()
+    load_tensors(fresh, plain_tensors(model, packed=True))
+    assert torch.equal(fresh(x()), model(x()))
+    load_tensors(fresh, plain_tensors(model))
+    assert torch.allclose(fresh(x()), model(x()), atol=1e-3)
+    wanted = model(x())
+    merge(model)
+    assert torch.allclose(model(x()), wanted, atol=1e-5)
+    unmerge(model)
+    assert torch.equal(model(x()), wanted)
+    assert type(folded(model)[0][1]) is nn.Linear
+
+
+def test_packed_tensors_for_a_model_that_is_not_quantised() -> None:
+    model, _ = quantised()
+    plain = unpacked(plain_tensors(model, packed=True))
+    assert set(plain) == set(model.state_dict())
+    assert torch.equal(plain["4.weight"], plain_weight(model[4].weight))

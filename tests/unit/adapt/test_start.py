@@ -118,7 +118,7 @@ def test_control_without_names_they_differ(
         del axes, known
         return module.transfer(model, {}, head, tensors, {})
 
-    monkeypatch.setattr("ftune.build.transfer", by_position)
+    monkeypatch.setattr("ftune.weights.transfer", by_position)
     names = ["hours", "wage", "city"]  # as many columns, others
     config = plain(table(tmp_path / "new.csv", names))
     assert (started(config, base) - of_base(base)).abs().max() > 1e-3
