@@ -16,7 +16,7 @@ import numpy as np
 
 from ftune.data.frame import Array, Frame
 from ftune.data.images import keep
-from ftune.data.images.keep import Pixels
+from ftune.data.images.pixels import Pixels
 from ftune.data.images.read import UnusableError, read, size_of
 from ftune.errors import DataError, MissingExtraError
 

@@ -81,11 +81,15 @@ def planned(steps: Sequence[Any]) -> Plan:
 
 
 def fault_in(steps: Sequence[Any]) -> str:
-    """Why these transforms cannot prepare images, in words; empty where they can."""
+    """Why these transforms cannot prepare images, in words; empty where they can.
+
+    Needs neither torch nor data, so that a configuration is checked by it; `auto` fits anywhere.
+    """
+    steps = [step for step in steps if not hasattr(step, "steps")]
     names = [TRANSFORMS.name_of(type(step)) for step in steps]
     foreign = [name for name, step in zip(names, steps, strict=True) if not _for_images(step)]
     if foreign:
-        able = ", ".join(name for name in TRANSFORMS if _for_images(TRANSFORMS[name]))
+        able = ", ".join(["auto", *(n for n in TRANSFORMS if _for_images(TRANSFORMS[n]))])
         return f"{', '.join(foreign)}: not for images; those that are: {able}"
     before: list[tuple[str, Any]] = []
     for name, step in zip(names, steps, strict=True):
@@ -101,7 +105,7 @@ def fault_in(steps: Sequence[Any]) -> str:
 
 
 def _for_images(step: Any) -> bool:
-    return "images" in getattr(step, "kinds", ("table",)) or hasattr(step, "steps")
+    return "images" in getattr(step, "kinds", ("table",))
 
 
 def _may_follow(step: Any, done: Any) -> bool:

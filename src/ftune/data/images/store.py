@@ -10,7 +10,7 @@ import numpy as np
 
 from ftune.data.frame import Array
 from ftune.data.images import uniform
-from ftune.data.images.keep import Pixels
+from ftune.data.images.pixels import Pixels
 from ftune.data.images.warp import compose, shifted, warped
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ftune.data.images import decode, keep
-from ftune.data.images.keep import Pixels
+from ftune.data.images.pixels import Pixels
 from ftune.data.transforms.resize import Resize
 
 RNG = np.random.default_rng(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,13 +110,13 @@ def test_a_base_keeps_its_normalisation(
         for i in range(5):
             (tmp_path / "new" / label / f"{i}.png").write_bytes(picture(70 + i, 50, 50))
     new = made(base, tmp_path / "new")
-    assert new._scale == base._scale and new.features.shape == base.features.shape == (3, 40, 40)
+    assert new.scale == base.scale and new.features.shape == base.features.shape == (3, 40, 40)
     fitted = made(base, tmp_path / "new", transforms=["normalize"])
-    assert fitted._scale == base._scale and fitted.features.shape == (3, 50, 50)
+    assert fitted.scale == base.scale and fitted.features.shape == (3, 50, 50)
     refit = made(base, tmp_path / "new", statistics="refit")
-    assert refit._scale != base._scale and refit.features.shape == (3, 50, 50)
+    assert refit.scale != base.scale and refit.features.shape == (3, 50, 50)
     given = made(base, tmp_path / "new", transforms=[{"normalize": {"mean": [0.5], "std": [0.5]}}])
-    assert given._scale == ([0.5], [0.5])
+    assert given.scale == ([0.5], [0.5])
 
 
 def test_numbers_are_predicted_from_a_table_of_paths(
@@ -178,6 +180,13 @@ def names(steps: Any) -> list[str]:
     return [type(step).__name__ for step in steps]
 
 
+def test_an_order_is_checked_without_heavy_packages() -> None:
+    code = "import sys, ftune.data.images.plan; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "PIL"}.intersection(run.stdout.split())
+    assert "ftune.data.images.plan" in run.stdout
+
+
 def test_plans() -> None:
     kinds = TRANSFORMS
     resize, flip, normalize = Resize(32), kinds["flip"](), kinds["normalize"]()
@@ -222,6 +231,7 @@ def test_what_random_resized_crop_cuts_from_is_bounded() -> None:
         (["normalize", "flip", {"rotate": 3}, "erase"], ""),
         ([{"grayscale": 3}, {"color_jitter": {"hue": 0.1}}], ""),
         (["grayscale", {"color_jitter": 0.1}], ""),
+        (["auto", "flip", "erase"], ""),
     ],
 )
 def test_orders(read_data: ReadData, listed: list[Any], wrong: str) -> None:

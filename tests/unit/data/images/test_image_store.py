@@ -95,6 +95,12 @@ def test_rows_do_not_share_their_randomness(
     assert len({tuple(image.flatten().tolist()) for image in x}) >= different
 
 
+def test_transforms_do_not_share_their_randomness(train: Callable[..., Any]) -> None:
+    store = train(["flip", "normalize", {"erase": {"probability": 0.5, "area": [0.3, 0.3]}}])
+    streams = [stream for stream, _ in (*store.moving, *store.erase)]
+    assert len(streams) == len(set(streams)) == 2
+
+
 def test_randomness_of_the_batch_would_be_seen(
     train: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
