@@ -108,9 +108,8 @@ def _check_free(form: Format, target: Path, overwrite: bool) -> None:
     if not target.exists():
         return
     if target.is_dir() != (not form.suffix):
-        raise RequestError(
-            f"{target} is a {'folder' if target.is_dir() else 'file'}; another --out"
-        )
+        kind = "folder" if target.is_dir() else "file"
+        raise RequestError(f"{target} is a {kind} already; choose another --out")
     if target.is_dir() and not any(target.iterdir()):
         return
     if not overwrite:

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
-from ftune.errors import FtuneError, RunFailedError
+from ftune.errors import RunFailedError
 from ftune.exports import Format
 from ftune.exports.place import beside, one_sentence, size_of
 from ftune.exports.prove import Proof, coarseness, prove
@@ -61,7 +61,7 @@ def _proved(writer: Writer, path: Path, subject: Subject, form: Format) -> Proof
     try:
         read = writer.read(path, subject)
         return prove(subject.model, read, subject.examples, max(form.tolerance, rounds))
-    except FtuneError:
+    except RunFailedError:
         raise
     except Exception as error:
         reason = (str(error) or repr(error)).splitlines()[0]

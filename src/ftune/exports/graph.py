@@ -93,7 +93,9 @@ def trace(subject: Subject) -> Graph:
         with quiet(), torch.no_grad():
             program = torch.export.export(module, (), given, dynamic_shapes=shapes)
     except Exception as error:
-        raise RunFailedError(f"torch.export cannot trace this model: {_reason(error)}") from None
+        raise RunFailedError(
+            f"torch.export cannot trace this model: {_reason(error)}; write safetensors or pt"
+        ) from None
     numbers = subject.predictor.pipeline.target.kind == "numbers"
     return Graph(program, "values" if numbers else "logits")
 

@@ -84,12 +84,10 @@ def _name_outputs(subject: Subject, config: Any) -> None:
 
 
 def _prepare_generation(subject: Subject, lm: Any) -> None:
-    """As the base's files say; it ends where `ftune predict` ends, and ties what is tied now."""
+    """As the base's files say; it ends where `ftune predict` ends."""
     from transformers import GenerationConfig
 
     pipeline: Any = subject.predictor.pipeline
-    tied = lm.get_output_embeddings().weight is lm.get_input_embeddings().weight
-    lm.config.get_text_config().tie_word_embeddings = tied
     source = Path(getattr(subject.predictor.config.model, "path", None) or "")
     if (source / "generation_config.json").is_file():
         with quiet():

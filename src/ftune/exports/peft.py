@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import detach
+from ftune.adapt.attach import detach, specs_of
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.rules import resolve
@@ -21,6 +21,7 @@ from ftune.exports.subject import Batch, Subject, dequantised
 from ftune.exports.tokenizer import write_tokenizer
 from ftune.models.call import arguments
 from ftune.models.hf_files import find, load, quiet, read_config
+from ftune.weights import Origin
 
 TASKS = {"causal-lm": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS",
          "encoder": "FEATURE_EXTRACTION"}  # fmt: skip
@@ -81,11 +82,12 @@ def _source(subject: Subject) -> str | None:
 
 
 def _trained(subject: Subject) -> list[str]:
-    """Parameters that the rules train; a head that starts afresh is one of a classifier."""
-    built, rules = subject.predictor.built, subject.predictor.config.adapt
+    """Names of the parameters that the run's rules train."""
+    predictor, meta = subject.predictor, subject.base.meta
+    built, specs = predictor.built, specs_of(meta["adapters"])
+    begin = Origin(built, None, tuple(specs), meta["fresh"])
     names = [name for name, _ in built.module.named_parameters()]
-    fresh = "" if subject.kind == "causal-lm" else built.head
-    effects = resolve(rules, names, built.module, fresh)
+    effects = resolve(begin.rules(predictor.config.adapt), names, built.module, begin.fresh)
     return [name for name, effect in effects.items() if effect.train]
 
 

@@ -64,6 +64,9 @@ class Subject:
         model: Any = self.plain
         inner = model.lm if self.kind == "causal-lm" else model.encoder
         inner.config.pad_token_id = self.tokenizer.pad  # by which some look for the last token
+        out = inner.get_output_embeddings()
+        if out is not None and out.weight is not inner.get_input_embeddings().weight:
+            inner.config.get_text_config().tie_word_embeddings = False
         return inner
 
     @property

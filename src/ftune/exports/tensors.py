@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ftune.adapt.quantize import plain_tensors
-from ftune.errors import RunFailedError
+from ftune.errors import RequestError, RunFailedError
 from ftune.exports.subject import Batch, Subject, outputs
+from ftune.models.hf_files import plain
 from ftune.predictor import restore
 from ftune.runs.base import load_base
 
@@ -19,11 +20,21 @@ TRAINING_ONLY = ("loop", "exact")
 
 
 def content(subject: Subject) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
-    """Tensors by name and their story: as stored, or those of the plain model."""
+    """Tensors by name and their story: as stored, or those of the plain model.
+
+    Raises RequestError where merging unties weights that the structure ties.
+    """
     story = {key: fact for key, fact in subject.base.meta.items() if key not in TRAINING_ONLY}
     if subject.apart or not subject.adapted:
         return subject.base.tensors, story
-    del story["adapters"]
+    story["adapters"] = []
+    if subject.kind:
+        story["model"] = {**story["model"], "config": plain(subject.inner.config)}
+    elif subject.merged[1]:
+        raise RequestError(
+            f"--merged: {', '.join(subject.merged[1])} shares its weight in this model, and with "
+            "the adapters it no longer could; write --apart"
+        )
     return plain_tensors(subject.plain), story
 
 

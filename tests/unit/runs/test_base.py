@@ -10,21 +10,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from sklearn.datasets import load_iris
 from support.trainings import configuration, undisturbed
 from torch import Tensor, nn
 
-import ftune
-from ftune.data.frame import Frame
 from ftune.errors import CheckpointError
-from ftune.predictor import Predictor
 from ftune.runs import checkpoint
 from ftune.runs.base import ARRAYS, STORY, Base, load_base
-from ftune.runs.single import WRITERS
 
 
 def weights() -> dict[str, Tensor]:
@@ -69,40 +63,9 @@ def test_plain_safetensors(tmp_path: Path) -> None:
     assert same(found, weights()) and found.meta == {}
 
 
-def test_run_folder_checkpoint_folder_and_export_agree(run: Path, tmp_path: Path) -> None:
-    base = load_base(run)
+def test_run_folder_and_checkpoint_folder_agree(run: Path) -> None:
     best = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
-    assert same(load_base(run / "checkpoints" / best), dict(base.tensors))
-    for form, write in WRITERS.items():
-        path = tmp_path / f"m.{form}"
-        write(path, base)
-        found = load_base(path)
-        assert same(found, dict(base.tensors))
-        assert found.pipeline.keys() == base.pipeline.keys()
-        assert all(torch.equal(found.pipeline[k], base.pipeline[k]) for k in base.pipeline)
-        assert found.meta == json.loads(json.dumps(base.meta))
-
-
-def test_exports_predict_what_the_run_predicts(run: Path, tmp_path: Path) -> None:
-    wanted = outputs(ftune.load(run))
-    assert len(wanted) == 150
-    base = load_base(run)
-    for form, write in WRITERS.items():
-        write(tmp_path / f"m.{form}", base)
-        assert torch.equal(outputs(ftune.load(tmp_path / f"m.{form}")), wanted)
-
-
-def outputs(predictor: Predictor) -> Tensor:
-    """The outputs for the raw table, through the transforms that travel with the model."""
-    x = load_iris().data
-    columns = {name: x[:, i] for i, name in enumerate(predictor.pipeline.columns)}
-    return predictor.outputs(Frame(columns, "iris", np.arange(len(x))))
-
-
-def test_export_opens_with_plain_torch(run: Path, tmp_path: Path) -> None:
-    WRITERS["pt"](tmp_path / "m.pt", load_base(run))
-    content = torch.load(tmp_path / "m.pt", weights_only=True)
-    assert content["model"].keys() == load_base(run).tensors.keys()
+    assert same(load_base(run / "checkpoints" / best), dict(load_base(run).tensors))
 
 
 def test_average_is_what_is_used(run: Path) -> None:
@@ -190,7 +153,7 @@ def test_what_is_no_base(kind: str, tmp_path: Path) -> None:
 def test_missing_and_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         load_base(tmp_path / "nowhere.pt")
-    with pytest.raises(CheckpointError, match="neither a run folder nor a checkpoint"):
+    with pytest.raises(CheckpointError, match="neither a run folder, a checkpoint"):
         load_base(tmp_path)
     (tmp_path / "trials").mkdir()
     with pytest.raises(CheckpointError, match="a sweep; name one of its trials"):

@@ -1,0 +1,79 @@
+"""Adapters that PEFT puts on their base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from ftune.commands.export import export
+from ftune.console import Console
+from ftune.errors import RequestError
+from ftune.exports import FORMATS
+from ftune.exports.deliver import deliver
+from ftune.exports.subject import Subject, outputs
+from ftune.models.hf_files import quiet
+from ftune.runs.base import load_base
+
+QUIET = Console(quiet=True)
+Make = Callable[..., Path]
+
+
+@pytest.mark.parametrize("settings", [{}, {"dora": True}, {"rslora": True, "alpha": 3}])
+def test_the_same_logits_on_the_base(
+    settings: dict[str, Any], texts: Make, folders: dict[str, Path], tmp_path: Path,
+    adapted: Callable[..., Subject],
+) -> None:  # fmt: skip
+    from peft import AutoPeftModelForCausalLM
+
+    subject = adapted(texts("lm"), "*.q_proj", apart=True, **settings)
+    assert deliver(subject, FORMATS["peft"], tmp_path / "m").notes == []
+    with quiet():
+        model = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "m").eval()
+        base = transformers.AutoModelForCausalLM.from_pretrained(folders["llama"]).eval()
+    for batch in subject.examples:
+        real = batch["segments"] > 0
+        with torch.no_grad():
+            found = model(batch["x"], attention_mask=batch["segments"]).logits[real]
+            plain = base(batch["x"], attention_mask=batch["segments"]).logits[real]
+        wanted = outputs(subject.model, batch)[real]
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+        assert (plain - wanted).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["sequence", "encoder", "last"])
+def test_a_trained_head_goes_along(
+    kind: str, texts: Make, tmp_path: Path, adapted: Callable[..., Subject]
+) -> None:
+    match = "*.q_proj" if kind == "last" else "*.query"
+    done = deliver(adapted(texts(kind), match, apart=True), FORMATS["peft"], tmp_path / "m")
+    assert done.proof.holds
+    assert (tmp_path / "m" / "head.safetensors").is_file() == (kind == "encoder")
+
+
+def test_without_the_base_it_is_compared_with_the_run(
+    texts: Make, tmp_path: Path, adapted: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = adapted(texts("lm"), "*.q_proj", apart=True)
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # noqa: ARG005
+    from ftune.exports import peft
+
+    assert not peft._from_files(subject)
+    assert "is not here; compared on the run's own weights" in peft._about_base(subject, "x")[0]
+
+
+def test_a_run_without_adapters(texts: Make, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="this run has no adapters"):
+        export(load_base(texts("lm")), "peft", tmp_path / "m", QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_convolution_goes_to_peft_as_well(
+    images: Path, tmp_path: Path, adapted: Callable[..., Subject]
+) -> None:
+    done = deliver(adapted(images, "conv*", apart=True), FORMATS["peft"], tmp_path / "m")
+    assert done.proof.holds and "no files that PEFT could find" in done.notes[0]

@@ -1,0 +1,154 @@
+"""An export is there, whole and proved, or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from ftune.commands.export import export
+from ftune.console import Console
+from ftune.errors import RunFailedError
+from ftune.exports import pt
+from ftune.exports.place import beside, one_sentence
+from ftune.exports.prove import prove
+from ftune.exports.subject import Batch, Subject
+from ftune.runs.base import load_base
+
+QUIET = Console(quiet=True)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_file_and_a_folder_take_their_place(tmp_path: Path) -> None:
+    for _ in range(2):
+        with beside(tmp_path / "new" / "m.bin") as path:
+            path.write_bytes(b"1")
+        with beside(tmp_path / "new" / "m") as path:
+            (path / "a").mkdir(parents=True)
+            (path / "a" / "b").write_bytes(b"2")
+    assert content(tmp_path) == {"new/m.bin": b"1", "new/m/a/b": b"2"}
+    with beside(tmp_path / "new" / "m") as path:
+        path.mkdir()
+        (path / "c").write_bytes(b"3")
+    assert content(tmp_path) == {"new/m.bin": b"1", "new/m/c": b"3"}
+
+
+@pytest.mark.parametrize("fault", [RunFailedError("no"), KeyboardInterrupt(), ValueError()])
+def test_what_fails_leaves_what_was_there(fault: BaseException, tmp_path: Path) -> None:
+    (tmp_path / "m.bin").write_bytes(b"before")
+    with pytest.raises(type(fault)), beside(tmp_path / "m.bin") as path:
+        path.write_bytes(b"half")
+        raise fault
+    assert list(tmp_path.iterdir()) == [tmp_path / "m.bin"]
+    assert content(tmp_path) == {"m.bin": b"before"}
+
+
+def test_a_place_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunFailedError, match=r"cannot write .*: Not a directory"), \
+            beside(tmp_path / "file" / "m.bin"):  # fmt: skip
+        raise AssertionError
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RunFailedError, match=r"^cannot write m.bin: No space left on device$"), \
+            one_sentence(Path("m.bin")):  # fmt: skip
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """The kernel refuses to write on; a limit on the size of files stands for the full disk."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, old[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.safetensors", "m.pt2"])
+def test_a_really_full_disk(
+    name: str, table: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    base = load_base(table)
+    (tmp_path / name).write_bytes(b"before")
+    form = {".pt2": "torch-export"}.get(Path(name).suffix, Path(name).suffix[1:])
+    request.getfixturevalue("small_disk")
+    with pytest.raises(RunFailedError, match=rf"cannot write .*{name}: File too large \([\d,]+ b"):
+        export(base, form, tmp_path / name, QUIET, overwrite=True)
+    assert content(tmp_path) == {name: b"before"}
+
+
+def test_a_full_disk_under_transformers(
+    texts: Callable[..., Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    base = load_base(texts("lm"))
+    request.getfixturevalue("small_disk")
+    with pytest.raises(RunFailedError, match=r"cannot write .*hf: .*(File too large|rror)"):
+        export(base, "hf", tmp_path / "hf", QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def spoiled(subject: Subject, path: Path) -> list[str]:
+    """Writes a file that is whole, with one weight that is not the model's."""
+    pt_write(subject, path)
+    stored = torch.load(path, weights_only=True)
+    stored["model"]["layer1.weight"] += 0.5
+    torch.save(stored, path)
+    return []
+
+
+def torn(subject: Subject, path: Path) -> list[str]:
+    pt_write(subject, path)
+    path.write_bytes(path.read_bytes()[:-700])
+    return []
+
+
+pt_write = pt.write
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(spoiled, "is not kept: read back, its outputs differ .* by up to 0"), (torn, "m.pt")],
+)
+def test_a_spoiled_export_is_caught_and_not_kept(
+    fault: Callable[[Subject, Path], list[str]],
+    words: str,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pt, "write", fault)
+    with pytest.raises((RunFailedError), match=words):
+        export(load_base(table), "pt", tmp_path / "m.pt", QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+READERS: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
+    "the same": (lambda y: y, True),
+    "within": (lambda y: y + 0.5e-4 * y.abs().max(), True),
+    "beyond": (lambda y: y + 2e-4 * y.abs().max(), False),
+    "not a number": (lambda y: y.where(y > y.min(), torch.nan), False),
+    "another shape": (lambda y: y[:, :-1], False),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_the_proof(kind: str) -> None:
+    change, holds = READERS[kind]
+    model = torch.nn.Linear(3, 4)
+    batches: list[Batch] = [{"x": torch.randn(2, 3)}]
+    with torch.no_grad():
+        found = prove(model, lambda batch: change(model(batch["x"])), batches, 1e-4)
+    assert found.holds is holds
