@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from ftune.adapt.freeze import Phases
+from ftune.adapt.names import plain_name
+from ftune.adapt.quantize import SCALE
 from ftune.adapt.rules import Effect, resolve
-from ftune.adapt.transfer import Transfer, transfer
+from ftune.adapt.schema import Rule
 from ftune.data.batches import Batches
 from ftune.data.pipeline import Pipeline, restore
 from ftune.data.prepare import Dataset, Split, prepare
 from ftune.data.store import Dense, Store
 from ftune.engine.average import Average
 from ftune.engine.state import State
-from ftune.errors import CheckpointError, RequestError
+from ftune.errors import RequestError
 from ftune.models.call import arguments
-from ftune.models.shapes import Axis, Built, Inputs
+from ftune.models.shapes import Built
 from ftune.models.work import multiply_adds
 from ftune.optim import SCHEDULES
 from ftune.optim.groups import Group
@@ -33,6 +33,7 @@ from ftune.runtime.seeds import choose_determinism, seed_all
 from ftune.runtime.threads import choose_threads
 from ftune.schema import RunConfig
 from ftune.tasks.protocol import Task
+from ftune.weights import Origin, origin
 
 
 @dataclass
@@ -43,22 +44,26 @@ class Parts:
     dataset: Dataset
     device: torch.device
     threads: int
-    built: Built
+    origin: Origin
     task: Task
+    rules: Sequence[Rule]
     effects: Mapping[str, Effect]
     phases: Phases
     batches: Batches
     total: int
-    transfer: Transfer | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def model(self) -> nn.Module:
-        return self.built.module
+        return self.origin.module
+
+    @property
+    def built(self) -> Built:
+        return self.origin.built
 
     @property
     def frozen(self) -> frozenset[str]:
-        """Tensors of the model that are never trained, also under their other names (tied)."""
+        """Tensors of a checkpoint that are never trained, also under their other names (tied)."""
         return never_trained(self.model, self.effects)
 
     @property
@@ -98,21 +103,19 @@ def build(
     seed_all(config.seed)
     pipeline = dataset.pipeline
     task = build_task(config, pipeline, dataset.train.y)
-    built = build_model(config, pipeline, task, resumed.meta if resumed else {})
-    if resumed:
-        load_weights(built.module, {**resumed.frozen, **resumed.model}, resumed.path)
-    found = _from_base(built, base) if base else None
-    effects = resolve(config.adapt, [name for name, _ in built.module.named_parameters()])
-    phases = Phases(built.module.to(device), effects)
-    batches = _batches(config, dataset.train, built.module)
+    begin = origin(config, pipeline, task, base, resumed)
+    model, rules = begin.module.to(device), begin.rules(config.adapt)
+    effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
+    phases = Phases(model, effects)
+    batches = _batches(config, dataset.train, model)
     one = moved(dataset.train.batch(torch.arange(1)), device)
-    work = multiply_adds(built.module, *arguments(one)) * config.train.batch_size
+    work = multiply_adds(model, *arguments(one)) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, round(config.train.epochs * batches.steps_per_epoch))
-    notes = [*dataset.notes, *(found.notes if found else [])]
+    notes = [*dataset.notes, *(begin.transfer.notes if begin.transfer else [])]
     notes += [*_left_out(config, dataset, batches), *_far_from_zero(config, dataset)]
     return Parts(
-        config, dataset, device, threads, built, task, effects, phases, batches, total, found, notes
+        config, dataset, device, threads, begin, task, rules, effects, phases, batches, total, notes
     )
 
 
@@ -149,28 +152,6 @@ def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) ->
     return task
 
 
-def build_model(
-    config: RunConfig, pipeline: Pipeline, task: Task, meta: Mapping[str, Any]
-) -> Built:
-    """The declared structure for a pipeline's inputs and a task's outputs.
-
-    Freshly initialised, or as its library loads it; from the story in the `meta` of a checkpoint
-    only the structure, for weights to come.
-    """
-    found = pipeline.features
-    inputs = Inputs(
-        found.shape, found.names, found.categories, pipeline.codes, found.vocabulary, task.positions
-    )
-    story = meta.get("model")
-    built: Built = (
-        config.model.restore(inputs, task.outputs, story)
-        if story
-        else config.model.build(inputs, task.outputs)
-    )
-    axes = {name: _named_outputs(found, task.output_names) for name, found in built.axes.items()}
-    return replace(built, axes=axes)
-
-
 def start(parts: Parts) -> State:
     """The state before the first step. Seeds and threads of the process are set here."""
     config = parts.config
@@ -190,38 +171,11 @@ def start(parts: Parts) -> State:
     )
 
 
-def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path | None) -> None:
-    """All of a model's tensors. Raises CheckpointError where they are not exactly these."""
-    try:
-        model.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{source}: the weights do not fit the structure: {first}") from None
-
-
 def base_pipeline(base: Base | Checkpoint | None) -> Pipeline | None:
     """The fitted transforms of a base, if there is one and ftune wrote it."""
     if base is None or "pipeline" not in base.meta:
         return None
     return restore(base.meta["pipeline"], {k: t.numpy() for k, t in base.pipeline.items()})
-
-
-def _from_base(built: Built, base: Base) -> Transfer:
-    axes = axes_of(base.meta.get("axes", {}))
-    with torch.no_grad():
-        return transfer(built.module, built.axes, built.head, base.tensors, axes)
-
-
-def axes_of(plain: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:
-    """Named axes as a checkpoint holds them, back from JSON."""
-    return {
-        name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in found)
-        for name, found in plain.items()
-    }
-
-
-def _named_outputs(axes: Sequence[Axis], names: tuple[str, ...]) -> tuple[Axis, ...]:
-    return tuple(replace(a, names=names) if a.role == "output" else a for a in axes)
 
 
 def _batches(config: RunConfig, train: Split, model: nn.Module) -> Batches:
@@ -244,9 +198,11 @@ def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-def whole(split: Split, config: RunConfig, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """A split in batches for evaluation, without randomness."""
-    for rows in split.slices(eval_size(split.inputs, config)):
+def whole(
+    split: Split, config: RunConfig, device: torch.device, most: int | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """A split, or `most` of its rows, in batches for evaluation, without randomness."""
+    for rows in split.slices(eval_size(split.inputs, config), most):
         yield moved(split.batch(rows), device)
 
 
@@ -266,7 +222,8 @@ def never_trained(model: nn.Module, effects: Mapping[str, Effect]) -> frozenset[
     """Names in the state dict of parameters that no phase trains, all names of each."""
     named = dict(model.named_parameters(remove_duplicate=False))
     still = {id(p) for name, p in named.items() if name in effects and not effects[name].train}
-    return frozenset(name for name, p in named.items() if id(p) in still)
+    names = [plain_name(name) for name, p in named.items() if id(p) in still]
+    return frozenset([*names, *(name + SCALE for name in names)])
 
 
 def _left_out(config: RunConfig, dataset: Dataset, batches: Batches) -> list[str]:

@@ -100,6 +100,11 @@ class Console:
             else:
                 print(text, file=self.stream, flush=True)
 
+    def answer(self, text: str) -> None:
+        """What was asked for itself; shown even when quiet, unless the summary holds it."""
+        if not self.json_output:
+            print(text, flush=True)  # noqa: T201
+
     def warn(self, text: str) -> None:
         """A sentence that is shown even when quiet, on stderr."""
         print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -68,9 +68,23 @@ def metric(parts: Parts) -> tuple[str, float]:
     return name, 1.0 if parts.task.directions[name] == "max" else -1.0
 
 
-def score(parts: Parts, split: Split) -> dict[str, float]:
-    """All metrics of the model as it stands on one split."""
-    return evaluate(parts.model, parts.task.meter(), whole(split, parts.config, parts.device))
+def score(parts: Parts, split: Split, most: int | None = None) -> dict[str, float]:
+    """All metrics of the model as it stands on one split, or on `most` of its rows."""
+    rows = whole(split, parts.config, parts.device, most)
+    return evaluate(parts.model, parts.task.meter(), rows)
+
+
+def score_all(parts: Parts) -> dict[str, dict[str, float]]:
+    """All metrics on every split.
+
+    Of training texts and images as many rows as the largest other split has, at least 1,000: they
+    were seen in training already, and one more pass would take as long as a third of an epoch.
+    """
+    found = parts.dataset.splits
+    others = [len(split) for name, split in found.items() if name != "train"]
+    dense = isinstance(parts.dataset.train.inputs, Dense)
+    most = {} if dense else {"train": max([1000, *others])}
+    return {name: score(parts, split, most.get(name)) for name, split in found.items()}
 
 
 def _loss(task: Task, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | float]:

@@ -10,17 +10,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ftune.build import base_pipeline, build_model, build_task, eval_size, load_weights, whole
+from ftune.build import base_pipeline, build_task, eval_size, moved, whole
 from ftune.data.frame import Frame
 from ftune.data.pipeline import Pipeline
 from ftune.data.prepare import Split, read_split
-from ftune.engine.evaluate import evaluate, outputs
-from ftune.errors import CheckpointError
+from ftune.data.text.pipeline import TextPipeline
+from ftune.engine.evaluate import evaluate, inference, outputs
+from ftune.errors import CheckpointError, RequestError
+from ftune.models.call import counted
+from ftune.models.generate import generate
 from ftune.models.shapes import Built
 from ftune.runs.base import Base, load_base
 from ftune.runtime.device import choose
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.tasks.protocol import Task
+from ftune.weights import build_model, restore_weights
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How text is drawn: `temperature` 0 takes the likeliest token each time."""
+
+    max_tokens: int = 200
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 0
 
 
 @dataclass
@@ -40,10 +55,74 @@ class Predictor:
         found = outputs(self.built.module, whole(split, self.config, self.device))
         return found[order.argsort()]
 
-    def predict(self, path: str | Path) -> dict[str, Any]:
-        """Columns of predictions for the rows of a file, in its order."""
+    def predict(self, path: str | Path, sampling: Sampling | None = None) -> dict[str, Any]:
+        """Columns of predictions for the rows of a file, in its order.
+
+        A language model answers each row's prompt.
+        """
         frame = read_split(self.config.data, str(path), self.pipeline)
+        if isinstance(self.pipeline, TextPipeline) and self.task.positions:
+            return self._texts(self.pipeline, frame, sampling or Sampling())
         return self.task.predictions(self.outputs(frame))
+
+    def _texts(self, pipeline: TextPipeline, frame: Frame, sampling: Sampling) -> dict[str, Any]:
+        """Words with their tags, or prompts with their answers."""
+        if pipeline.target.kind == "tags":
+            return self._tags(pipeline, frame)
+        given = {name: frame[name].tolist() for name in pipeline.columns}
+        rows = [
+            dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)
+        ]
+        asked = [pipeline.prompt_ids(row) for row in rows]
+        return {**given, "response": self._continued(pipeline, asked, sampling)}
+
+    def _tags(self, pipeline: TextPipeline, frame: Frame) -> dict[str, Any]:
+        """The tag of each word; of words that were cut away or are no token, null."""
+        bare = frame.without(pipeline.target.names)
+        split = Split(pipeline.inputs(bare), None, torch.from_numpy(frame.rows.copy()))
+        found: list[list[str]] = [[] for _ in range(len(frame))]
+        pieces = split.slices(eval_size(split.inputs, self.config))
+        with inference(self.built.module):
+            for rows in pieces:
+                outputs, batch = counted(self.built.module, moved(split.batch(rows), self.device))
+                tags = self.task.predictions(outputs)["prediction"]
+                for row, tag in zip(rows[batch["row"].cpu()].tolist(), tags, strict=True):
+                    found[row].append(str(tag))
+        return {**{name: frame[name].tolist() for name in pipeline.columns}, "prediction": found}
+
+    def generate(self, prompts: Sequence[str], sampling: Sampling | None = None) -> list[str]:
+        """What the language model says after each prompt.
+
+        Raises RequestError for a model of another kind.
+        """
+        pipeline = self.pipeline
+        if not isinstance(pipeline, TextPipeline) or pipeline.target.kind != "tokens":
+            raise RequestError("only a language model (task: causal-lm) continues a prompt")
+        asked = [pipeline.prompt_ids(prompt) for prompt in prompts]
+        if not all(asked):
+            raise RequestError("the prompt is empty; give at least one token to continue")
+        return self._continued(pipeline, asked, sampling or Sampling())
+
+    def _continued(
+        self, pipeline: TextPipeline, prompts: Sequence[list[int]], sampling: Sampling
+    ) -> list[str]:
+        generator = torch.Generator().manual_seed(sampling.seed)
+        return [
+            pipeline.decode(
+                generate(
+                    self.built.module,
+                    torch.tensor(ids, device=self.device),
+                    max_new_tokens=sampling.max_tokens,
+                    context=pipeline.features.shape[0],
+                    temperature=sampling.temperature,
+                    top_k=sampling.top_k,
+                    top_p=sampling.top_p,
+                    stop_ids=pipeline.stop_ids,
+                    generator=generator,
+                )
+            )
+            for ids in prompts
+        ]
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
@@ -76,7 +155,7 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     seen = torch.repeat_interleave(torch.arange(len(counts)), counts)
     task = build_task(config, pipeline, seen)
     built = build_model(config, pipeline, task, base.meta)
-    load_weights(built.module, base.tensors, base.source)
+    restore_weights(built.module, base.meta, base.tensors, base.source)
     device = choose(config.runtime.device)
     built.module.to(device).eval()
     return Predictor(config, pipeline, task, built, device)

@@ -70,10 +70,4 @@ RESERVED = {
     "optimize": "structure steps (grow, prune, distil, quantise) come with a later version",
     "explain": "explanations come with a later version",
     "track": "trackers come with a later version",
-    "adapt.lora": "LoRA and other adapters come with a later version",
-    "adapt.peft": "LoRA and other adapters come with a later version",
-    "adapt.layer_decay": "layer-wise decay comes with a later version; use lr_scale rules",
-    "layer=transformer": "transformer layers come with a later version",
-    "model.name=hf": "Hugging Face models come with a later version",
-    "model.name=timm": "timm models come with a later version",
 }

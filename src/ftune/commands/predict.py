@@ -1,4 +1,4 @@
-"""`ftune predict`: predictions for new rows, transforms included."""
+"""`ftune predict`: predictions for new rows, or text from a language model."""
 
 from __future__ import annotations
 
@@ -9,22 +9,51 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
-from ftune.predictor import restore
+from ftune.predictor import Predictor, Sampling, restore
 from ftune.runs.base import Base
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def predict(base: Base, source: Path, target: Path, console: Console) -> dict[str, Any]:
-    """Writes one row of predictions for each row of `source`, in its order."""
+def predict(
+    base: Base,
+    source: Path | None,
+    target: Path | None,
+    prompt: str | None,
+    sampling: Sampling,
+    console: Console,
+) -> dict[str, Any]:
+    """Continues `prompt`, or writes one row of predictions for each row of `source`.
+
+    Raises RequestError where the words given do not go together or with the model.
+    """
+    if (prompt is None) == (source is None):
+        raise RequestError("predict needs --input FILE with --output FILE, or --prompt TEXT")
+    predictor = restore(base)
+    summary = {"command": "predict", "status": "done", "run": str(base.source)}
+    if prompt is not None:
+        text = predictor.generate([prompt], sampling)[0]
+        console.answer(text)
+        return summary | {"prompt": prompt, "response": text}
+    if target is None:
+        raise RequestError("--input needs --output FILE: .csv, .parquet or .jsonl")
+    assert source is not None
+    rows = _to_file(predictor, source, target, sampling)
+    console.say(f"{rows:,} predictions: {target}")
+    return summary | {"rows": rows, "output": str(target)}
+
+
+def _to_file(predictor: Predictor, source: Path, target: Path, sampling: Sampling) -> int:
     writer = WRITERS.get(target.suffix)
     if writer is None:
         raise RequestError(f"--output {target}: expected {', '.join(WRITERS)}")
     import pyarrow as pa
 
-    columns = restore(base).predict(source)
+    columns = predictor.predict(source, sampling)
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    if target.suffix == ".csv" and any(pa.types.is_list(t) for t in table.schema.types):
+        raise RequestError(f"--output {target}: a csv holds no lists; write .jsonl or .parquet")
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         writer(table, beside)
@@ -32,9 +61,7 @@ def predict(base: Base, source: Path, target: Path, console: Console) -> dict[st
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise RunFailedError(f"cannot write {target}: {error.strerror or error}") from None
-    console.say(f"{table.num_rows:,} predictions: {target}")
-    return {"command": "predict", "status": "done", "run": str(base.source), "rows": table.num_rows,
-            "output": str(target)}  # fmt: skip
+    return int(table.num_rows)
 
 
 def _csv(table: pa.Table, path: Path) -> None:

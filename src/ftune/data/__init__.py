@@ -13,6 +13,7 @@ SOURCES = Table(
         "jsonl": "ftune.data.sources.jsonl:Jsonl",
         "npz": "ftune.data.sources.npz:Npz",
         "images": "ftune.data.sources.images:Images",
+        "text": "ftune.data.sources.text:Text",
     },
 )
 
@@ -57,5 +58,6 @@ TRANSFORMS = Table(
         "erase": "ftune.data.transforms.erase:Erase",
         "mixup": "ftune.data.transforms.mixup:Mixup",
         "cutmix": "ftune.data.transforms.mixup:Cutmix",
+        "tokenize": "ftune.data.transforms.tokenize:Tokenize",
     },
 )

@@ -57,12 +57,14 @@ class Split:
             found["y"] = y * share + y[found["partner"]] * (1 - share)
         return found
 
-    def slices(self, size: int) -> Iterator[torch.Tensor]:
-        """All rows in pieces of `size`, those of similar length together."""
+    def slices(self, size: int, most: int | None = None) -> Iterator[torch.Tensor]:
+        """All rows in pieces of `size`, those of similar length together; or `most` of them."""
         import torch
 
         lengths = self.inputs.lengths
         rows = torch.arange(len(self)) if lengths is None else lengths.argsort(stable=True)
+        if most is not None and most < len(self):
+            rows = rows[torch.linspace(0, len(self) - 1, most).long()]
         for at in range(0, len(rows), size):
             yield rows[at : at + size]
 
@@ -122,7 +124,7 @@ def prepare(
         part: _made(pipeline, frame, part == "train")
         for part, frame in {**parts, "train": train}.items()
     }
-    notes += [note for split in made.values() for note in split.inputs.notes]
+    notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
     return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
 
 
@@ -210,7 +212,14 @@ def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]
     """The training rows that `per_class` and `limit` leave."""
     if data.per_class is not None:
         train = few_of_each(train, as_text(train[target.names[0]]), data.per_class, seed, notes)
-    return limited(train, data.limit, seed) if data.limit is not None else train
+    if data.limit is None:
+        return train
+    ordered = getattr(data.source, "ordered", False)
+    return (
+        train.take(np.arange(min(data.limit, len(train))))
+        if ordered
+        else limited(train, data.limit, seed)
+    )
 
 
 def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
@@ -249,7 +258,8 @@ def _made(pipeline: Pipeline, frame: Frame, train: bool) -> Split:
     import torch
 
     inputs, rows = pipeline.inputs(frame, train), torch.from_numpy(frame.rows.copy())
-    return Split(inputs, pipeline.targets(frame), rows)
+    places = getattr(inputs, "places", None)
+    return Split(inputs, pipeline.targets(frame), rows if places is None else rows[places])
 
 
 def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:

@@ -71,11 +71,11 @@ class State:
             "average_updates": self.average.updates if self.average else None,
         }
 
-    def load(
-        self, model: Mapping[str, Tensor], tensors: Mapping[str, Tensor], loop: Mapping[str, Any]
-    ) -> None:
-        """Continues where `tensors()` was taken. Raises CheckpointError where it does not fit."""
-        self.model.load_state_dict(dict(model), strict=False)  # what is never trained is there
+    def load(self, tensors: Mapping[str, Tensor], loop: Mapping[str, Any]) -> None:
+        """Continues where `tensors()` was taken, with the weights of that step in the model.
+
+        Raises CheckpointError where it does not fit.
+        """
         load_optimizer_tensors(self.optimizers, _under("optimizer/", tensors), loop["optimizer"])
         self.schedule.load(loop["schedule"])
         if self.average:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,25 +20,55 @@ from torch import Tensor
 from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
+from ftune.runs.files import read_json
+
+if TYPE_CHECKING:
+    from ftune.adapt.attach import AdapterSpec
 
 NESTS = ("model", "state_dict", "model_state_dict", "module", "net", "weights", "ema")
 STORY = "ftune"
 ARRAYS = "ftune.pipeline"
 
 
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter of a base: what to attach (adapt.attach), and its tensors by name."""
+
+    source: Path
+    specs: tuple[AdapterSpec, ...]
+    tensors: Mapping[str, Tensor]
+
+
 @dataclass
 class Base:
-    """tensors: weights by name. meta: configuration, pipeline and axes, if ftune wrote it."""
+    """tensors: weights by name. meta: configuration, pipeline and axes, if ftune wrote it.
+
+    foreign: the folder, file or hub name that the model's own library reads (Hugging Face), in the
+    place of tensors. adapters: what is put on top of them, in this order.
+    """
 
     source: Path
     tensors: Mapping[str, Tensor]
     meta: Mapping[str, Any] = field(default_factory=dict)
     pipeline: Mapping[str, Tensor] = field(default_factory=dict)
+    foreign: str | None = None
+    adapters: tuple[Adapter, ...] = ()
+
+
+def load_bases(paths: Sequence[str | Path]) -> Base:
+    """The first as `load_base`, and adapters on top of it. Raises CheckpointError."""
+    first, *rest = [load_base(Path(path)) for path in paths]
+    for one in rest:
+        if not one.adapters or one.tensors:
+            raise CheckpointError(f"{one.source}: only a PEFT adapter can stand on top of a base")
+        first.adapters += one.adapters
+    return first
 
 
 def load_base(path: Path) -> Base:
     """Reads a run folder, a checkpoint folder, `.safetensors` or `.pt`/`.pth`.
 
+    Of Hugging Face models (folders, `.gguf`) only the place is noted: their library reads them.
     Raises CheckpointError for anything else, and for a file that would run code.
     """
     if not path.exists():
@@ -47,9 +77,14 @@ def load_base(path: Path) -> Base:
         return _from_folder(path)
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
+    if path.suffix == ".gguf":
+        return Base(path, {}, foreign=str(path))
     if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
         return _from_torch(path)
-    raise CheckpointError(f"{path}: expected a run folder, .safetensors, .pt or .pth")
+    raise CheckpointError(
+        f"{path}: expected a run folder, .safetensors, .pt, .pth, .gguf, or the folder of a"
+        " Hugging Face model or PEFT adapter"
+    )
 
 
 def best_checkpoint(folder: Path) -> Checkpoint:
@@ -69,11 +104,28 @@ def _from_folder(path: Path) -> Base:
         found = best_checkpoint(path / "checkpoints")
     elif (path / "manifest.json").is_file():
         found = checkpoint.load(path)
+    elif (path / "adapter_config.json").is_file():
+        return _from_peft(path)
+    elif (path / "config.json").is_file():
+        return Base(path, {}, foreign=str(path))
     elif (path / "trials").is_dir():
         raise CheckpointError(f"{path}: a sweep; name one of its trials: {path / 'trials'}/NNNN")
     else:
-        raise CheckpointError(f"{path}: neither a run folder nor a checkpoint folder")
+        raise CheckpointError(
+            f"{path}: neither a run folder, a checkpoint folder, a Hugging Face model (config.json)"
+            " nor a PEFT adapter (adapter_config.json)"
+        )
     return Base(path, weights(found), found.meta, found.pipeline)
+
+
+def _from_peft(path: Path) -> Base:
+    """An adapter, on the model that it names."""
+    from ftune.adapt.peft_format import read_peft
+
+    specs, tensors = read_peft(path)
+    named = read_json(path / "adapter_config.json").get("base_model_name_or_path")
+    foreign = named if isinstance(named, str) and named else None
+    return Base(path, {}, foreign=foreign, adapters=(Adapter(path, tuple(specs), tensors),))
 
 
 def weights(found: Checkpoint) -> dict[str, Tensor]:

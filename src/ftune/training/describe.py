@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ftune.adapt.quantize import plain_tensors
 from ftune.adapt.rules import rule_table
 from ftune.build import Parts
 from ftune.config.dump import dump
@@ -21,7 +22,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Everything that a resume, an evaluation, a prediction or a finetune will need."""
     training, loop = state.tensors()
-    weights = parts.model.state_dict()
+    weights = plain_tensors(parts.model, packed=True)
     return Checkpoint(
         model={k: t for k, t in weights.items() if k not in parts.frozen},
         frozen={k: t for k, t in weights.items() if k in parts.frozen},
@@ -47,6 +48,8 @@ def story(parts: Parts) -> dict[str, Any]:
         "axes": axes,
         "head": parts.built.head,
         "model": dict(parts.built.story),
+        "adapters": [spec.to_json() for spec in parts.origin.adapters],
+        "fresh": parts.origin.fresh,
         "class_counts": class_counts(parts),
     }
 
@@ -78,12 +81,12 @@ def show_parts(console: Console, parts: Parts) -> None:
     sizes = [f"{name} {len(s):,}" for name, s in parts.dataset.splits.items()]
     shape = "×".join(map(str, pipeline.features.shape))
     console.say(f"data: {', '.join(sizes)} rows; inputs {shape}; {parts.task.outputs} outputs")
-    if parts.transfer is not None:
+    if parts.origin.transfer is not None:
         columns = ("base", "tensors", "parameters", "share", "names")
-        console.table("", columns, parts.transfer.rows())
-    if parts.config.adapt:
+        console.table("", columns, parts.origin.transfer.rows())
+    if parts.rules:
         heads = ("rule", "tensors", "parameters", "state")
-        console.table("", heads, rule_table(parts.config.adapt, parts.effects, parts.sizes))
+        console.table("", heads, rule_table(parts.rules, parts.effects, parts.sizes))
     total = sum(parts.sizes.values())
     console.say(
         f"model: {total:,} parameters, {parts.trainable:,} trained; {parts.total:,} steps of "

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ftune.adapt.quantize import load_tensors
 from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.prepare import fingerprint
-from ftune.drive import job, metric, score
+from ftune.drive import job, metric, score_all
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
 from ftune.errors import FtuneError, InterruptedRunError, RequestError, RunFailedError
@@ -86,7 +87,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
             f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
         )
     state = start(parts)
-    state.load(found.model, found.training, found.meta["loop"])
+    state.load(found.training, found.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
     resumed = Resumed(state.step, tuple(found.meta["loop"]["unlogged"]))
     return Run(parts, folder, state, console, resumed=resumed)
@@ -144,12 +145,11 @@ def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
 def final_scores(run: Run) -> Scores:
     """Scores of the best step on every split; its weights are loaded into the model."""
     parts, target = run.parts, checkpoint.pointed(run.folder.checkpoints, "best")
-    found = parts.dataset.splits
     if target is not None:
-        parts.model.load_state_dict(weights(checkpoint.load(target, frozen=False)), strict=False)
-        return {name: score(parts, split) for name, split in found.items()}
+        load_tensors(parts.model, weights(checkpoint.load(target)))
+        return score_all(parts)
     with run.state.evaluated():
-        return {name: score(parts, split) for name, split in found.items()}
+        return score_all(parts)
 
 
 def _fit(run: Run, stopping: Stopper) -> Outcome:

@@ -1,0 +1,193 @@
+"""The model with the weights it starts from: fresh, a base's, a checkpoint's, with its adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ftune.adapt.attach import AdapterSpec, attach, specs_of
+from ftune.adapt.lora import CHILD
+from ftune.adapt.peft_format import placed
+from ftune.adapt.quantize import load_tensors, unpacked
+from ftune.adapt.schema import Rule
+from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.transfer import Transfer, transfer
+from ftune.config.dump import dump
+from ftune.data.pipeline import Pipeline
+from ftune.errors import CheckpointError
+from ftune.models.shapes import Axis, Built, Inputs, Loading
+from ftune.runs.base import Adapter, Base
+from ftune.runs.checkpoint import Checkpoint
+from ftune.schema import RunConfig
+from ftune.tasks.protocol import Task
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A model as its training begins.
+
+    transfer: what came from where, if anything did. adapters: what is attached, as a checkpoint
+    notes it. fresh: dotted name of the head, if it starts from random weights, else "".
+    """
+
+    built: Built
+    transfer: Transfer | None
+    adapters: tuple[AdapterSpec, ...]
+    fresh: str
+
+    @property
+    def module(self) -> nn.Module:
+        return self.built.module
+
+    def rules(self, given: Sequence[Rule]) -> tuple[Rule, ...]:
+        """The rules of the file, after those that go without saying.
+
+        On adapters that a base brought, and no rule asked for, only they are trained, and a fresh
+        head.
+        """
+        if not self.adapters or any(rule.adds_adapter for rule in given):
+            return tuple(given)
+        implied = [Rule("*", train=False), Rule(f"*.{CHILD}.*", train=True)]
+        head = [Rule(f"{self.fresh}.*", train=True)] if self.fresh else []
+        return (*implied, *head, *given)
+
+
+def origin(
+    config: RunConfig, pipeline: Pipeline, task: Task, base: Base | None, resumed: Checkpoint | None
+) -> Origin:
+    """Builds the model and loads what it starts from. Raises RequestError or CheckpointError.
+
+    resumed: the checkpoint of this very training; structure and weights are those in it.
+    """
+    if resumed is not None:
+        built = build_model(config, pipeline, task, resumed.meta)
+        restore_weights(
+            built.module, resumed.meta, {**resumed.frozen, **resumed.model}, resumed.path
+        )
+        return Origin(built, None, _stored(resumed.meta), resumed.meta.get("fresh", built.head))
+    built = build_model(config, pipeline, task, _own_story(config, base))
+    brought = _adapters_of(base, built.module)
+    attach(built.module, brought)
+    found = _loaded(built, base) if base else None
+    if found is None and built.report is not None:
+        found = _as_transfer(built)
+    fresh = built.head if _is_fresh(built, found) else ""
+    wanted = adapters_of_rules(config.adapt, built.module, fresh)
+    attach(built.module, wanted)
+    known = {(s.module, s.name): s for s in (*brought, *wanted)}
+    return Origin(built, found, tuple(known.values()), fresh)
+
+
+def build_model(
+    config: RunConfig, pipeline: Pipeline, task: Task, meta: Mapping[str, Any]
+) -> Built:
+    """The declared structure for a pipeline's inputs and a task's outputs.
+
+    Freshly initialised, or as its library loads it; from the story in the `meta` of a checkpoint
+    only the structure, for weights to come.
+    """
+    found = pipeline.features
+    inputs = Inputs(
+        found.shape, found.names, found.categories, pipeline.codes, found.vocabulary, task.positions
+    )
+    story = meta.get("model")
+    built: Built = (
+        config.model.restore(inputs, task.outputs, story)
+        if story
+        else config.model.build(inputs, task.outputs)
+    )
+    axes = {name: _named_outputs(found, task.output_names) for name, found in built.axes.items()}
+    return replace(built, axes=axes)
+
+
+def restore_weights(
+    model: nn.Module, meta: Mapping[str, Any], tensors: Mapping[str, Tensor], source: Path | None
+) -> None:
+    """Adapters and all tensors of a checkpoint into the bare structure. Raises CheckpointError."""
+    attach(model, _stored(meta))
+    try:
+        load_tensors(model, tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from None
+
+
+def _stored(meta: Mapping[str, Any]) -> tuple[AdapterSpec, ...]:
+    return tuple(specs_of(meta.get("adapters", ())))
+
+
+def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
+    """The meta of a base that has this very model: its structure needs no other files."""
+    if base is None or not base.meta.get("model"):
+        return {}
+    same = dump(config.model) == base.meta["config"].get("model")
+    return base.meta if same else {}
+
+
+def _adapters_of(base: Base | None, model: nn.Module) -> list[AdapterSpec]:
+    """What a base brings on top of its weights. Quantised weights are taken as plain ones."""
+    if base is None:
+        return []
+    found = [spec for spec in _stored(base.meta) if spec.kind in ("lora", "peft")]
+    for adapter in base.adapters:
+        found += _placed(model, adapter)[0]
+    return found
+
+
+def _placed(model: nn.Module, adapter: Adapter) -> tuple[list[AdapterSpec], dict[str, Tensor]]:
+    try:
+        return placed(model, adapter.specs, adapter.tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{adapter.source}: {error}") from None
+
+
+@torch.no_grad()
+def _loaded(built: Built, base: Base) -> Transfer | None:
+    """The tensors of a base, and of the adapters on it, into a model that has a place for them."""
+    found = None
+    if base.tensors:
+        axes = axes_of(base.meta.get("axes", {}))
+        found = transfer(built.module, built.axes, built.head, unpacked(base.tensors), axes)
+    for adapter in base.adapters:
+        found = found or _as_transfer(built)
+        own = dict(built.module.state_dict())
+        for name, tensor in _placed(built.module, adapter)[1].items():
+            if name not in own or own[name].shape != tensor.shape:
+                found.unexpected.append((name, tensor.numel(), adapter.source.name))
+                continue
+            own[name].copy_(tensor)
+            found.loaded.append((name, tensor.numel(), adapter.source.name))
+    return found
+
+
+def _as_transfer(built: Built) -> Transfer:
+    """What the model's own library loaded, as the table that every base gets."""
+    report, found = built.report or Loading(), Transfer()
+    sizes = {name: p.numel() for name, p in built.module.named_parameters()}
+    for kind in ("loaded", "missing", "unexpected", "mismatched"):
+        getattr(found, kind).extend((n, sizes.get(n, 0), "") for n in getattr(report, kind))
+    return found
+
+
+def _is_fresh(built: Built, found: Transfer | None) -> bool:
+    """Whether the head starts from random weights."""
+    if found is None:
+        return True
+    fresh = [*found.missing, *found.mismatched]
+    return any(name.startswith(f"{built.head}.") for name, _, _ in fresh)
+
+
+def axes_of(plain: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:
+    """Named axes as a checkpoint holds them, back from JSON."""
+    return {
+        name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in found)
+        for name, found in plain.items()
+    }
+
+
+def _named_outputs(axes: Sequence[Axis], names: tuple[str, ...]) -> tuple[Axis, ...]:
+    return tuple(replace(a, names=names) if a.role == "output" else a for a in axes)
