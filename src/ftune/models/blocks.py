@@ -78,11 +78,11 @@ def rotated(x: Tensor, places: Tensor) -> Tensor:
     """Each half pair of a head turned by its place (Su et al. 2021): [batch, heads, time, size]."""
     size = x.shape[-1]
     rates = 1e4 ** (-torch.arange(0, size, 2, device=x.device) / size)
-    angles = (places[..., None] * rates).to(x.dtype)  # [time, size/2], or a batch of them
+    angles = places[..., None] * rates  # [time, size/2], or a batch of them
     if places.dim() == 2:
         angles = angles[:, None]
     a, b = x.chunk(2, -1)
-    sine, cosine = angles.sin(), angles.cos()
+    sine, cosine = angles.sin().to(x.dtype), angles.cos().to(x.dtype)
     return torch.cat([a * cosine - b * sine, b * cosine + a * sine], -1)
 
 

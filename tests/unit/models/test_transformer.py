@@ -171,6 +171,13 @@ def test_rotary_products_depend_on_the_distance_only() -> None:
     torch.testing.assert_close(turned.flatten(), torch.tensor([math.cos(1), math.sin(1)]))
 
 
+def test_rotary_angles_are_exact_in_half_precision() -> None:
+    x, far = torch.ones(1, 1, 1, 8), torch.tensor([1001])
+    half = rotated(x.bfloat16(), far)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), rotated(x, far), atol=0.02, rtol=0)
+
+
 def test_rotary_is_that_of_transformers() -> None:
     llama = pytest.importorskip("transformers.models.llama.modeling_llama", exc_type=ImportError)
     config = llama.LlamaConfig(hidden_size=16, num_attention_heads=2, head_dim=8)
