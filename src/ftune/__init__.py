@@ -24,7 +24,7 @@ def run(
     config: str | Path | Mapping[str, Any],
     changes: Sequence[str] = (),
     *,
-    base: str | Path | None = None,
+    base: str | Path | Sequence[str | Path] | None = None,
     out: str | Path | None = None,
     quiet: bool = True,
 ) -> dict[str, Any]:

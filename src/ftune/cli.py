@@ -40,13 +40,19 @@ Changes = Annotated[
 ]
 Out = Annotated[Optional[Path], typer.Option("--out", help="The run folder.", show_default=False)]  # noqa: UP045
 BasePath = Annotated[
-    Optional[str],  # noqa: UP045
+    Optional[list[str]],  # noqa: UP045
     typer.Option(
-        "--base", help="A trained model: run folder, .safetensors, .pt, .pth.", show_default=False
+        "--base",
+        help="A trained model: run, .safetensors, .pth, HF or PEFT folder; adapters may follow.",
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The summary as the last line of stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but warnings and errors.")]
+Code = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--code", metavar="FILE.py", help="Your module; it is run.", show_default=False),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
 
 
@@ -81,7 +87,7 @@ def init(
 
 
 @app.command()
-def check(words: Words = None, json: Json = False, quiet: Quiet = False) -> None:
+def check(words: Words = None, code: Code = None, json: Json = False, quiet: Quiet = False) -> None:
     """Validate a configuration without importing torch: every problem at once."""
     from ftune.commands.check import check as command
 
@@ -89,7 +95,7 @@ def check(words: Words = None, json: Json = False, quiet: Quiet = False) -> None
         path, config = _config(words)
         return command(path, config, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
@@ -104,7 +110,11 @@ def schema(
 
 @app.command()
 def optimize(
-    words: Words = None, out: Out = None, json: Json = False, quiet: Quiet = False
+    words: Words = None,
+    out: Out = None,
+    code: Code = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the declared model."""
 
@@ -114,7 +124,7 @@ def optimize(
 
         return command(config, path.stem, out, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
@@ -122,6 +132,7 @@ def finetune(
     words: Words = None,
     base: BasePath = None,
     out: Out = None,
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -133,7 +144,7 @@ def finetune(
 
         return command(config, found, stem, out, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command(name="lr-find")
@@ -142,6 +153,7 @@ def lr_find(
     base: BasePath = None,
     write: Annotated[bool, typer.Option("--write", help="Put the rate into the file.")] = False,
     out: Out = None,
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -153,13 +165,13 @@ def lr_find(
         from ftune.commands.lr_find import lr_find as command
         from ftune.commands.lr_find import write_rate
 
-        summary = command(config, optional_base(base, config), path.stem, out, console)
+        summary = command(config, optional_base(base or [], config), path.stem, out, console)
         if write:
             write_rate(path, summary["lr"]["suggested"])
             console.say(f"written to {path}")
         return summary
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
@@ -168,6 +180,7 @@ def sweep(
     base: BasePath = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would run, and stop.")] = False,
     out: Out = None,
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -178,9 +191,9 @@ def sweep(
         from ftune.commands.finetune import optional_base
         from ftune.commands.sweep import sweep as command
 
-        return command(config, optional_base(base, config), path.stem, out, plan, console)
+        return command(config, optional_base(base or [], config), path.stem, out, plan, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
@@ -189,6 +202,7 @@ def resume(
     allow_inexact: Annotated[
         bool, typer.Option("--allow-inexact", help="Continue although the bits may differ.")
     ] = False,
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -202,7 +216,7 @@ def resume(
 
         return command(folder, allow_inexact, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
@@ -210,6 +224,7 @@ def evaluate(
     run_path: RunPath,
     changes: Changes = None,
     split: Annotated[Optional[str], typer.Option("--split", help="train, val or test.")] = None,  # noqa: UP045
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -221,14 +236,38 @@ def evaluate(
 
         return command(load_base(run_path), changes or [], split, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
 def predict(
     run_path: RunPath,
-    source: Annotated[Path, typer.Option("--input", help="New rows: csv, parquet, jsonl, npz.")],
-    target: Annotated[Path, typer.Option("--output", help="Predictions: csv, parquet, jsonl.")],
+    source: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--input", help="New rows: csv, parquet, jsonl, npz, txt, images."),
+    ] = None,
+    target: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", help="Predictions: csv, parquet, jsonl."),
+    ] = None,
+    prompt: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--prompt", help="What a language model shall continue or answer."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest text that is generated.")] = 200,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="0: always the likeliest token.")
+    ] = 0.0,
+    top_k: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Only the k likeliest tokens."),
+    ] = None,
+    top_p: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.0, max=1.0, help="Only the likeliest tokens of this share."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -236,30 +275,44 @@ def predict(
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.predict import predict as command
+        from ftune.predictor import Sampling
         from ftune.runs.base import load_base
 
-        return command(load_base(run_path), source, target, console)
+        sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
+        return command(load_base(run_path), source, target, prompt, sampling, console)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
 def export(
     run_path: RunPath,
-    form: Annotated[str, typer.Option("--format", help="pt or safetensors.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")],
+    form: Annotated[
+        str, typer.Option("--format", help="safetensors, pt, hf, peft, onnx or torch-export.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file or folder to write.")],
+    merged: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--merged/--apart", help="Adapters in the weights, or beside them."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export.")] = False,
+    code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a trained model as one file that others can load."""
+    """Write a trained model as others load it; read back and compared."""
 
     def run(console: Console) -> dict[str, Any]:
+        from ftune.exports import accept
+
+        adapters = None if merged is None else "merged" if merged else "apart"
+        accept(form, out, adapters, overwrite)
         from ftune.commands.export import export as command
         from ftune.runs.base import load_base
 
-        return command(load_base(run_path), form, out, console)
+        return command(load_base(run_path), form, out, console, adapters, overwrite)
 
-    _call(Console(json_output=json, quiet=quiet), run)
+    _call(Console(json_output=json, quiet=quiet), run, code)
 
 
 @app.command()
@@ -315,7 +368,7 @@ def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
 
 
 def _finetune_config(
-    words: list[str] | None, given_base: str | None, console: Console
+    words: list[str] | None, given_base: list[str] | None, console: Console
 ) -> tuple[RunConfig, Base, str]:
     """The file's configuration, or without one the configuration stored in the base."""
     from ftune.schema import config_path
@@ -327,16 +380,27 @@ def _finetune_config(
 
         if given is None:
             console.say(f"configuration: {path}")
-        return config, find_base(given_base, config), path.stem
+        return config, find_base(given_base or [], config), path.stem
     from ftune.commands.finetune import base_config, find_base
 
-    base = find_base(given_base, None)
+    base = find_base(given_base or [], None)
     return base_config(base, changes), base, base.source.stem
 
 
-def _call(console: Console, command: Callable[[Console], dict[str, Any] | None]) -> None:
-    """Runs a command; faults become one message and an exit code, never a traceback."""
+def _call(
+    console: Console,
+    command: Callable[[Console], dict[str, Any] | None],
+    code: list[Path] | None = None,
+) -> None:
+    """Runs a command; faults become one message and an exit code, never a traceback.
+
+    `code`: the user's own modules, which register models, losses, transforms, sources.
+    """
     try:
+        for file in code or []:
+            from ftune.extend import load_code
+
+            load_code(file)
         summary = command(console)
     except InterruptedRunError as error:
         console.farewell(str(error))

@@ -19,14 +19,15 @@ def run(
     command: str,
     source: str | Path | Mapping[str, Any],
     changes: Sequence[str],
-    base: str | Path | None,
+    base: str | Path | Sequence[str | Path] | None,
     out: Path | None,
     quiet: bool,
 ) -> dict[str, Any]:
     """See `ftune.run`."""
     config, stem = _read(source, changes)
     console = Console(json_output=True, quiet=quiet)
-    given = str(base) if base is not None else None
+    bases = [] if base is None else [base] if isinstance(base, str | Path) else list(base)
+    given = [str(one) for one in bases]
     if command == "optimize":
         return optimize(config, stem, out, console)
     if command == "finetune":

@@ -225,8 +225,9 @@ class RunConfig:
     model: Any = block(MODELS, default=None)
     """The structure. `finetune` takes the base's where this is absent."""
 
-    base: str | None = setting(None, path=True)
-    """Trained model to start from; the same as `--base`."""
+    base: str | list[str] | None = setting(None, path=True)
+    """Trained model to start from, the same as `--base`; or a list: the model, and PEFT adapters to
+    put on top of it."""
 
     adapt: tuple[Rule, ...] = rows(Rule)
     """Ordered rules over parameter names; the last match wins, effect by effect."""

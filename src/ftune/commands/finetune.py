@@ -14,7 +14,8 @@ from ftune.console import Console
 from ftune.data import SOURCES
 from ftune.data.prepare import source_for
 from ftune.errors import RequestError
-from ftune.runs.base import Base, load_base
+from ftune.models import MODELS
+from ftune.runs.base import Base, load_bases
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.train import new_run, train
 
@@ -31,21 +32,45 @@ def finetune(
 
 def with_base(config: RunConfig, base: Base) -> RunConfig:
     """The configuration naming its base, with the base's structure where it declares none."""
-    config = replace(config, base=str(base.source.resolve()))
+    config = replace(config, base=base.names)
     if config.model is None and base.meta:
-        config = replace(config, model=base_config(base).model)
-    return config
+        return replace(config, model=base_config(base).model)
+    return _with_foreign(config, base) if base.foreign else config
 
 
-def optional_base(given: str | None, config: RunConfig | None) -> Base | None:
+def _with_foreign(config: RunConfig, base: Base) -> RunConfig:
+    """With the structure of a Hugging Face model, which its library reads from the same place."""
+    hf: Any = MODELS["hf"]
+    model = hf() if config.model is None else config.model
+    if not isinstance(model, hf):
+        name = MODELS.name_of(type(model))
+        raise RequestError(
+            f"{base.source} is a Hugging Face model, the configuration declares `model: {name}`;"
+            " write `model: hf`, or leave `model` out"
+        )
+    if model.source is None:
+        assert base.foreign
+        local = Path(base.foreign).exists()
+        model = replace(model, **{"path" if local else "hub": base.foreign})
+    elif base.source == Path(base.foreign or "") and Path(model.source) != base.source:
+        raise RequestError(
+            f"model.path is {model.source}, the base {base.source}; name one of them only"
+        )
+    return replace(config, model=model)
+
+
+def optional_base(given: Sequence[str], config: RunConfig | None) -> Base | None:
     """`--base`, or the configuration's `base:`, if either names one."""
-    path = given or (config.base if config else None)
-    return load_base(Path(path)) if path else None
+    names = list(given) or (config.base if config else None)
+    return load_bases(names) if names else None
 
 
-def find_base(given: str | None, config: RunConfig | None) -> Base:
-    """The same, where one is needed."""
+def find_base(given: Sequence[str], config: RunConfig | None) -> Base:
+    """The same, where one is needed; a pretrained `model: hf` is its own."""
     base = optional_base(given, config)
+    own = getattr(config.model, "source", None) if config else None
+    if base is None and own:
+        return Base(Path(own), {}, foreign=own)
     if base is None:
         raise RequestError(
             "finetune starts from a trained model: give --base PATH, or `base:` in the file"

@@ -16,7 +16,7 @@ from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import metric
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
-from ftune.runs.base import Base, load_base
+from ftune.runs.base import Base, load_bases
 from ftune.runs.folder import RunFolder
 from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
@@ -56,7 +56,7 @@ def sweep(
 def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     """Goes on with a sweep: finished trials stay, open ones continue from their checkpoint."""
     config = LANGUAGE.load(folder.config_file)
-    base = load_base(Path(config.base)) if config.base else None
+    base = load_bases(config.base) if config.base else None
     facts = folder.facts()
     folder.describe(status="running", pid=os.getpid())
     return _run(folder, config, base, (facts["metric"], facts["sign"]), console)

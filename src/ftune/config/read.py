@@ -203,13 +203,15 @@ class Reader:
             near = nearest(value, words) if isinstance(value, str) else None
             kind, hint = ("typo", suggestion(value, words)) if near else ("value", "")
             return self._refuse(node, key, kind, f"`{_short(value)}`: {error}", hint)
-        return self._anchored(value, node.mark) if item.spec.path else value
+        return self._anchored(value, node) if item.spec.path else value
 
-    def _anchored(self, value: Any, mark: Mark) -> Any:
+    def _anchored(self, value: Any, node: Node) -> Any:
         """A path of the file starts from its folder; a typed one from where the user stands."""
-        folder = Path.cwd() if mark.typed else self.folder
         if isinstance(value, dict):
-            return {key: self._anchored(item, mark) for key, item in value.items()}
+            return {key: self._anchored(part, node.value[key]) for key, part in value.items()}
+        if isinstance(value, list):
+            return [self._anchored(*pair) for pair in zip(value, node.value, strict=True)]
+        folder = Path.cwd() if node.mark.typed else self.folder
         return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
     def _unknown_keys(

@@ -54,9 +54,17 @@ class Base:
     foreign: str | None = None
     adapters: tuple[Adapter, ...] = ()
 
+    @property
+    def names(self) -> str | list[str]:
+        """What `base:` in a configuration says to load the same again."""
+        sources = [self.source, *(adapter.source for adapter in self.adapters)]
+        first, *rest = dict.fromkeys(str(s.resolve()) if s.exists() else str(s) for s in sources)
+        return [first, *rest] if rest else first
 
-def load_bases(paths: Sequence[str | Path]) -> Base:
-    """The first as `load_base`, and adapters on top of it. Raises CheckpointError."""
+
+def load_bases(names: str | Sequence[str]) -> Base:
+    """The first as `load_base`, and PEFT adapters on top of it. Raises CheckpointError."""
+    paths = [names] if isinstance(names, str) else list(names)
     first, *rest = [load_base(Path(path)) for path in paths]
     for one in rest:
         if not one.adapters or one.tensors:

@@ -22,7 +22,7 @@ from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
 from ftune.errors import FtuneError, InterruptedRunError, RequestError, RunFailedError
 from ftune.runs import checkpoint
-from ftune.runs.base import load_base, weights
+from ftune.runs.base import load_bases, weights
 from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
 from ftune.runtime.versions import versions
@@ -95,7 +95,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     """A run that has not saved anything yet, from its beginning."""
-    base = load_base(Path(config.base)) if config.base else None
+    base = load_bases(config.base) if config.base else None
     dataset = read_data(config, prior=base_pipeline(base))
     if fingerprint(dataset) != folder.facts()["data"]:
         raise RequestError(f"{folder.path}: {DATA_CHANGED}")
