@@ -15,7 +15,7 @@ from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
 from ftune.models.hf_files import quiet
 
-LARGEST = 2**31 - 1  # bytes of one protocol buffer
+LARGEST = 2**31 - 2**24  # bytes of weights that one protocol buffer holds beside the graph
 
 
 def write(subject: Subject, path: Path) -> list[str]:
@@ -28,9 +28,11 @@ def write(subject: Subject, path: Path) -> list[str]:
         program: Any = torch.onnx.export(graph.program, output_names=[graph.output], verbose=False)
         if program is None:
             raise RunFailedError("torch.onnx gave no program")
+        sizes = zip(program.model.graph.inputs[0].shape, ("batch", "time"), strict=False)
+        program.rename_axes({size: name for size, name in sizes if not isinstance(size, int)})
         for name, fact in subject.about().items():
             program.model.metadata_props[name] = fact
-        if weights < LARGEST // 2 * 2 - 2**20:
+        if weights < LARGEST:
             write_file(path, program.model_proto.SerializeToString())
         else:
             program.save(path, external_data=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def folders(place: Path) -> dict[str, Path]:
         SENTENCES,
         trainers.BpeTrainer(vocab_size=300, special_tokens=specials, initial_alphabet=alphabet),
     )
-    fast = transformers.PreTrainedTokenizerFast(
+    fast = transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core, eos_token="<eos>", pad_token="<pad>"
     )
     llama = transformers.LlamaConfig(
@@ -132,8 +131,7 @@ def adapted() -> Callable[..., Subject]:
         rule = {"match": match, "lora": {"rank": 4, **lora}}
         config = LANGUAGE.of({**base.meta["config"], "adapt": [rule]}, [])
         found = restore(base)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             built = build_model(config, found.pipeline, found.task, {})
         specs = adapters_of_rules(config.adapt, built.module)
         attach(built.module, specs)

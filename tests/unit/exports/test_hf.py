@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
-from conftest import SENTENCES
 
 from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
-from ftune.exports import FORMATS, tokenizer
+from ftune.exports import FORMATS, hf, tokenizer
 from ftune.exports.deliver import deliver
 from ftune.exports.subject import Subject
 from ftune.models.hf_files import quiet
@@ -23,6 +24,7 @@ from ftune.runs.base import load_base
 
 QUIET = Console(quiet=True)
 Make = Callable[..., Path]
+SENTENCES = ("the cat sat on the mat", "fish swim in the sea", "a dog", "the bird flew over it")
 PROMPTS = ("the cat", "fish swim in the deep", "")
 
 
@@ -30,7 +32,7 @@ def test_a_language_model_says_the_same_greedily(texts: Make, tmp_path: Path) ->
     run = texts("lm")
     export(load_base(run), "hf", tmp_path / "m", QUIET)
     with quiet():
-        model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m")
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m")
         words = transformers.AutoTokenizer.from_pretrained(tmp_path / "m")
     said = load(run).generate(PROMPTS[:2], Sampling(max_tokens=12))
     for prompt, wanted in zip(PROMPTS, said, strict=False):
@@ -59,7 +61,7 @@ def test_a_classifier_knows_its_classes(kind: str, texts: Make, tmp_path: Path) 
     run = texts(kind)
     export(load_base(run), "hf", tmp_path / "m", QUIET)
     with quiet():
-        classify = transformers.pipeline("text-classification", model=str(tmp_path / "m"))
+        classify: Any = transformers.pipeline("text-classification", model=str(tmp_path / "m"))
         found = classify(list(SENTENCES), batch_size=4, top_k=None)
     predictor = load(run)
     (tmp_path / "s.csv").write_text("text\n" + "\n".join(SENTENCES) + "\n", encoding="utf-8")
@@ -68,7 +70,7 @@ def test_a_classifier_knows_its_classes(kind: str, texts: Make, tmp_path: Path) 
         by_class = {entry["label"]: entry["score"] for entry in scores}
         assert by_class.keys() == {"a", "b"}
         for label, score in by_class.items():
-            assert score == pytest.approx(wanted[f"p({label})"][row], abs=1e-5)
+            assert score == pytest.approx(wanted[f"probability/{label}"][row], abs=1e-5)
 
 
 def test_an_encoder_brings_its_head_and_says_who_reads_it(texts: Make, tmp_path: Path) -> None:
@@ -106,17 +108,10 @@ def test_other_models_are_refused_by_name(table: Path, tmp_path: Path) -> None:
 def test_a_tokenizer_that_was_changed_is_caught(
     texts: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftune.exports import hf
-
-    def spoiled(found: object, folder: Path) -> None:
-        tokenizer.write_tokenizer(found, folder)  # type: ignore[arg-type]
-        file = folder / "tokenizer.json"
-        text = file.read_text(encoding="utf-8").replace(
-            '"add_prefix_space":false', '"add_prefix_space":true'
-        )  # noqa: E501
-        file.write_text(
-            text.replace('"add_prefix_space": false', '"add_prefix_space": true'), encoding="utf-8"
-        )  # noqa: E501
+    def spoiled(found: Any, folder: Path) -> None:
+        other = json.loads(found.json)
+        other["pre_tokenizer"]["add_prefix_space"] = True
+        tokenizer.write_tokenizer(dataclasses.replace(found, json=json.dumps(other)), folder)
 
     monkeypatch.setattr(hf, "write_tokenizer", spoiled)
     with pytest.raises(RunFailedError, match="the tokenizer, read back, gives other ids"):
@@ -129,12 +124,12 @@ def test_a_weight_that_was_changed_is_caught(
 ) -> None:
     keep = transformers.LlamaForCausalLM.save_pretrained
 
-    def spoiled(self: torch.nn.Module, path: Path) -> None:
+    def spoiled(self: Any, path: Path) -> None:
         with torch.no_grad():
-            self.model.layers[1].mlp.up_proj.weight[0] += 0.1  # type: ignore
+            self.model.layers[1].mlp.up_proj.weight[0] += 0.1
         keep(self, path)
         with torch.no_grad():
-            self.model.layers[1].mlp.up_proj.weight[0] -= 0.1  # type: ignore
+            self.model.layers[1].mlp.up_proj.weight[0] -= 0.1
 
     monkeypatch.setattr(transformers.LlamaForCausalLM, "save_pretrained", spoiled)
     with pytest.raises(RunFailedError, match="is not kept"):

@@ -13,7 +13,7 @@ import transformers
 from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.exports import FORMATS
+from ftune.exports import FORMATS, peft
 from ftune.exports.deliver import deliver
 from ftune.exports.subject import Subject, outputs
 from ftune.models.hf_files import quiet
@@ -33,7 +33,8 @@ def test_the_same_logits_on_the_base(
     subject = adapted(texts("lm"), "*.q_proj", apart=True, **settings)
     assert deliver(subject, FORMATS["peft"], tmp_path / "m").notes == []
     with quiet():
-        model = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "m").eval()
+        load: Any = AutoPeftModelForCausalLM.from_pretrained
+        model = load(tmp_path / "m").eval()
         base = transformers.AutoModelForCausalLM.from_pretrained(folders["llama"]).eval()
     for batch in subject.examples:
         real = batch["segments"] > 0
@@ -56,12 +57,10 @@ def test_a_trained_head_goes_along(
 
 
 def test_without_the_base_it_is_compared_with_the_run(
-    texts: Make, tmp_path: Path, adapted: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+    texts: Make, adapted: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = adapted(texts("lm"), "*.q_proj", apart=True)
     monkeypatch.setattr(Path, "exists", lambda path: False)  # noqa: ARG005
-    from ftune.exports import peft
-
     assert not peft._from_files(subject)
     assert "is not here; compared on the run's own weights" in peft._about_base(subject, "x")[0]
 
