@@ -14,7 +14,7 @@ from ftune.adapt.attach import detach, specs_of
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.rules import resolve
-from ftune.errors import RequestError
+from ftune.errors import RequestError, RunFailedError
 from ftune.exports.graph import named
 from ftune.exports.head import HEAD, read_head, write_head
 from ftune.exports.subject import Batch, Subject, dequantised
@@ -55,7 +55,10 @@ def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
     """What PEFT computes with the adapters on their base: from its files, where they are here."""
     from peft import PeftModel
 
-    base = _base(subject) if _from_files(subject) else _inside(subject)
+    base = _inside(subject)
+    if _from_files(subject):
+        found, base = base, _base(subject)
+        _compare(found, base, subject)
     with quiet():
         model = PeftModel.from_pretrained(base, path).eval()
     head = read_head(path) if (path / HEAD).is_file() else None
@@ -118,6 +121,19 @@ def _base(subject: Subject) -> Any:
         config.num_labels = subject.predictor.task.outputs
     found, _ = load(source, config, {"kind": subject.kind}, "pretrained")
     return found
+
+
+def _compare(own: nn.Module, base: nn.Module, subject: Subject) -> None:
+    """Raises RunFailedError where the files hold another base than the adapters stand on."""
+    trained = {name.removeprefix(_strip(subject)) for name in _trained(subject)}
+    known = dict(base.named_parameters())
+    for name, weight in own.named_parameters():
+        if name not in trained and not torch.equal(weight, known[name]):
+            raise RunFailedError(
+                f"the adapters stand on other weights than those in {_source(subject)} (`{name}`),"
+                " where PEFT would look: export merged (hf); or first export the base as hf, and "
+                "train the adapters with `model.path` on that folder"
+            )
 
 
 def _inside(subject: Subject) -> nn.Module:

@@ -12,7 +12,7 @@ import transformers
 
 from ftune.commands.export import export
 from ftune.console import Console
-from ftune.errors import RequestError
+from ftune.errors import RequestError, RunFailedError
 from ftune.exports import FORMATS, peft
 from ftune.exports.deliver import deliver
 from ftune.exports.subject import Subject, outputs
@@ -35,7 +35,7 @@ def test_the_same_logits_on_the_base(
     with quiet():
         load: Any = AutoPeftModelForCausalLM.from_pretrained
         model = load(tmp_path / "m").eval()
-        base = transformers.AutoModelForCausalLM.from_pretrained(folders["llama"]).eval()
+        base: Any = transformers.AutoModelForCausalLM.from_pretrained(folders["llama"])
     for batch in subject.examples:
         real = batch["segments"] > 0
         with torch.no_grad():
@@ -63,6 +63,17 @@ def test_without_the_base_it_is_compared_with_the_run(
     monkeypatch.setattr(Path, "exists", lambda path: False)  # noqa: ARG005
     assert not peft._from_files(subject)
     assert "is not here; compared on the run's own weights" in peft._about_base(subject, "x")[0]
+
+
+def test_another_base_than_that_of_the_files(
+    texts: Make, tmp_path: Path, adapted: Callable[..., Subject]
+) -> None:
+    subject = adapted(texts("lm"), "*.q_proj", apart=True)
+    with torch.no_grad():
+        subject.model.get_parameter("lm.model.norm.weight").add_(1e-3)
+    with pytest.raises(RunFailedError, match=r"stand on other weights .*`model.norm.weight`"):
+        deliver(subject, FORMATS["peft"], tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_without_adapters(texts: Make, tmp_path: Path) -> None:
