@@ -68,6 +68,7 @@ FORMATS = {
         suffix=".onnx",
         extra="onnx",
         needs=("onnx", "onnxscript", "onnxruntime"),
+        tolerance=1e-3,
     ),
     "torch-export": Format(
         "a graph that torch runs without the model's source",

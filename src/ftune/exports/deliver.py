@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ftune.errors import RunFailedError
 from ftune.exports import Format
@@ -47,22 +47,32 @@ def deliver(subject: Subject, form: Format, target: Path) -> Delivery:
         with one_sentence(target):
             notes = writer.write(subject, path)
         proof = _proved(writer, path, subject, form)
-        if not proof.holds:
-            raise RunFailedError(
-                f"{target} is not kept: read back, its outputs differ from the model's by up to "
-                f"{proof.difference:.3g}; {proof.allowed:.3g} is allowed"
-            )
         size = size_of(path)
     return Delivery(proof, size, notes)
 
 
 def _proved(writer: Writer, path: Path, subject: Subject, form: Format) -> Proof:
-    rounds = coarseness(subject.model) if subject.adapted and not subject.apart else 0.0
+    """What is merged has rounded; the file must give what was merged, to the format's tolerance."""
+    if not subject.adapted or subject.apart:
+        return _held(writer, path, subject, subject.model, form.tolerance)
+    _held(writer, path, subject, subject.plain, form.tolerance)
+    return _held(writer, path, subject, subject.model, form.tolerance + coarseness(subject.model))
+
+
+def _held(
+    writer: Writer, path: Path, subject: Subject, model: nn.Module, tolerance: float
+) -> Proof:
+    """Raises RunFailedError where the proof fails, or nothing can be read."""
     try:
-        read = writer.read(path, subject)
-        return prove(subject.model, read, subject.examples, max(form.tolerance, rounds))
+        proof = prove(model, writer.read(path, subject), subject.examples, tolerance)
     except RunFailedError:
         raise
     except Exception as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise RunFailedError(f"{path.name} cannot be read back: {reason}") from None
+    if not proof.holds:
+        raise RunFailedError(
+            f"{path.name} is not kept: read back, its outputs differ from the model's by up to "
+            f"{proof.difference:.3g}; {proof.allowed:.3g} is allowed"
+        )
+    return proof

@@ -94,7 +94,7 @@ def trace(subject: Subject) -> Graph:
             program = torch.export.export(module, (), given, dynamic_shapes=shapes)
     except Exception as error:
         raise RunFailedError(
-            f"torch.export cannot trace this model: {_reason(error)}; write safetensors or pt"
+            f"torch.export cannot trace this model: {first_line(error)}; write safetensors or pt"
         ) from None
     numbers = subject.predictor.pipeline.target.kind == "numbers"
     return Graph(program, "values" if numbers else "logits")
@@ -115,5 +115,6 @@ def named(batch: Batch) -> dict[str, Tensor]:
     return {"x": batch["x"]}
 
 
-def _reason(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exporter says, without its pages of advice."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

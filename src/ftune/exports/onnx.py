@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ftune.errors import RunFailedError
-from ftune.exports.graph import named, trace
+from ftune.exports.graph import Graph, first_line, named, trace
 from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
 from ftune.models.hf_files import quiet
@@ -19,32 +19,38 @@ LARGEST = 2**31 - 2**24  # bytes of weights that one protocol buffer holds besid
 
 
 def write(subject: Subject, path: Path) -> list[str]:
-    """Weights stay in the file below 2 GB, else they lie beside it; the graph is checked."""
-    import onnx
-
+    """Weights stay in the file below 2 GB, else they lie beside it."""
     graph = trace(subject)
     weights = sum(t.numel() * t.element_size() for t in subject.plain.state_dict().values())
     with quiet():
-        program: Any = torch.onnx.export(graph.program, output_names=[graph.output], verbose=False)
-        if program is None:
-            raise RunFailedError("torch.onnx gave no program")
-        sizes = zip(program.model.graph.inputs[0].shape, ("batch", "time"), strict=False)
-        program.rename_axes({size: name for size, name in sizes if not isinstance(size, int)})
+        program = _converted(graph)
         for name, fact in subject.about().items():
             program.model.metadata_props[name] = fact
         if weights < LARGEST:
             write_file(path, program.model_proto.SerializeToString())
-        else:
-            program.save(path, external_data=True)
-        onnx.checker.check_model(str(path), full_check=True)
-    return []
+            return []
+        program.save(path, external_data=True)
+    return [f"above 2 GB: the weights lie beside, in {path.name}.data"]
+
+
+def _converted(graph: Graph) -> Any:
+    """torch's ONNXProgram. Raises RunFailedError for what ONNX has no operator for."""
+    try:
+        program: Any = torch.onnx.export(graph.program, output_names=[graph.output], verbose=False)
+    except Exception as error:
+        raise RunFailedError(f"torch.onnx cannot write this model: {first_line(error)}") from None
+    sizes = zip(program.model.graph.inputs[0].shape, ("batch", "time"), strict=False)
+    program.rename_axes({size: name for size, name in sizes if not isinstance(size, int)})
+    return program
 
 
 def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
-    """What onnxruntime computes on the CPU."""
+    """What onnxruntime computes on the CPU, after onnx has checked the file."""
+    import onnx
     import onnxruntime
 
     del subject
+    onnx.checker.check_model(str(path), full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

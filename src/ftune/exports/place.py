@@ -53,10 +53,12 @@ def size_of(path: Path) -> int:
 
 
 def _replace(folder: Path, target: Path) -> None:
-    made = folder / target.name
-    for path in [made, *made.rglob("*")]:
+    """What was made, and what lies beside it, takes its place."""
+    for path in folder.rglob("*"):
         sync_folder(path)  # a file is synced in the same way
-    if target.is_dir():
-        target.rename(folder / "before")
-    made.replace(target)
+    for made in list(folder.iterdir()):
+        place = target.with_name(made.name)
+        if place.is_dir():
+            place.rename(folder / ".before")
+        made.replace(place)
     sync_folder(target.parent)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import RunFailedError
+from ftune.exports import onnx as onnx_format
 from ftune.exports.subject import outputs
 from ftune.models.hf_files import quiet
 from ftune.models.tokens import TokenModel
@@ -92,6 +93,19 @@ def test_onnx_names_what_goes_in_and_out(table: Path, tmp_path: Path) -> None:
     assert said["ftune.classes"] == said["ftune.outputs"] == ["setosa", "versicolor", "virginica"]
     assert said["ftune.inputs"][0].startswith("sepal_length")
     assert said["ftune.pipeline"] == load(table).pipeline.to_json()
+
+
+def test_weights_beyond_one_buffer_lie_beside(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_format, "LARGEST", 0)
+    said = export(load_base(table), "onnx", tmp_path / "m.onnx", QUIET)
+    assert said["notes"] == ["above 2 GB: the weights lie beside, in m.onnx.data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    x = torch.randn(3, 4)
+    wanted = outputs(load(table).built.module, {"x": x})
+    found = in_onnxruntime(tmp_path / "m.onnx", {"x": x})
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_torch_export_says_it_too(table: Path, tmp_path: Path) -> None:
