@@ -155,7 +155,7 @@ def hf_trainer(x: Tensor, y: Tensor, steps: int) -> float:
             logits = self.model(inputs)
             return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             self.began = time.perf_counter()
 

@@ -14,6 +14,7 @@ from ftune.config.dump import dump
 from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.errors import ConfigError
+from ftune.extend import load_code
 from ftune.schema import LANGUAGE, RunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -25,6 +26,14 @@ def test_there_are_files_to_look_at() -> None:
     assert PROJECT / "configs" / "transfer" / "base.yaml" in CONFIGS
     assert len(TEMPLATES) >= 5
     assert set(templates()) == {file.stem for file in TEMPLATES}
+
+
+@pytest.fixture(autouse=True)
+def parts(request: pytest.FixtureRequest, apart: None) -> None:  # noqa: ARG001
+    """What the modules beside a configuration register."""
+    file = getattr(request.node, "callspec", None) and request.node.callspec.params.get("file")
+    for module in sorted(file.parent.glob("*.py")) if file else ():
+        load_code(module)
 
 
 @pytest.mark.parametrize("file", [*CONFIGS, *TEMPLATES], ids=lambda f: str(f.relative_to(PROJECT)))

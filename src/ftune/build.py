@@ -80,7 +80,7 @@ def read_data(
     config: RunConfig, prior: Pipeline | None = None, fitted: Pipeline | None = None
 ) -> Dataset:
     """The data of a configuration; `prior` is a base's pipeline, `fitted` one to use as it is."""
-    tokenizer = getattr(config.model, "path", None)
+    tokenizer = getattr(config.model, "source", None)
     return prepare(config.data, config.task.target_kind, config.seed, prior, fitted, tokenizer)
 
 

@@ -14,6 +14,7 @@ from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
 
 if TYPE_CHECKING:
+    from ftune.exports import Adapters
     from ftune.runs.base import Base
     from ftune.schema import RunConfig
 
@@ -305,7 +306,7 @@ def export(
     def run(console: Console) -> dict[str, Any]:
         from ftune.exports import accept
 
-        adapters = None if merged is None else "merged" if merged else "apart"
+        adapters: Adapters | None = None if merged is None else "merged" if merged else "apart"
         accept(form, out, adapters, overwrite)
         from ftune.commands.export import export as command
         from ftune.runs.base import load_base

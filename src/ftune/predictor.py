@@ -63,7 +63,9 @@ class Predictor:
         frame = read_split(self.config.data, str(path), self.pipeline)
         if isinstance(self.pipeline, TextPipeline) and self.task.positions:
             return self._texts(self.pipeline, frame, sampling or Sampling())
-        return self.task.predictions(self.outputs(frame))
+        beside = list(self.pipeline.columns) if self.pipeline.kind == "images" else []
+        given = {name: frame[name].tolist() for name in beside}
+        return {**given, **self.task.predictions(self.outputs(frame))}
 
     def _texts(self, pipeline: TextPipeline, frame: Frame, sampling: Sampling) -> dict[str, Any]:
         """Words with their tags, or prompts with their answers."""
@@ -149,8 +151,9 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
             f"{base.source} holds weights only; a run folder or an ftune export is needed"
         )
     config = LANGUAGE.of(base.meta["config"], changes, source=f"the configuration in {base.source}")
-    pipeline = base_pipeline(base)
-    assert pipeline is not None
+    found = base_pipeline(base)
+    assert found is not None
+    pipeline = found.cached(config.data.cache)
     counts = torch.tensor(base.meta["class_counts"], dtype=torch.long)
     seen = torch.repeat_interleave(torch.arange(len(counts)), counts)
     task = build_task(config, pipeline, seen)

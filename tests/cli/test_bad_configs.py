@@ -19,7 +19,7 @@ from ftune.errors import FtuneError, RequestError
 from ftune.schema import LANGUAGE
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bad_configs import BAD, REST, TYPOS, VALID, VALUES, Bad
+from support.bad_configs import BAD, REST, TYPOS, VALID, VALUES, Bad
 
 PROJECT = Path(__file__).resolve().parents[2]
 LINE = re.compile(r"^  (\S+?):(\d+):(\d+): (\S+): (.*) \[(\w+)\]$", re.MULTILINE)

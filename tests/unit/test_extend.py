@@ -6,7 +6,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import ftune
-from ftune import extend
 from ftune.adapt.transfer import transfer
 from ftune.config.dump import dump
 from ftune.config.fields import block, settings_of
@@ -27,28 +25,13 @@ from ftune.data import SOURCES, TRANSFORMS
 from ftune.data.frame import Frame
 from ftune.errors import ConfigError, RequestError
 from ftune.extend import load_code
-from ftune.models import LAYERS, MODELS
+from ftune.models import MODELS
 from ftune.models.sequential import Sequential
 from ftune.models.shapes import Axis, Inputs
 from ftune.tasks import LOSSES
 
 FLAT = Inputs((4,))
-
-
-@pytest.fixture(autouse=True)
-def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers ends with it."""
-    for table in (MODELS, LAYERS, TRANSFORMS, SOURCES):
-        monkeypatch.setattr(table, "_entries", dict(table._entries))
-    monkeypatch.setattr(extend, "_loaded", {})
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    losses, modules = dict(LOSSES), set(sys.modules)
-    yield
-    LOSSES.clear()
-    LOSSES.update(losses)
-    for name in set(sys.modules) - modules:
-        if name.startswith("_ftune_code_"):
-            del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ class Pipeline(Protocol):
     def conform(self, frame: Frame) -> Frame:
         """The raw columns as they were when fitted. Raises DataError where one is absent."""
 
+    def cached(self, cache: bool | str) -> Pipeline:
+        """With the folder of `data.cache`, which is this machine's and not stored."""
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, with `kind` and `version`."""
 

@@ -117,7 +117,9 @@ def prepare(
     _check_classes(first, target, classes, fitted)
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
-    pipeline = fitted or fit(data, train, kind, prior, classes, tokenizer)
+    pipeline = (
+        fitted.cached(data.cache) if fitted else fit(data, train, kind, prior, classes, tokenizer)
+    )
     notes += _about_base(prior, pipeline)
     notes += _absent_classes(train, pipeline.target)
     made = {
@@ -298,7 +300,12 @@ def source_for(path: str | Path) -> str | None:
 
 
 def _reader(source: Any, path: str) -> Any:
-    """The declared source where it reads such files, else the one that does, with its defaults."""
+    """The declared source where it reads such files, else the one that does, with its defaults.
+
+    Folders are read as images.
+    """
+    if Path(path).is_dir():
+        return SOURCES["images"](path)
     suffix = Path(path).suffix.lower()
     if suffix in source.suffixes:
         return source

@@ -51,6 +51,14 @@ class Split:
             )
 
 
+_SPOKEN = {"table": "tables", "text": "texts", "images": "images"}
+
+
+def _kinds(transform: type) -> tuple[str, ...]:
+    """The kinds of data that a transform is for."""
+    return getattr(transform, "kinds", ("table",))
+
+
 @dataclass(frozen=True)
 class Data:
     """Rows: where they come from, which are used, and how they become inputs and targets."""
@@ -91,6 +99,7 @@ class Data:
         self._check_texts()
         if self.target == []:
             raise SettingError("target", "names no column")
+        self._check_transforms()
         for step in self.target_transforms:
             if not hasattr(step, "invert"):
                 name = TRANSFORMS.name_of(type(step))
@@ -98,6 +107,23 @@ class Data:
                 raise SettingError(
                     "target_transforms", f"{name} cannot be undone; those that can: {able}"
                 )
+
+    def _check_transforms(self) -> None:
+        """Each kind of data has transforms of its own."""
+        for step in self.steps:
+            if self.kind not in _kinds(type(step)):
+                name = TRANSFORMS.name_of(type(step))
+                able = ", ".join(n for n in TRANSFORMS if self.kind in _kinds(TRANSFORMS[n]))
+                raise SettingError(
+                    "transforms",
+                    f"`{name}` is not for {_SPOKEN[self.kind]}; those that are: {able}",
+                )
+        if self.kind == "images":
+            from ftune.data.images.plan import fault_in
+
+            fault = fault_in(self.steps)
+            if fault:
+                raise SettingError("transforms", fault)
 
     def _check_texts(self) -> None:
         """Texts come from one place: a column, a prompt with its response, or conversations."""

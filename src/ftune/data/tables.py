@@ -134,6 +134,10 @@ class TablePipeline:
             for name, found in state.items()
         }
 
+    def cached(self, cache: bool | str) -> TablePipeline:  # noqa: ARG002
+        """Tables are read anew each time."""
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
         target, features = self.target, self.features

@@ -202,7 +202,7 @@ def test_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(model(x()), wanted, atol=1e-5)
     unmerge(model)
     assert torch.equal(model(x()), wanted)
-    assert type(folded(model)[0][1]) is nn.Linear
+    assert type(folded(model)[0].get_submodule("1")) is nn.Linear
 
 
 def test_packed_tensors_for_a_model_that_is_not_quantised() -> None:

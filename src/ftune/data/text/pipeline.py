@@ -194,6 +194,10 @@ class TextPipeline:
         """The text of ids; special tokens only if asked for."""
         return self.tokenizer.decode(ids, specials)
 
+    def cached(self, setting: bool | str) -> TextPipeline:
+        """With the folder of `data.cache`, which is this machine's and not stored."""
+        return replace(self, kept=cache.folder(setting))
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
         target = self.target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
@@ -15,6 +15,8 @@ class Tokenize:
 
     Conversations and prompts are marked, so that only answers count in the loss.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("text",)
 
     tokenizer: Literal["auto", "model", "characters", "bpe"] = setting("auto")
     """Whose tokens: those of the model or of the base, single characters, or byte-level BPE trained

@@ -174,4 +174,4 @@ def test_a_word_that_the_tokenizer_drops_still_has_its_place(texts: Any, minilm_
     batch = data.train.batch(torch.tensor([0]))
     assert batch["x"].tolist() == [[101, 1037, 100, 1038, 102]]
     assert batch["y"].tolist() == [[UNCOUNTED, 0, 1, 2, UNCOUNTED]]
-    assert data.notes == ["1 of 3 tokens are unknown (`[UNK]`)."]
+    assert data.notes == ["train: 1 of 3 tokens are unknown (`[UNK]`)."]

@@ -47,7 +47,7 @@ def test_classification_has_what_the_model_expects_around_the_text(
     assert batch["x"][:, 0].tolist() == [101] * 12
     assert batch["x"][:, 3].tolist() == [102] * 12
     assert batch["y"].tolist() == [i % 2 for i in range(12)]
-    assert data.notes == ["12 of 12 rows are cut at 4 tokens, 33.3 % of all tokens."]
+    assert data.notes == ["train: 12 of 12 rows are cut at 4 tokens, 33.3 % of all tokens."]
     assert data.pipeline.features.shape == (4,)
     assert data.pipeline.features.vocabulary == 30522
 
@@ -155,7 +155,7 @@ def test_unknown_characters_are_counted(read_data: Any, write: Any) -> None:
     files = {"train": write("a.txt", "abc abc\n" * 9), "val": write("b.txt", "abéé\nü\n")}
     more = {"transforms": [{"tokenize": CHARACTERS | {"max_length": 4}}]}
     data = prepare(read_data(source="text", path=files, **more), "tokens", 0)
-    assert data.notes == ["3 of 7 tokens are unknown (`<unk>`)."]
+    assert data.notes == ["val: 3 of 7 tokens are unknown (`<unk>`)."]
 
 
 def test_words_without_tags_mark_where_a_tag_is_due(texts: Any, minilm_path: str) -> None:
