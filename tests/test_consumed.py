@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tiny_hf import SENTENCES, save_models
 
 import ftune
 from ftune.commands.evaluate import evaluate
@@ -24,14 +25,22 @@ from ftune.commands.export import export
 from ftune.commands.predict import predict
 from ftune.config.fields import settings_of
 from ftune.console import Console
+from ftune.errors import RequestError
 from ftune.models import LAYERS
 from ftune.optim import OPTIMIZERS, SCHEDULES
+from ftune.predictor import Sampling
 from ftune.registry import Table
 from ftune.runs.base import load_base
 from ftune.schema import RunConfig
 
 # Read from the tree of nodes, before there is an object (tests/unit/config/test_interpolate.py).
 READ_BEFORE = {"Runtime.env"}
+# Read where timm is (tests/unit/models/test_timm.py); the CPU build of torch has none.
+NEEDS_TIMM = {"Timm.model", "Timm.pretrained", "Timm.dropout"}
+TEMPLATE = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}<eos>{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
 NOT_A_USE = ("dataclasses.py", "<string>", f"ftune{os.sep}config{os.sep}", f"commands{os.sep}check")
 NOT_A_USE_IN = {"__post_init__"}
 
@@ -223,8 +232,100 @@ def use_every_root_block(folder: Path) -> None:
     run("sweep", {"data": TABLE, "train": {"steps": 3}, "sweep": question})
     quiet, base = Console(quiet=True), load_base(Path(done["run"]))
     evaluate(base, ["data.path=t.csv"], None, quiet)
-    predict(base, Path("t.csv"), Path("p.csv"), quiet)
+    predict(base, Path("t.csv"), Path("p.csv"), None, Sampling(), quiet)
     export(base, "pt", Path("m.pt"), quiet)
+
+
+def use_images() -> None:
+    """Folders of 8 × 8 pictures, and a table of their paths."""
+    folders = {"source": "images", "path": "pictures", "cache": "kept", "split": {"val": 8}}
+    grey = {"layers": [{"conv2d": 2, "kernel": 3}, "globalpool", {"linear": "out"}]}
+    chains: list[list[Any]] = [
+        [{"pad": {"size": 12, "fill": 9}}, {"resize": {"size": [8, 8], "interpolation": "nearest"}},
+         {"random_crop": {"size": 8, "padding": 1, "fill": 3}},
+         {"flip": {"direction": "both", "probability": 0.5}},
+         {"rotate": {"degrees": 9, "fill": 1}}, {"normalize": {"mean": "imagenet"}},
+         {"erase": {"probability": 1, "area": [0.1, 0.2], "ratio": [0.5, 2], "fill": "noise"}},
+         {"mixup": {"alpha": 0.4, "probability": 0.9}},
+         {"cutmix": {"alpha": 0.4, "probability": 0.9}}],
+        [{"random_resized_crop": {"size": 8, "area": [0.3, 1], "ratio": [0.9, 1.1]}},
+         {"affine": {"degrees": 4, "translate": 0.1, "scale": [0.9, 1.1], "shear": 3, "fill": 2}},
+         {"color_jitter": {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.1}},
+         {"randaugment": {"ops": 1, "magnitude": 5, "fill": 4}},
+         {"normalize": {"mean": [0.5] * 3, "std": [0.2] * 3}}],
+        ["auto", {"center_crop": 6}, {"grayscale": {"channels": 1}}],
+    ]  # fmt: skip
+    for chain in chains:
+        model = {"name": "sequential", **grey}
+        run("optimize", {"data": {**folders, "transforms": chain}, "model": model})
+    table = {"source": "csv", "path": "pictures.csv", "image": "file", "target": "label"}
+    run("optimize", {"data": table, "model": {"name": "sequential", **grey}})
+
+
+def use_texts(folder: Path) -> None:
+    """Sentences and stories with small models of our own and of transformers."""
+    models = save_models(folder)
+    own = {"name": "sequential", "layers": [
+        {"embedding": 8, "positions": "sinusoidal"},
+        {"transformer": {"heads": 2, "width": 8, "feedforward": 8, "dropout": 0.1,
+                         "positions": "rotary", "norm": "rmsnorm", "activation": "swiglu",
+                         "pre_norm": False, "bias": False, "init": "xavier_normal"}},
+        "globalpool", {"linear": "out"}]}  # fmt: skip
+    words = {"source": "jsonl", "path": "words.jsonl", "cache": False}
+    sentences = {**words, "text": "text", "target": "label"}
+    bpe = {"tokenize": {"tokenizer": "bpe", "vocabulary": 280, "max_length": 12}}
+    run("optimize", {"data": {**sentences, "transforms": [bpe]}, "model": own})
+    bert = {"name": "hf", "path": str(models["bert"])}
+    for more in ({"kind": "encoder", "pooling": "cls", "normalize": True, "dropout": 0.2},
+                 {"weights": "random", "attention": "eager"}):  # fmt: skip
+        run("finetune", {"data": sentences, "model": {**bert, **more}})
+    with pytest.raises(RequestError, match="hub"):
+        run("optimize", {"data": sentences, "model": {"name": "hf", "hub": "nobody/nothing"}})
+    tags = {"name": "token-classification", "label_smoothing": 0.1}
+    run("finetune", {"task": tags, "data": {**words, "text": "words", "target": "tags"},
+                     "model": bert})  # fmt: skip
+    use_language_models(words, {"name": "hf", "path": str(models["llama"])})
+
+
+def use_language_models(words: dict[str, Any], model: dict[str, Any]) -> None:
+    def lm(data: dict[str, Any], rules: list[dict[str, Any]], **tokenize: Any) -> None:
+        data = {**words, "transforms": [{"tokenize": tokenize}], **data}
+        run("finetune", {"task": {"name": "causal-lm", "label_smoothing": 0.1}, "data": data,
+                         "model": model, "adapt": rules})  # fmt: skip
+
+    everything = {
+        "rank": 2, "alpha": 4, "dropout": 0.1, "rslora": True, "dora": True, "init": "gaussian",
+        "bias": True, "lora_plus": 4, "modules_to_save": ["*.norm"], "name": "other",
+    }  # fmt: skip
+    lm({"messages": "chat"}, [{"match": "*_proj", "lora": everything}], chat_template=TEMPLATE)
+    asked = {"prompt": "{text}", "response": "{label}"}
+    lm(asked, [{"match": "*_proj", "quantize": "int8"}, {"match": "*.q_proj", "lora": 2}],
+       packing=True, max_length=48, mask_prompt=False, chat=False, add_eos=False)  # fmt: skip
+    lm({"text": "text"}, [{"match": "*_proj", "peft": {"type": "ia3"}}], stream=True,
+       max_length=8)  # fmt: skip
+    lm({"text": "text"}, [{"match": "*", "layer_decay": 0.8}])
+    play = {"source": "text", "path": "play.txt", "unit": "paragraphs"}
+    run("finetune", {"task": "causal-lm", "data": play, "model": model})
+
+
+def write_words_and_pictures() -> None:
+    from PIL import Image
+
+    talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    rows = [
+        {"text": SENTENCES[i % 4], "label": "ab"[i % 2], "words": SENTENCES[i % 4].split(),
+         "tags": ["B-X" if len(w) > 3 else "O" for w in SENTENCES[i % 4].split()], "chat": talk}
+        for i in range(40)
+    ]  # fmt: skip
+    Path("words.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    Path("play.txt").write_text("\n\n".join(SENTENCES * 20), encoding="utf-8")
+    lines = ["file,label"]
+    for i in range(40):
+        file = Path("pictures", "ab"[i % 2], f"{i}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (i, 5 * i, 255 - i)).save(file)
+        lines.append(f"{file},{'ab'[i % 2]}")
+    Path("pictures.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def test_every_setting_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +335,11 @@ def test_every_setting_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     use_optimizers_and_schedules()
     use_tasks()
     use_every_root_block(folder)
-    assert watch.fields >= READ_BEFORE
-    assert sorted(watch.unread - READ_BEFORE) == []
+    write_words_and_pictures()
+    use_images()
+    use_texts(folder)
+    assert watch.fields >= READ_BEFORE | NEEDS_TIMM
+    assert sorted(watch.unread - READ_BEFORE - NEEDS_TIMM) == []
 
 
 def test_the_walk_reaches_every_variant() -> None:
@@ -243,7 +347,7 @@ def test_the_walk_reaches_every_variant() -> None:
 
     tables = [t for room in (data, models, optim, tasks) for t in vars(room).values()]
     found = schemas(RunConfig)
-    for table in (t for t in tables if isinstance(t, Table)):
+    for table in (t for t in tables if isinstance(t, Table) and t is not data.PIPELINES):
         assert {table[name] for name in table} <= found
     assert LAYERS["linear"] in found
 

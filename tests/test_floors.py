@@ -11,7 +11,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
 
 FLOORS = [
-    {"registry", "errors", "console", "words"},
+    {"registry", "errors", "console", "words", "quiet", "hub"},
     {"config"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
     {"schema", "runs", "extend"},

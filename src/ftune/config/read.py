@@ -17,7 +17,10 @@ from ftune.registry import Table
 
 
 class SettingError(ValueError):
-    """Raised by a schema's `__post_init__`: a setting that does not go with the others."""
+    """Raised by a schema's `__post_init__`: a setting that does not go with the others.
+
+    setting: its key in that schema, dotted where it is further down.
+    """
 
     def __init__(self, setting: str, message: str) -> None:
         super().__init__(message)
@@ -233,13 +236,21 @@ class Reader:
         try:
             return schema(**values)
         except SettingError as error:
-            child = node.value.get(error.setting)
             key = f"{path}.{error.setting}".strip(".")
-            return self._refuse(child or node, key, "conflict", str(error))
+            return self._refuse(_deepest(node, error.setting), key, "conflict", str(error))
 
     def _refuse(self, node: Node, key: str, kind: str, message: str, hint: str = "") -> _Failed:
         self.problems.append(Problem(str(node.mark), key, kind, message, hint))
         return FAILED
+
+
+def _deepest(node: Node, key: str) -> Node:
+    """What stands at a dotted key, or the innermost mapping where it is absent."""
+    for part in key.split("."):
+        if not isinstance(node.value, dict) or part not in node.value:
+            break
+        node = node.value[part]
+    return node
 
 
 def _short(value: Any) -> str:

@@ -20,7 +20,8 @@ from ftune.exports.head import HEAD, read_head, write_head
 from ftune.exports.subject import Batch, Subject, dequantised
 from ftune.exports.tokenizer import write_tokenizer
 from ftune.models.call import arguments
-from ftune.models.hf_files import find, load, quiet, read_config
+from ftune.models.hf_files import find, load, read_config
+from ftune.quiet import quiet
 from ftune.weights import Origin
 
 TASKS = {"causal-lm": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS",

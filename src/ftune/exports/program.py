@@ -12,7 +12,7 @@ from torch import Tensor
 from ftune.exports.graph import named, trace
 from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
-from ftune.models.hf_files import quiet
+from ftune.quiet import quiet
 
 
 def write(subject: Subject, path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import RunFailedError
-from ftune.models.hf_files import quiet
+from ftune.quiet import quiet
 
 SAMPLES = (
     "The quick brown fox jumps over the lazy dog.",

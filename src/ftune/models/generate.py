@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,13 +59,16 @@ class Cached:
     def __init__(self, lm: nn.Module, context: int) -> None:
         self.lm, self.context = lm, context
         self.cache, self.seen = None, 0
+        given = inspect.signature(lm.forward).parameters
+        self.name = "cache" if "cache" in given else "past_key_values"  # transformers below 5.24
 
     def __call__(self, ids: Tensor) -> Tensor:
         if len(ids) > self.context:
             logits: Tensor = self.lm(input_ids=ids[None, -self.context :], use_cache=False).logits
             return logits[0, -1]
-        out = self.lm(input_ids=ids[None, self.seen :], past_key_values=self.cache, use_cache=True)
-        self.cache = getattr(out, "past_key_values", None)
+        known: dict[str, Any] = {self.name: self.cache}
+        out = self.lm(input_ids=ids[None, self.seen :], use_cache=True, **known)
+        self.cache = getattr(out, self.name, None)
         self.seen = len(ids) if self.cache is not None else 0
         logits = out.logits
         return logits[0, -1]

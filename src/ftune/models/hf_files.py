@@ -9,19 +9,16 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
-import io
 import json
-import logging
-import urllib.error
-import urllib.request
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.errors import MissingExtraError, RequestError
+from ftune.hub import UNREACHABLE, reachable
 from ftune.models.shapes import Loading
+from ftune.quiet import quiet
 
 if TYPE_CHECKING:
     from ftune.models.hf import Pooling
@@ -79,7 +76,7 @@ def find(path: str | None, hub: str | None) -> Source:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError("model.name=hf", "text")
     if hub is not None:
-        return Source(hub, local=not _reachable(hub))
+        return Source(hub, local=not reachable(hub))
     assert path is not None
     place = Path(path)
     if place.is_file() and gguf:
@@ -118,22 +115,6 @@ def _lacks(folder: Path) -> str:
     if (folder / "config.json").is_file():
         return "has a config.json without `model_type`; it is no model of transformers"
     return "has no config.json; expected the folder that save_pretrained writes"
-
-
-def _reachable(hub: str) -> bool:
-    """Whether the hub answers; asked once, where transformers would try for half a minute."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    url = f"{constants.ENDPOINT}/{hub}/resolve/main/config.json"
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10):
-            return True
-    except urllib.error.HTTPError:  # it answers: transformers says what it misses
-        return True
-    except (OSError, ValueError):
-        return False
 
 
 def read_config(source: Source) -> Any:
@@ -240,23 +221,10 @@ def _sentence(error: Exception, source: Source) -> str:
     if "trust_remote_code" in text:
         return "needs code from its own folder, which ftune never runs; register it with --code"
     if not Path(source.place).is_dir() and source.local:
-        return "is not downloaded yet, and the hub cannot be reached; give a folder as `path`"
+        return UNREACHABLE
     if "does not recognize this architecture" in text:
         return "has an architecture that the installed transformers does not know; update it"
     if "no file named" in text:
         return "has no weights (model.safetensors, in shards or whole, or pytorch_model.bin)"
     first, *_ = text.strip().splitlines() or [type(error).__name__]
     return f"cannot be read: {first}"
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without what libraries print while they load: progress bars, logs, warnings."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

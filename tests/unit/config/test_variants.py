@@ -28,13 +28,16 @@ NAMES = [f"{table.block}-{name}" for table, name in VARIANTS]
 NEEDS: dict[str, dict[str, Any]] = {
     "path": {"path": "a.csv"}, "columns": {"columns": ["a"]}, "names": {"names": {"a": "b"}},
     "size": {"size": 8}, "channels": {"channels": 4}, "shape": {"shape": [2, -1]},
-    "times": {"times": 2},
+    "times": {"times": 2}, "degrees": {"degrees": 9}, "heads": {"heads": 2},
+    "model": {"model": "resnet18"},
 }  # fmt: skip
 MORE: dict[str, dict[str, Any]] = {
     "clip": {"quantile": 0.1}, "scale": {"by": 2.0}, "sequential": {"layers": [{"linear": "out"}]},
     "repeat": {"layers": [{"linear": 3}, "relu"]}, "residual": {"layers": ["relu"]},
-    "step": {"every": 2}, "rename": {"names": {"old": "new"}},
+    "step": {"every": 2}, "rename": {"names": {"old": "new"}}, "random_crop": {"padding": 2},
+    "affine": {"scale": [0.9, 1.1]}, "color_jitter": {"hue": 0.1},
 }  # fmt: skip
+KINDS = {"table": {}, "text": {"text": "words"}, "images": {"image": "file"}}
 TEXTS: dict[str, dict[str, Any]] = {
     "causal-lm": {"prompt": "{q}", "response": "{a}"},
     "token-classification": {"text": "words", "target": "tags"},
@@ -64,7 +67,8 @@ def config_with(table: Table, name: str) -> dict[str, Any]:
         item: dict[str, Any] = (
             {name: settings.pop("names")} if name == "rename" else {name: settings}
         )
-        plain["data"]["transforms"] = [item]
+        (kind,) = getattr(table[name], "kinds", ("table",))[:1]
+        plain["data"] |= {**KINDS[kind], "transforms": [item]}
     elif table is LAYERS:
         plain["model"] = {"name": "sequential", "layers": [{name: settings}, {"linear": "out"}]}
     else:

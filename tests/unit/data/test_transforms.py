@@ -93,7 +93,8 @@ def state(pipeline: TablePipeline) -> str:
 
 
 def test_every_transform_has_a_case() -> None:
-    assert set(CASES) == set(TRANSFORMS)
+    tables = {n for n in TRANSFORMS if "table" in getattr(TRANSFORMS[n], "kinds", ("table",))}
+    assert set(CASES) == tables
 
 
 @pytest.mark.parametrize("name", CASES)

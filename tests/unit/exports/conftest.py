@@ -9,19 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from support.tiny_hf import SENTENCES, save_models
 from support.trainings import configuration, undisturbed
 
 from ftune.adapt.attach import attach
 from ftune.adapt.targets import adapters_of_rules
 from ftune.exports.subject import Subject
-from ftune.models.hf_files import quiet
 from ftune.predictor import restore
+from ftune.quiet import quiet
 from ftune.runs.base import load_base
 from ftune.schema import LANGUAGE
 from ftune.weights import build_model
 
-SENTENCES = ("the cat sat on the mat", "a dog ran far away", "the bird flew over the house",
-             "fish swim in the deep blue sea")  # fmt: skip
 Make = Callable[..., Path]
 
 
@@ -56,37 +55,7 @@ def images(place: Path) -> Path:
 @pytest.fixture(scope="session")
 def folders(place: Path) -> dict[str, Path]:
     """Models of transformers with random weights, each with a tokenizer trained on the texts."""
-    import transformers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    specials = ["<eos>", "<pad>"]
-    core.train_from_iterator(
-        SENTENCES,
-        trainers.BpeTrainer(vocab_size=300, special_tokens=specials, initial_alphabet=alphabet),
-    )
-    fast = transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=core, eos_token="<eos>", pad_token="<pad>"
-    )
-    llama = transformers.LlamaConfig(
-        vocab_size=len(fast), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, eos_token_id=0,
-        pad_token_id=1, bos_token_id=None, tie_word_embeddings=True, initializer_range=0.3,
-    )  # fmt: skip
-    bert = transformers.BertConfig(
-        vocab_size=len(fast), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=64, pad_token_id=1, initializer_range=0.3,
-    )  # fmt: skip
-    made = {"llama": transformers.LlamaForCausalLM, "bert": transformers.BertModel}
-    for name, config in {"llama": llama, "bert": bert}.items():
-        torch.manual_seed(0)
-        with quiet():
-            made[name](config).save_pretrained(place / name)
-            fast.save_pretrained(place / name)
-    return {name: place / name for name in made}
+    return save_models(place)
 
 
 @pytest.fixture(scope="session")

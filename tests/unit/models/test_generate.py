@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ftune.models.generate import generate
 from ftune.models.hf import Hf
-from ftune.models.hf_files import quiet
 from ftune.models.shapes import Inputs
+from ftune.quiet import quiet
 
 PROMPT = torch.tensor([1, 2, 3])
 

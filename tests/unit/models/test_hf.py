@@ -21,8 +21,8 @@ from ftune.config.load import Language
 from ftune.errors import ConfigError, MissingExtraError, RequestError
 from ftune.models.generate import generate
 from ftune.models.hf import Hf, is_hf
-from ftune.models.hf_files import quiet
 from ftune.models.shapes import Axis, Built, Inputs
+from ftune.quiet import quiet
 
 with quiet():
     transformers = pytest.importorskip("transformers")

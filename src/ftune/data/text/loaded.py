@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 from ftune.data.text import cache
 from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import DataError, MissingExtraError
+from ftune.hub import UNREACHABLE, reachable
+from ftune.quiet import quiet
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 FILES = (
@@ -79,13 +80,15 @@ def _of_hub(name: str) -> Tokenizer:
     try:
         return _converted(name, None, (), local_files_only=True)
     except DataError:
+        if not reachable(name):
+            raise DataError(f"{name}: {UNREACHABLE}") from None
         return _converted(name, None, ())
 
 
 def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: Any) -> Tokenizer:
     """What transformers reads, as a tokenizer.json."""
     try:
-        found = _quietly(name, where)
+        found = _read(name, where)
     except ImportError:
         raise MissingExtraError("this tokenizer", "text") from None
     except Exception as error:  # transformers raises all kinds here
@@ -103,19 +106,12 @@ def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: An
     return Tokenizer(text, known, templates, min(limits, default=None), stops)
 
 
-def _quietly(name: str, where: dict[str, Any]) -> Any:
-    """AutoTokenizer without its warnings; code that a folder brings is never run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def _read(name: str, where: dict[str, Any]) -> Any:
+    """What AutoTokenizer reads; code that a folder brings is never run."""
+    with quiet():
         from transformers import AutoTokenizer
-        from transformers.utils import logging
 
-        verbosity = logging.get_verbosity()
-        logging.set_verbosity(40)  # errors
-        try:
-            return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
-        finally:
-            logging.set_verbosity(verbosity)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
 
 
 def _json(file: Path) -> dict[str, Any]:

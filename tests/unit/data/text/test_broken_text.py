@@ -135,7 +135,7 @@ CASES: dict[str, Case] = {
         ["row 1: word 2 is blank"]),
     "transform of tables": (
         "classes", "t.jsonl", A, CLASSES | {"transforms": ["standardize"]}, {},
-        ["`standardize` is not for texts", "`tokenize`"]),
+        ["`standardize` is not for texts", "tokenize"]),
 }  # fmt: skip
 
 

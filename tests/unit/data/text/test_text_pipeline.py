@@ -260,7 +260,8 @@ def test_notes_are_kept_too(texts: Any) -> None:
         texts("t.jsonl", SMS, "classes", None, {**CHARACTERS, "max_length": 9}, text="t",
               target="y").notes for _ in range(2)
     ]  # fmt: skip
-    assert notes[0] == notes[1] == ["12 of 12 rows are cut at 9 tokens, 44.3 % of all tokens."]
+    said = "train: 12 of 12 rows are cut at 9 tokens, 44.3 % of all tokens."
+    assert notes[0] == notes[1] == [said]
 
 
 def test_without_a_cache_nothing_is_written(texts: Any, tmp_path: Path, cache_home: Path) -> None:
