@@ -45,7 +45,9 @@ def transformers_model(gguf: Path) -> tuple[Any, Any]:
 def first_loss(found: Path) -> float:
     """The validation loss before the first step: the base's, since a fresh LoRA adds 0."""
     lines = read_metrics(found / "metrics.jsonl")
-    return next(line["loss"] for line in lines if line["split"] == "val" and line["step"] == 0)
+    return next(
+        float(line["loss"]) for line in lines if line["split"] == "val" and line["step"] == 0
+    )
 
 
 def difference_of_curves(
@@ -87,7 +89,7 @@ def _losses(parts: Parts, gguf: Path, file: Path, adapter: Path) -> list[float]:
         optimizer.zero_grad()
         loss = _loss(model, asked)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(moving, train.clip_norm)
+        torch.nn.utils.clip_grad_norm_(moving, train.clip_norm or math.inf)
         optimizer.step()
         found.append(loss.item())
     return found
@@ -118,12 +120,13 @@ def logits_of_adapter(found: Path, folder: Path, gguf: Path, out: Path) -> tuple
     from peft import PeftModel
 
     base, tokenizer = transformers_model(gguf)
+    theirs: Any
     x = tokenizer([PROMPTS[0]], return_tensors="pt").input_ids
     ours = ftune.load(found).built.module
     theirs = PeftModel.from_pretrained(base, folder, is_trainable=True)
     there = float((ours(x) - theirs.eval()(input_ids=x).logits).abs().max())
     _trained_on(theirs, x)
-    theirs.save_pretrained(out / "theirs")
+    theirs.save_pretrained(str(out / "theirs"))
     config = LANGUAGE.load(CONFIGS / "gsm8k.yaml", _no_rules(found))
     both = load_bases([str(gguf), str(out / "theirs")])
     config = with_base(config, both)
@@ -155,12 +158,12 @@ def same_words(found: Path, folder: Path, questions: Path) -> float:
 
     from ftune.predictor import Sampling
 
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     first = questions.read_text(encoding="utf-8").splitlines()[:3]
     prompts = [*PROMPTS, *(json.loads(line)["question"] for line in first)]
     ours = ftune.load(found).generate(prompts, Sampling(max_tokens=60))
-    same = []
+    same: list[bool] = []
     for prompt, words in zip(prompts, ours, strict=True):
         asked = tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt",

@@ -134,7 +134,7 @@ def _same_in_onnx(found: Path, images: Path, out: Path) -> float:
     theirs = session.run(None, {name: x})[0].argmax(1)
     ours = predictor.predict(images)["prediction"]
     names = predictor.pipeline.target.classes
-    return statistics.mean(names[i] == one for i, one in zip(theirs, ours, strict=True))
+    return statistics.fmean(names[i] == one for i, one in zip(theirs, ours, strict=True))
 
 
 def _package(name: str, path: str) -> Path:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from ftune.adapt.names import owners
 from ftune.build import Parts, moved, whole
 from ftune.data.prepare import Split
 from ftune.data.store import Dense, Draw
@@ -167,6 +168,10 @@ def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> 
         return
     seen.add(phase)
     moving = [(n, p) for n, p in parts.model.named_parameters() if p.requires_grad]
-    idle = [n for n, p in moving if p.grad is None or not bool(p.grad.count_nonzero())]
+    idle = {n for n, p in moving if p.grad is None or not bool(p.grad.count_nonzero())}
+    # One side of an adapter starts at 0, so the other has no gradient yet: together they must.
+    adapters = owners([n for n, _ in parts.model.named_parameters()])
+    alive = {adapters[n] for n, _ in moving if n in adapters and n not in idle}
+    idle = {n for n in idle if adapters.get(n) not in alive}
     if idle:
-        observer.idle(idle)
+        observer.idle([n for n, _ in moving if n in idle])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ftune.adapt.attach import AdapterSpec, attach, specs_of
 from ftune.adapt.lora import CHILD
 from ftune.adapt.peft_format import placed
-from ftune.adapt.quantize import load_tensors, unpacked
+from ftune.adapt.quantize import keep_packed, load_tensors, unpacked
 from ftune.adapt.schema import Rule
 from ftune.adapt.targets import adapters_of_rules
 from ftune.adapt.transfer import Transfer, transfer
@@ -79,6 +79,7 @@ def origin(
     fresh = built.head if _is_fresh(built, found) else ""
     wanted = adapters_of_rules(config.adapt, built.module, fresh)
     attach(built.module, wanted)
+    keep_packed(built.module, base.tensors if base else {})
     known = {(s.module, s.name): s for s in (*brought, *wanted)}
     return Origin(built, found, tuple(known.values()), fresh)
 

@@ -13,7 +13,7 @@ SENTENCES = ("the cat sat on the mat", "a dog ran far away", "the bird flew over
 
 
 def save_models(place: Path) -> dict[str, Path]:
-    """Folders as save_pretrained writes them: `llama`, a language model, and `bert`, an encoder."""
+    """Folders as save_pretrained writes them: language models and an encoder, by architecture."""
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -38,8 +38,13 @@ def save_models(place: Path) -> dict[str, Path]:
         vocab_size=len(fast), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=64, pad_token_id=1, initializer_range=0.3,
     )  # fmt: skip
-    made = {"llama": transformers.LlamaForCausalLM, "bert": transformers.BertModel}
-    for name, config in {"llama": llama, "bert": bert}.items():
+    gpt2 = transformers.GPT2Config(
+        vocab_size=len(fast), n_embd=32, n_layer=2, n_head=4, n_positions=64, eos_token_id=0,
+        bos_token_id=None, initializer_range=0.3,
+    )  # fmt: skip
+    made = {"llama": transformers.LlamaForCausalLM, "bert": transformers.BertModel,
+            "gpt2": transformers.GPT2LMHeadModel}  # fmt: skip
+    for name, config in {"llama": llama, "bert": bert, "gpt2": gpt2}.items():
         torch.manual_seed(0)
         with quiet():
             made[name](config).save_pretrained(place / name)

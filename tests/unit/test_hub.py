@@ -24,7 +24,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found["asked"].append((request.full_url, timeout))
         if found["raises"]:
             raise found["raises"]
-        return open("/dev/null")  # noqa: PTH123, SIM115
+        return open("/dev/null")  # noqa: PTH123
 
     monkeypatch.setattr(urllib.request, "urlopen", ask)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

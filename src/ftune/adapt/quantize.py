@@ -145,6 +145,17 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             tensor.copy_(left[name])
 
 
+@torch.no_grad()
+def keep_packed(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Weights that a base holds in 8 bits, bit for bit: quantised anew they would drift."""
+    own: Any
+    for name, own in model.state_dict(keep_vars=True).items():
+        given, scale = (tensors.get(plain_name(name) + end) for end in ("", SCALE))
+        if hasattr(own, "qdata") and scale is not None and given is not None:
+            own.qdata.copy_(given)
+            own.scale.copy_(scale)
+
+
 def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Packed 8-bit weights as plain ones, for a model that is not quantised."""
     return {

@@ -98,8 +98,10 @@ class TokenEmbedding(nn.Embedding):
         vectors = super().forward(x.long())
         if self.placed == "none":
             return vectors
-        table = self.positions.weight if self.placed == "learned" else self.sines
-        return vectors + F.embedding(places(x, segments), table)
+        at = places(x, segments)
+        learned = self.placed == "learned"  # through the module, so that adapters on it count
+        added: Tensor = self.positions(at) if learned else F.embedding(at, self.sines)
+        return vectors + added
 
 
 def sines(time: int, size: int) -> Tensor:
