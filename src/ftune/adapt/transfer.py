@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ftune.adapt.names import owners, plain_name
+from ftune.adapt.renaming import renaming
 from ftune.errors import CheckpointError
-
-PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "backbone.")
 
 
 class Axis(Protocol):
@@ -72,8 +71,9 @@ def transfer(
     tensors = model.state_dict()
     adapters = {plain_name(name) for name in owners(tensors)}
     own = {plain_name(name): tensor for name, tensor in tensors.items()}
-    prefix, named = _without_prefix(base, own)
-    base_axes = {name.removeprefix(prefix): found for name, found in base_axes.items()}
+    renamed = renaming(base, own)
+    named = {renamed(name): tensor for name, tensor in base.items()}
+    base_axes = {renamed(name): found for name, found in base_axes.items()}
     report = Transfer()
     for name, tensor in own.items():
         if name not in named and name in adapters:
@@ -90,17 +90,6 @@ def transfer(
     report.unexpected = [(n, t.numel(), "") for n, t in named.items() if n not in own]
     _judge(report, head, own, named, axes, base_axes)
     return report
-
-
-def _without_prefix(
-    base: Mapping[str, Tensor], own: Mapping[str, Tensor]
-) -> tuple[str, dict[str, Tensor]]:
-    """The base's tensors under the names that the model uses, whatever wrapped them."""
-    candidates = [""]
-    for prefix in PREFIXES:
-        candidates += [prefix, *(prefix + other for other in PREFIXES)]
-    best = max(candidates, key=lambda p: sum(name.removeprefix(p) in own for name in base))
-    return best, {name.removeprefix(best): tensor for name, tensor in base.items()}
 
 
 def _merge(
@@ -151,18 +140,18 @@ def _judge(
     axes: Axes, base_axes: Axes,
 ) -> None:  # fmt: skip
     """Turns the lists into an error, or into sentences."""
-    if not report.loaded:
-        raise CheckpointError(
-            "nothing in the base matches the model.\n"
-            f"  base:  {', '.join(list(named)[:6])}\n  model: {', '.join(list(own)[:6])}\n"
-            "Name the layers alike (`as:`), or declare the structure that the base has."
-        )
     wrong = [
         (name, remark) for name, _, remark in report.mismatched if not name.startswith(head + ".")
     ]
     if wrong:
         lines = "\n".join(f"  {name}: {remark}" for name, remark in wrong[:8])
         raise CheckpointError(f"{len(wrong)} tensors of the base have another shape:\n{lines}")
+    if not report.loaded:
+        raise CheckpointError(
+            "nothing in the base matches the model.\n"
+            f"  base:  {', '.join(list(named)[:6])}\n  model: {', '.join(list(own)[:6])}\n"
+            "Name the layers alike (`as:`), or declare the structure that the base has."
+        )
     if report.mismatched:
         report.notes.append(f"the head `{head}` is replaced: {report.mismatched[0][2]}")
     report.notes += _feature_notes(axes, base_axes)

@@ -33,6 +33,11 @@ def finetune(
 def with_base(config: RunConfig, base: Base) -> RunConfig:
     """The configuration naming its base, with the base's structure where it declares none."""
     config = replace(config, base=base.names)
+    if not (base.tensors or base.foreign or getattr(config.model, "source", None)):
+        raise RequestError(
+            f"{base.source}: an adapter that does not name the model it is for; give both: --base"
+            f" MODEL --base {base.source}"
+        )
     if config.model is None and base.meta:
         return replace(config, model=base_config(base).model)
     return _with_foreign(config, base) if base.foreign else config
