@@ -251,6 +251,8 @@ def use_images() -> None:
         [{"random_resized_crop": {"size": 8, "area": [0.3, 1], "ratio": [0.9, 1.1]}},
          {"affine": {"degrees": 4, "translate": 0.1, "scale": [0.9, 1.1], "shear": 3, "fill": 2}},
          {"color_jitter": {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.1}},
+         {"kornia": "RandomGaussianBlur",
+          "settings": {"kernel_size": [3, 3], "sigma": [0.1, 1.0], "p": 1.0}},
          {"randaugment": {"ops": 1, "magnitude": 5, "fill": 4}},
          {"normalize": {"mean": [0.5] * 3, "std": [0.2] * 3}}],
         ["auto", {"center_crop": 6}, {"grayscale": {"channels": 1}}],

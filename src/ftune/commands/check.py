@@ -19,7 +19,7 @@ def check(path: Path, config: RunConfig, console: Console) -> dict[str, Any]:
     """Says it in one line a command; the configuration has been read without a problem."""
     would = {
         "optimize": _optimize(config),
-        "finetune": f"starts from {config.base}" if config.base else "needs --base",
+        "finetune": _finetune(config),
         "lr-find": _lr_find(config),
         "sweep": _sweep(config),
     }
@@ -57,6 +57,13 @@ def _optimize(config: RunConfig) -> str:
     rate = config.optimizer.lr
     rate = "a rate that lr-find settles" if rate == "auto" else f"rate {rate:g}"
     return f"trains {length}, {batch}, with {_name(config.optimizer)} at {rate}"
+
+
+def _finetune(config: RunConfig) -> str:
+    """From `base:`, or from the files that the model itself names."""
+    base = config.base or getattr(config.model, "source", None)
+    names = [base] if isinstance(base, str) else base or []
+    return f"starts from {', '.join(names)}" if names else "needs --base"
 
 
 def _lr_find(config: RunConfig) -> str:

@@ -55,6 +55,7 @@ TRANSFORMS = Table(
         "affine": "ftune.data.transforms.rotate:Affine",
         "color_jitter": "ftune.data.transforms.color_jitter:ColorJitter",
         "randaugment": "ftune.data.transforms.randaugment:RandAugment",
+        "kornia": "ftune.data.transforms.kornia:Kornia",
         "erase": "ftune.data.transforms.erase:Erase",
         "mixup": "ftune.data.transforms.mixup:Mixup",
         "cutmix": "ftune.data.transforms.mixup:Cutmix",

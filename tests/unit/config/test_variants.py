@@ -29,7 +29,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "path": {"path": "a.csv"}, "columns": {"columns": ["a"]}, "names": {"names": {"a": "b"}},
     "size": {"size": 8}, "channels": {"channels": 4}, "shape": {"shape": [2, -1]},
     "times": {"times": 2}, "degrees": {"degrees": 9}, "heads": {"heads": 2},
-    "model": {"model": "resnet18"},
+    "model": {"model": "resnet18"}, "augmentation": {"augmentation": "RandomGamma"},
 }  # fmt: skip
 MORE: dict[str, dict[str, Any]] = {
     "clip": {"quantile": 0.1}, "scale": {"by": 2.0}, "sequential": {"layers": [{"linear": "out"}]},

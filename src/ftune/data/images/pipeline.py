@@ -85,6 +85,9 @@ class ImagePipeline:
         paths = paths_of(train, column)
         pixels = decoded(paths, column, plan.decode, cache)
         check_colors(paths, column, plan, pixels)
+        for step in plan.moving:
+            if hasattr(step, "require"):
+                step.require(pixels.channels)
         shape = (pixels.channels, *size_of_all(paths, column, plan, pixels))
         fitted = [Step(step, state_of(paths, step, column, pixels, prior)) for step in steps]
         outputs = answers_of(data, train, target, prior)

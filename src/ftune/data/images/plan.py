@@ -2,7 +2,7 @@
 
 shape      resize, pad, grayscale: once, when the file is decoded
 place      crops, flips, rotations: where pixels come from; neighbours make one resampling
-color      color_jitter, randaugment
+color      color_jitter, randaugment, kornia
 normalize  wherever it stands among the former
 erase      on normalised pixels
 mix        mixup, cutmix: on whole batches

@@ -1,0 +1,78 @@
+"""The door to kornia's augmentations."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+import torch
+
+from ftune.data.images import uniform
+from ftune.data.store import Draw
+from ftune.data.transforms.kornia import Kornia
+from ftune.errors import DataError, MissingExtraError
+
+BLUR = Kornia("RandomGaussianBlur", {"kernel_size": [3, 3], "sigma": [0.1, 2.0], "p": 0.7})
+
+
+def pictures() -> torch.Tensor:
+    return torch.rand(6, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 255
+
+
+def drawn(epoch: int = 0, step: Kornia = BLUR) -> Any:
+    import numpy as np
+
+    return uniform.uniforms(Draw(3, epoch), np.arange(6), 0, step.draws)
+
+
+def test_a_row_depends_on_its_number_alone() -> None:
+    u = drawn()
+    whole = BLUR.color(pictures(), u)
+    torch.manual_seed(99)
+    parts = [BLUR.color(pictures()[i : i + 1], u[i : i + 1]) for i in (5, 0, 3)]
+    assert torch.equal(torch.cat(parts), whole[[5, 0, 3]])
+    assert not torch.equal(whole, BLUR.color(pictures(), drawn(epoch=1)))
+
+
+def test_it_is_kornias() -> None:
+    from kornia.augmentation import RandomGaussianBlur
+
+    u = drawn()
+    torch.manual_seed(int(u[2, 0] * 2**53))
+    theirs = RandomGaussianBlur((3, 3), (0.1, 2.0), p=0.7)(pictures()[2:3] / 255)
+    assert torch.equal(BLUR.color(pictures(), u)[2:3], theirs * 255)
+
+
+def test_the_generator_of_the_training_is_left_alone() -> None:
+    torch.manual_seed(5)
+    BLUR.color(pictures(), drawn())
+    BLUR.require(3)
+    found = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(found, torch.rand(3))
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (Kornia("RandomGausianBlur"), "did you mean `RandomGaussianBlur`"),
+        (Kornia("RandomCrop"), "write `random_crop`"),
+        (Kornia("RandomMosaic"), "no augmentation of kornia that can be used here"),
+        (Kornia("nn"), "no augmentation of kornia"),
+        (Kornia("RandomGaussianBlur"), "kernel_size"),
+        (Kornia("RandomGaussianBlur", {"kernel": 3}), "kernel"),
+        (Kornia("RandomGamma", {"gamma": "much"}), "kornia: RandomGamma"),
+    ],
+)
+def test_what_cannot_be_used_is_said(step: Kornia, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        step.require(3)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_kornia_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"ftune\[images\]"):
+        BLUR.require(3)
