@@ -22,7 +22,7 @@ import ftune
 from ftune.adapt.peft_write import write_peft
 from ftune.build import Parts, build, read_data
 from ftune.commands.finetune import with_base
-from ftune.runs.base import load_bases
+from ftune.runs.adapters import load_bases
 from ftune.runs.folder import read_metrics
 from ftune.schema import LANGUAGE
 

@@ -103,8 +103,8 @@ def build(
     seed_all(config.seed)
     pipeline = dataset.pipeline
     task = build_task(config, pipeline, dataset.train.y)
-    begin = origin(config, pipeline, task, base, resumed)
-    model, rules = begin.module.to(device), begin.rules(config.adapt)
+    begin = origin(config, pipeline, task, base, resumed, device)
+    model, rules = begin.module, begin.rules(config.adapt)
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
     phases = Phases(model, effects)
     batches = _batches(config, dataset.train, model)

@@ -54,6 +54,10 @@ Code = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Option("--code", metavar="FILE.py", help="Your module; it is run.", show_default=False),
 ]
+Adapter = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--adapter", metavar="NAME", help="Only this LoRA counts.", show_default=False),
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
 
 
@@ -225,6 +229,7 @@ def evaluate(
     run_path: RunPath,
     changes: Changes = None,
     split: Annotated[Optional[str], typer.Option("--split", help="train, val or test.")] = None,  # noqa: UP045
+    adapter: Adapter = None,
     code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -233,9 +238,8 @@ def evaluate(
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.evaluate import evaluate as command
-        from ftune.runs.base import load_base
 
-        return command(load_base(run_path), changes or [], split, console)
+        return command(_base_of(run_path, adapter), changes or [], split, console)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 
@@ -268,6 +272,7 @@ def predict(
         typer.Option(min=0.0, max=1.0, help="Only the likeliest tokens of this share."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
+    adapter: Adapter = None,
     code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -277,10 +282,9 @@ def predict(
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.predict import predict as command
         from ftune.predictor import Sampling
-        from ftune.runs.base import load_base
 
         sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
-        return command(load_base(run_path), source, target, prompt, sampling, console)
+        return command(_base_of(run_path, adapter), source, target, prompt, sampling, console)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 
@@ -296,6 +300,7 @@ def export(
         Optional[bool],  # noqa: UP045
         typer.Option("--merged/--apart", help="Adapters in the weights, or beside them."),
     ] = None,
+    adapter: Adapter = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export.")] = False,
     code: Code = None,
     json: Json = False,
@@ -309,9 +314,8 @@ def export(
         adapters: Adapters | None = None if merged is None else "merged" if merged else "apart"
         accept(form, out, adapters, overwrite)
         from ftune.commands.export import export as command
-        from ftune.runs.base import load_base
 
-        return command(load_base(run_path), form, out, console, adapters, overwrite)
+        return command(_base_of(run_path, adapter), form, out, console, adapters, overwrite)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 
@@ -386,6 +390,13 @@ def _finetune_config(
 
     base = find_base(given_base or [], None)
     return base_config(base, changes), base, base.source.stem
+
+
+def _base_of(run_path: Path, adapters: list[str] | None) -> Base:
+    from ftune.runs.adapters import only
+    from ftune.runs.base import load_base
+
+    return only(load_base(run_path), adapters or [])
 
 
 def _call(

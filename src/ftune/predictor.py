@@ -14,6 +14,7 @@ from ftune.build import base_pipeline, build_task, eval_size, moved, whole
 from ftune.data.frame import Frame
 from ftune.data.pipeline import Pipeline
 from ftune.data.prepare import Split, read_split
+from ftune.data.text.dialogues import word_lists
 from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import evaluate, inference, outputs
 from ftune.errors import CheckpointError, RequestError
@@ -82,7 +83,9 @@ class Predictor:
         """The tag of each word; of words that were cut away or are no token, null."""
         bare = frame.without(pipeline.target.names)
         split = Split(pipeline.inputs(bare), None, torch.from_numpy(frame.rows.copy()))
-        found: list[list[str]] = [[] for _ in range(len(frame))]
+        column = pipeline.recipe.form.text or ""
+        words = word_lists(frame, column, "data.text")
+        found: list[list[str | None]] = [[] for _ in words]
         pieces = split.slices(eval_size(split.inputs, self.config))
         with inference(self.built.module):
             for rows in pieces:
@@ -90,7 +93,9 @@ class Predictor:
                 tags = self.task.predictions(outputs)["prediction"]
                 for row, tag in zip(rows[batch["row"].cpu()].tolist(), tags, strict=True):
                     found[row].append(str(tag))
-        return {**{name: frame[name].tolist() for name in pipeline.columns}, "prediction": found}
+        for row, there in zip(found, words, strict=True):
+            row += [None] * (len(there) - len(row))
+        return {column: words, "prediction": found}
 
     def generate(self, prompts: Sequence[str], sampling: Sampling | None = None) -> list[str]:
         """What the language model says after each prompt.
@@ -157,8 +162,8 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     counts = torch.tensor(base.meta["class_counts"], dtype=torch.long)
     seen = torch.repeat_interleave(torch.arange(len(counts)), counts)
     task = build_task(config, pipeline, seen)
-    built = build_model(config, pipeline, task, base.meta)
+    built, device = build_model(config, pipeline, task, base.meta), choose(config.runtime.device)
+    built.module.to(device)
     restore_weights(built.module, base.meta, base.tensors, base.source)
-    device = choose(config.runtime.device)
-    built.module.to(device).eval()
+    built.module.eval()
     return Predictor(config, pipeline, task, built, device)

@@ -52,25 +52,38 @@ class Origin:
         """
         if not self.adapters or any(rule.adds_adapter for rule in given):
             return tuple(given)
-        implied = [Rule("*", train=False), Rule(f"*.{CHILD}.*", train=True)]
+        implied = [Rule("*", train=False)]
+        if any(spec.kind == "lora" for spec in self.adapters):
+            implied.append(Rule(f"*.{CHILD}.*", train=True))
+        names = {spec.name for spec in self.adapters if spec.kind == "peft"}
+        implied += [Rule(rf"/\.{name}(\.|$)/", train=True) for name in sorted(names)]
         head = [Rule(f"{self.fresh}.*", train=True)] if self.fresh else []
         return (*implied, *head, *given)
 
 
 def origin(
-    config: RunConfig, pipeline: Pipeline, task: Task, base: Base | None, resumed: Checkpoint | None
+    config: RunConfig,
+    pipeline: Pipeline,
+    task: Task,
+    base: Base | None,
+    resumed: Checkpoint | None,
+    device: torch.device,
 ) -> Origin:
-    """Builds the model and loads what it starts from. Raises RequestError or CheckpointError.
+    """Builds the model on `device` and loads what it starts from.
+
+    Raises RequestError or CheckpointError.
 
     resumed: the checkpoint of this very training; structure and weights are those in it.
     """
     if resumed is not None:
         built = build_model(config, pipeline, task, resumed.meta)
+        built.module.to(device)  # before adapters: 4 bits are packed where they are used
         restore_weights(
             built.module, resumed.meta, {**resumed.frozen, **resumed.model}, resumed.path
         )
         return Origin(built, None, _stored(resumed.meta), resumed.meta.get("fresh", built.head))
     built = build_model(config, pipeline, task, _own_story(config, base))
+    built.module.to(device)
     brought = _adapters_of(base, built.module)
     attach(built.module, brought)
     found = _loaded(built, base) if base else None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ftune.adapt.names import plain_name
 from ftune.config.spelling import suggestion
 from ftune.errors import MissingExtraError, RequestError
+from ftune.quiet import quiet
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,7 +62,8 @@ def inject(model: nn.Module, name: str, settings: Mapping[str, Any]) -> None:
     config, tuner_class = _config(settings, _raw_paths(model, settings["targets"]))
     before = {id(parameter) for parameter in model.parameters()}
     try:
-        tuner = tuner_class(model, config, adapter_name=name)
+        with quiet():
+            tuner = tuner_class(model, config, adapter_name=name)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
         raise RequestError(f"PEFT refuses `{settings['type']}` here: {error}") from None
     known[name] = (dict(settings), tuner)
@@ -85,7 +87,8 @@ def _config(settings: Mapping[str, Any], paths: Sequence[str]) -> tuple[Any, Any
     """PEFT's configuration object for the settings, and its tuner class."""
     if importlib.util.find_spec("peft") is None:
         raise MissingExtraError("adapt: peft", "peft")
-    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+    with quiet():
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
     kinds = {t.value.lower(): t for t in PEFT_TYPE_TO_TUNER_MAPPING}
     usable = {}

@@ -71,7 +71,9 @@ def _one_adapter(model: nn.Module, name: str | None) -> dict[str, tuple[nn.Modul
     if not names:
         raise RequestError("the model has no LoRA adapter: there is nothing to write for PEFT")
     if name is None and len(names) > 1:
-        raise RequestError(f"a PEFT folder holds one adapter; choose one of {', '.join(names)}")
+        raise RequestError(
+            f"a PEFT folder holds one adapter; choose one with --adapter: {', '.join(names)}"
+        )
     wanted = name or names[0]
     if wanted not in names:
         raise RequestError(f"there is no adapter `{wanted}`; there are: {', '.join(names)}")

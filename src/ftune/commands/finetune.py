@@ -15,7 +15,8 @@ from ftune.data import SOURCES
 from ftune.data.prepare import source_for
 from ftune.errors import RequestError
 from ftune.models import MODELS
-from ftune.runs.base import Base, load_bases
+from ftune.runs.adapters import load_bases
+from ftune.runs.base import Base
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.train import new_run, train
 

@@ -16,7 +16,8 @@ from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import metric
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
-from ftune.runs.base import Base, load_bases
+from ftune.runs.adapters import load_bases
+from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig

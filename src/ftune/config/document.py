@@ -50,6 +50,17 @@ def find(schema: type, key: str) -> list[tuple[str, Setting]]:
     return exact or [(path, s) for path, s in places.items() if path.rpartition(".")[2] == key]
 
 
+def variants(schema: type) -> dict[str, type]:
+    """Every variant as `block(name)`, each at the outermost place where it may stand."""
+    found: dict[str, type] = {}
+    for path, item in _walk(schema, ""):
+        owner = path.rpartition(".")[0] if item.spec.inline else path
+        for name, variant in dict(item.spec.table or {}).items():
+            if variant not in found.values():
+                found[f"{owner}({name})"] = variant
+    return found
+
+
 def comment(text: str, indent: int, width: int = 80) -> list[str]:
     """A text as comment lines at an indentation."""
     lead = " " * indent + "# "

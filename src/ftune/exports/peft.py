@@ -54,7 +54,8 @@ def write(subject: Subject, path: Path) -> list[str]:
 
 def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
     """What PEFT computes with the adapters on their base: from its files, where they are here."""
-    from peft import PeftModel
+    with quiet():
+        from peft import PeftModel
 
     base = _inside(subject)
     if _from_files(subject):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,17 +60,6 @@ class Base:
         sources = [self.source, *(adapter.source for adapter in self.adapters)]
         first, *rest = dict.fromkeys(str(s.resolve()) if s.exists() else str(s) for s in sources)
         return [first, *rest] if rest else first
-
-
-def load_bases(names: str | Sequence[str]) -> Base:
-    """The first as `load_base`, and PEFT adapters on top of it. Raises CheckpointError."""
-    paths = [names] if isinstance(names, str) else list(names)
-    first, *rest = [load_base(Path(path)) for path in paths]
-    for one in rest:
-        if not one.adapters or one.tensors:
-            raise CheckpointError(f"{one.source}: only a PEFT adapter can stand on top of a base")
-        first.adapters += one.adapters
-    return first
 
 
 def load_base(path: Path) -> Base:

@@ -22,7 +22,8 @@ from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
 from ftune.errors import FtuneError, InterruptedRunError, RequestError, RunFailedError
 from ftune.runs import checkpoint
-from ftune.runs.base import load_bases, weights
+from ftune.runs.adapters import load_bases
+from ftune.runs.base import weights
 from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
 from ftune.runtime.versions import versions

@@ -19,7 +19,7 @@ from ftune.adapt.transfer import Transfer
 from ftune.build import base_pipeline, build, read_data
 from ftune.commands.finetune import with_base
 from ftune.errors import FtuneError
-from ftune.runs.base import load_bases
+from ftune.runs.adapters import load_bases
 from ftune.schema import LANGUAGE
 
 pytest.importorskip("transformers")

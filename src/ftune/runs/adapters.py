@@ -1,0 +1,68 @@
+"""Which adapters of a base count, and what they are called beside others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ftune.adapt.names import lora_part
+from ftune.config.spelling import suggestion
+from ftune.errors import CheckpointError, RequestError
+from ftune.runs.base import Adapter, Base, load_base
+
+
+def names_of(base: Base) -> set[str]:
+    """The names of the LoRA adapters that a base has, or brings on top."""
+    stored = [s["name"] for s in base.meta.get("adapters", ()) if s["kind"] == "lora"]
+    return {*stored, *(spec.name for adapter in base.adapters for spec in adapter.specs)}
+
+
+def only(base: Base, names: Sequence[str]) -> Base:
+    """The base with these of its adapters alone, all where none is named. Raises RequestError."""
+    if not names:
+        return base
+    known = names_of(base)
+    for name in names:
+        if name not in known:
+            hint = suggestion(name, known) or "it has none"
+            raise RequestError(f"--adapter {name}: {base.source} has no such adapter; {hint}")
+    specs = [s for s in base.meta["adapters"] if s["kind"] != "lora" or s["name"] in names]
+    tensors = {
+        key: tensor
+        for key, tensor in base.tensors.items()
+        if (part := lora_part(key)) is None or part.name in names
+    }
+    return replace(base, meta={**base.meta, "adapters": specs}, tensors=tensors)
+
+
+def named_apart(adapter: Adapter, taken: Collection[str]) -> Adapter:
+    """Under the name of its folder, where others have the one that it has."""
+    own = {spec.name for spec in adapter.specs}
+    if not own & set(taken):
+        return adapter
+    stem = re.sub(r"[^A-Za-z0-9_-]", "_", adapter.source.name)
+    stem = stem if stem[:1].isalpha() else f"adapter_{stem}"
+    name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, 99))) if n not in taken)
+
+    def renamed(key: str) -> str:
+        part = lora_part(key)
+        return f"{part.module}.lora.{name}.{part.part}" if part else key
+
+    return replace(
+        adapter,
+        specs=tuple(replace(spec, name=name) for spec in adapter.specs),
+        tensors={renamed(key): tensor for key, tensor in adapter.tensors.items()},
+    )
+
+
+def load_bases(names: str | Sequence[str]) -> Base:
+    """The first as `load_base`, and PEFT adapters on top of it. Raises CheckpointError."""
+    paths = [names] if isinstance(names, str) else list(names)
+    first, *rest = [load_base(Path(path)) for path in paths]
+    for one in rest:
+        if not one.adapters or one.tensors:
+            raise CheckpointError(f"{one.source}: only a PEFT adapter can stand on top of a base")
+        first.adapters += tuple(named_apart(found, names_of(first)) for found in one.adapters)
+    return first
