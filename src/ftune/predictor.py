@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,20 +64,19 @@ class Predictor:
         frame = read_split(self.config.data, str(path), self.pipeline)
         if isinstance(self.pipeline, TextPipeline) and self.task.positions:
             return self._texts(self.pipeline, frame, sampling or Sampling())
-        beside = list(self.pipeline.columns) if self.pipeline.kind == "images" else []
-        given = {name: frame[name].tolist() for name in beside}
-        return {**given, **self.task.predictions(self.outputs(frame))}
+        made: dict[str, Any] = self.task.predictions(self.outputs(frame))
+        if self.pipeline.kind != "images":
+            return made
+        paths = self.pipeline.conform(frame)
+        return _beside({name: list(map(_printable, paths[name])) for name in paths.columns}, made)
 
     def _texts(self, pipeline: TextPipeline, frame: Frame, sampling: Sampling) -> dict[str, Any]:
         """Words with their tags, or prompts with their answers."""
         if pipeline.target.kind == "tags":
             return self._tags(pipeline, frame)
         given = {name: frame[name].tolist() for name in pipeline.columns}
-        rows = [
-            dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)
-        ]
-        asked = [pipeline.prompt_ids(row) for row in rows]
-        return {**given, "response": self._continued(pipeline, asked, sampling)}
+        answers = self._continued(pipeline, pipeline.prompts(frame), sampling)
+        return _beside(given, {"response": answers})
 
     def _tags(self, pipeline: TextPipeline, frame: Frame) -> dict[str, Any]:
         """The tag of each word; of words that were cut away or are no token, null."""
@@ -120,7 +119,7 @@ class Predictor:
                     self.built.module,
                     torch.tensor(ids, device=self.device),
                     max_new_tokens=sampling.max_tokens,
-                    context=pipeline.features.shape[0],
+                    context=self._context(pipeline),
                     temperature=sampling.temperature,
                     top_k=sampling.top_k,
                     top_p=sampling.top_p,
@@ -130,6 +129,12 @@ class Predictor:
             )
             for ids in prompts
         ]
+
+    def _context(self, pipeline: TextPipeline) -> int:
+        """How many tokens the model reads: its own positions, else those that it was trained on."""
+        config = getattr(self.built.module, "config", None)
+        known = getattr(config and config.get_text_config(), "max_position_embeddings", None)
+        return int(known or pipeline.features.shape[0])
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
@@ -144,6 +149,16 @@ class Predictor:
         return evaluate(self.built.module, meter, rows), meter.details()
 
 
+def _beside(given: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that were given, under another name where a prediction has theirs."""
+    return {f"{k} (given)" if k in made else k: v for k, v in given.items()} | dict(made)
+
+
+def _printable(path: object) -> str:
+    """A file's name may be bytes that are no UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
 def load(run: str | Path, changes: Sequence[str] = ()) -> Predictor:
     """The best model of a run folder, or of a file that `ftune export` wrote."""
     return restore(load_base(Path(run)), changes)
@@ -153,7 +168,8 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     """Raises CheckpointError for weights without the configuration they were trained with."""
     if "pipeline" not in base.meta:
         raise CheckpointError(
-            f"{base.source} holds weights only; a run folder or an ftune export is needed"
+            f"{base.source} holds no transforms: a run folder is needed, or an ftune export to "
+            ".safetensors or .pt"
         )
     config = LANGUAGE.of(base.meta["config"], changes, source=f"the configuration in {base.source}")
     found = base_pipeline(base)
@@ -162,6 +178,8 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     counts = torch.tensor(base.meta["class_counts"], dtype=torch.long)
     seen = torch.repeat_interleave(torch.arange(len(counts)), counts)
     task = build_task(config, pipeline, seen)
+    if config.runtime.threads != "auto":
+        torch.set_num_threads(config.runtime.threads)
     built, device = build_model(config, pipeline, task, base.meta), choose(config.runtime.device)
     built.module.to(device)
     restore_weights(built.module, base.meta, base.tensors, base.source)

@@ -19,7 +19,7 @@ from ftune.adapt.targets import adapters_of_rules
 from ftune.adapt.transfer import Transfer, transfer
 from ftune.config.dump import dump
 from ftune.data.pipeline import Pipeline
-from ftune.errors import CheckpointError
+from ftune.errors import CheckpointError, RequestError
 from ftune.models.shapes import Axis, Built, Inputs, Loading
 from ftune.runs.base import Adapter, Base
 from ftune.runs.checkpoint import Checkpoint
@@ -82,10 +82,10 @@ def origin(
             built.module, resumed.meta, {**resumed.frozen, **resumed.model}, resumed.path
         )
         return Origin(built, None, _stored(resumed.meta), resumed.meta.get("fresh", built.head))
-    built = build_model(config, pipeline, task, _own_story(config, base))
+    built = build_model(config, pipeline, task, _own_story(config, base), fresh=True)
     built.module.to(device)
     brought = _adapters_of(base, built.module)
-    attach(built.module, brought)
+    _attach_brought(built.module, brought, base)
     found = _loaded(built, base) if base else None
     if found is None and built.report is not None:
         found = _as_transfer(built)
@@ -98,12 +98,12 @@ def origin(
 
 
 def build_model(
-    config: RunConfig, pipeline: Pipeline, task: Task, meta: Mapping[str, Any]
+    config: RunConfig, pipeline: Pipeline, task: Task, meta: Mapping[str, Any], fresh: bool = False
 ) -> Built:
     """The declared structure for a pipeline's inputs and a task's outputs.
 
     Freshly initialised, or as its library loads it; from the story in the `meta` of a checkpoint
-    only the structure, for weights to come.
+    only the structure, for weights to come; with `fresh` initialised, where not all may come.
     """
     found = pipeline.features
     inputs = Inputs(
@@ -111,7 +111,7 @@ def build_model(
     )
     story = meta.get("model")
     built: Built = (
-        config.model.restore(inputs, task.outputs, story)
+        config.model.restore(inputs, task.outputs, story, fresh)
         if story
         else config.model.build(inputs, task.outputs)
     )
@@ -138,7 +138,7 @@ def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
     """The meta of a base that has this very model: its structure needs no other files."""
     if base is None or not base.meta.get("model"):
         return {}
-    same = dump(config.model) == base.meta["config"].get("model")
+    same = dump(config)["model"] == base.meta["config"].get("model")
     return base.meta if same else {}
 
 
@@ -150,6 +150,16 @@ def _adapters_of(base: Base | None, model: nn.Module) -> list[AdapterSpec]:
     for adapter in base.adapters:
         found += _placed(model, adapter)[0]
     return found
+
+
+def _attach_brought(model: nn.Module, brought: Sequence[AdapterSpec], base: Base | None) -> None:
+    try:
+        attach(model, brought)
+    except RequestError as error:
+        raise CheckpointError(
+            f"{base.source if base else ''}: its adapters do not fit this model ({error}); export "
+            "it with the adapters merged, and start from that"
+        ) from None
 
 
 def _placed(model: nn.Module, adapter: Adapter) -> tuple[list[AdapterSpec], dict[str, Tensor]]:
@@ -188,11 +198,11 @@ def _as_transfer(built: Built) -> Transfer:
 
 
 def _is_fresh(built: Built, found: Transfer | None) -> bool:
-    """Whether the head starts from random weights."""
+    """Whether the head, or a part of it, starts from random weights."""
     if found is None:
         return True
-    fresh = [*found.missing, *found.mismatched]
-    return any(name.startswith(f"{built.head}.") for name, _, _ in fresh)
+    fresh = [name for name, _, _ in (*found.missing, *found.mismatched)]
+    return any(name.startswith(f"{built.head}.") for name in (*fresh, *found.partial))
 
 
 def axes_of(plain: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:

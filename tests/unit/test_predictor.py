@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from support.tiny_hf import SENTENCES, save_models
 from support.trainings import QUIET, undisturbed
 
-from ftune.build import build, read_data
+from ftune.build import base_pipeline, build, read_data
+from ftune.commands.evaluate import evaluate
 from ftune.commands.export import export
 from ftune.commands.finetune import base_config, with_base
 from ftune.commands.predict import predict
@@ -147,3 +149,77 @@ def test_a_method_of_peft_is_trained_on_without_a_rule(
     before = call(parts.model.eval(), {"x": torch.arange(5)[None]})
     assert torch.equal(before, restore(base).built.module(torch.arange(5)[None]))
     assert train(new_run("finetune", "", tmp_path / "more", parts, QUIET))["status"] == "done"
+
+
+def test_a_language_model_is_trained_on_with_new_rows_alone(place: Path, tmp_path: Path) -> None:
+    undisturbed(configuration(place, "causal-lm", "llama", text="text"), tmp_path / "run")
+    base = load_base(tmp_path / "run")
+    config = with_base(base_config(base, [f"data.path={place / 't.jsonl'}"]), base)
+    assert build(config, read_data(config), base).total == 4
+
+
+def test_a_new_class_is_trained_with_the_head_that_it_is_in(place: Path, tmp_path: Path) -> None:
+    rules = [{"match": "*.query", "lora": 2}]
+    config = configuration(place, "classification", "bert", rules, text="text", target="label")
+    undisturbed(config, tmp_path / "run")
+    rows = [{"text": SENTENCES[i % 4], "label": "abc"[i % 3]} for i in range(24)]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    base = load_base(tmp_path / "run")
+    config = with_base(base_config(base, [f"data.path={tmp_path / 'new.jsonl'}"]), base)
+    parts = build(config, read_data(config), base)
+    assert "new to the base, starting from random weights: c" in parts.notes
+    assert all(parts.effects[name].train for name in ("head.weight", "head.bias"))
+    before = restore(base).built.module.get_parameter("head.weight")
+    assert torch.equal(parts.model.get_parameter("head.weight")[:2], before)
+
+
+def test_a_run_needs_the_files_of_its_model_no_more(place: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(place / "bert", tmp_path / "gone")
+    more: dict[str, Any] = {"text": "text", "target": "label"}
+    config = configuration(place, "classification", str(folder), **more)
+    undisturbed(config, tmp_path / "run")
+    shutil.rmtree(folder)
+    base = load_base(tmp_path / "run")
+    told = [configuration(place, "classification", str(folder), **more), base_config(base)]
+    told.append(LANGUAGE.of({**base.meta["config"], "model": "hf"}))
+    for config in told:
+        config = with_base(config, base)
+        parts = build(config, read_data(config, prior=base_pipeline(base)), base)
+        weight = parts.model.get_parameter("encoder.embeddings.word_embeddings.weight")
+        assert torch.equal(weight, base.tensors["encoder.embeddings.word_embeddings.weight"])
+
+
+def test_what_evaluate_takes(place: Path, tmp_path: Path) -> None:
+    config = configuration(place, "classification", "bert", text="text", target="label")
+    undisturbed(config, tmp_path / "run")
+    base, rows = load_base(tmp_path / "run"), str(place / "t.jsonl")
+    scored = evaluate(base, [f'data.path="{rows}"', "runtime.threads=1"], None, QUIET)
+    assert list(scored["metrics"]) == [rows]
+    with pytest.raises(RequestError, match=r"`seed=5`: evaluate takes data.path"):
+        evaluate(base, ["seed=5"], None, QUIET)
+    with pytest.raises(RequestError, match=r"--split val: all rows of data\.path"):
+        evaluate(base, [f"data.path={rows}"], "val", QUIET)
+
+
+def test_pictures_of_a_table_and_of_a_folder(tmp_path: Path) -> None:
+    from PIL import Image
+
+    lines = ["photo,kind"]
+    for i in range(24):
+        Image.new("RGB", (6, 6), (9 * i, 40, 90)).save(tmp_path / f"{i}.png")
+        lines.append(f"{i}.png,{'ab'[i % 2]}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    layers = [{"conv2d": 2, "kernel": 3}, "globalpool", {"linear": "out"}]
+    data = {"source": "csv", "path": str(tmp_path / "t.csv"), "image": "photo", "target": "kind",
+            "cache": False, "split": {"val": 4, "test": 0}}  # fmt: skip
+    model = {"name": "sequential", "layers": layers}
+    plain = {"task": "classification", "data": data, "train": {"steps": 2}, "model": model,
+             "runtime": {"threads": 1}}  # fmt: skip
+    undisturbed(LANGUAGE.of(plain), tmp_path / "run")
+    found = restore(load_base(tmp_path / "run"))
+    (tmp_path / "new").mkdir()
+    for name in ("0.png", "7.png"):
+        shutil.copy(tmp_path / name, tmp_path / "new")
+    assert found.predict(tmp_path / "new")["photo"] == ["0.png", "7.png"]
+    assert found.predict(tmp_path / "new" / "0.png")["photo"] == ["0.png"]
+    assert found.predict(tmp_path / "t.csv")["photo"][:2] == ["0.png", "1.png"]

@@ -34,13 +34,17 @@ Axes = Mapping[str, Sequence[Axis]]
 
 @dataclass
 class Transfer:
-    """What became of each tensor; the lists hold (name, elements, remark)."""
+    """What became of each tensor; the lists hold (name, elements, remark).
+
+    partial: tensors of which some outputs are new to the base, with their names.
+    """
 
     loaded: list[tuple[str, int, str]] = field(default_factory=list)
     missing: list[tuple[str, int, str]] = field(default_factory=list)
     unexpected: list[tuple[str, int, str]] = field(default_factory=list)
     mismatched: list[tuple[str, int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    partial: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def rows(self) -> list[tuple[str, int, int, str, str]]:
         """(kind, tensors, parameters, share, remarks) for the table that the user sees."""
@@ -87,6 +91,10 @@ def transfer(
         else:
             tensor.copy_(merged)
             report.loaded.append((name, tensor.numel(), remark))
+            new = _new_outputs(axes.get(name, ()), base_axes.get(name, ()))
+            report.partial |= {name: new} if new else {}
+    there = {own[name].data_ptr() for name, _, _ in report.loaded}
+    report.missing = [item for item in report.missing if own[item[0]].data_ptr() not in there]
     report.unexpected = [(n, t.numel(), "") for n, t in named.items() if n not in own]
     _judge(report, head, own, named, axes, base_axes)
     return report
@@ -123,6 +131,18 @@ def _merge(
     return _laid_in(merged, picked, pairs), "; ".join(remarks)
 
 
+def _new_outputs(axes: Sequence[Axis], base_axes: Sequence[Axis]) -> tuple[str, ...]:
+    """Names of outputs that the base does not have, where it has names."""
+    known = {axis.dim: set(axis.names) for axis in base_axes if axis.names}
+    return tuple(
+        name
+        for axis in axes
+        if axis.role == "output" and axis.dim in known
+        for name in axis.names
+        if name not in known[axis.dim]
+    )
+
+
 def _laid_in(merged: Tensor, picked: Tensor, pairs: Sequence[tuple[Axis, Axis]]) -> Tensor | None:
     index = [torch.arange(size) for size in merged.shape]
     for axis, other in pairs:
@@ -146,12 +166,16 @@ def _judge(
     if wrong:
         lines = "\n".join(f"  {name}: {remark}" for name, remark in wrong[:8])
         raise CheckpointError(f"{len(wrong)} tensors of the base have another shape:\n{lines}")
-    if not report.loaded:
+    body = [name for name, _, _ in report.missing if not name.startswith(head + ".")]
+    if body and all(name.startswith(head + ".") for name, _, _ in report.loaded):
         raise CheckpointError(
             "nothing in the base matches the model.\n"
             f"  base:  {', '.join(list(named)[:6])}\n  model: {', '.join(list(own)[:6])}\n"
             "Name the layers alike (`as:`), or declare the structure that the base has."
         )
+    new = next(iter(report.partial.values()), ())
+    if new:
+        report.notes.append(f"new to the base, starting from random weights: {_listed(new)}")
     if report.mismatched:
         report.notes.append(f"the head `{head}` is replaced: {report.mismatched[0][2]}")
     report.notes += _feature_notes(axes, base_axes)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.build import read_data
+from ftune.commands.finetune import new_path
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
 from ftune.runs.base import Base
+
+SETTINGS = ("data.cache", "eval.batch_size", "runtime.")  # what changes no figure, but its cost
 
 
 def evaluate(
@@ -20,8 +23,13 @@ def evaluate(
     With `data.path=FILE` all rows of that file are judged, else the run's own `split` (test where
     there is one, else val).
     """
-    path = next((c.partition("=")[2] for c in changes if c.startswith("data.path=")), None)
-    predictor = restore(base, [c for c in changes if not c.startswith("data.path=")])
+    path, others = new_path(changes)
+    for change in others:
+        if not change.startswith(SETTINGS):
+            raise RequestError(f"`{change}`: evaluate takes data.path, {', '.join(SETTINGS)}")
+    predictor = restore(base, others)
+    if path is not None and split is not None:
+        raise RequestError(f"--split {split}: all rows of data.path are judged; give one of both")
     if path is not None:
         name, (scores, details) = path, predictor.evaluate(path)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 from ftune.build import base_pipeline, build, read_data
 from ftune.commands.rate import settled
 from ftune.config.fields import settings_of
+from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.data import SOURCES
 from ftune.data.prepare import source_for
@@ -39,9 +40,24 @@ def with_base(config: RunConfig, base: Base) -> RunConfig:
             f"{base.source}: an adapter that does not name the model it is for; give both: --base"
             f" MODEL --base {base.source}"
         )
-    if config.model is None and base.meta:
-        return replace(config, model=base_config(base).model)
+    hf: Any = MODELS["hf"]
+    open_source = isinstance(config.model, hf) and config.model.source is None
+    if base.meta and (config.model is None or open_source):
+        return replace(config, model=_model_of(base, config.model))
     return _with_foreign(config, base) if base.foreign else config
+
+
+def _model_of(base: Base, declared: Any) -> Any:
+    """The base's model; `declared`: a model of transformers that leaves open from which files."""
+    own = base_config(base).model
+    if declared is None:
+        return own
+    if not isinstance(own, type(declared)):
+        raise RequestError(
+            f"{base.source} has a model of its own (`{MODELS.name_of(type(own))}`); leave `model` "
+            "out, or give `model.path`"
+        )
+    return replace(declared, path=own.path, hub=own.hub)
 
 
 def _with_foreign(config: RunConfig, base: Base) -> RunConfig:
@@ -94,9 +110,17 @@ def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
             f"{base.source} holds weights only, no configuration: give a CONFIG that declares the "
             "model and the data"
         )
-    path = next((c.partition("=")[2] for c in changes if c.startswith("data.path=")), None)
+    path, _ = new_path(changes)
     config = on_new_data(base.meta, Path(path)) if path else base.meta["config"]
     return LANGUAGE.of(config, changes, source=f"the configuration in {base.source}")
+
+
+def new_path(changes: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The file of the last `data.path=FILE`, read as YAML, and the other changes."""
+    paths = [change for change in changes if change.startswith("data.path=")]
+    read = [parse(change.partition("=")[2], "data.path").plain() for change in paths]
+    found = read[-1] if read and isinstance(read[-1], str) else None
+    return found, [change for change in changes if found is None or change not in paths]
 
 
 def on_new_data(meta: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -108,7 +132,7 @@ def on_new_data(meta: Mapping[str, Any], path: Path) -> dict[str, Any]:
     config = dict(meta["config"])
     data = {k: v for k, v in config["data"].items() if k not in ("classes", "limit", "per_class")}
     names = meta["pipeline"]["target"]["names"]
-    data["target"] = names[0] if len(names) == 1 else names
+    data["target"] = names[0] if len(names) == 1 else names or None
     source = source_for(path)
     if source and source != data["source"]:
         own = settings_of(SOURCES[data["source"]])

@@ -81,7 +81,7 @@ def _jsonl(table: pa.Table, path: Path) -> None:
 
     with path.open("w", encoding="utf-8") as file:
         for row in table.to_pylist():
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
 
 WRITERS: Mapping[str, Callable[[Any, Path], None]] = {

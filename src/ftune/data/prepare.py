@@ -234,7 +234,11 @@ def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
         "columns of the base that this data lacks": gone,
         "columns that the base did not have": new,
     }
-    return [f"{what}: {_listed(names)}." for what, names in lines.items() if names]
+    notes = [f"{what}: {_listed(names)}." for what, names in lines.items() if names]
+    words = [getattr(pipeline, "tokenizer", None) for pipeline in (prior, pipeline)]
+    if all(words) and words[0] != words[1]:
+        notes.append("another tokenizer than the base's, whose embeddings stand for other tokens.")
+    return notes
 
 
 def _called(pipeline: Pipeline) -> dict[str, str]:
@@ -294,7 +298,9 @@ def _types(pipeline: Pipeline) -> dict[str, str]:
 
 
 def source_for(path: str | Path) -> str | None:
-    """The name of the source that reads files of this extension."""
+    """The name of the source that reads files of this extension, or folders."""
+    if Path(path).is_dir():
+        return "images"
     suffix = Path(path).suffix.lower()
     return next((n for n in SOURCES if suffix in getattr(SOURCES[n], "suffixes", ())), None)
 

@@ -130,9 +130,19 @@ class Data:
         if (self.prompt is None) != (self.response is None):
             lacks = "response" if self.response is None else "prompt"
             raise SettingError(lacks, "is required: `prompt` and `response` go together")
+        for name in ("text", "prompt", "response"):
+            if getattr(self, name) is not None:
+                self._check_template(name)
         given = [n for n in ("text", "prompt", "messages", "image") if getattr(self, n) is not None]
         if len(given) > 1:
             raise SettingError(given[1], f"goes not with `{given[0]}`; choose one")
+
+    def _check_template(self, name: str) -> None:
+        from ftune.data.text.braces import faults
+
+        fault = faults(getattr(self, name))
+        if fault:
+            raise SettingError(name, fault)
 
     @property
     def kind(self) -> Kind:

@@ -14,6 +14,7 @@ from ftune.runs.files import sync_folder
 @contextmanager
 def beside(target: Path) -> Iterator[Path]:
     """A place on the target's disk to write at; it takes the target's when the block ends well."""
+    target = target.absolute()  # `.` has no name
     folder = target.parent / f".{target.name}.tmp"
     try:
         with one_sentence(target):

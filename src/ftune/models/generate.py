@@ -83,6 +83,7 @@ def _chosen(
 ) -> int:
     if not temperature:
         return int(logits.argmax())
+    logits = logits - logits.max()  # so that no temperature, however small, overflows
     chances, order = (logits / temperature).softmax(0).sort(descending=True)
     if top_k:
         chances, order = chances[:top_k], order[:top_k]

@@ -76,14 +76,23 @@ class Hf:
             wrapper.prove()
         return self._built(wrapper, kind, pooling, outputs, report)
 
-    def restore(self, inputs: Inputs, outputs: int, story: Mapping[str, Any]) -> Built:  # noqa: ARG002
-        """The structure alone, with weights of no meaning, from the story in a checkpoint."""
+    def restore(
+        self,
+        inputs: Inputs,  # noqa: ARG002
+        outputs: int,
+        story: Mapping[str, Any],
+        fresh: bool = False,
+    ) -> Built:
+        """The structure alone, from the story in a checkpoint.
+
+        fresh: weights are initialised; else they have no meaning until all are loaded.
+        """
         from ftune.models.hf_files import bare, config_of
 
         kind, pooling = story["kind"], story["pooling"]
         config = config_of(story["config"])
         wrapper = self._wrapped(
-            bare(config, self._asked(kind, config, outputs)), kind, pooling, outputs
+            bare(config, self._asked(kind, config, outputs), fresh), kind, pooling, outputs
         )
         for ability in ("splits", "packs"):
             if ability in story:

@@ -62,7 +62,8 @@ class Source:
                 _raise_exceptions_for_missing_entries=False,
                 _raise_exceptions_for_connection_errors=False,
             )  # fmt: skip
-        noted = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+        with _told(self):
+            noted = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
         chosen = noted.get("pooling_mode")
         if chosen in ("mean", "cls", "max", "lasttoken"):
             return "last" if chosen == "lasttoken" else chosen
@@ -141,18 +142,34 @@ def load(
             source.place, config=config, dtype=torch.float32, output_loading_info=True,
             ignore_mismatched_sizes=True, **more, **source.arguments,
         )  # fmt: skip
+    _judge(source, config, info)
     found, unused = _trimmed(found, asked["kind"])
     prefix = "lm." if asked["kind"] == "causal-lm" else "encoder."
     return found, _report(found, info, unused, prefix)
 
 
-def bare(config: Any, asked: Mapping[str, Any]) -> Any:
-    """The module of a configuration with memory that nothing has been written to yet."""
+def _judge(source: Source, config: Any, info: Mapping[str, Any]) -> None:
+    """Raises RequestError where weights of the body have other shapes than the configuration."""
+    labels = getattr(config, "num_labels", None)
+    wrong = [
+        f"{name}: the files have {list(there)}, the model {list(wanted)}"
+        for name, there, wanted in (item for item in info["mismatched_keys"] if len(item) == 3)
+        if not (wanted and wanted[0] == labels and "." in name and len(wanted) <= 2)
+    ]
+    if wrong:
+        more = f"; {len(wrong)} in all" if len(wrong) > 1 else ""
+        raise RequestError(
+            f"model.path: {source}: its weights do not fit its config.json: {wrong[0]}{more}"
+        )
+
+
+def bare(config: Any, asked: Mapping[str, Any], fresh: bool = False) -> Any:
+    """The module of a configuration, initialised if `fresh`; else nothing is written to it yet."""
     import torch
     from transformers.initialization import no_init_weights
 
     factory, more = _factory(asked)
-    with quiet(), no_init_weights():
+    with quiet(), contextlib.nullcontext() if fresh else no_init_weights():
         found = factory.from_config(config, dtype=torch.float32, **more)
     found.tie_weights()
     return _trimmed(found, asked["kind"])[0]
@@ -211,7 +228,9 @@ def _told(source: Source) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
+    except (
+        OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError,
+    ) as error:  # fmt: skip
         key = "path" if source.local and Path(source.place).is_dir() else "hub"
         raise RequestError(f"model.{key}: {source}: {_sentence(error, source)}") from None
 

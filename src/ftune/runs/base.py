@@ -155,7 +155,12 @@ def _from_torch(path: Path) -> Base:
             f"{path}: not loaded, because it holds more than tensors and could run code "
             f"({_first_global(str(error))}). Save it with torch.save(model.state_dict(), path)."
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged file makes the old format raise all kinds
+        if "TorchScript" in str(error):
+            raise CheckpointError(
+                f"{path}: not loaded, because a TorchScript archive holds code. Save the tensors "
+                "with torch.save(model.state_dict(), path)."
+            ) from None
         reason = (str(error) or "it ends too early").splitlines()[0]
         raise CheckpointError(f"{path}: not a torch file: {reason}") from None
     if not isinstance(content, Mapping):
@@ -164,6 +169,8 @@ def _from_torch(path: Path) -> Base:
         story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
     except ValueError as error:
         raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON: {error}") from None
+    if not isinstance(story, dict):
+        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON object")
     arrays = content.get(ARRAYS)
     return Base(
         path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {}

@@ -88,7 +88,7 @@ def shards(folder: Path) -> None:
 def resized(folder: Path) -> None:
     """One tensor in the file has another shape than the configuration says."""
     found = load_file(folder / "model.safetensors")
-    found["model.norm.weight"] = torch.ones(7)
+    found["embeddings.LayerNorm.weight"] = torch.ones(7)
     save_file(found, folder / "model.safetensors", {"format": "pt"})
 
 
@@ -151,6 +151,16 @@ CASES: dict[str, Misfit] = {
                model={"name": "sequential", "layers": [{"conv2d": 4, "kernel": 3, "as": "one"},
                                                         "flatten", {"linear": "out"}]}),
         ("one.weight: base [4, 1, 3, 3], model [8, 4]",)),
+    "the weights of another size": Misfit(
+        hf("bert", resized), ("its weights do not fit its config.json", "embeddings.LayerNorm"),
+        config={**HF, "data": TEXTS}),
+    "adapters inside a model of another kind": Misfit(
+        run_of(adapt=[{"match": "one", "lora": 2}]),
+        ("its adapters do not fit this model", "merged"),
+        config={**PLAIN, "model": {"name": "mlp", "width": 8}}),
+    "only the head is alike": Misfit(
+        saved({"head.weight": torch.ones(3, 6), "head.bias": torch.ones(3), "x.w": torch.ones(2)}),
+        ("nothing in the base matches the model",)),
     # Tables.
     "other classes": Misfit(
         saved(tensors(classes=7)), ("the head `head` is replaced: base [7, 6], model [3, 6]",),

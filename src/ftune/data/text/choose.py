@@ -68,6 +68,17 @@ def chosen(
     return trained.bpe(texts, wish.vocabulary, chat)
 
 
+def check_kept(wish: Tokenize, base: Tokenize) -> None:
+    """Raises DataError where another tokenizer is asked for than the base brings."""
+    for name in ("tokenizer", "vocabulary"):
+        asked, there = getattr(wish, name), getattr(base, name)
+        if asked not in (getattr(Tokenize(), name), there):
+            raise DataError(
+                f"tokenize.{name}: `{asked}`, but the base brings its tokenizer, on which its "
+                "embeddings stand; leave it out, or write `data.statistics: refit`"
+            )
+
+
 def resolved(wish: Tokenize, tokenizer: Tokenizer, form: Form, kind: TargetKind) -> Tokenize:
     """With a value for everything that was left open. Raises DataError for what does not go."""
     language = kind == "tokens"
@@ -81,10 +92,11 @@ def resolved(wish: Tokenize, tokenizer: Tokenizer, form: Form, kind: TargetKind)
         raise DataError("tokenize.chat: is for `prompt` and `response`, or `messages`")
     usual = USUAL_LANGUAGE if language else USUAL
     limit = tokenizer.limit
-    if wish.max_length is not None and limit is not None and wish.max_length > limit:
+    positions = tokenizer.positions
+    if wish.max_length is not None and positions is not None and wish.max_length > positions:
         raise DataError(
-            f"tokenize.max_length: {wish.max_length:,} is more than the {limit:,} positions of the"
-            " model"
+            f"tokenize.max_length: {wish.max_length:,} is more than the {positions:,} positions of"
+            " the model"
         )
     packing = language and wish.packing
     flows = language and form.text is not None and form.running and not packing

@@ -59,7 +59,8 @@ def _of_folder(folder: Path) -> Tokenizer:
         library().Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exception
         raise DataError(f"{file}: not a readable tokenizer: {str(error)[:200]}") from None
-    return Tokenizer(text, known, templates, _limit(folder), _stops(folder))
+    limit, positions = _limit(folder), _positions(folder)
+    return Tokenizer(text, known, templates, limit, _stops(folder), positions)
 
 
 def _of_gguf(file: Path, cached: Path | None) -> Tokenizer:
@@ -147,14 +148,20 @@ def _template_files(folder: Path) -> dict[str, str]:
     return {n: file.read_text(encoding="utf-8") for n, file in files.items() if file.is_file()}
 
 
-def _limit(folder: Path) -> int | None:
-    """Positions: the least of what model, tokenizer and sentence transformer say."""
+def _positions(folder: Path) -> int | None:
+    """Tokens that the model can read."""
     config = _json(folder / "config.json")
     positions = config.get("max_position_embeddings", config.get("n_positions"))
-    if isinstance(positions, int) and config.get("model_type") in PADDED_POSITIONS:
-        positions -= (config.get("pad_token_id") or 1) + 1
+    if not isinstance(positions, int):
+        return None
+    padded = config.get("model_type") in PADDED_POSITIONS
+    return positions - (config.get("pad_token_id") or 1) - 1 if padded else positions
+
+
+def _limit(folder: Path) -> int | None:
+    """Tokens a text: the least of what model, tokenizer and sentence transformer say."""
     said = [
-        positions,
+        _positions(folder),
         _json(folder / "tokenizer_config.json").get("model_max_length"),
         _json(folder / "sentence_bert_config.json").get("max_seq_length"),
     ]

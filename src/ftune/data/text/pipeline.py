@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 
 from ftune.data import steps as chain
@@ -71,6 +69,8 @@ class TextPipeline:
         form.check(train)
         chat = form.messages is not None or bool(wish.chat)
         texts, known = TrainingTexts(form, kind, train), prior.tokenizer if prior else None
+        if prior:
+            choose.check_kept(wish, prior.recipe.settings)
         found = choose.chosen(wish, texts, tokenizer, known, chat, kept)
         settings = choose.resolved(wish, found, form, kind)
         target = _target(data, train, kind, form, classes)
@@ -147,19 +147,23 @@ class TextPipeline:
             assert frame[name] is not None
         return frame
 
-    def prompt_ids(
-        self, prompt: str | Mapping[str, Any] | Sequence[Turn], chat: bool | None = None
-    ) -> list[int]:
-        """What a model is given to continue: a text, the values of a row by column, or turns.
+    def prompts(self, frame: Frame) -> list[list[int]]:
+        """What a model is given for each row, written as in training. Raises DataError."""
+        form = self.recipe.form
+        if form.messages is not None:
+            return [self.prompt_ids(t) for t in conversations(frame, form.messages, answers=False)]
+        texts = form.template("prompt" if form.prompt is not None else "text").fill(frame)
+        return [self.prompt_ids(text) for text in texts]
 
-        A text is what `prompt` gives, already filled in. chat: whether it becomes the user's turn;
-        None: as in training. Raises DataError for values that are absent or turns that are refused.
+    def prompt_ids(self, prompt: str | Sequence[Turn], chat: bool | None = None) -> list[int]:
+        """What a model is given to continue: a text, already filled in, or turns.
+
+        chat: whether a text becomes the user's turn; None: as in training. Raises DataError for
+        turns that are refused, and for half a character.
         """
-        if isinstance(prompt, Mapping):
-            prompt = self._asked(prompt)
         chat = self.recipe.chat is not None if chat is None else chat
         if isinstance(prompt, str) and not chat:
-            return [*self.tokenizer.frame[0], *self.tokenizer.encode([prompt]).flat.tolist()]
+            return [*self.tokenizer.frame[0], *self._ids(prompt)]
         turns = question(prompt) if isinstance(prompt, str) else list(prompt)
         wish = replace(self.recipe.settings, chat=True)
         template = self.recipe.chat or choose.chat_of(wish, self.tokenizer)
@@ -168,18 +172,15 @@ class TextPipeline:
             text = template.text(turns, answer=True)
         except RefusedError as error:
             raise DataError(f"the chat template refuses the turns: {error}") from None
+        return self._ids(text)
+
+    def _ids(self, text: str) -> list[int]:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError("the prompt holds half of a character; is it UTF-8?") from None
         ids: list[int] = self.tokenizer.encode([text]).flat.tolist()
         return ids
-
-    def _asked(self, row: Mapping[str, Any]) -> str | list[Turn]:
-        columns = {name: np.empty(1, dtype=object) for name in row}
-        for name, value in row.items():
-            columns[name][0] = value if isinstance(value, str | None) else json.dumps(value)
-        frame = Frame(columns, "the prompt", np.ones(1, dtype=np.int64))
-        form = self.recipe.form
-        if form.messages is not None:
-            return conversations(frame, form.messages, answers=False)[0]
-        return form.template("prompt" if form.prompt is not None else "text").fill(frame)[0]
 
     @cached_property
     def stop_ids(self) -> list[int]:

@@ -11,6 +11,7 @@ from string import Formatter
 import numpy as np
 
 from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.text.braces import faults
 from ftune.errors import DataError
 
 
@@ -27,21 +28,12 @@ class Template:
     @cached_property
     def parts(self) -> list[tuple[str, str | None]]:
         """What stands there, and the column that follows it. Raises DataError."""
-        try:
-            parsed = list(Formatter().parse(self.text))
-        except ValueError as error:
-            raise DataError(
-                f"{self.setting}: {str(error).lower()}; write a column as `{{name}}` and a brace as"
-                " `{{` or `}}`"
-            ) from None
+        fault = faults(self.text)
+        if fault:
+            raise DataError(f"{self.setting}: {fault}")
+        parsed = list(Formatter().parse(self.text))
         if all(name is None for _, name, _, _ in parsed):
             return [("", self.text)]
-        for _, name, form, conversion in parsed:
-            if name == "" or form or conversion:
-                raise DataError(
-                    f"{self.setting}: `{{{name or ''}{f':{form}' if form else ''}}}`: only the"
-                    " name of a column stands in braces; `{{` and `}}` are braces themselves"
-                )
         return [(literal, name) for literal, name, _, _ in parsed]
 
     @property
@@ -96,6 +88,9 @@ class Template:
 
 
 def _spoken(frame: Frame, name: str) -> Array:
-    """A column as texts: 3.0 is `3`."""
+    """A column as texts: 3.0 is `3`, a date without a time of day has none."""
     column = frame[name]
-    return column.astype(str) if column.dtype.kind == "M" else as_text(column)
+    if column.dtype.kind != "M":
+        return as_text(column)
+    texts = np.datetime_as_string(column, unit="s")
+    return np.array([text.removesuffix("T00:00:00") for text in texts.tolist()], dtype=object)

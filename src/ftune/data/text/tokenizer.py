@@ -28,8 +28,9 @@ class Tokenizer:
     """Text to ids and back.
 
     json: the `tokenizer.json`. specials: the text of each special token by its role (bos, eos, unk,
-    sep, pad, cls, mask). templates: chat templates by name. limit: positions of the model, None
-    where unknown. stops: texts of the tokens that end what a model generates.
+    sep, pad, cls, mask). templates: chat templates by name. positions: how many tokens the model
+    reads, limit: how many its authors give it; None where unknown. stops: texts of the tokens that
+    end what a model generates.
     """
 
     json: str
@@ -37,6 +38,7 @@ class Tokenizer:
     templates: dict[str, str] = field(default_factory=dict)
     limit: int | None = None
     stops: tuple[str, ...] = ()
+    positions: int | None = None
 
     @cached_property
     def core(self) -> tokenizers.Tokenizer:
@@ -133,6 +135,7 @@ class Tokenizer:
             "templates": dict(self.templates),
             "limit": self.limit,
             "stops": list(self.stops),
+            "positions": self.positions,
         }
 
     def array(self) -> Array:
@@ -144,7 +147,7 @@ class Tokenizer:
         text = np.asarray(array).astype(np.uint8).tobytes().decode()
         return cls(
             text, dict(stored["specials"]), dict(stored["templates"]), stored["limit"],
-            tuple(stored["stops"]),
+            tuple(stored["stops"]), stored.get("positions"),
         )  # fmt: skip
 
 

@@ -197,6 +197,6 @@ def test_no_such_model(texts: Any) -> None:
 
 
 def test_more_than_the_model_can_take(texts: Any, minilm_path: str) -> None:
-    for length, expected in ((1000, "1,000 is more than the 256 positions"), (2, "no room")):
+    for length, expected in ((1000, "1,000 is more than the 512 positions"), (2, "no room")):
         with pytest.raises(DataError, match=expected):
             texts("t.jsonl", A, "classes", minilm_path, {"max_length": length}, **CLASSES)

@@ -34,6 +34,14 @@ PROMPT = {"prompt": "Q: {q}\nA: ", "response": "{a}"}
 TALK = json.dumps({"m": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]})
 
 
+ONE = np.ones(1, dtype=np.int64)
+
+
+def one_row(**values: str) -> Frame:
+    """One row with these texts."""
+    return Frame({n: np.array([v], dtype=object) for n, v in values.items()}, "new", ONE)
+
+
 def everything(data: Any) -> dict[str, torch.Tensor]:
     batch: dict[str, torch.Tensor] = data.train.batch(torch.arange(len(data.train)))
     return batch
@@ -126,12 +134,12 @@ def test_prompts_are_turns_where_the_model_has_a_template(
     assert "<|im_start|>user\nQ: what \nA: <|im_end|>\n<|im_start|>assistant\nanswer 0" in text
     text = plain.pipeline.decode(everything(plain)["x"][0].tolist(), specials=True)
     assert text.startswith("Q: what \nA: answer 0<|im_end|>")
-    row = {"q": "what "}
-    start = chat.pipeline.prompt_ids(row)
+    (start,) = chat.pipeline.prompts(one_row(q="what "))
     assert everything(chat)["x"][0].tolist()[: len(start)] == start
     assert chat.pipeline.prompt_ids("Q: what \nA: ") == start
-    assert plain.pipeline.prompt_ids(row) == plain.pipeline.prompt_ids(row, chat=False)
-    assert plain.pipeline.prompt_ids(row, chat=True) == start
+    asked = "Q: what \nA: "
+    assert plain.pipeline.prompts(one_row(q="what ")) == [plain.pipeline.prompt_ids(asked)]
+    assert plain.pipeline.prompt_ids(asked, chat=True) == start
     assert chat.pipeline.stop_ids == plain.pipeline.stop_ids == [2]
     assert chat.pipeline.features.shape == (1024,)
 
@@ -144,7 +152,7 @@ def test_messages_are_chatml_where_the_tokenizer_is_trained_here(texts: Any) -> 
     assert batch["x"][0].tolist() == ids[:-1]
     counted = batch["y"][0][batch["y"][0] != UNCOUNTED]
     assert pipeline.decode(counted.tolist(), specials=True) == "c<|im_end|>"
-    asked = pipeline.prompt_ids({"m": [{"role": "user", "content": "ab"}]})
+    (asked,) = pipeline.prompts(one_row(m='[{"role": "user", "content": "ab"}]'))
     assert asked == ids[: len(asked)]
     assert pipeline.decode(asked, specials=True).endswith("assistant\n")
     stops = [pipeline.decode([i], specials=True) for i in pipeline.stop_ids]
@@ -316,9 +324,28 @@ def test_the_rows_of_a_short_frame_are_named(texts: Any) -> None:
     assert isinstance(data.pipeline.recipe, Recipe)
 
 
+def test_what_a_prediction_is_asked_is_what_training_saw(texts: Any) -> None:
+    rows = "".join(f'{{"n": {i}, "day": "2026-01-0{i}", "a": "b"}}\n' for i in range(1, 8))
+    data = texts("t.jsonl", rows, "tokens", None, CHARACTERS, prompt="{n} on {day}: ",
+                 response="{a}")  # fmt: skip
+    seen = data.pipeline.decode(everything(data)["x"][0].tolist())
+    whole = Frame({"n": np.array([1.0]), "day": np.array(["2026-01-01"], "M8[D]")}, "new", ONE)
+    (asked,) = data.pipeline.prompts(whole)
+    assert seen.startswith(data.pipeline.decode(asked)) and "1 on 2026-01-01: " in seen
+    gap = Frame({"n": np.array([1.0, np.nan]), "day": whole["day"][[0, 0]]}, "new", ONE[[0, 0]] + 6)
+    with pytest.raises(DataError, match="`n` is missing in row 7"):
+        data.pipeline.prompts(gap)
+
+
+def test_half_a_character_is_refused(texts: Any) -> None:
+    pipeline = texts("t.jsonl", ASKED, "tokens", None, CHARACTERS, **PROMPT).pipeline
+    with pytest.raises(DataError, match="half of a character"):
+        pipeline.prompt_ids("a\udcffb")
+
+
 def test_a_prompt_lacks_a_column(texts: Any) -> None:
     pipeline = texts("t.jsonl", ASKED, "tokens", None, CHARACTERS, **PROMPT).pipeline
     with pytest.raises(DataError, match=r"data\.prompt: no column `q`"):
-        pipeline.prompt_ids({"p": "x"})
+        pipeline.prompts(one_row(p="x"))
     with pytest.raises(DataError, match="no column `q`"):
         pipeline.conform(Frame({}, "new.csv", np.ones(0, np.int64)))
