@@ -66,9 +66,10 @@ def places(x: Tensor, segments: Tensor | None) -> Tensor:
     count = torch.arange(x.shape[1], device=x.device)
     if segments is None:
         return count
-    starts = torch.ones_like(segments)
-    starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
-    return count - (count * starts).cummax(1).values
+    if torch.compiler.is_exporting():  # ONNX has no running maximum; this takes more memory
+        return same_sample(segments, causal=True)[:, 0].sum(-1) - 1
+    before = torch.cat([segments[:, :1] - 1, segments], 1)[:, : x.shape[1]]
+    return count - (count * (segments != before)).cummax(1).values
 
 
 def same_sample(segments: Tensor, causal: bool) -> Tensor:

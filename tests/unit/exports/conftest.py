@@ -69,6 +69,10 @@ def texts(place: Path, folders: dict[str, Path]) -> Callable[..., Path]:
         "gpt": {"name": "sequential", "layers": [
             {"embedding": 16}, {"transformer": {"heads": 2, "causal": True}}, "layernorm",
             {"linear": "out", "tied": True}]},
+        "rotary": {"name": "sequential", "layers": [
+            {"embedding": 16},
+            {"transformer": {"heads": 2, "causal": True, "positions": "rotary"}}, "layernorm",
+            {"linear": "out"}]},
         "placed": {"name": "sequential", "layers": [
             {"embedding": 16, "positions": "learned"}, {"transformer": {"heads": 2}}, "globalpool",
             {"linear": "out"}]},
@@ -78,7 +82,7 @@ def texts(place: Path, folders: dict[str, Path]) -> Callable[..., Path]:
         out = place / f"run-{name}"
         if out.exists():
             return out
-        task = "causal-lm" if name in ("lm", "gpt") else "classification"
+        task = "causal-lm" if name in ("lm", "gpt", "rotary") else "classification"
         data = {"source": "csv", "path": str(place / "t.csv"), "text": "text", "cache": False,
                 "split": {"val": 4, "test": 4}}  # fmt: skip
         data |= {"target": "label"} if task == "classification" else {}

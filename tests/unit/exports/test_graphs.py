@@ -130,6 +130,9 @@ def test_a_model_that_cannot_be_traced(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="models.tokens.places assumes three positions or more")
-def test_places_of_any_length(texts: Callable[..., Path], tmp_path: Path) -> None:
-    exported(texts("placed"), "torch-export", tmp_path)
+@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+@pytest.mark.parametrize("kind", ["placed", "rotary"])
+def test_places_of_any_length(
+    kind: str, form: str, texts: Callable[..., Path], tmp_path: Path
+) -> None:
+    exported(texts(kind), form, tmp_path)
