@@ -27,7 +27,7 @@ SNIPPETS = [(page, text) for page in PAGES for text in YAML.findall(page.read_te
 
 def completed(text: str) -> dict[str, Any]:
     """A snippet with what it leaves out."""
-    given = parse(text, "snippet").plain()
+    given: dict[str, Any] = parse(text, "snippet").plain()
     return {key: STUB[key] for key in STUB if key not in given} | given
 
 

@@ -42,6 +42,11 @@ class Progress:
             self.shown = now
             self.console.say(f"{self.title}: {done}/{self.total} {text}".rstrip())
 
+    def of(self, done: int, total: int) -> None:
+        """`done` of so many, where that is not known at first."""
+        self.total = total
+        self.update(done)
+
     def _draw(self, done: int, text: str) -> None:
         if self._bar is None:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ftune.models.shapes import Built
 from ftune.runs.base import Base, load_base
 from ftune.runtime.device import choose
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.tasks.protocol import Task
+from ftune.tasks.protocol import Batch, Task
 from ftune.weights import build_model, restore_weights
 
 
@@ -39,6 +39,21 @@ class Sampling:
     seed: int = 0
 
 
+Told = Callable[[int, int], None]
+
+
+def _nobody(done: int, total: int) -> None:
+    """Where nobody wants to hear how far it is."""
+
+
+def _watched(batches: Iterable[Batch], total: int, told: Told) -> Iterator[Batch]:
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch["x"])
+        told(done, total)
+
+
 @dataclass
 class Predictor:
     """A model with the transforms it was trained with; rows in, predictions out."""
@@ -49,33 +64,38 @@ class Predictor:
     built: Built
     device: torch.device
 
-    def outputs(self, frame: Frame) -> Tensor:
+    def outputs(self, frame: Frame, told: Told = _nobody) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
         split = Split(self.pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
         order = torch.cat(list(split.slices(eval_size(split.inputs, self.config))))
-        found = outputs(self.built.module, whole(split, self.config, self.device))
+        batches = whole(split, self.config, self.device)
+        found = outputs(self.built.module, _watched(batches, len(split), told))
         return found[order.argsort()]
 
-    def predict(self, path: str | Path, sampling: Sampling | None = None) -> dict[str, Any]:
+    def predict(
+        self, path: str | Path, sampling: Sampling | None = None, told: Told = _nobody
+    ) -> dict[str, Any]:
         """Columns of predictions for the rows of a file, in its order.
 
-        A language model answers each row's prompt.
+        A language model answers each row's prompt. told: hears how many rows of how many are done.
         """
         frame = read_split(self.config.data, str(path), self.pipeline)
         if isinstance(self.pipeline, TextPipeline) and self.task.positions:
-            return self._texts(self.pipeline, frame, sampling or Sampling())
-        made: dict[str, Any] = self.task.predictions(self.outputs(frame))
+            return self._texts(self.pipeline, frame, sampling or Sampling(), told)
+        made: dict[str, Any] = self.task.predictions(self.outputs(frame, told))
         if self.pipeline.kind != "images":
             return made
         paths = self.pipeline.conform(frame)
         return _beside({name: list(map(_printable, paths[name])) for name in paths.columns}, made)
 
-    def _texts(self, pipeline: TextPipeline, frame: Frame, sampling: Sampling) -> dict[str, Any]:
+    def _texts(
+        self, pipeline: TextPipeline, frame: Frame, sampling: Sampling, told: Told
+    ) -> dict[str, Any]:
         """Words with their tags, or prompts with their answers."""
         if pipeline.target.kind == "tags":
             return self._tags(pipeline, frame)
         given = {name: frame[name].tolist() for name in pipeline.columns}
-        answers = self._continued(pipeline, pipeline.prompts(frame), sampling)
+        answers = self._continued(pipeline, pipeline.prompts(frame), sampling, told)
         return _beside(given, {"response": answers})
 
     def _tags(self, pipeline: TextPipeline, frame: Frame) -> dict[str, Any]:
@@ -110,25 +130,29 @@ class Predictor:
         return self._continued(pipeline, asked, sampling or Sampling())
 
     def _continued(
-        self, pipeline: TextPipeline, prompts: Sequence[list[int]], sampling: Sampling
+        self,
+        pipeline: TextPipeline,
+        prompts: Sequence[list[int]],
+        sampling: Sampling,
+        told: Told = _nobody,
     ) -> list[str]:
         generator = torch.Generator().manual_seed(sampling.seed)
-        return [
-            pipeline.decode(
-                generate(
-                    self.built.module,
-                    torch.tensor(ids, device=self.device),
-                    max_new_tokens=sampling.max_tokens,
-                    context=self._context(pipeline),
-                    temperature=sampling.temperature,
-                    top_k=sampling.top_k,
-                    top_p=sampling.top_p,
-                    stop_ids=pipeline.stop_ids,
-                    generator=generator,
-                )
+        answers = []
+        for ids in prompts:
+            found = generate(
+                self.built.module,
+                torch.tensor(ids, device=self.device),
+                max_new_tokens=sampling.max_tokens,
+                context=self._context(pipeline),
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                top_p=sampling.top_p,
+                stop_ids=pipeline.stop_ids,
+                generator=generator,
             )
-            for ids in prompts
-        ]
+            answers.append(pipeline.decode(found))
+            told(len(answers), len(prompts))
+        return answers
 
     def _context(self, pipeline: TextPipeline) -> int:
         """How many tokens the model reads: its own positions, else those that it was trained on."""

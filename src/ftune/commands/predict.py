@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
-from ftune.predictor import Predictor, Sampling, restore
+from ftune.predictor import Predictor, Sampling, Told, restore
 from ftune.runs.base import Base
 
 if TYPE_CHECKING:
@@ -39,24 +39,33 @@ def predict(
     if target is None:
         raise RequestError("--input needs --output FILE: .csv, .parquet or .jsonl")
     assert source is not None
-    rows = _to_file(predictor, source, target, sampling)
+    with console.progress("predicting", 1) as bar:
+        rows = _to_file(predictor, source, target, sampling, bar.of)
     console.say(f"{rows:,} predictions: {target}")
     return summary | {"rows": rows, "output": str(target)}
 
 
-def _to_file(predictor: Predictor, source: Path, target: Path, sampling: Sampling) -> int:
-    writer = WRITERS.get(target.suffix)
-    if writer is None:
+def _check(target: Path, lists: bool) -> None:
+    """Before anything is predicted. Raises RequestError."""
+    if target.suffix not in WRITERS:
         raise RequestError(f"--output {target}: expected {', '.join(WRITERS)}")
+    if target.suffix == ".csv" and lists:
+        raise RequestError(f"--output {target}: a csv holds no lists; write .jsonl or .parquet")
+    if not target.absolute().parent.is_dir():
+        raise RequestError(f"--output {target}: there is no folder {target.parent}")
+
+
+def _to_file(
+    predictor: Predictor, source: Path, target: Path, sampling: Sampling, told: Told
+) -> int:
+    _check(target, lists=predictor.pipeline.target.kind == "tags")
     import pyarrow as pa
 
-    columns = predictor.predict(source, sampling)
+    columns = predictor.predict(source, sampling, told)
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    if target.suffix == ".csv" and any(pa.types.is_list(t) for t in table.schema.types):
-        raise RequestError(f"--output {target}: a csv holds no lists; write .jsonl or .parquet")
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        writer(table, beside)
+        WRITERS[target.suffix](table, beside)
         beside.replace(target)
     except OSError as error:
         beside.unlink(missing_ok=True)
