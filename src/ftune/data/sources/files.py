@@ -17,6 +17,8 @@ def check_path(path: str | dict[str, str]) -> None:
     """Refuses a mapping of files with other parts than train, val and test, or without train."""
     if isinstance(path, dict):
         odd = [part for part in path if part not in PARTS]
+        if odd == ["name"]:  # what one path becomes where a part is set beside it
+            raise SettingError("path", "is one file; parts: `data.path={train: …, val: …}`")
         if odd or "train" not in path:
             wrong = f"`{odd[0]}` is not a part" if odd else "`train` is missing"
             raise SettingError(
