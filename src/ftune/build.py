@@ -14,8 +14,9 @@ from ftune.adapt.quantize import SCALE
 from ftune.adapt.rules import Effect, resolve
 from ftune.adapt.schema import Rule
 from ftune.data.batches import Batches
+from ftune.data.dataset import Dataset, Split
 from ftune.data.pipeline import Pipeline, restore
-from ftune.data.prepare import Dataset, Split, prepare
+from ftune.data.prepare import prepare
 from ftune.data.store import Dense, Store
 from ftune.engine.average import Average
 from ftune.engine.state import State

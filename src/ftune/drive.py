@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ftune.adapt.names import owners
 from ftune.build import Parts, moved, whole
-from ftune.data.prepare import Split
+from ftune.data.dataset import Split
 from ftune.data.store import Dense, Draw
 from ftune.engine.evaluate import evaluate
 from ftune.engine.loop import Job, Reason, Scores

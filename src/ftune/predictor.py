@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ftune.build import base_pipeline, build_task, eval_size, moved, whole
+from ftune.data.dataset import Split
 from ftune.data.frame import Frame
+from ftune.data.new_rows import read_split
 from ftune.data.pipeline import Pipeline
-from ftune.data.prepare import Split, read_split
 from ftune.data.text.dialogues import word_lists
 from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import evaluate, inference, outputs

@@ -20,7 +20,7 @@ from ftune.adapt.merge import merge, unmerge
 from ftune.build import build, read_data
 from ftune.commands.export import export
 from ftune.commands.finetune import base_config, with_base
-from ftune.data.prepare import Dataset
+from ftune.data.dataset import Dataset
 from ftune.drive import score
 from ftune.models.call import call
 from ftune.predictor import Predictor, restore

@@ -13,7 +13,7 @@ from ftune.config.fields import settings_of
 from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.data import SOURCES
-from ftune.data.prepare import source_for
+from ftune.data.new_rows import source_for
 from ftune.errors import RequestError
 from ftune.models import MODELS
 from ftune.runs.adapters import load_bases

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ftune.console import Console
-from ftune.data.prepare import Dataset
+from ftune.data.dataset import Dataset
 from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
 from ftune.schema import RunConfig

@@ -2,94 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftune.data import SOURCES
+from ftune.data.dataset import Dataset, Split
 from ftune.data.frame import Frame, as_text, exists
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.splits import few_of_each, limited, split
-from ftune.data.store import Dense, Draw, Store, digest_tensor
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
 from ftune.data.transforms.columns import Rename
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
-    import torch
-
     from ftune.data.schema import Data
-
-
-@dataclass(frozen=True)
-class Split:
-    """Inputs, y as `Pipeline.targets` gives it, and rows [rows] int64.
-
-    y is None where the inputs bring it themselves. `rows` are the numbers of the rows in their
-    file, from 1.
-    """
-
-    inputs: Store
-    y: torch.Tensor | None
-    rows: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def x(self) -> torch.Tensor:
-        """Of a table: all inputs, [rows, *shape]."""
-        assert isinstance(self.inputs, Dense)
-        return self.inputs.x
-
-    def batch(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
-        """Inputs and targets of these rows (positions, int64 [n])."""
-        found = self.inputs.take(rows, draw)
-        if self.y is not None:
-            found["y"] = self.y.index_select(0, rows.to(self.y.device))
-        if "partner" in found and found["y"].is_floating_point():  # mixup of numbers and labels
-            y, share = found["y"], found["share"][:, None]
-            found["y"] = y * share + y[found["partner"]] * (1 - share)
-        return found
-
-    def slices(self, size: int, most: int | None = None) -> Iterator[torch.Tensor]:
-        """All rows in pieces of `size`, those of similar length together; or `most` of them."""
-        import torch
-
-        lengths = self.inputs.lengths
-        rows = torch.arange(len(self)) if lengths is None else lengths.argsort(stable=True)
-        if most is not None and most < len(self):
-            rows = rows[torch.linspace(0, len(self) - 1, most).long()]
-        for at in range(0, len(rows), size):
-            yield rows[at : at + size]
-
-    def to(self, device: torch.device) -> Split:
-        """What lives in memory, on that device."""
-        return Split(
-            self.inputs.to(device), None if self.y is None else self.y.to(device), self.rows
-        )
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The parts that there are, how they were made, and what the user should know."""
-
-    train: Split
-    val: Split | None
-    test: Split | None
-    pipeline: Pipeline
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def splits(self) -> dict[str, Split]:
-        """The parts that exist, by name."""
-        named = {"train": self.train, "val": self.val, "test": self.test}
-        return {name: part for name, part in named.items() if part is not None}
 
 
 def prepare(
@@ -266,72 +194,3 @@ def _made(pipeline: Pipeline, frame: Frame, train: bool) -> Split:
     inputs, rows = pipeline.inputs(frame, train), torch.from_numpy(frame.rows.copy())
     places = getattr(inputs, "places", None)
     return Split(inputs, pipeline.targets(frame), rows if places is None else rows[places])
-
-
-def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
-    """The rows to predict or evaluate: a file's, read by its extension, or the source's own.
-
-    Without a path: the test file where one is declared, else all rows. The target may be absent.
-    """
-    if path is None:
-        parts = data.source.load()
-        frame: Frame = parts[next(part for part in ("test", "all", "train") if part in parts)]
-        if data.classes is not None:
-            frame = _kept(frame, pipeline.target)
-    else:
-        frame = _reader(data.source, str(path)).read(str(path), _types(pipeline))
-    pipeline.conform(frame)
-    return frame
-
-
-def _kept(frame: Frame, target: Target) -> Frame:
-    """The rows of the known classes, as in training."""
-    return frame.take(np.isin(as_text(frame[target.names[0]]).astype(str), target.classes))
-
-
-def _types(pipeline: Pipeline) -> dict[str, str]:
-    """What each column held in training, so that a short file is not read as something else."""
-    types = {name: kind for name, kind in pipeline.columns.items() if kind == "text"}
-    if pipeline.target.kind == "classes":
-        types |= dict.fromkeys(pipeline.target.names, "text")
-    return types
-
-
-def source_for(path: str | Path) -> str | None:
-    """The name of the source that reads files of this extension, or folders."""
-    if Path(path).is_dir():
-        return "images"
-    suffix = Path(path).suffix.lower()
-    return next((n for n in SOURCES if suffix in getattr(SOURCES[n], "suffixes", ())), None)
-
-
-def _reader(source: Any, path: str) -> Any:
-    """The declared source where it reads such files, else the one that does, with its defaults.
-
-    Folders are read as images.
-    """
-    if Path(path).is_dir():
-        return SOURCES["images"](path)
-    suffix = Path(path).suffix.lower()
-    if suffix in source.suffixes:
-        return source
-    name = source_for(path)
-    if name:
-        return SOURCES[name](path)
-    known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
-    raise DataError(f"{path}: no reader for `{suffix or 'no extension'}`; known: {known}")
-
-
-def fingerprint(of: Dataset | str | Path) -> str:
-    """sha256 of a file, or of every number of a prepared data set."""
-    digest = hashlib.sha256()
-    if isinstance(of, Dataset):
-        for part in (of.train, of.val, of.test):
-            if part is None:
-                continue
-            part.inputs.digest(digest.update)
-            for tensor in (part.y, part.rows) if part.y is not None else (part.rows,):
-                digest_tensor(tensor, digest.update)
-        return digest.hexdigest()
-    with Path(of).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

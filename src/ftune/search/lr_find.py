@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ftune.build import build, start
-from ftune.data.prepare import Dataset
+from ftune.data.dataset import Dataset
 from ftune.drive import job
 from ftune.engine.loop import fit
 from ftune.engine.observer import Silent

@@ -18,7 +18,7 @@ from typing import Any
 from ftune.build import base_pipeline, build, read_data
 from ftune.config.dump import dump
 from ftune.console import Console
-from ftune.data.prepare import Dataset
+from ftune.data.dataset import Dataset
 from ftune.errors import CheckpointError, RequestError, RunFailedError
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder

@@ -16,7 +16,7 @@ from ftune.adapt.quantize import load_tensors
 from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
-from ftune.data.prepare import fingerprint
+from ftune.data.dataset import fingerprint
 from ftune.drive import job, metric, score_all
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State

@@ -13,7 +13,9 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from ftune.data.prepare import Dataset, fingerprint, prepare, read_split
+from ftune.data.dataset import Dataset, fingerprint
+from ftune.data.new_rows import read_split
+from ftune.data.prepare import prepare
 from ftune.data.schema import Data
 from ftune.data.tables import TablePipeline
 from ftune.errors import CheckpointError, DataError

@@ -16,11 +16,13 @@ import torch
 
 from ftune.data import TRANSFORMS
 from ftune.data import pipeline as pipelines
+from ftune.data.dataset import fingerprint
 from ftune.data.images import decode
 from ftune.data.images import read as reading
 from ftune.data.images.pipeline import ImagePipeline
 from ftune.data.images.plan import fault_in, planned
-from ftune.data.prepare import fingerprint, prepare, read_split
+from ftune.data.new_rows import read_split
+from ftune.data.prepare import prepare
 from ftune.data.schema import Data
 from ftune.data.store import Draw
 from ftune.data.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ftune.data.prepare import Dataset, prepare
+from ftune.data.dataset import Dataset
+from ftune.data.prepare import prepare
 from ftune.data.text.loaded import load
 from ftune.data.text.tokenizer import Tokenizer
 

@@ -1,0 +1,96 @@
+"""Rows ready for training: a store of inputs and the targets of each part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftune.data.pipeline import Pipeline
+from ftune.data.store import Dense, Draw, Store, digest_tensor
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs, y as `Pipeline.targets` gives it, and rows [rows] int64.
+
+    y is None where the inputs bring it themselves. `rows` are the numbers of the rows in their
+    file, from 1.
+    """
+
+    inputs: Store
+    y: torch.Tensor | None
+    rows: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def x(self) -> torch.Tensor:
+        """Of a table: all inputs, [rows, *shape]."""
+        assert isinstance(self.inputs, Dense)
+        return self.inputs.x
+
+    def batch(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
+        """Inputs and targets of these rows (positions, int64 [n])."""
+        found = self.inputs.take(rows, draw)
+        if self.y is not None:
+            found["y"] = self.y.index_select(0, rows.to(self.y.device))
+        if "partner" in found and found["y"].is_floating_point():  # mixup of numbers and labels
+            y, share = found["y"], found["share"][:, None]
+            found["y"] = y * share + y[found["partner"]] * (1 - share)
+        return found
+
+    def slices(self, size: int, most: int | None = None) -> Iterator[torch.Tensor]:
+        """All rows in pieces of `size`, those of similar length together; or `most` of them."""
+        import torch
+
+        lengths = self.inputs.lengths
+        rows = torch.arange(len(self)) if lengths is None else lengths.argsort(stable=True)
+        if most is not None and most < len(self):
+            rows = rows[torch.linspace(0, len(self) - 1, most).long()]
+        for at in range(0, len(rows), size):
+            yield rows[at : at + size]
+
+    def to(self, device: torch.device) -> Split:
+        """What lives in memory, on that device."""
+        return Split(
+            self.inputs.to(device), None if self.y is None else self.y.to(device), self.rows
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The parts that there are, how they were made, and what the user should know."""
+
+    train: Split
+    val: Split | None
+    test: Split | None
+    pipeline: Pipeline
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The parts that exist, by name."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
+
+def fingerprint(of: Dataset | str | Path) -> str:
+    """sha256 of a file, or of every number of a prepared data set."""
+    digest = hashlib.sha256()
+    if isinstance(of, Dataset):
+        for part in (of.train, of.val, of.test):
+            if part is None:
+                continue
+            part.inputs.digest(digest.update)
+            for tensor in (part.y, part.rows) if part.y is not None else (part.rows,):
+                digest_tensor(tensor, digest.update)
+        return digest.hexdigest()
+    with Path(of).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
