@@ -148,8 +148,9 @@ def _trained_on(model: Any, x: Tensor) -> None:
 def _no_rules(found: Path) -> list[str]:
     """The run's own data, few of them, and no adapter but the one that the base brings."""
     data = LANGUAGE.load(found / "config.yaml").data
-    paths = [f"data.path.{part}={path}" for part, path in data.source.path.items()]
-    return [*paths, "data.limit=8", "data.split.val=8", "~adapt"]
+    paths = ", ".join(f"{part}: {path}" for part, path in data.source.path.items())
+    few = ["data.limit=8", "data.split={val: 8, test: 0}", "~adapt"]
+    return [f"data.path={{{paths}}}", *few]
 
 
 def same_words(found: Path, folder: Path, questions: Path) -> float:
