@@ -122,8 +122,10 @@ def logits_of_adapter(found: Path, folder: Path, gguf: Path, out: Path) -> tuple
     base, tokenizer = transformers_model(gguf)
     theirs: Any
     x = tokenizer([PROMPTS[0]], return_tensors="pt").input_ids
+    plain = base(input_ids=x).logits
     ours = ftune.load(found).built.module
     theirs = PeftModel.from_pretrained(base, folder, is_trainable=True)
+    assert (ours(x) - plain).abs().max() > 0.1, "the control: without its adapter it is another"
     there = float((ours(x) - theirs.eval()(input_ids=x).logits).abs().max())
     _trained_on(theirs, x)
     theirs.save_pretrained(str(out / "theirs"))
