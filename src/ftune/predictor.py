@@ -94,12 +94,12 @@ class Predictor:
     ) -> dict[str, Any]:
         """Words with their tags, or prompts with their answers."""
         if pipeline.target.kind == "tags":
-            return self._tags(pipeline, frame)
+            return self._tags(pipeline, frame, told)
         given = {name: frame[name].tolist() for name in pipeline.columns}
         answers = self._continued(pipeline, pipeline.prompts(frame), sampling, told)
         return _beside(given, {"response": answers})
 
-    def _tags(self, pipeline: TextPipeline, frame: Frame) -> dict[str, Any]:
+    def _tags(self, pipeline: TextPipeline, frame: Frame, told: Told) -> dict[str, Any]:
         """The tag of each word; of words that were cut away or are no token, null."""
         bare = frame.without(pipeline.target.names)
         split = Split(pipeline.inputs(bare), None, torch.from_numpy(frame.rows.copy()))
@@ -113,6 +113,7 @@ class Predictor:
                 tags = self.task.predictions(outputs)["prediction"]
                 for row, tag in zip(rows[batch["row"].cpu()].tolist(), tags, strict=True):
                     found[row].append(str(tag))
+                told(sum(map(bool, found)), len(split))
         for row, there in zip(found, words, strict=True):
             row += [None] * (len(there) - len(row))
         return {column: words, "prediction": found}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from ftune.adapt.names import find_module, plain_name
 from ftune.errors import CheckpointError, MissingExtraError, RequestError, RunFailedError
+from ftune.quiet import quiet
 
 SCALE = "_scale"
 
@@ -54,7 +53,7 @@ def _to_int8(module: nn.Module) -> None:
     """Symmetric, one scale for each output (torchao's Int8WeightOnlyConfig)."""
     if importlib.util.find_spec("torchao") is None:
         raise MissingExtraError("quantize: int8", "compress")
-    with _without_chatter():
+    with quiet():  # torchao reports kernels of other devices
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
         quantize_(module, Int8WeightOnlyConfig(), filter_fn=lambda found, _: found is module)
@@ -207,14 +206,3 @@ def _differences(missing: list[str], unexpected: list[str], wrong: list[str]) ->
         if names
     ]  # fmt: skip
     return "the stored tensors do not fit the model:\n" + "\n".join(lines)
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """torchao reports kernels of other devices that it cannot load; nobody asked for these."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -10,7 +10,7 @@ from typing import Any
 from ftune.build import base_pipeline, build, read_data
 from ftune.commands.rate import settled
 from ftune.config.fields import settings_of
-from ftune.config.tree import parse
+from ftune.config.tree import Mark, parse_value
 from ftune.console import Console
 from ftune.data import SOURCES
 from ftune.data.new_rows import source_for
@@ -118,7 +118,7 @@ def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
 def new_path(changes: Sequence[str]) -> tuple[str | None, list[str]]:
     """The file of the last `data.path=FILE`, read as YAML, and the other changes."""
     paths = [change for change in changes if change.startswith("data.path=")]
-    read = [parse(change.partition("=")[2], "data.path").plain() for change in paths]
+    read = [parse_value(c.partition("=")[2], Mark("data.path")).plain() for c in paths]
     found = read[-1] if read and isinstance(read[-1], str) else None
     return found, [change for change in changes if found is None or change not in paths]
 

@@ -55,14 +55,9 @@ def source_for(path: str | Path) -> str | None:
 
 
 def _reader(source: Any, path: str) -> Any:
-    """The declared source where it reads such files, else the one that does, with its defaults.
-
-    Folders are read as images.
-    """
-    if Path(path).is_dir():
-        return SOURCES["images"](path)
+    """The declared source where it reads such files, else the one that does, with its defaults."""
     suffix = Path(path).suffix.lower()
-    if suffix in source.suffixes:
+    if suffix in source.suffixes and not Path(path).is_dir():
         return source
     name = source_for(path)
     if name:

@@ -87,10 +87,6 @@ def fault_in(steps: Sequence[Any]) -> str:
     """
     steps = [step for step in steps if not hasattr(step, "steps")]
     names = [TRANSFORMS.name_of(type(step)) for step in steps]
-    foreign = [name for name, step in zip(names, steps, strict=True) if not _for_images(step)]
-    if foreign:
-        able = ", ".join(["auto", *(n for n in TRANSFORMS if _for_images(TRANSFORMS[n]))])
-        return f"{', '.join(foreign)}: not for images; those that are: {able}"
     before: list[tuple[str, Any]] = []
     for name, step in zip(names, steps, strict=True):
         wrong = next((other for other, done in before if not _may_follow(step, done)), None)
@@ -102,10 +98,6 @@ def fault_in(steps: Sequence[Any]) -> str:
         if grey and getattr(step, "needs_color", False):
             return f"`{name}` changes colours that `grayscale` removed; leave one of them out"
     return ""
-
-
-def _for_images(step: Any) -> bool:
-    return "images" in getattr(step, "kinds", ("table",))
 
 
 def _may_follow(step: Any, done: Any) -> bool:

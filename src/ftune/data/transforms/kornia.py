@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
@@ -50,17 +51,22 @@ class Kornia:
         """
         import torch
 
-        where = f"data.transforms: kornia: {self.augmentation}"
         with torch.random.fork_rng(devices=[]):
             try:
-                found = self._made(where)(torch.rand(1, channels, 16, 16))
+                found = self._made(torch.rand(1, channels, 16, 16))
             except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise DataError(f"{where}: {reason}") from None
+                raise DataError(f"{self._where}: {reason}") from None
         if tuple(found.shape) != (1, channels, 16, 16):
-            raise DataError(f"{where}: changes the size of images; use crop and resize")
+            raise DataError(f"{self._where}: changes the size of images; use crop and resize")
 
-    def _made(self, where: str = "") -> Any:
+    @property
+    def _where(self) -> str:
+        return f"data.transforms: kornia: {self.augmentation}"
+
+    @cached_property
+    def _made(self) -> Any:
+        """The augmentation itself, made once."""
         if importlib.util.find_spec("kornia") is None:
             raise MissingExtraError("the transform `kornia`", "images")
         from kornia import augmentation
@@ -72,19 +78,20 @@ class Kornia:
         if self.augmentation not in known:
             ours = OURS.get(self.augmentation)
             hint = f"write `{ours}`" if ours else suggestion(self.augmentation, known)
-            raise DataError(f"{where}: no augmentation of kornia that can be used here; {hint}")
+            raise DataError(
+                f"{self._where}: no augmentation of kornia that can be used here; {hint}"
+            )
         return getattr(augmentation, self.augmentation)(**_tuples(self.settings))
 
     def color(self, x: torch.Tensor, u: Array) -> torch.Tensor:
         """x [n, c, h, w] float32 of 0 to 255, u [n, 1]: what each image's generator starts from."""
         import torch
 
-        made = self._made()
         with torch.random.fork_rng(devices=[]):
             rows = []
             for image, share in zip(torch.split(x, 1), u[:, 0].tolist(), strict=True):
                 torch.manual_seed(int(share * 2**53))
-                rows.append(made(image / 255))
+                rows.append(self._made(image / 255))
         return torch.cat(rows).mul_(255).clamp_(0, 255)
 
 

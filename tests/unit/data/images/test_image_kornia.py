@@ -75,4 +75,4 @@ def test_what_cannot_be_used_is_said(step: Kornia, said: str) -> None:
 def test_without_kornia_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"ftune\[images\]"):
-        BLUR.require(3)
+        Kornia(BLUR.augmentation, BLUR.settings).require(3)
