@@ -11,13 +11,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
 
 FLOORS = [
-    {"registry", "errors", "console", "words", "quiet", "hub"},
-    {"config"},
+    {"registry", "errors", "console", "words", "quiet", "hub", "pickles"},
+    {"consent"},
+    {"config", "foreign"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
     {"schema", "runs", "extend"},
     {"engine"},
     {"weights"},
     {"build"},
+    {"feed"},
+    {"care"},
     {"drive"},
     {"training", "predictor"},
     {"search", "exports", "structure", "insight"},

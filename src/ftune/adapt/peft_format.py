@@ -14,21 +14,18 @@ names.
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ftune.adapt.attach import AdapterSpec
 from ftune.adapt.targets import own_modules
 from ftune.errors import CheckpointError
+from ftune.foreign import read_safetensors, read_torch
 
 CONFIG, WEIGHTS, PREFIX = "adapter_config.json", "adapter_model.safetensors", "base_model.model."
 PICKLED = "adapter_model.bin"
@@ -54,7 +51,7 @@ def read_peft(
 
     prefix: put before every name, where our model holds the base under a name of its own (`lm.`);
     `placed` finds it. Raises CheckpointError for a folder that is damaged or says what ftune
-    cannot do. Pickled files (`.bin`) go through torch's weights-only loader.
+    cannot do, and for a pickled file (`.bin`) that would run code.
     """
     folder = Path(folder)
     config, stored = _config(folder), _weights(folder)
@@ -141,20 +138,12 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _weights(folder: Path) -> Named:
     path = folder / WEIGHTS
-    try:
-        if path.is_file():
-            return load_file(path)
-        path = folder / PICKLED
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder}: no {WEIGHTS}: the adapter has no weights") from None
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path}: not loaded, because it holds more than tensors and could run code; save it "
-            "with PEFT again, which writes safetensors"
-        ) from None
-    except (SafetensorError, OSError, ValueError, RuntimeError, EOFError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged: {error}") from None
+    if path.is_file():
+        return read_safetensors(path)[1]
+    path = folder / PICKLED
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no {WEIGHTS}: the adapter has no weights")
+    found = read_torch(path)
     if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
         raise CheckpointError(f"{path}: holds something other than named tensors")
     return {str(name): tensor for name, tensor in found.items()}

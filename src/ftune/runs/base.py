@@ -1,23 +1,20 @@
 """`--base`: a trained model from wherever it lies, as tensors and, where known, their story.
 
-Only tensors and JSON are ever read: `.pt` files go through torch's weights-only loader.
+Only tensors and JSON are read; files that would run code go through ftune.foreign's consent.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ftune.errors import CheckpointError
+from ftune.foreign import named_tensors, read_safetensors, read_torch
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
@@ -66,7 +63,7 @@ def load_base(path: Path) -> Base:
     """Reads a run folder, a checkpoint folder, `.safetensors` or `.pt`/`.pth`.
 
     Of Hugging Face models (folders, `.gguf`) only the place is noted: their library reads them.
-    Raises CheckpointError for anything else, and for a file that would run code.
+    Raises CheckpointError for anything else, and for a file that would run code without consent.
     """
     if not path.exists():
         raise CheckpointError(f"{path}: no such file or folder")
@@ -105,6 +102,12 @@ def _from_folder(path: Path) -> Base:
         return _from_peft(path)
     elif (path / "config.json").is_file():
         return Base(path, {}, foreign=str(path))
+    elif (path / ".metadata").is_file():
+        raise CheckpointError(
+            f"{path}: not loaded: the index of a torch distributed checkpoint is a pickle, which "
+            "could run code. Where you trust it, make one file with "
+            "torch.distributed.checkpoint.format_utils.dcp_to_torch_save(folder, 'weights.pt')"
+        )
     elif (path / "trials").is_dir():
         raise CheckpointError(f"{path}: a sweep; name one of its trials: {path / 'trials'}/NNNN")
     else:
@@ -134,51 +137,39 @@ def weights(found: Checkpoint) -> dict[str, Tensor]:
 
 
 def _from_safetensors(path: Path) -> Base:
-    try:
-        with safe_open(path, framework="pt") as file:
-            story = json.loads((file.metadata() or {}).get(STORY, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
+    metadata, tensors = read_safetensors(path)
+    story = _story(path, metadata.get(STORY))
     own = {k: t for k, t in tensors.items() if not k.startswith(f"{ARRAYS}/")}
     arrays = {k.removeprefix(f"{ARRAYS}/"): t for k, t in tensors.items() if k not in own}
     return Base(path, own, story, arrays)
 
 
 def _from_torch(path: Path) -> Base:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # whatever is odd about the file is an error below
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: not loaded, because it holds more than tensors and could run code "
-            f"({_first_global(str(error))}). Save it with torch.save(model.state_dict(), path)."
-        ) from None
-    except Exception as error:  # a damaged file makes the old format raise all kinds
-        if "TorchScript" in str(error):
-            raise CheckpointError(
-                f"{path}: not loaded, because a TorchScript archive holds code. Save the tensors "
-                "with torch.save(model.state_dict(), path)."
-            ) from None
-        reason = (str(error) or "it ends too early").splitlines()[0]
-        raise CheckpointError(f"{path}: not a torch file: {reason}") from None
+    content = read_torch(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict")
-    try:
-        story = json.loads(content[STORY]) if isinstance(content.get(STORY), str) else {}
-    except ValueError as error:
-        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON: {error}") from None
-    if not isinstance(story, dict):
-        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON object")
-    arrays = content.get(ARRAYS)
+    story, arrays = _story(path, content.get(STORY)), content.get(ARRAYS)
     return Base(
         path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {}
     )
 
 
+def _story(path: Path, text: object) -> dict[str, Any]:
+    """What ftune wrote beside the tensors, as JSON; empty in the files of others."""
+    if not isinstance(text, str):
+        return {}
+    try:
+        story = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON: {error}") from None
+    if not isinstance(story, dict):
+        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON object")
+    return story
+
+
 def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors, bare or under one of the usual keys."""
+    content = named_tensors(content)
     nested = next((content[k] for k in NESTS if isinstance(content.get(k), Mapping)), None)
     if nested is not None:
         return _state_dict(path, nested)
@@ -186,8 +177,3 @@ def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
     if not tensors:
         raise CheckpointError(f"{path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}")
     return tensors
-
-
-def _first_global(text: str) -> str:
-    _, _, rest = text.partition("GLOBAL ")
-    return rest.split(" ")[0] if rest else "unknown content"

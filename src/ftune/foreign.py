@@ -1,0 +1,95 @@
+"""Files that others wrote: the one place that reads what torch or safetensors saved.
+
+Tensors are read without running anything. A pickle that would run code is refused with what it
+would run; with consent (ftune.consent) it is loaded from the very bytes whose hash was granted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftune import consent
+from ftune.errors import CheckpointError
+from ftune.pickles import named_in
+from ftune.quiet import quiet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HOW = "Save it with torch.save(model.state_dict(), path)."
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors by name. Raises CheckpointError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            story: dict[str, str] = file.metadata() or {}
+            return story, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
+
+
+def read_torch(path: Path) -> Any:
+    """What torch.save wrote. Raises CheckpointError for damage, and for code without consent."""
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whatever is odd about the file is an error below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        return _with_consent(path)
+    except Exception as error:  # a damaged file makes the old format raise all kinds
+        raise CheckpointError(_fault(path, error)) from None
+
+
+def named_tensors(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """With the state dict in the place of each whole module, which only consented files hold."""
+    from torch import nn
+
+    return {k: v.state_dict() if isinstance(v, nn.Module) else v for k, v in content.items()}
+
+
+def _with_consent(path: Path) -> Any:
+    """Read once: what is hashed, shown and loaded is the same bytes, whoever writes meanwhile."""
+    import torch
+    from torch import nn
+
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    named = ", ".join(named_in(content)) or "unknown content"
+    if not consent.granted(digest, str(path)):
+        raise CheckpointError(
+            f"{path}: not loaded, because it holds more than tensors and could run code ({named}). "
+            f"{HOW} To run its code all the same: {consent.how(digest)}"
+        )
+    try:
+        with quiet():
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+    except Exception as error:  # the file's own code may raise whatever it likes
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: its code ran and failed: {reason}; classes of your own are found beside the "
+            "file that --code names"
+        ) from None
+    return found.state_dict() if isinstance(found, nn.Module) else found
+
+
+def _fault(path: Path, error: Exception) -> str:
+    text = str(error)
+    if "TorchScript" in text:
+        return (
+            f"{path}: not loaded, because a TorchScript archive holds code. Save the tensors "
+            "with torch.save(model.state_dict(), path)."
+        )
+    if ".tar format" in text:
+        return f"{path}: not loaded: torch's tar format of before 2017 can run code. {HOW}"
+    return f"{path}: not a torch file: {(text or 'it ends too early').splitlines()[0]}"

@@ -1,0 +1,86 @@
+"""Which Python objects a pickle names, read from its opcodes: nothing is imported or run."""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator
+
+LONGEST = 2**20
+"""Bytes of opcodes that are looked at, about a second's work; tensors lie elsewhere in a file."""
+SHOWN = 6
+MOST = 4
+"""Pickles of an archive that are looked at; torch writes one."""
+_TENSORS = re.compile(
+    r"torch\._utils\._rebuild_\w+|torch\.\w*Storage|torch\.storage\.\w+|torch\.\w+\d+|torch\.Size"
+    r"|torch\.device|torch\.nn\.parameter\.\w+|collections\.OrderedDict|torch\.serialization\.\w+"
+)
+_STRINGS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING",
+            "SHORT_BINSTRING")  # fmt: skip
+
+
+def named_in(content: bytes) -> list[str]:
+    """Up to six of the names in a torch file that are more than tensors, as `posix.system`.
+
+    A pickle can hide what it calls behind what it names; the list shows, it does not judge.
+    """
+    found: dict[str, None] = {}
+    for stream in _streams(content):
+        found |= dict.fromkeys(name for name in _names(stream) if not _TENSORS.fullmatch(name))
+    more = [f"… {len(found)} in all"] if len(found) > SHOWN else []
+    return [*list(found)[:SHOWN], *more]
+
+
+def _streams(content: bytes) -> Iterator[bytes]:
+    """The pickles of a zip, or the file itself in the older format."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        yield content[:LONGEST]
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".pkl")]
+            for name in names[:MOST]:
+                with archive.open(name) as file:
+                    yield file.read(LONGEST // MOST)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError):
+        return
+
+
+def _names(stream: bytes) -> Iterator[str]:
+    """Several pickles may follow one another, as in the older format."""
+    file = io.BytesIO(stream)
+    try:
+        while file.tell() < len(stream):
+            yield from _of_one(file)
+    except Exception:  # damaged, or the bytes of tensors: what was named before is told
+        return
+
+
+def _of_one(file: io.BytesIO) -> Iterator[str]:
+    """Strings that a name may be put together from come straight from the text or the memo."""
+    strings: list[str] = []
+    memo: dict[int, str] = {}
+    top = ""
+    for code, value, _ in pickletools.genops(file):
+        if code.name in ("GLOBAL", "INST"):
+            yield str(value).replace(" ", ".", 1)
+        elif code.name == "STACK_GLOBAL" and len(strings) > 1:
+            yield f"{strings[-2]}.{strings[-1]}"
+        if code.name == "MEMOIZE":
+            memo[len(memo)] = top
+        elif code.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[int(value or 0)] = top
+        else:
+            top = _text(code.name, value, memo)
+            strings += [top] if top else []
+
+
+def _text(code: str, value: object, memo: dict[int, str]) -> str:
+    """The string that an opcode leaves on the stack, if it is one."""
+    if code in _STRINGS:
+        return str(value)
+    if code in ("GET", "BINGET", "LONG_BINGET"):
+        return memo.get(int(str(value)), "")
+    return ""
