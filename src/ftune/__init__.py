@@ -27,22 +27,30 @@ def run(
     base: str | Path | Sequence[str | Path] | None = None,
     out: str | Path | None = None,
     quiet: bool = True,
+    run_code_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Runs `optimize`, `finetune`, `lr-find` or `sweep` and returns its summary.
 
     config: a file, or the same as a mapping. changes: overrides such as `train.epochs=3`.
+    run_code_from: `sha256:HEX` of foreign files whose code may run during this call.
     Raises FtuneError with the message that the command line would print.
     """
     from ftune.library import run as call
 
-    return call(command, config, changes, base, Path(out) if out else None, quiet)
+    folder = Path(out) if out else None
+    return call(command, config, changes, base, folder, quiet, run_code_from)
 
 
-def load(run: str | Path) -> Predictor:
-    """The best model of a run folder, or of a file that `ftune export` wrote."""
+def load(run: str | Path, *, run_code_from: Sequence[str] = ()) -> Predictor:
+    """The best model of a run folder, or of a file that `ftune export` wrote.
+
+    run_code_from: as in `run`.
+    """
+    from ftune.consent import granting
     from ftune.predictor import load as call
 
-    return call(run)
+    with granting(run_code_from):
+        return call(run)
 
 
 def __getattr__(name: str) -> Any:

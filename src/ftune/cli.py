@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from ftune.consent import granting, idle
 from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
 
@@ -53,6 +54,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but warnings
 Code = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Option("--code", metavar="FILE.py", help="Your module; it is run.", show_default=False),
+]
+CodeFrom = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--run-code-from",
+        metavar="sha256:HEX",
+        help="Run the code that a file with this hash holds; only now.",
+        show_default=False,
+    ),
 ]
 Adapter = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -118,6 +128,7 @@ def optimize(
     words: Words = None,
     out: Out = None,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -129,7 +140,7 @@ def optimize(
 
         return command(config, path.stem, out, console)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -138,6 +149,7 @@ def finetune(
     base: BasePath = None,
     out: Out = None,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -149,7 +161,7 @@ def finetune(
 
         return command(config, found, stem, out, console)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command(name="lr-find")
@@ -159,6 +171,7 @@ def lr_find(
     write: Annotated[bool, typer.Option("--write", help="Put the rate into the file.")] = False,
     out: Out = None,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -176,7 +189,7 @@ def lr_find(
             console.say(f"written to {path}")
         return summary
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -186,6 +199,7 @@ def sweep(
     plan: Annotated[bool, typer.Option("--plan", help="Say what would run, and stop.")] = False,
     out: Out = None,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -198,7 +212,7 @@ def sweep(
 
         return command(config, optional_base(base or [], config), path.stem, out, plan, console)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -208,6 +222,7 @@ def resume(
         bool, typer.Option("--allow-inexact", help="Continue although the bits may differ.")
     ] = False,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -221,7 +236,7 @@ def resume(
 
         return command(folder, allow_inexact, console)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -231,6 +246,7 @@ def evaluate(
     split: Annotated[Optional[str], typer.Option("--split", help="train, val or test.")] = None,  # noqa: UP045
     adapter: Adapter = None,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -241,7 +257,7 @@ def evaluate(
 
         return command(_base_of(run_path, adapter), changes or [], split, console)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -274,6 +290,7 @@ def predict(
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
     adapter: Adapter = None,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -286,7 +303,7 @@ def predict(
         sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
         return command(_base_of(run_path, adapter), source, target, prompt, sampling, console)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -303,6 +320,7 @@ def export(
     adapter: Adapter = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export.")] = False,
     code: Code = None,
+    code_from: CodeFrom = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -317,7 +335,7 @@ def export(
 
         return command(_base_of(run_path, adapter), form, out, console, adapters, overwrite)
 
-    _call(Console(json_output=json, quiet=quiet), run, code)
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
@@ -403,17 +421,22 @@ def _call(
     console: Console,
     command: Callable[[Console], dict[str, Any] | None],
     code: list[Path] | None = None,
+    code_from: list[str] | None = None,
 ) -> None:
     """Runs a command; faults become one message and an exit code, never a traceback.
 
     `code`: the user's own modules, which register models, losses, transforms, sources.
+    `code_from`: hashes of foreign files whose code may run during this command.
     """
     try:
-        for file in code or []:
-            from ftune.extend import load_code
+        with granting(code_from or []):
+            for file in code or []:
+                from ftune.extend import load_code
 
-            load_code(file)
-        summary = command(console)
+                load_code(file)
+            summary = command(console)
+            for sentence in idle():
+                console.warn(sentence)
     except InterruptedRunError as error:
         console.farewell(str(error))
         raise typer.Exit(error.exit_code) from None

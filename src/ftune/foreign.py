@@ -34,7 +34,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             story: dict[str, str] = file.metadata() or {}
             return story, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
+        raise CheckpointError(f"{path}: not a safetensors file, or damaged: {error}") from None
 
 
 def read_torch(path: Path) -> Any:

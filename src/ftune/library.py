@@ -10,6 +10,7 @@ from ftune.commands.finetune import find_base, finetune, optional_base
 from ftune.commands.lr_find import lr_find
 from ftune.commands.optimize import optimize
 from ftune.commands.sweep import sweep
+from ftune.consent import granting, idle
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.schema import LANGUAGE, RunConfig
@@ -22,9 +23,25 @@ def run(
     base: str | Path | Sequence[str | Path] | None,
     out: Path | None,
     quiet: bool,
+    run_code_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """See `ftune.run`."""
     config, stem = _read(source, changes)
+    with granting(run_code_from):
+        summary = _call(command, config, stem, base, out, quiet)
+        for sentence in idle():
+            Console().warn(sentence)
+        return summary
+
+
+def _call(
+    command: str,
+    config: RunConfig,
+    stem: str,
+    base: str | Path | Sequence[str | Path] | None,
+    out: Path | None,
+    quiet: bool,
+) -> dict[str, Any]:
     console = Console(json_output=True, quiet=quiet)
     bases = [] if base is None else [base] if isinstance(base, str | Path) else list(base)
     given = [str(one) for one in bases]
