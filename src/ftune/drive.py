@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from ftune.adapt.names import owners
-from ftune.build import Parts, moved, whole
+from ftune.build import Parts, whole
+from ftune.care import attempt, guard
 from ftune.data.dataset import Split
-from ftune.data.store import Dense, Draw
+from ftune.data.store import Dense
 from ftune.engine.evaluate import evaluate
 from ftune.engine.loop import Job, Reason, Scores
 from ftune.engine.state import Best, State
@@ -32,6 +32,8 @@ class Observer(Protocol):
     def log(self, state: State, result: StepResult, rate: float) -> None: ...
     def stop(self, state: State) -> Reason | None: ...
     def idle(self, names: Sequence[str]) -> None: ...
+    def back(self, state: State) -> str: ...
+    def tell(self, text: str) -> None: ...
 
 
 def job(parts: Parts, observer: Observer) -> Job:
@@ -39,16 +41,17 @@ def job(parts: Parts, observer: Observer) -> Job:
     config, train = parts.config, parts.config.train
     precision = choose_precision(train.precision, parts.device)
     inspected: set[int] = set()
+    step = Step(
+        partial(_loss, parts.task),
+        train.clip_norm,
+        train.clip_value,
+        precision.autocast if precision.dtype else None,
+        guard(parts),
+    )
     return Job(
         total=parts.total,
         steps_per_epoch=parts.batches.steps_per_epoch,
-        batches=_feeder(parts),
-        step=Step(
-            partial(_loss, parts.task),
-            train.clip_norm,
-            train.clip_value,
-            precision.autocast if precision.dtype else None,
-        ),
+        step=attempt(parts, step, observer),
         rate=config.optimizer.lr,
         look=partial(_look, parts, observer, metric(parts)),
         save=observer.save,
@@ -92,36 +95,6 @@ def _loss(task: Task, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | 
     return task.loss(*counted(model, batch))
 
 
-def _feeder(parts: Parts) -> Callable[[int], list[Batch]]:
-    """Data that fits lives on the device as tensors: a batch is an index_select, no loader.
-
-    What is decoded or padded for each batch is made one step ahead where the device is not the
-    one that would make it.
-    """
-    train, batches = parts.dataset.train.to(parts.device), parts.batches
-
-    def take(step: int) -> list[Batch]:
-        draw = Draw(parts.config.seed, step // batches.steps_per_epoch)
-        return [moved(train.batch(rows, draw), parts.device) for rows in batches.indices(step)]
-
-    ahead = parts.device.type != "cpu" and not isinstance(train.inputs, Dense)
-    return Ahead(take) if ahead else take
-
-
-class Ahead:
-    """Makes the batches of the next step while this one is trained."""
-
-    def __init__(self, take: Callable[[int], list[Batch]]) -> None:
-        self.take = take
-        self.pool = ThreadPoolExecutor(1)
-        self.coming: dict[int, Future[list[Batch]]] = {}
-
-    def __call__(self, step: int) -> list[Batch]:
-        found = self.coming.pop(step, None) or self.pool.submit(self.take, step)
-        self.coming = {step + 1: self.pool.submit(self.take, step + 1)}
-        return found.result()
-
-
 def _look(
     parts: Parts, observer: Observer, judged: tuple[str, float], state: State, last: bool
 ) -> Scores | None:
@@ -151,7 +124,7 @@ def _better(
     early = parts.config.train.early_stop
     name, sign = judged
     found = Best(0, scores[name], scores.get("loss", 0.0))
-    if not math.isfinite(found.value):
+    if not math.isfinite(found.value) or not math.isfinite(found.loss):
         return None
     if best is None:
         return found

@@ -7,7 +7,8 @@ FtuneError
 │   ├── CheckpointError              a base or run that cannot be read or does not fit
 │   └── MissingExtraError            a feature whose optional packages are not installed
 ├── RunFailedError          exit 1   the run began and could not be finished
-│   └── DivergedError                a non-finite loss or gradient
+│   ├── DivergedError                a non-finite loss or gradient, or a sudden jump of the loss
+│   └── OutOfMemoryError             a step that does not fit, however small its micro-batches
 └── InterruptedRunError     exit 130 / 143   stopped by a signal, state saved
 """
 
@@ -86,6 +87,21 @@ class RunFailedError(FtuneError):
 
 class DivergedError(RunFailedError):
     """A loss or gradient that is not a finite number; the parameters were not updated."""
+
+
+class SpikeError(DivergedError):
+    """A loss far above the recent ones; the parameters were not updated."""
+
+
+class OutOfMemoryError(RunFailedError):
+    """The memory of the machine, or of its GPU, did not suffice.
+
+    shrinks: whether a smaller micro-batch would need less; then nothing was updated yet.
+    """
+
+    def __init__(self, message: str, shrinks: bool = False) -> None:
+        super().__init__(message)
+        self.shrinks = shrinks
 
 
 class InterruptedRunError(FtuneError):

@@ -70,6 +70,32 @@ class EarlyStop:
 
 
 @dataclass(frozen=True)
+class NonFinite:
+    """What is done about a step whose loss or gradient is not a finite number."""
+
+    policy: Literal["stop", "skip", "rollback"] = setting("stop")
+    """`stop` ends the run; `skip` leaves the step out; `rollback` leaves it out and takes the
+    weights and the optimizer's state back from the last checkpoint. None of them updates."""
+
+    limit: int = setting(10, at_least=1)
+    """After so many faults in a run, spikes included, the next one ends it."""
+
+
+@dataclass(frozen=True)
+class SpikeGuard:
+    """Watches for a loss far above the recent ones, before it moves anything."""
+
+    threshold: float = setting(8.0, above=0)
+    """How far above the median of the recent losses, in standard deviations."""
+
+    window: int = setting(100, at_least=10)
+    """How many recent losses it is compared with; until then nothing is a spike."""
+
+    policy: Literal["stop", "skip", "rollback"] = setting("skip")
+    """What is done about it, as under `non_finite`."""
+
+
+@dataclass(frozen=True)
 class Train:
     """The length of the training and the making of one step."""
 
@@ -108,6 +134,15 @@ class Train:
 
     keep: int = setting(1, at_least=1)
     """How many of the newest checkpoints stay, besides the best."""
+
+    keep_best: int = setting(1, at_least=1)
+    """How many of the best checkpoints stay; an evaluation that comes among them is saved."""
+
+    non_finite: NonFinite = group(NonFinite, short="policy")
+    """What is done about a loss or gradient that is not finite; a bare word is the policy."""
+
+    spike_guard: SpikeGuard | None = group(SpikeGuard, short="threshold", default=None)
+    """Leaves out steps whose loss jumps; a bare number is the threshold. Off by default."""
 
     log_every: int | None = setting(None, at_least=1)
     """Steps between two lines of metrics.jsonl; default ten an epoch."""

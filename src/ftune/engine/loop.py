@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ftune.engine.state import Best, State
-from ftune.engine.step import Batch, StepResult
+from ftune.engine.step import StepResult
 
 Scores = Mapping[str, float]
 Reason = Literal["done", "early", "interrupted", "paused"]
 
 
 class TakesStep(Protocol):
-    def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult: ...
+    def __call__(self, state: State, rate: float) -> StepResult: ...
 
 
 @dataclass
 class Job:
     """What a training is made of, as callables.
 
-    total: optimizer steps. batches: the micro-batches of a step. rate: the base learning rate.
-    look: scores when an evaluation is due, else None. save: called after every look. log: called
-    after every step. stop: a reason to end before `total`, else None. inspect: called once after
-    the first step of each phase, with gradients still there.
+    total: optimizer steps. step: takes its batches and makes one update. rate: the base learning
+    rate. look: scores when an evaluation is due, else None. save: called after every look. log:
+    called after every step. stop: a reason to end before `total`, else None. inspect: called once
+    after the first step of each phase, with gradients still there.
     """
 
     total: int
     steps_per_epoch: int
-    batches: Callable[[int], Sequence[Batch]]
     step: TakesStep
     rate: float
     look: Callable[[State, bool], Scores | None]
@@ -72,10 +71,10 @@ def fit(state: State, job: Job) -> Outcome:
         if offset == 0:
             state.enter(epoch)
         rate = job.rate * state.schedule.factor(state.step)
-        result = job.step(state, job.batches(state.step), rate)
+        result = job.step(state, rate)
         state.step += 1
         seconds += time.perf_counter() - began
-        if state.step == start + 1 or offset == 0:
+        if (state.step == start + 1 or offset == 0) and not result.fault:
             job.inspect(state)
         job.log(state, result, rate)
 

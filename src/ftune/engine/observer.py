@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ftune.engine.loop import Reason, Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
+from ftune.errors import DivergedError
 
 
 class Silent:
@@ -32,3 +33,10 @@ class Silent:
 
     def idle(self, names: Sequence[str]) -> None:
         """The training proper will say it."""
+
+    def tell(self, text: str) -> None:
+        """The training proper will say it."""
+
+    def back(self, state: State) -> str:
+        """Nothing was kept to go back to."""
+        raise DivergedError(f"step {state.step + 1:,} cannot be taken back: nothing was saved")

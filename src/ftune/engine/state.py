@@ -31,6 +31,8 @@ class State:
 
     enter: called with an epoch when it begins; sets which parameters move. waiting: evaluations
     since the best one. looked: step of the last evaluation, so that a resume counts none twice.
+    split: in how many parts a micro-batch goes, since memory ran out. faults: steps that were left
+    out. recent: the last losses, for the spike guard.
     """
 
     model: nn.Module
@@ -43,6 +45,9 @@ class State:
     best: Best | None = None
     waiting: int = 0
     looked: int = -1
+    split: int = 1
+    faults: int = 0
+    recent: list[float] = field(default_factory=list)
     parameters: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +69,9 @@ class State:
             "step": self.step,
             "waiting": self.waiting,
             "looked": self.looked,
+            "split": self.split,
+            "faults": self.faults,
+            "recent": list(self.recent),
             "best": vars(self.best) if self.best else None,
             "schedule": self.schedule.state(),
             "optimizer": scalars,
@@ -76,15 +84,21 @@ class State:
 
         Raises CheckpointError where it does not fit.
         """
-        load_optimizer_tensors(self.optimizers, _under("optimizer/", tensors), loop["optimizer"])
+        self.load_learned(tensors, loop)
         self.schedule.load(loop["schedule"])
+        self.step, self.waiting, self.looked = loop["step"], loop["waiting"], loop["looked"]
+        self.split, self.faults = loop.get("split", 1), loop.get("faults", 0)
+        self.recent = list(loop.get("recent", ()))
+        self.best = Best(**loop["best"]) if loop["best"] else None
+        restore_rng(_under("rng/", tensors))
+
+    def load_learned(self, tensors: Mapping[str, Tensor], loop: Mapping[str, Any]) -> None:
+        """What updates have made, without the place in time: optimizer, average, loss scale."""
+        load_optimizer_tensors(self.optimizers, _under("optimizer/", tensors), loop["optimizer"])
         if self.average:
             self.average.load(_under("ema/", tensors), loop["average_updates"])
         if self.scaler and loop["scaler"]:
             self.scaler.load_state_dict(dict(loop["scaler"]))
-        self.step, self.waiting, self.looked = loop["step"], loop["waiting"], loop["looked"]
-        self.best = Best(**loop["best"]) if loop["best"] else None
-        restore_rng(_under("rng/", tensors))
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ftune.engine.state import State
 from ftune.errors import DivergedError
+from ftune.runtime.memory import memory
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
@@ -21,10 +22,14 @@ Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
 
 @dataclass(frozen=True)
 class StepResult:
-    """loss: weighted mean over everything that counted. grad_norm: before clipping, if measured."""
+    """loss: weighted mean over everything that counted. grad_norm: before clipping, if measured.
+
+    fault: why nothing was updated, where that is so.
+    """
 
     loss: float
     grad_norm: float | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,23 +38,32 @@ class Step:
 
     loss returns the SUM of losses and what it weighs; sums and weights are added over the
     micro-batches and divided once, never a mean of means. Non-finite losses and gradients are
-    found before the optimizer moves anything.
+    found before the optimizer moves anything. accept: raises where it refuses the mean loss.
     """
 
     loss: Loss
     clip_norm: float | None = None
     clip_value: float | None = None
     autocast: Callable[[], AbstractContextManager[Any]] | None = None
+    accept: Callable[[State, float], None] | None = None
 
     def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
-        """Raises DivergedError where the loss or a gradient is not finite."""
+        """Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError."""
         for parameter in state.parameters:
             parameter.grad = None
-        total, weight = self._backward(state, batches)
+        with memory("a micro-batch", shrinks=True):
+            total, weight = self._backward(state, batches)
         gradients = [p.grad for p in state.parameters if p.grad is not None]
         if len(batches) > 1 and gradients:
             torch._foreach_div_(gradients, weight)
         norm = self._check_and_clip(state, gradients)
+        if self.accept is not None:
+            self.accept(state, total / weight)
+        with memory("the update"):
+            self._update(state, rate)
+        return StepResult(total / weight, norm)
+
+    def _update(self, state: State, rate: float) -> None:
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
@@ -58,7 +72,6 @@ class Step:
             state.scaler.update()
         if state.average:
             state.average.update(state.model)
-        return StepResult(total / weight, norm)
 
     def _backward(self, state: State, batches: Sequence[Batch]) -> tuple[float, float]:
         """Gradients of the mean loss for one micro-batch, of the summed loss for several.
@@ -70,7 +83,7 @@ class Step:
             loss, count = self._forward(state, batch)
             value, counted = loss.item(), float(count)
             if not math.isfinite(value):
-                raise DivergedError(f"the loss is {value} at step {state.step + 1}")
+                raise DivergedError(f"the loss is {value}")
             total, weight = total + value, weight + counted
             scaled = state.scaler.scale(loss) if state.scaler else loss
             share = 1 / (counted or math.inf) if len(batches) == 1 else 1.0
@@ -123,6 +136,8 @@ def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
 def _refuse(state: State, ok: bool) -> None:
     if ok or state.scaler:
         return
-    names = dict(state.model.named_parameters())
-    first = next(n for n, p in names.items() if p.grad is not None and not finite([p.grad]))
-    raise DivergedError(f"the gradient of {first} is not finite at step {state.step + 1}")
+    names = reversed(list(state.model.named_parameters()))  # the order of the backward pass
+    found = (n for n, p in names if p.grad is not None and not finite([p.grad]))
+    first = next(found, None)
+    what = f"the gradient of {first}" if first else "the norm of the whole gradient"
+    raise DivergedError(f"{what} is not finite")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.runs.files import read_json, sha256, sync_folder, write_atomic, write_durable
+from ftune.runtime.memory import memory
 
 FORMAT = 1
 
@@ -42,6 +43,24 @@ class Checkpoint:
     pipeline: Mapping[str, Tensor] = field(default_factory=dict)
     frozen: Mapping[str, Tensor] = field(default_factory=dict)
     path: Path | None = None
+
+    def copied(self) -> Checkpoint:
+        """The same in memory of its own, so that training can go on while it is written.
+
+        What no step changes is shared. Raises OutOfMemoryError.
+        """
+        with memory("copying the state for a checkpoint"):
+            return replace(self, model=_copies(self.model), training=_copies(self.training))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors that each checkpoint of a run holds."""
+        return _bytes(self.model, self.training, self.pipeline)
+
+    @property
+    def shared_size(self) -> int:
+        """Bytes of what is on disk once for all of them."""
+        return _bytes(self.frozen)
 
 
 def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
@@ -63,7 +82,7 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
         free = shutil.disk_usage(folder.parent).free
         raise RunFailedError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; it needs "
-            f"{_size(checkpoint):,} bytes, {free:,} are free. Earlier checkpoints are untouched."
+            f"{checkpoint.size:,} bytes, {free:,} are free. Earlier checkpoints are untouched."
         ) from None
     return target
 
@@ -78,12 +97,13 @@ def point(folder: Path, name: str, target: Path, **facts: Any) -> None:
     write_atomic(folder / f"{name}.json", json.dumps({"checkpoint": target.name, **facts}).encode())
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Deletes all but the newest `keep` checkpoints and those a pointer names.
+def prune(folder: Path, keep: int, others: Collection[str] = ()) -> None:
+    """Deletes all but the newest `keep` checkpoints, those a pointer names, and `others`.
 
     What a killed process left half written goes too: a run has one writer.
     """
     named = {pointed(folder, p.stem) for p in folder.glob("*.json")}
+    named |= {folder / name for name in others}
     for old in sorted(folder.glob("step-*"))[:-keep]:
         if old not in named:
             shutil.rmtree(old)
@@ -186,6 +206,9 @@ def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _size(checkpoint: Checkpoint) -> int:
-    parts = (checkpoint.model, checkpoint.training, checkpoint.pipeline)
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+
+
+def _bytes(*parts: Mapping[str, Tensor]) -> int:
     return sum(t.numel() * t.element_size() for part in parts for t in part.values())

@@ -18,7 +18,7 @@ from ftune.engine.loop import fit
 from ftune.engine.observer import Silent
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
-from ftune.schema import LookEvery, RunConfig
+from ftune.schema import LookEvery, NonFinite, RunConfig
 
 TOLERANCE = 1.2
 CLIP = 1.5
@@ -175,7 +175,8 @@ def _train_at(
 ) -> float:
     """Validation loss after a training of `steps` at one rate; inf where it diverged."""
     short = _with_rate(config, rate)
-    train = replace(short.train, steps=steps, early_stop=None)
+    faults = NonFinite()  # a rate that diverges shall be seen to
+    train = replace(short.train, steps=steps, early_stop=None, non_finite=faults, spike_guard=None)
     look = replace(short.eval_, every=LookEvery(steps=steps))
     parts = build(replace(short, train=train, eval_=look), dataset, base)
     watcher = Silent(interrupted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,9 +19,15 @@ from ftune.runs.checkpoint import Checkpoint
 
 
 def checkpoint_of(
-    parts: Parts, state: State, unlogged: tuple[float, float] = (0.0, 0.0)
+    parts: Parts,
+    state: State,
+    told: Mapping[str, Any],
+    unlogged: tuple[float, float] = (0.0, 0.0),
 ) -> Checkpoint:
-    """Everything that a resume, an evaluation, a prediction or a finetune will need."""
+    """Everything that a resume, an evaluation, a prediction or a finetune will need.
+
+    told: `story(parts)`, the same all through a run.
+    """
     training, loop = state.tensors()
     weights = plain_tensors(parts.model, packed=True)
     return Checkpoint(
@@ -29,7 +36,7 @@ def checkpoint_of(
         training=training,
         pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
         meta={
-            **story(parts),
+            **told,
             "loop": {**loop, "unlogged": unlogged},
             "exact": exactness(parts),
         },

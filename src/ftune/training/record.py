@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ftune.adapt.quantize import load_tensors
 from ftune.build import Parts
 from ftune.console import Console, Progress
 from ftune.drive import metric
+from ftune.engine.diagnose import first_broken
 from ftune.engine.loop import Reason, Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
+from ftune.errors import DivergedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import Metrics, RunFolder
 from ftune.runtime.signals import Stopper
-from ftune.training.describe import checkpoint_of
+from ftune.training.describe import checkpoint_of, story
+from ftune.training.saving import Facts, Ranked, Saver
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,18 @@ class Recorder:
         per_epoch = parts.batches.steps_per_epoch
         self.log_every = parts.config.train.log_every or max(1, per_epoch // 10)
         self.save_every = parts.config.train.checkpoint_every.in_steps(per_epoch)
-        self.metric = metric(parts)[0]
+        self.metric, self.sign = metric(parts)
+        train = parts.config.train
+        self.saver = Saver(folder.checkpoints, train.keep, train.keep_best, resumed.step)
+        self.story = story(parts)
         self.sum, self.count = resumed.unlogged
         self.newest = ""
 
     def log(self, state: State, result: StepResult, rate: float) -> None:
         """One line of metrics.jsonl every `log_every` steps: the mean loss since the last."""
+        if result.fault:
+            self._write(state, "fault", reason=result.fault)
+            return
         self.sum += result.loss
         self.count += 1
         if state.step % self.log_every == 0:
@@ -74,28 +84,55 @@ class Recorder:
         self.bar.update(state.step, self.newest)
 
     def save(self, state: State, scores: Scores | None, ending: bool) -> None:
-        """Saves every new best, at the chosen interval, and at the end."""
-        del scores
-        best = state.best is not None and state.best.step == state.step
-        folder = self.folder.checkpoints
+        """Saves what ranks among the best, at the chosen interval, and at the end.
+
+        Weights that are not finite are never saved; where they are to be answered, the next step
+        will find them.
+        """
+        ranked = self._ranked(state, scores)
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
-            self._point(state, checkpoint.place(folder, state.step))
-            return
-        if not (best or ending or state.step == 0 or self._due(state)):
+            self.saver.point(state.step, self._best(state))
+        elif ranked or ending or state.step == 0 or self._due(state):
+            self._save(state, ranked, ending)
+        if ending:
+            self.saver.wait()
+
+    def _save(self, state: State, ranked: Ranked | None, ending: bool) -> None:
+        moving = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
+        broken = first_broken(moving, "parameter")
+        if broken and (ending or self.parts.config.train.non_finite.policy == "stop"):
+            raise DivergedError(f"after step {state.step:,}: {broken}; this state is not saved")
+        if broken:
             return
         self.metrics.flush()
-        content = checkpoint_of(self.parts, state, (self.sum, self.count))
-        self._point(state, checkpoint.save(folder, content, state.step))
-        checkpoint.prune(folder, self.parts.config.train.keep)
+        content = checkpoint_of(self.parts, state, self.story, (self.sum, self.count))
+        self.saver.save(content, state.step, ranked, self._best(state))
         self.saved, self.saved_step = time.monotonic(), state.step
 
-    def _point(self, state: State, target: Path) -> None:
-        folder, best = self.folder.checkpoints, state.best
-        if best is not None and best.step == state.step:
-            checkpoint.point(
-                folder, "best", target, step=state.step, metric=self.metric, value=best.value
-            )
-        checkpoint.point(folder, "latest", target, step=state.step)
+    def _ranked(self, state: State, scores: Scores | None) -> Ranked | None:
+        """This evaluation, if it is one of the best."""
+        if scores is None or not math.isfinite(scores[self.metric]):
+            return None
+        one = Ranked(self.sign * scores[self.metric], scores.get("loss", 0.0), state.step)
+        best = state.best is not None and state.best.step == state.step
+        return one if best or self.saver.ranks(one) else None
+
+    def _best(self, state: State) -> Facts | None:
+        """For the pointer, where this step is the best one."""
+        if state.best is None or state.best.step != state.step:
+            return None
+        return {"metric": self.metric, "value": state.best.value}
+
+    def back(self, state: State) -> str:
+        """Takes weights and optimizer back from the newest whole checkpoint."""
+        self.saver.wait()
+        found, _ = checkpoint.newest_valid(self.folder.checkpoints)
+        load_tensors(state.model, {**found.frozen, **found.model})
+        state.load_learned(found.training, found.meta["loop"])
+        return f"the weights are those of step {found.meta['loop']['step']:,} again"
+
+    def tell(self, text: str) -> None:
+        self.console.warn(text)
 
     def stop(self, state: State) -> Reason | None:
         if self.stopper.signal is not None:
@@ -108,6 +145,7 @@ class Recorder:
         self.console.warn(f"trained but without gradient: {shown}; nothing depends on them")
 
     def close(self) -> None:
+        self.saver.close()
         with suppress(OSError):  # a full disk; whoever noticed it first has said so
             self.metrics.close()
 

@@ -28,8 +28,15 @@ from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
 from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.training.describe import exactness, peak_memory, show_parts, show_scores
+from ftune.training.describe import (
+    checkpoint_of,
+    exactness,
+    peak_memory,
+    show_parts,
+    show_scores,
+)
 from ftune.training.record import Recorder, Resumed
+from ftune.training.saving import check_space
 
 Scores = dict[str, dict[str, float]]
 DATA_CHANGED = "the data has changed since the run began"
@@ -51,6 +58,8 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
     """Creates the run folder and writes what is known before the first step."""
     state = start(parts)  # refuses what cannot be built before anything is written
     metric(parts)
+    moving = sum(p.numel() * p.element_size() for p in state.parameters)
+    check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
     folder = RunFolder.create(command, stem, out, parts.config.runs_folder)
     folder.write_config(to_yaml(dump(parts.config)))
     folder.describe(

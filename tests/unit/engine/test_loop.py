@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from torch import nn
 from ftune.drive import _better
 from ftune.engine.loop import Job, Outcome, Reason, Scores, fit
 from ftune.engine.state import Best, State
-from ftune.engine.step import Batch, StepResult
+from ftune.engine.step import StepResult
 from ftune.optim.schedule import Curve
 
 PER_EPOCH = 3
@@ -48,8 +48,8 @@ class Watched:
     def save(self, state: State, scores: Scores | None, ending: bool) -> None:
         self.seen.append(("save", state.step, self.weights, scores and scores["score"], ending))
 
-    def step(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
-        self.seen.append(("step", state.step, batches, rate))
+    def step(self, state: State, rate: float) -> StepResult:
+        self.seen.append(("step", state.step, rate))
         self.weights += 1
         return StepResult(0.0)
 
@@ -67,7 +67,7 @@ class Watched:
             )
         )
         job = Job(
-            self.total, PER_EPOCH, lambda s: [{"rows": s}], self.step, 0.5,  # type: ignore[dict-item]
+            self.total, PER_EPOCH, self.step, 0.5,
             self.look, self.save, self.stopping, self.log, self.inspect,
             partial(_better, parts, ("score", 1.0)),
         )  # fmt: skip
@@ -98,12 +98,10 @@ def test_scores_weights_and_step_agree() -> None:
     assert [ending for *_, ending in watched.of("save")] == [False] * 7 + [True]
 
 
-def test_batches_and_rates_follow_the_step() -> None:
+def test_rates_follow_the_step() -> None:
     watched = Watched(total=3)
     watched.run(watched.state())
-    assert [(s, b[0]["rows"], r) for s, b, r in watched.of("step")] == [
-        (0, 0, 0.5), (1, 1, 0.25), (2, 2, 0.5 / 3)
-    ]  # fmt: skip
+    assert watched.of("step") == [(0, 0.5), (1, 0.25), (2, 0.5 / 3)]
     assert watched.of("log") == [(1, 0.5), (2, 0.25), (3, 0.5 / 3)]
 
 

@@ -1,0 +1,94 @@
+"""Parts -> Attempt: how a training meets what goes wrong in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from ftune.build import Parts
+from ftune.engine.diagnose import Diagnosis
+from ftune.engine.faults import Answers, Attempt, SpikeGuard, Statistics
+from ftune.engine.state import State
+from ftune.engine.step import Batch, Step
+from ftune.errors import OutOfMemoryError
+from ftune.feed import feeder, maker
+
+
+class Keeper(Protocol):
+    """Has earlier states of a training, and the user's ear."""
+
+    def back(self, state: State) -> str: ...
+    def tell(self, text: str) -> None: ...
+
+
+def attempt(parts: Parts, step: Step, keeper: Keeper) -> Attempt:
+    """A step with the answers that the configuration gives to faults."""
+    train = parts.config.train
+    answers = Answers(
+        policy=train.non_finite.policy,
+        limit=train.non_finite.limit,
+        spikes=train.spike_guard.policy if train.spike_guard else "stop",
+        explain=_diagnosis(parts, step),
+        back=keeper.back,
+        tell=keeper.tell,
+        smaller=partial(_smaller, parts, keeper),
+    )
+    return Attempt(feeder(parts), step, answers, Statistics(parts.model))
+
+
+def guard(parts: Parts) -> SpikeGuard | None:
+    """The guard that `train.spike_guard` describes."""
+    wanted = parts.config.train.spike_guard
+    return SpikeGuard(wanted.threshold, wanted.window) if wanted else None
+
+
+def _diagnosis(parts: Parts, step: Step) -> Diagnosis:
+    numbers = parts.dataset.train.rows
+    return Diagnosis(
+        loss=step.loss,
+        positions=lambda at: torch.cat(parts.batches.indices(at)),
+        take=maker(parts),
+        number=lambda row: int(numbers[row]),
+    )
+
+
+def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch],
+             error: OutOfMemoryError) -> None:  # fmt: skip
+    """Halves the micro-batches of all further steps, where that changes no result."""
+    rows = max(len(part) for part in parts.batches.indices(state.step))
+    if not error.shrinks:
+        raise error
+    reason = _bound_together(parts.model, batches)
+    if reason is None and state.split >= rows:
+        reason = "they have one row each already"
+    if reason is not None:
+        raise OutOfMemoryError(f"{error}. Micro-batches cannot shrink: {reason}") from None
+    state.split *= 2
+    for parameter in state.parameters:
+        parameter.grad = None
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    keeper.tell(
+        f"step {state.step + 1:,}: {error}. From here on a micro-batch of {rows} rows goes in "
+        f"{min(state.split, rows)} parts; the step keeps its rows and their weight"
+    )
+
+
+def _bound_together(model: nn.Module, batches: Sequence[Batch]) -> str | None:
+    """Why rows of a batch depend on one another, if they do."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+            return (
+                f"`{name}` normalises by the statistics of its batch, and smaller ones would give "
+                "another result. Write a smaller train.batch_size, or groupnorm or layernorm for it"
+            )
+    if any("partner" in batch for batch in batches):
+        return (
+            "mixup and cutmix pair the rows of a micro-batch, and smaller ones would pair others. "
+            "Write a smaller train.batch_size"
+        )
+    return None

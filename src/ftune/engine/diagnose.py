@@ -1,0 +1,142 @@
+"""Where a number that is not finite came from: the first such tensor, and the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ftune.engine.state import State
+from ftune.engine.step import Batch, Loss
+
+SHOWN = 5
+MOST_TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Looks for the cause of a fault by running its step again, piece by piece.
+
+    positions: the rows that a step sees, int64 [n]. take: any of them as a batch. number: a row as
+    its file counts it, from 1.
+    """
+
+    loss: Loss
+    positions: Callable[[int], Tensor]
+    take: Callable[[int, Tensor], Batch]
+    number: Callable[[int], int]
+
+    def __call__(self, state: State, batches: Sequence[Batch]) -> str:
+        """In words; empty where nothing can be found. Changes nothing."""
+        with suppress(RuntimeError), _quiet(state.model):
+            found = first_tensor(state.model, batches, self.loss)
+            return "; ".join(part for part in (found, self._rows(state, found)) if part)
+        return ""
+
+    def _rows(self, state: State, found: str) -> str:
+        rows = self.positions(state.step)
+        if found.startswith("the parameter"):
+            return ""
+        guilty = list(self._search(state, rows))
+        if not guilty:
+            return "no single row of the batch does it alone"
+        if len(guilty) == len(rows) > 1:
+            return f"every row of the batch of {len(rows):,} does it"
+        numbers = sorted(self.number(int(row)) for row in guilty)
+        shown = ", ".join(f"{n:,}" for n in numbers[:SHOWN])
+        more = f", … ({len(numbers):,} of the batch)" if len(numbers) > SHOWN else ""
+        return f"training row{'s' if len(numbers) > 1 else ''} {shown}{more}"
+
+    def _search(self, state: State, rows: Tensor) -> Iterator[int]:
+        """Halves what is at fault until single rows are left."""
+        waiting, tries = [rows], 0
+        while waiting and tries < MOST_TRIES:
+            part = waiting.pop()
+            tries += 1
+            if self._sound(state, part):
+                continue
+            if len(part) == 1:
+                yield int(part[0])
+                continue
+            waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+
+    def _sound(self, state: State, rows: Tensor) -> bool:
+        """Whether loss and gradients of these rows are finite."""
+        loss, _ = self.loss(state.model, self.take(state.step, rows))
+        if not math.isfinite(loss.item()):
+            return False
+        moving = [p for p in state.parameters if p.requires_grad]
+        gradients = torch.autograd.grad(loss, moving, allow_unused=True)
+        return all(bool(torch.isfinite(g).all()) for g in gradients if g is not None)
+
+
+def first_tensor(model: nn.Module, batches: Sequence[Batch], loss: Loss) -> str:
+    """The first tensor that is not finite, in the order in which they are computed."""
+    named = first_broken(model.named_parameters(), "parameter")
+    named = named or first_broken(model.named_buffers(), "buffer")
+    if named:
+        return named
+    for batch in batches:
+        if broken := first_broken(batch.items(), "input"):
+            return broken
+        if broken := _first_output(model, batch, loss):
+            return broken
+    return ""
+
+
+def first_broken(named: Iterable[tuple[str, Tensor]], kind: str) -> str:
+    """The first of some named tensors that is not finite, in words."""
+    for name, tensor in named:
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return f"the {kind} {name} is not finite"
+    return ""
+
+
+def _first_output(model: nn.Module, batch: Batch, loss: Loss) -> str:
+    """The first module whose output is not finite: hooks run as modules end, inner ones first."""
+    found: list[str] = []
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, _: Any, output: Any) -> None:
+            if not found and any(not bool(torch.isfinite(t).all()) for t in _floats(output)):
+                found.append(f"{name} ({type(module).__name__})" if name else "the model")
+
+        return hook
+
+    hooks = [m.register_forward_hook(watch(n)) for n, m in model.named_modules()]
+    try:
+        loss(model, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return f"first not finite: the output of {found[0]}" if found else ""
+
+
+def _floats(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        if output.is_floating_point():
+            yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _floats(value)
+    elif isinstance(output, tuple | list):
+        for value in output:
+            yield from _floats(value)
+
+
+@contextmanager
+def _quiet(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and the same random numbers afterwards; gradients can be taken."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.random.fork_rng(), torch.enable_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

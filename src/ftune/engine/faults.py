@@ -1,0 +1,128 @@
+"""What is done about a step that went wrong: numbers that are not finite, spikes, no memory.
+
+Whatever the answer, the step updates nothing. Skipping and rolling back follow PaLM (Chowdhery et
+al. 2022, section 5.1), which went back to a checkpoint and passed over the batches since.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ftune.engine.state import State
+from ftune.engine.step import Batch, Step, StepResult
+from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
+
+Policy = Literal["stop", "skip", "rollback"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Who is asked and told when a step goes wrong.
+
+    explain: the cause in words. back: puts the last checkpoint's weights into the state. tell: a
+    sentence for the user. smaller: cuts the micro-batches; raises where that may not be.
+    """
+
+    policy: Policy
+    limit: int
+    spikes: Policy
+    explain: Callable[[State, Sequence[Batch]], str]
+    back: Callable[[State], str]
+    tell: Callable[[str], None]
+    smaller: Callable[[State, Sequence[Batch], OutOfMemoryError], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Takes the batches of a step, makes the step, and answers what goes wrong.
+
+    feed: the micro-batches of a step, each in so many parts.
+    """
+
+    feed: Callable[[int, int], Sequence[Batch]]
+    step: Step
+    answers: Answers
+    statistics: Statistics
+
+    def __call__(self, state: State, rate: float) -> StepResult:
+        """Raises DivergedError and OutOfMemoryError where the answer is to stop."""
+        self.statistics.keep()
+        while True:
+            batches = self.feed(state.step, state.split)
+            try:
+                return self.step(state, batches, rate)
+            except DivergedError as fault:
+                self.statistics.put_back()
+                return self._answer(state, batches, fault)
+            except OutOfMemoryError as error:
+                self.answers.smaller(state, batches, error)
+
+    def _answer(self, state: State, batches: Sequence[Batch], fault: DivergedError) -> StepResult:
+        answers, spike = self.answers, isinstance(fault, SpikeError)
+        policy = answers.spikes if spike else answers.policy
+        for parameter in state.parameters:
+            parameter.grad = None
+        cause = "" if spike else answers.explain(state, batches)
+        said = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
+        state.faults += 1
+        if policy == "stop":
+            raise DivergedError(f"{said}; nothing was updated")
+        if state.faults > answers.limit:
+            raise DivergedError(f"{said}; after {answers.limit} faults before it the run ends")
+        done = answers.back(state) if policy == "rollback" else "the step is left out"
+        answers.tell(f"{said}; {done}")
+        return StepResult(math.nan, fault=said)
+
+
+class Statistics:
+    """Running means and variances, which a forward pass moves before its loss is known."""
+
+    def __init__(self, model: nn.Module) -> None:
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        self.live: list[Tensor] = [b for norm in norms for b in norm.buffers(recurse=False)]
+        self.kept = [torch.empty_like(b) for b in self.live]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        if self.live:
+            torch._foreach_copy_(self.kept, self.live)
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        if self.live:
+            torch._foreach_copy_(self.live, self.kept)
+
+
+@dataclass(frozen=True)
+class SpikeGuard:
+    """Refuses a loss that is far above the recent ones, before it moves anything.
+
+    Far is `threshold` standard deviations above the median of the last `window` losses, the
+    deviation taken as 1.4826 times the median distance from it (Hampel's identifier): the guard is
+    not moved by the outliers that it looks for. It is silent until `window` losses are known.
+    """
+
+    threshold: float
+    window: int
+
+    def __call__(self, state: State, loss: float) -> None:
+        """Raises SpikeError."""
+        recent = state.recent
+        if len(recent) >= self.window:
+            middle = statistics.median(recent)
+            spread = 1.4826 * statistics.median(abs(value - middle) for value in recent)
+            bound = middle + self.threshold * max(spread, 1e-3 * abs(middle))
+            if loss > bound:
+                raise SpikeError(
+                    f"the loss jumped to {loss:.4g}, the last {self.window} were around "
+                    f"{middle:.4g} and up to {max(recent):.4g}"
+                )
+        recent.append(loss)
+        del recent[: -self.window]
