@@ -11,9 +11,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
 
 FLOORS = [
+    {"secret"},
     {"registry", "errors", "console", "words", "quiet", "hub", "pickles"},
     {"consent"},
-    {"config", "foreign"},
+    {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
     {"schema", "runs", "extend"},
     {"engine"},

@@ -56,7 +56,7 @@ def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
     read_tokenizer(subject.tokenizer, path)
     with quiet():
         factory = getattr(transformers, FACTORIES[subject.kind])
-        model = factory.from_pretrained(path, local_files_only=True).eval()
+        model = factory.from_pretrained(path, local_files_only=True, trust_remote_code=False).eval()
     head = read_head(path) if subject.kind == "encoder" else None
 
     def run(batch: Batch) -> Tensor:

@@ -42,7 +42,9 @@ def read_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     with quiet():
-        found = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        found = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         given = found(list(SAMPLES))["input_ids"]
     for text, ids in zip(SAMPLES, given, strict=True):
         wanted = tokenizer.core.encode(text).ids

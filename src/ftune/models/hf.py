@@ -74,7 +74,8 @@ class Hf:
         wrapper = self._wrapped(found, kind, pooling, outputs)
         if isinstance(wrapper, CausalLm):
             wrapper.prove()
-        return self._built(wrapper, kind, pooling, outputs, report)
+        code = source.opened.digest if source.opened else None
+        return self._built(wrapper, kind, pooling, outputs, report, code)
 
     def restore(
         self,
@@ -87,17 +88,17 @@ class Hf:
 
         fresh: weights are initialised; else they have no meaning until all are loaded.
         """
-        from ftune.models.hf_files import bare, config_of
+        from ftune.models.hf_files import bare, config_of, own_config_of
 
-        kind, pooling = story["kind"], story["pooling"]
-        config = config_of(story["config"])
-        wrapper = self._wrapped(
-            bare(config, self._asked(kind, config, outputs), fresh), kind, pooling, outputs
-        )
+        kind, pooling, code = story["kind"], story["pooling"], story.get("code")
+        config = story["config"]
+        config = own_config_of(config, self.path, code) if code else config_of(config)
+        module = bare(config, self._asked(kind, config, outputs), fresh, trusted=bool(code))
+        wrapper = self._wrapped(module, kind, pooling, outputs)
         for ability in ("splits", "packs"):
             if ability in story:
                 setattr(wrapper, ability, story[ability])
-        return self._built(wrapper, kind, pooling, outputs, None)
+        return self._built(wrapper, kind, pooling, outputs, None, code)
 
     def _kind(self, config: Any, inputs: Inputs, outputs: int) -> Kind:
         """Raises RequestError where a chosen kind does not give what the task needs."""
@@ -173,12 +174,14 @@ class Hf:
         pooling: Pooling,
         outputs: int,
         report: Loading | None,
+        code: str | None,
     ) -> Built:
         from ftune.models.hf_files import plain
         from ftune.models.hf_modules import CausalLm
 
         head = wrapper.head_name(outputs)
         story: dict[str, Any] = {"kind": kind, "pooling": pooling, "config": plain(wrapper.config)}
+        story |= {"code": code} if code else {}
         if isinstance(wrapper, CausalLm):
             story |= {"splits": wrapper.splits, "packs": wrapper.packs}
             return Built(wrapper, head, {}, story, report)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftune.errors import MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
 from ftune.models.shapes import Loading
+from ftune.own_code import Opened, check_kernels, opened, refusal
 from ftune.quiet import quiet
 
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ _POOLINGS: dict[str, Pooling] = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model is read from. place: a folder or a hub name; gguf: the file in that folder."""
+    """Where a model is read from. place: a folder or a hub name; gguf: the file in that folder.
+
+    opened: the same folder as transformers may read it, with its code or without.
+    """
 
     place: str
     gguf: str | None = None
     local: bool = True
+    opened: Opened | None = None
 
     def __str__(self) -> str:
         return f"{self.place}/{self.gguf}" if self.gguf else self.place
@@ -50,7 +55,16 @@ class Source:
     def arguments(self) -> dict[str, Any]:
         """How transformers is told."""
         gguf = {"gguf_file": self.gguf} if self.gguf else {}
-        return {"local_files_only": self.local, "trust_remote_code": False, **gguf}
+        return {"local_files_only": self.local, "trust_remote_code": self.trusted, **gguf}
+
+    @property
+    def read_from(self) -> str:
+        return self.opened.place if self.opened else self.place
+
+    @property
+    def trusted(self) -> bool:
+        """Whether code from the folder may run: consent was given for this very code."""
+        return self.opened is not None and self.opened.trusted
 
     def noted_pooling(self) -> Pooling | None:
         """What sentence-transformers wrote beside the model, if it did."""
@@ -95,7 +109,7 @@ def find(path: str | None, hub: str | None) -> Source:
         )
     if "model_type" not in described(place):
         raise RequestError(f"model.path: {place} {_lacks(place)}")
-    return Source(str(place))
+    return Source(str(place), opened=opened(place))
 
 
 def described(folder: Path) -> dict[str, Any]:
@@ -123,7 +137,9 @@ def read_config(source: Source) -> Any:
     from transformers import AutoConfig
 
     with _told(source), quiet():
-        return AutoConfig.from_pretrained(source.place, **source.arguments)
+        found = AutoConfig.from_pretrained(source.read_from, **source.arguments)
+    check_kernels(found, f"model.path: {source}")
+    return found
 
 
 def load(
@@ -135,11 +151,13 @@ def load(
     factory, more = _factory(asked)
     if weights == "random":
         with _told(source), quiet():
-            found = factory.from_config(config, dtype=torch.float32, **more)
+            found = factory.from_config(
+                config, dtype=torch.float32, trust_remote_code=source.trusted, **more
+            )
         return _trimmed(found, asked["kind"])[0], None
     with _told(source), quiet():
         found, info = factory.from_pretrained(
-            source.place, config=config, dtype=torch.float32, output_loading_info=True,
+            source.read_from, config=config, dtype=torch.float32, output_loading_info=True,
             ignore_mismatched_sizes=True, **more, **source.arguments,
         )  # fmt: skip
     _judge(source, config, info)
@@ -163,14 +181,17 @@ def _judge(source: Source, config: Any, info: Mapping[str, Any]) -> None:
         )
 
 
-def bare(config: Any, asked: Mapping[str, Any], fresh: bool = False) -> Any:
-    """The module of a configuration, initialised if `fresh`; else nothing is written to it yet."""
+def bare(config: Any, asked: Mapping[str, Any], fresh: bool = False, trusted: bool = False) -> Any:
+    """The module of a configuration, initialised if `fresh`; else nothing is written to it yet.
+
+    trusted: whether its class comes from code that was consented to.
+    """
     import torch
     from transformers.initialization import no_init_weights
 
     factory, more = _factory(asked)
     with quiet(), contextlib.nullcontext() if fresh else no_init_weights():
-        found = factory.from_config(config, dtype=torch.float32, **more)
+        found = factory.from_config(config, dtype=torch.float32, trust_remote_code=trusted, **more)
     found.tie_weights()
     return _trimmed(found, asked["kind"])[0]
 
@@ -218,7 +239,25 @@ def config_of(stored: Mapping[str, Any]) -> Any:
 
     with quiet():
         kind = type(AutoConfig.for_model(stored["model_type"]))
-        return kind.from_dict(dict(stored))
+        found = kind.from_dict(dict(stored))
+    check_kernels(found, "the model's stored configuration")
+    return found
+
+
+def own_config_of(stored: Mapping[str, Any], path: str | None, digest: str) -> Any:
+    """The same, of a model whose class is its folder's code. Raises RequestError.
+
+    Asked for anew each time: that the run once had consent grants nothing.
+    """
+    place = Path(path or "")
+    source = Source(str(place), opened=opened(place) if path else None)
+    if source.opened is None or source.opened.digest is None:
+        raise RequestError(f"model.path: {source} {refusal(place)}")
+    if source.opened.digest != digest:
+        raise RequestError(f"model.path: {source}: its code is not the one that the run trained")
+    found = type(read_config(source)).from_dict(dict(stored))
+    found._name_or_path = source.read_from
+    return found
 
 
 @contextlib.contextmanager
@@ -238,7 +277,7 @@ def _told(source: Source) -> Iterator[None]:
 def _sentence(error: Exception, source: Source) -> str:
     text = str(error)
     if "trust_remote_code" in text:
-        return "needs code from its own folder, which ftune never runs; register it with --code"
+        return refusal(source.place)
     if not Path(source.place).is_dir() and source.local:
         return UNREACHABLE
     if "does not recognize this architecture" in text:

@@ -317,7 +317,7 @@ def broken(folder: Path, name: str) -> Path:
         ("adapter", "holds an adapter, no model"),
         ("no type", "has a config.json without `model_type`"),
         ("unknown type", "that the installed transformers does not know"),
-        ("own code", "needs code from its own folder, which ftune never runs"),
+        ("own code", "needs code that is not in its folder, which ftune never runs"),
         ("gguf of noise", "cannot be read"),
         ("no weights", "has no weights (model.safetensors"),
         ("cut weights", "cannot be read"),

@@ -8,8 +8,9 @@ from typing import Any
 
 from ftune.data.text import cache
 from ftune.data.text.tokenizer import Tokenizer, library
-from ftune.errors import DataError, MissingExtraError
+from ftune.errors import DataError, MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
+from ftune.own_code import Opened, opened, refusal
 from ftune.quiet import quiet
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -92,7 +93,11 @@ def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: An
         found = _read(name, where)
     except ImportError:
         raise MissingExtraError("this tokenizer", "text") from None
+    except RequestError:
+        raise
     except Exception as error:  # transformers raises all kinds here
+        if "trust_remote_code" in str(error):
+            raise DataError(f"{name}: its tokenizer {refusal(name)}") from None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         shown = str(Path(name) / where["gguf_file"]) if "gguf_file" in where else name
         raise DataError(f"{shown}: no tokenizer could be read: {reason}") from None
@@ -108,11 +113,12 @@ def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: An
 
 
 def _read(name: str, where: dict[str, Any]) -> Any:
-    """What AutoTokenizer reads; code that a folder brings is never run."""
+    """What AutoTokenizer reads; code that a folder brings is run with consent only."""
+    found = opened(name) if Path(name).is_dir() else Opened(name)
     with quiet():
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        return AutoTokenizer.from_pretrained(found.place, trust_remote_code=found.trusted, **where)
 
 
 def _json(file: Path) -> dict[str, Any]:
