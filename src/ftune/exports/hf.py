@@ -35,6 +35,11 @@ def write(subject: Subject, path: Path) -> list[str]:
             "--format hf: only a model of transformers (`model.name: hf`) can be written so; "
             "this one: safetensors, pt, onnx or torch-export"
         )
+    if subject.predictor.built.story.get("code"):
+        raise RequestError(
+            "--format hf: the model's class is code of its base's own folder, which is not copied "
+            "on; write safetensors or pt, and load them with that folder's code"
+        )
     inner = subject.inner
     _name_outputs(subject, inner.config)
     if subject.kind == "causal-lm":

@@ -172,6 +172,11 @@ def load_code(path: str | Path) -> None:
         raise
 
 
+def loaded_code() -> list[dict[str, str]]:
+    """The files that `--code` has run in this process, for the run's record."""
+    return [{"file": str(file), "sha256": digest} for file, digest in _loaded.items()]
+
+
 def _run(file: Path, name: str) -> None:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
