@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -13,6 +15,7 @@ import typer
 from ftune.consent import granting, idle
 from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.secret.redact import redact
 
 if TYPE_CHECKING:
     from ftune.exports import Adapters
@@ -442,7 +445,7 @@ def _call(
         raise typer.Exit(error.exit_code) from None
     except FtuneError as error:
         if os.environ.get("FTUNE_TRACEBACK") == "1":
-            raise
+            raise  # shown by `_unexpected`, without secrets
         console.error(str(error))
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
@@ -457,7 +460,16 @@ def _call(
 
 def main() -> None:
     """The console script."""
+    sys.excepthook = _unexpected
     app()
+
+
+def _unexpected(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A fault of ftune itself, or one whose traceback was asked for."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(redact(text), file=sys.stderr, end="")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the user sees: sentences, tables, a progress bar. Knows nothing of training.
 
 With `--json`, everything goes to stderr, so that the last line of stdout is the summary. In a
-pipe there are plain lines and no bar.
+pipe there are plain lines and no bar. Secrets are hidden here, whoever says them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from ftune.secret.redact import redact, redact_tree
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -101,25 +103,25 @@ class Console:
         """A plain sentence; nothing in it is read as markup."""
         if not self.quiet:
             if self.is_terminal:
-                self.rich.print(text, markup=False)
+                self.rich.print(redact(text), markup=False)
             else:
-                print(text, file=self.stream, flush=True)
+                print(redact(text), file=self.stream, flush=True)
 
     def answer(self, text: str) -> None:
         """What was asked for itself; shown even when quiet, unless the summary holds it."""
         if not self.json_output:
-            print(text, flush=True)  # noqa: T201
+            print(redact(text), flush=True)  # noqa: T201
 
     def warn(self, text: str) -> None:
         """A sentence that is shown even when quiet, on stderr."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"warning: {redact(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def error(self, text: str) -> None:
-        print(f"error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"error: {redact(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def farewell(self, text: str) -> None:
         """The last sentence of a run that was asked to stop; no fault, so no prefix."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(redact(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table of at most 80 columns in a pipe; numbers stand to the right."""
@@ -130,19 +132,19 @@ class Console:
         from rich.text import Text
 
         table = Table(
-            title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+            title=redact(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
         )
         for index, column in enumerate(columns):
             right = all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(column, justify="right" if right else "left", overflow="fold")
+            table.add_column(redact(column), justify="right" if right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell(value)) for value in row))
+            table.add_row(*(Text(redact(cell(value))) for value in row))
         self.rich.print(table)
 
     def result(self, summary: Mapping[str, Any]) -> None:
         """The summary as one JSON line on stdout, where `--json` was given."""
         if self.json_output:
-            print(json.dumps(summary), flush=True)  # noqa: T201
+            print(json.dumps(redact_tree(summary)), flush=True)  # noqa: T201
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:

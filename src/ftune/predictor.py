@@ -197,7 +197,8 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
             f"{base.source} holds no transforms: a run folder is needed, or an ftune export to "
             ".safetensors or .pt"
         )
-    config = LANGUAGE.of(base.meta["config"], changes, source=f"the configuration in {base.source}")
+    source = f"the configuration in {base.source}"
+    config = LANGUAGE.of(base.meta["config"], changes, source, kept=True)
     found = base_pipeline(base)
     assert found is not None
     pipeline = found.cached(config.data.cache)

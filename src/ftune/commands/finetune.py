@@ -112,7 +112,7 @@ def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
         )
     path, _ = new_path(changes)
     config = on_new_data(base.meta, Path(path)) if path else base.meta["config"]
-    return LANGUAGE.of(config, changes, source=f"the configuration in {base.source}")
+    return LANGUAGE.of(config, changes, f"the configuration in {base.source}", kept=True)
 
 
 def new_path(changes: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -23,8 +23,9 @@ from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
+from ftune.search.sweep import Executor, best_config, choose_sampler, kept_space, trial_count
 from ftune.search.verdict import verdict
+from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
 
 Judged = tuple[str, float]
@@ -40,6 +41,7 @@ def sweep(
         raise RequestError("no `sweep:` block; it names `scientific:` or `nuisance:` settings")
     plain = dump(config)
     check_space(plain, parse_space(config.sweep))
+    kept_space(plain, config.sweep)
     judged, steps = _measured(config, plain, base)
     _show_plan(config, steps, console)
     if plan:
@@ -92,19 +94,23 @@ def _run(
             report.said = {trial.number for trial in _ended(executor.study.trials())}
             trials = executor.run()
     except RunFailedError as error:
+        seconds = time.monotonic() - began
+        summary = _summary(folder, config, executor.study.trials(), judged, seconds)
+        folder.write_summary({**summary, "status": "failed", "reason": str(error)})
         folder.describe(status="failed", reason=str(error))
-        raise
+        raise RunFailedError(f"{error}; run: {folder.path}") from None
     except (InterruptedRunError, KeyboardInterrupt) as error:
         folder.describe(status="interrupted")
         code = getattr(error, "exit_code", 130)
         raise InterruptedRunError(code - 128, str(folder.path)) from None
     summary = _summary(folder, config, trials, judged, time.monotonic() - began)
-    folder.write_summary(summary)
-    folder.describe(status=summary["status"])
+    failed = summary["status"] == "failed"
+    reason = f"all trials failed, the first because {trials[0].reason}" if failed else None
+    folder.write_summary({**summary, "reason": reason} if failed else summary)
+    folder.describe(status=summary["status"], **({"reason": reason} if failed else {}))
     _show_result(config, folder, trials, summary, judged, console)
-    if summary["status"] == "failed":
-        reason = next(trial.reason for trial in trials if trial.status == "failed")
-        raise RunFailedError(f"all trials failed, the first because {reason}; run: {folder.path}")
+    if failed:
+        raise RunFailedError(f"{reason}; run: {folder.path}")
     return summary
 
 
@@ -184,7 +190,7 @@ def _summary(
 
 def _best_file(config: RunConfig, best: Trial, judged: Judged) -> str:
     title = f"# Trial {best.number}: validation {judged[0]} {best.value:.6g}, {_params(best)}\n"
-    return title + to_yaml(best_config(dump(config), best))
+    return redact(title) + to_yaml(best_config(dump(config), best))
 
 
 def _show_result(

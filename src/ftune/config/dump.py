@@ -11,6 +11,7 @@ from ftune.config.fields import Setting, settings_of
 from ftune.config.tree import scalar
 from ftune.config.types import without_words
 from ftune.registry import Table
+from ftune.secret.redact import redact_tree, stored
 
 
 def dump(config: Any) -> dict[str, Any]:
@@ -63,7 +64,11 @@ def _dump_item(value: Any, table: Table) -> Any:
 
 
 def to_yaml(plain: object) -> str:
-    """Plain values as YAML text, keys in the order given, numbers as `parse` reads them."""
+    """Plain values as YAML text, keys in the order given, numbers as `parse` reads them.
+
+    Of a configuration, what was read from the environment is a reference again.
+    """
+    plain = stored(plain) if isinstance(plain, dict) else redact_tree(plain)
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 

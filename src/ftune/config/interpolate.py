@@ -11,6 +11,7 @@ import re
 
 from ftune.config.tree import Node, parse_value
 from ftune.errors import Problem
+from ftune.secret.redact import remember
 
 MAX_CHAIN = 8
 MAX_LENGTH = 4096
@@ -22,13 +23,19 @@ class _RefusedError(Exception):
     """A reference that cannot be followed; the message says why."""
 
 
-def interpolate(root: Node) -> list[Problem]:
-    """Replaces references in place and returns what could not be resolved."""
+def interpolate(root: Node, kept: bool = False) -> list[Problem]:
+    """Replaces references in place and returns what could not be resolved.
+
+    kept: the configuration that lies beside a model; it is read also where its variables are not
+    set, as a prediction does not need the place of the training data.
+    """
     problems = []
     nodes = dict(root.walk())
     allowed = _allowed_variables(nodes)
     for path, node in nodes.items():
         if isinstance(node.value, str) and "${" in node.value:
+            if kept and _unset(node.value):
+                continue
             try:
                 text = _resolve(node.value, nodes, allowed, 0)
             except _RefusedError as refused:
@@ -37,6 +44,11 @@ def interpolate(root: Node) -> list[Problem]:
                 whole = _REFERENCE.fullmatch(node.value)
                 node.value = parse_value(text, node.mark).value if whole else text
     return problems
+
+
+def _unset(text: str) -> bool:
+    names = re.findall(r"\$\{\s*oc\.env:(\w+)\s*\}", text)
+    return any(name not in os.environ for name in names)
 
 
 def _allowed_variables(nodes: dict[str, Node]) -> set[str]:
@@ -71,6 +83,7 @@ def _look_up(name: str, nodes: dict[str, Node], allowed: set[str]) -> str:
             raise _RefusedError(f"${{{name}}}: list {variable} under `runtime.env` to read it")
         if variable not in os.environ:
             raise _RefusedError(f"${{{name}}}: the environment has no {variable}")
+        remember(variable, os.environ[variable])
         return os.environ[variable]
     if ":" in name:
         raise _RefusedError(f"${{{name}}}: only ${{key.path}} and ${{oc.env:NAME}} are accepted")

@@ -25,13 +25,15 @@ class Language(Generic[Root]):
     renamed: Mapping[str, str] = field(default_factory=dict)
     reserved: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, node: Node, folder: Path, changes: Sequence[str] = ()) -> Root:
+    def read(
+        self, node: Node, folder: Path, changes: Sequence[str] = (), kept: bool = False
+    ) -> Root:
         """A tree with overrides applied, as an object. Raises ConfigError with every problem."""
         if not isinstance(node.value, dict):
             raise RequestError(f"{node.mark}: a configuration is a mapping of keys to values")
         overrides.apply(node, changes)
         reader = Reader(Explainer(self.root, self.renamed, self.reserved), folder)
-        reader.problems += interpolate.interpolate(node)
+        reader.problems += interpolate.interpolate(node, kept)
         result = reader.schema(node, self.root, "")
         if reader.problems:
             raise ConfigError(sorted(reader.problems, key=lambda p: _order(p.where)))
@@ -56,10 +58,17 @@ class Language(Generic[Root]):
         return reader.seen
 
     def of(
-        self, plain: Mapping[str, Any], changes: Sequence[str] = (), source: str = "config"
+        self,
+        plain: Mapping[str, Any],
+        changes: Sequence[str] = (),
+        source: str = "config",
+        kept: bool = False,
     ) -> Root:
-        """Reads a configuration given as plain values; paths are relative to where one stands."""
-        return self.read(tree.node_of(dict(plain), Mark(source, 1, 1)), Path.cwd(), changes)
+        """Reads a configuration given as plain values; paths are relative to where one stands.
+
+        kept: it lies beside a model, and may name variables that are not set here.
+        """
+        return self.read(tree.node_of(dict(plain), Mark(source, 1, 1)), Path.cwd(), changes, kept)
 
 
 def read_text(path: Path) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ftune.config.tree import Mark, Node, parse_value
 from ftune.errors import ConfigError, Problem, RequestError
+from ftune.secret.redact import redact_words
 
 
 def apply(root: Node, overrides: Sequence[str]) -> None:
@@ -28,7 +29,8 @@ def _order(text: str) -> tuple[bool, int]:
 
 
 def _mark(text: str) -> Mark:
-    shown = text if len(text) <= 50 else f"{text[:50]}…"
+    (shown,) = redact_words([text])  # whole: a half is no longer recognised
+    shown = shown if len(shown) <= 50 else f"{shown[:50]}…"
     return Mark(f"command line `{shown}`")
 
 

@@ -14,6 +14,7 @@ from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert
 from ftune.errors import Problem
 from ftune.registry import Table
+from ftune.secret.redact import redact_tree
 
 
 class SettingError(ValueError):
@@ -205,7 +206,7 @@ class Reader:
             words = (*item.spec.words, *(str(a) for a in getattr(item.type, "__args__", ())))
             near = nearest(value, words) if isinstance(value, str) else None
             kind, hint = ("typo", suggestion(value, words)) if near else ("value", "")
-            return self._refuse(node, key, kind, f"`{_short(value)}`: {error}", hint)
+            return self._refuse(node, key, kind, f"`{_short(value, key)}`: {error}", hint)
         return self._anchored(value, node) if item.spec.path else value
 
     def _anchored(self, value: Any, node: Node) -> Any:
@@ -253,8 +254,9 @@ def _deepest(node: Node, key: str) -> Node:
     return node
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, key: str) -> str:
     """A value as it may stand in a message: in the words of a file, and not too long."""
+    value = redact_tree(value, key.rpartition(".")[2])  # whole: a half is no longer recognised
     text = "null" if value is None else str(value)
     text = text.lower() if isinstance(value, bool) else text
     return text if len(text) <= 40 else f"{text[:40]}…"

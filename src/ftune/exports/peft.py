@@ -22,6 +22,7 @@ from ftune.exports.tokenizer import write_tokenizer
 from ftune.models.call import arguments
 from ftune.models.hf_files import find, load, read_config
 from ftune.quiet import quiet
+from ftune.secret.redact import redact
 from ftune.weights import Origin
 
 TASKS = {"causal-lm": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS",
@@ -37,7 +38,7 @@ def write(subject: Subject, path: Path) -> list[str]:
         written = write_peft(
             path,
             subject.model,
-            base_model=source or "",
+            base_model=redact(source or ""),
             strip=_strip(subject),
             task_type=TASKS.get(subject.kind),
             trained=_trained(subject),

@@ -19,6 +19,7 @@ from ftune.models.call import arguments
 from ftune.predictor import Predictor
 from ftune.runs.base import Base
 from ftune.runtime.versions import ftune_version
+from ftune.secret.redact import redact_tree
 
 Batch = dict[str, Tensor]
 BATCHES = ((1, 5), (2, 12), (5, 8))  # rows and, of texts, positions
@@ -87,7 +88,7 @@ class Subject:
         """What the inputs and outputs of a bare graph mean, as names and JSON."""
         pipeline, task = self.predictor.pipeline, self.predictor.task
         facts: dict[str, Any] = {
-            "task": self.base.meta["config"]["task"],
+            "task": redact_tree(self.base.meta["config"]["task"]),
             "inputs": pipeline.features.names or list(pipeline.features.shape),
             "outputs": task.output_names,
             "classes": pipeline.target.classes,

@@ -15,6 +15,7 @@ from ftune.exports.subject import Batch, Subject, outputs
 from ftune.models.hf_files import plain
 from ftune.predictor import restore
 from ftune.runs.base import load_base
+from ftune.secret.redact import redact_tree
 
 TRAINING_ONLY = ("loop", "exact")
 
@@ -25,6 +26,7 @@ def content(subject: Subject) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
     Raises RequestError where merging unties weights that the structure ties.
     """
     story = {key: fact for key, fact in subject.base.meta.items() if key not in TRAINING_ONLY}
+    story["config"] = redact_tree(story["config"])  # of a run that an older ftune wrote
     if subject.apart or not subject.adapted:
         return subject.base.tensors, story
     story["adapters"] = []

@@ -13,6 +13,7 @@ from typing import Any
 
 from ftune.errors import RequestError
 from ftune.runs.files import read_json, write_atomic, write_json
+from ftune.secret.redact import redact_tree
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class RunFolder:
         """Adds facts to run.json."""
         file = self.path / "run.json"
         known = read_json(file) if file.exists() else {}
-        write_json(file, {**known, **facts})
+        write_json(file, {**known, **redact_tree(facts)})
 
     def facts(self) -> dict[str, Any]:
         """run.json; a run whose process is gone is reported as interrupted, not as running."""
@@ -70,7 +71,7 @@ class RunFolder:
         write_atomic(self.config_file, text.encode())
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        write_json(self.path / "summary.json", summary)
+        write_json(self.path / "summary.json", redact_tree(summary))
 
     def summary(self) -> dict[str, Any]:
         """summary.json, or an empty mapping for a run that has not ended."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,13 +21,21 @@ from ftune.build import base_pipeline, build, read_data
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.dataset import Dataset
-from ftune.errors import CheckpointError, RequestError, RunFailedError
+from ftune.errors import (
+    CheckpointError,
+    FtuneError,
+    InterruptedRunError,
+    RequestError,
+    RunFailedError,
+)
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig, Sweep
 from ftune.search.lr_find import settle
-from ftune.search.space import configured, grid, is_grid, parse_space, places
+from ftune.search.space import Space, configured, grid, is_grid, parse_space, places
 from ftune.search.study import Study, Trial
+from ftune.secret.forms import HIDDEN
+from ftune.secret.redact import redact, stored
 from ftune.training.train import Run, new_run, reopen, train
 
 SAME_FAILURES = 5
@@ -46,7 +56,7 @@ class Executor:
     report: Callable[[Sequence[Trial]], None]
 
     def __post_init__(self) -> None:
-        self.space = parse_space(self.sweep)
+        self.space = kept_space(self.plain, self.sweep)
         sampler, seed = choose_sampler(self.sweep), self.plain.get("seed", 0)
         points = places(self.space, trial_count(self.sweep), seed) if sampler == "grid" else ()
         self.study = Study(
@@ -120,14 +130,27 @@ class Executor:
             if summary["best"] is None:
                 raise RunFailedError("the metric was never a finite number")
             return summary
-        except RunFailedError as error:
-            self.study.tell(trial, None, "failed", str(error))
-            self._give_up_on_repetition(str(error))
-            return None
+        except InterruptedRunError:
+            raise
+        except FtuneError as error:
+            self._fail(trial, str(error))
+        except Exception as error:  # of the user's own parts, or of torch for these settings
+            self._fail(trial, _in_words(error))
+        return None
+
+    def _fail(self, trial: Trial, reason: str) -> None:
+        """Ends one trial only; the fifth in a row that failed alike ends the sweep."""
+        reason = redact(reason)
+        folder = RunFolder(self._place(trial))
+        if (folder.path / "run.json").exists():
+            folder.describe(status="failed", reason=reason)
+        self.study.tell(trial, None, "failed", reason)
+        self.report(self.study.trials())
+        self._give_up_on_repetition(reason)
 
     def _open(self, trial: Trial) -> Run | dict[str, Any]:
         """The trial's run: continued where it has a checkpoint, finished as it is, or new."""
-        path = self.folder.path / "trials" / f"{trial.number:04d}"
+        path = self._place(trial)
         if (path / "run.json").exists():
             folder = RunFolder(path)
             if folder.facts()["status"] == "done":
@@ -135,10 +158,10 @@ class Executor:
             with suppress(CheckpointError):  # every checkpoint is damaged
                 return reopen(folder, self.quiet)
         shutil.rmtree(path, ignore_errors=True)  # killed while it was being made
-        try:
-            return self._new(trial, path)
-        except RequestError as error:  # settings that do not go together end their own trial only
-            raise RunFailedError(str(error)) from None
+        return self._new(trial, path)
+
+    def _place(self, trial: Trial) -> Path:
+        return self.folder.path / "trials" / f"{trial.number:04d}"
 
     def _new(self, trial: Trial, path: Path) -> Run:
         config = configured(self.plain, trial.params)
@@ -156,9 +179,40 @@ class Executor:
         return self._data[1]
 
     def _give_up_on_repetition(self, reason: str) -> None:
-        last = [t.reason for t in self.study.trials() if t.status != "open"][-SAME_FAILURES:]
-        if len(last) == SAME_FAILURES and set(last) == {reason}:
+        ended = [t for t in self.study.trials() if t.status != "open"][-SAME_FAILURES:]
+        alike = {alike_reason(t.reason) for t in ended}
+        if len(ended) == SAME_FAILURES and alike == {alike_reason(reason)}:
             raise RunFailedError(f"{SAME_FAILURES} trials in a row failed alike: {reason}")
+
+
+def alike_reason(reason: str) -> str:
+    """A reason without what differs from trial to trial: numbers, hashes, names of trials."""
+    plain = re.sub(r"[+-]?\b\d[\w.+-]*|[+-]?\b(?:nan|inf)\b", "#", reason)
+    return re.sub(r"#(?:,? #)+", "#", plain)
+
+
+def _in_words(error: Exception) -> str:
+    """What was raised, and the last line of code that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    said = (str(error).strip() or "without a message").splitlines()[0]
+    return f"{type(error).__name__}: {said}{at}"
+
+
+def kept_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
+    """The axes as the study may keep them: what the environment gave is a reference again.
+
+    Raises RequestError for a secret that is written out, as its trial could not be repeated.
+    """
+    kept = stored(plain)["sweep"]
+    for block in ("scientific", "nuisance"):
+        for key, values in kept[block].items():
+            if HIDDEN in str(values) and HIDDEN not in str(getattr(sweep, block)[key]):
+                raise RequestError(
+                    f"sweep.{block}.{key}: a secret is among the values, and a sweep keeps its "
+                    "values in a file; write ${oc.env:NAME}, and NAME under `runtime.env`"
+                )
+    return parse_space(replace(sweep, scientific=kept["scientific"], nuisance=kept["nuisance"]))
 
 
 def choose_sampler(sweep: Sweep) -> str:

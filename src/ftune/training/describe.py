@@ -16,6 +16,7 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.engine.state import State
 from ftune.runs.checkpoint import Checkpoint
+from ftune.secret.redact import redact_tree, stored
 
 
 def checkpoint_of(
@@ -50,11 +51,11 @@ def story(parts: Parts) -> dict[str, Any]:
         for name, found in parts.built.axes.items()
     }
     return {
-        "config": dump(parts.config),
+        "config": stored(dump(parts.config)),
         "pipeline": parts.dataset.pipeline.to_json(),
         "axes": axes,
         "head": parts.built.head,
-        "model": dict(parts.built.story),
+        "model": redact_tree(parts.built.story),
         "adapters": [spec.to_json() for spec in parts.origin.adapters],
         "fresh": parts.origin.fresh,
         "class_counts": class_counts(parts),

@@ -140,7 +140,7 @@ def test_different_failures_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         nonlocal count
         count += 1
         if count < 6:
-            raise RunFailedError(f"it burst {count}")
+            raise RunFailedError(f"it burst in the {'abcde'[count - 1]} part")
         return train(run)
 
     monkeypatch.setattr(executor, "train", burst)

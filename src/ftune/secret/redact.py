@@ -1,0 +1,112 @@
+"""Text and plain values without their secrets."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from ftune.secret.forms import HIDDEN, hide_forms
+from ftune.secret.names import is_place, is_plain_word, is_secret_key, is_secret_variable
+
+# Mappings whose keys are the user's columns: `types: {password: string}` holds no password.
+OPEN = frozenset({"types", "names", "rename", "columns"})
+
+_read: dict[str, str] = {}
+
+
+def remember(name: str, value: str) -> None:
+    """Notes that a configuration read an environment variable by ${oc.env:NAME}."""
+    if value:
+        _read[name] = value
+
+
+def redact(text: str) -> str:
+    """The text without secrets. What came from the environment is written ${oc.env:NAME}."""
+    return hide_forms(_without_values(text))
+
+
+def redact_tree(value: Any, key: str = "") -> Any:
+    """The same for mappings, lists and scalars; a value under a key such as `password` goes."""
+    if isinstance(value, Mapping):
+        return {
+            redact(name) if isinstance(name, str) else name: redact_tree(
+                item, "" if key in OPEN else str(name)
+            )
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact_tree(item, key) for item in value]
+    if not isinstance(value, str):
+        return HIDDEN if isinstance(value, int) and is_secret_key(key, value) else value
+    found = redact(value)
+    return HIDDEN if is_secret_key(key, found) else found
+
+
+def redact_words(words: Iterable[str]) -> list[str]:
+    """A command line: `data.password=…` goes by its key, the rest as text."""
+    found = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        secret = equals and is_secret_key(key.lstrip("-"), value)
+        found.append(f"{key}={HIDDEN}" if secret else redact(word))
+    return found
+
+
+def stored(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it is kept: what was read from the environment stands as a reference.
+
+    So the file reads the same again wherever the variable is set. Only variables that it lists
+    under `runtime.env` are referred to; other secrets are hidden.
+    """
+    listed = (config.get("runtime") or {}).get("env") or ()
+    values = {name: _read[name] for name in listed if name in _read}
+    kept: dict[str, Any] = redact_tree(_referring(config, values))
+    return kept
+
+
+def _referring(value: Any, values: Mapping[str, str], key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {name: _referring(item, values, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_referring(item, values, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    for name in sorted(values, key=lambda n: -len(values[n])):
+        secret = values[name] == value and is_secret_key(key, value)
+        if secret or not is_plain_word(values[name]):
+            value = _pattern(values[name]).sub(lambda _, n=name: f"${{oc.env:{n}}}", value)
+    return value
+
+
+def _without_values(text: str) -> str:
+    for pattern, instead in _known(tuple(os.environ.items()), tuple(_read.items())):
+        text = pattern.sub(lambda _, new=instead: new, text)
+    return text
+
+
+@lru_cache(maxsize=4)
+def _known(
+    environment: tuple[tuple[str, str], ...], read: tuple[tuple[str, str], ...]
+) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """What to look for and what to write instead, the longest first."""
+    found = {value: HIDDEN for name, value in environment if is_secret_variable(name, value)}
+    for name, value in read:
+        if is_secret_variable(name, value) or not (is_plain_word(value) or is_place(value)):
+            found[value] = f"${{oc.env:{name}}}"
+    order = sorted(found, key=len, reverse=True)
+    return tuple((_pattern(value, spellings=True), found[value]) for value in order)
+
+
+def _pattern(value: str, spellings: bool = False) -> re.Pattern[str]:
+    """Finds a value as a whole where it is a path or short; spellings: also as text is sent."""
+    ways = {value, quote(value, safe="")} if spellings else {value}
+    if spellings and len(value) >= 8:
+        ways.add(base64.b64encode(value.encode()).decode())
+    joined = "|".join(re.sub(r"(\\\s)+", r"\\s+", re.escape(way)) for way in sorted(ways, key=len))
+    whole = is_place(value) or len(value) < 12
+    return re.compile(rf"(?<!\w)(?:{joined})(?![\w.-]*\w)" if whole else joined)
