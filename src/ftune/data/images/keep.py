@@ -90,7 +90,7 @@ def keep(images: Callable[[], Iterator[Array]], count: int, place: Path | None) 
         note = f"Decoded images could not be kept in {place.parent}: {error.strerror or error}."
         return replace(_kept_for_now(images(), count), notes=[note])
     _tidy(place)
-    return _pixels(np.load(place.with_suffix(".npy"), mmap_mode="r"), told)
+    return _pixels(np.load(place.with_suffix(".npy"), mmap_mode="r", allow_pickle=False), told)
 
 
 def _written(images: Iterator[Array], place: Path) -> dict[str, Any]:
