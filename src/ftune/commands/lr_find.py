@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ftune.build import base_pipeline, read_data
 from ftune.commands.curve import plot, save_plot
 from ftune.commands.finetune import with_base
@@ -20,10 +22,10 @@ from ftune.errors import RequestError
 from ftune.runs.base import Base
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
-from ftune.runtime.versions import versions
 from ftune.schema import RunConfig
 from ftune.search.lr_find import Finding, Point, best_of
 from ftune.training.describe import peak_memory
+from ftune.training.facts import gathered
 
 
 def lr_find(
@@ -37,8 +39,9 @@ def lr_find(
     folder = RunFolder.create("lr-find", stem, out, config.runs_folder)
     folder.write_config(to_yaml(dump(config)))
     folder.describe(
-        command="lr-find", status="done", pid=os.getpid(), seed=config.seed, base=config.base,
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"), versions=versions(),
+        command="lr-find", status="done", pid=os.getpid(),
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **gathered(config, dataset, torch.get_num_threads()),
     )  # fmt: skip
     summary = _summary(folder, finding, time.monotonic() - began)
     folder.write_summary(summary)

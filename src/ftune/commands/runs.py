@@ -11,6 +11,7 @@ from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder, list_runs
+from ftune.runs.process import elsewhere
 
 ABSENT = "–"
 COST = ("steps", "seconds", "train_seconds", "peak_memory_bytes")
@@ -24,7 +25,7 @@ def runs(parent: Path, console: Console) -> dict[str, Any]:
     rows = [
         (
             run.path.name,
-            facts.get("status", ""),
+            _status(facts),
             summary.get("steps", ""),
             summary.get("seconds", ""),
             _best(summary),
@@ -88,6 +89,11 @@ def words(item: Any) -> str:
     if len(item) == 1 and isinstance(inner := next(iter(item.values())), dict):
         return f"{next(iter(item))} {words(inner)}"
     return " ".join(f"{key}={value}" for key, value in item.items())
+
+
+def _status(facts: Mapping[str, Any]) -> str:
+    host = elsewhere(facts) if facts.get("status") == "running" else None
+    return f"running on {host}" if host else str(facts.get("status", ""))
 
 
 def _best(summary: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.build import base_pipeline, build, read_data
+from ftune.build import Parts, base_pipeline, build, read_data
 from ftune.commands.finetune import with_base
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
@@ -19,7 +19,7 @@ from ftune.errors import InterruptedRunError, RequestError, RunFailedError
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
-from ftune.runtime.versions import versions
+from ftune.runtime.seeds import choose_determinism
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
@@ -27,6 +27,7 @@ from ftune.search.sweep import Executor, best_config, choose_sampler, kept_space
 from ftune.search.verdict import verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
+from ftune.training.facts import gathered
 
 Judged = tuple[str, float]
 
@@ -42,16 +43,18 @@ def sweep(
     plain = dump(config)
     check_space(plain, parse_space(config.sweep))
     kept_space(plain, config.sweep)
-    judged, steps = _measured(config, plain, base)
-    _show_plan(config, steps, console)
+    first = _first(config, plain, base)
+    judged = metric(first)
+    choose_determinism(config.runtime.deterministic, first.device)
+    _show_plan(config, first.total, console)
     if plan:
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
     folder = RunFolder.create("sweep", stem, out, config.runs_folder)
     folder.write_config(to_yaml(plain))
     folder.describe(
-        command="sweep", status="running", pid=os.getpid(), seed=config.seed, metric=judged[0],
-        sign=judged[1], started=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        base=config.base, versions=versions(),
+        command="sweep", status="running", pid=os.getpid(), metric=judged[0], sign=judged[1],
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **gathered(config, first.dataset),
     )  # fmt: skip
     return _run(folder, config, base, judged, console)
 
@@ -65,7 +68,7 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     return _run(folder, config, base, (facts["metric"], facts["sign"]), console)
 
 
-def _measured(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> tuple[Judged, int]:
+def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
     """Builds the first trial, so that a fault in data or structure ends the sweep at once."""
     assert config.sweep is not None
     first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}
@@ -78,8 +81,7 @@ def _measured(config: RunConfig, plain: Mapping[str, Any], base: Base | None) ->
     dataset = read_data(one, prior=base_pipeline(base))
     if dataset.val is None:
         raise RequestError("a sweep judges by the validation split: give `data.split.val`")
-    parts = build(one, dataset, base)
-    return metric(parts), parts.total
+    return build(one, dataset, base)
 
 
 def _run(

@@ -13,6 +13,7 @@ from typing import Any
 
 from ftune.errors import RequestError
 from ftune.runs.files import read_json, write_atomic, write_json
+from ftune.runs.process import alive, identity
 from ftune.secret.redact import redact_tree
 
 
@@ -55,15 +56,17 @@ class RunFolder:
         return self.path / "config.yaml"
 
     def describe(self, **facts: Any) -> None:
-        """Adds facts to run.json."""
+        """Adds facts to run.json; beside our own process number, what else tells who we are."""
         file = self.path / "run.json"
         known = read_json(file) if file.exists() else {}
+        if "pid" in facts:
+            facts["process"] = identity() if facts["pid"] == os.getpid() else None
         write_json(file, {**known, **redact_tree(facts)})
 
     def facts(self) -> dict[str, Any]:
         """run.json; a run whose process is gone is reported as interrupted, not as running."""
         facts: dict[str, Any] = read_json(self.path / "run.json")
-        if facts.get("status") == "running" and not _alive(facts.get("pid")):
+        if facts.get("status") == "running" and not alive(facts, self.path):
             facts["status"] = "interrupted"
         return facts
 
@@ -119,15 +122,3 @@ def list_runs(parent: Path) -> list[RunFolder]:
     """The runs below a folder, oldest first."""
     found = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
     return sorted(found, key=lambda run: str(run.facts().get("started", "")))
-
-
-def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int) or pid == os.getpid():  # in containers, numbers come again
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

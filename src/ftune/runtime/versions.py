@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-_PACKAGES = ("ftune", "torch", "numpy")
+# Every package that can have a part in a number; which are installed is noted.
+_PACKAGES = ("ftune", "torch", "numpy", "safetensors", "pyarrow", "optuna", "scikit-learn", "scipy",
+             "omegaconf")  # fmt: skip
+_EXTRAS = ("transformers", "tokenizers", "sentencepiece", "gguf", "peft", "kornia", "pillow",
+           "torchao", "timm", "onnx", "onnxscript", "onnxruntime")  # fmt: skip
 
 
 def versions() -> dict[str, Any]:
@@ -17,10 +22,18 @@ def versions() -> dict[str, Any]:
     """
     return {
         "python": platform.python_version(),
-        **{package: _version(package) for package in _PACKAGES},
+        **packages(),
         "platform": platform.platform(),
         "git": git_state(),
     }
+
+
+@lru_cache(maxsize=1)
+def packages() -> dict[str, str | None]:
+    """Version by package; of the extras, those that are installed."""
+    extras = {name: _version(name) for name in _EXTRAS}
+    installed = {name: found for name, found in extras.items() if found is not None}
+    return {name: _version(name) for name in _PACKAGES} | installed
 
 
 def ftune_version() -> str:

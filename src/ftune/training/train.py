@@ -26,7 +26,6 @@ from ftune.runs.adapters import load_bases
 from ftune.runs.base import weights
 from ftune.runs.folder import RunFolder
 from ftune.runtime.signals import Stopper, stopper
-from ftune.runtime.versions import versions
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
     checkpoint_of,
@@ -35,6 +34,7 @@ from ftune.training.describe import (
     show_parts,
     show_scores,
 )
+from ftune.training.facts import facts_of
 from ftune.training.record import Recorder, Resumed
 from ftune.training.saving import check_space
 
@@ -67,12 +67,7 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
         status="running",
         pid=os.getpid(),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        seed=parts.config.seed,
-        device=str(parts.device),
-        threads=parts.threads,
-        data=fingerprint(parts.dataset),
-        base=parts.config.base,
-        versions=versions(),
+        **facts_of(parts),
     )
     return Run(parts, folder, state, console)
 
