@@ -13,12 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from support.children import chain
+from support.chains import OFTEN, Work, chain
 from support.trainings import EVERYTHING, assert_same, configuration, trace, undisturbed
 
 from ftune.runs.folder import RunFolder
-
-OFTEN = ("train.checkpoint_every={steps: 2}", "train.epochs=20")
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +28,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sigkill(seed: int, whole: dict[str, Any], tmp_path: Path) -> None:
-    assert chain(tmp_path / "run", OFTEN, kills=4, longest=0.8, seed=seed) >= 3
+    assert chain(tmp_path / "run", Work(), kills=4, longest=0.8, seed=seed) >= 3
     assert_same(whole, trace(tmp_path / "run"))
 
 
 def test_every_signal(whole: dict[str, Any], tmp_path: Path) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-    assert chain(tmp_path / "run", OFTEN, 4, 0.8, seed=2, numbers=numbers) >= 3
+    assert chain(tmp_path / "run", Work(), 4, 0.8, seed=2, numbers=numbers) >= 3
     assert_same(whole, trace(tmp_path / "run"))
 
 

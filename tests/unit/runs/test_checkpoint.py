@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.children import storm, weights
+from support.storms import storm, weights
 
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.runs import checkpoint, files
