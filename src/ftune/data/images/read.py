@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_PIXELS = 89_478_485
 """Pillow's own limit for what may be a decompression bomb: a quarter of a gigabyte as RGB."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""By content, whatever the name says. Pillow's others include PostScript, which it has run."""
+
 
 class UnusableError(ValueError):
     """Why a file cannot be used as an image, without its name."""
@@ -31,7 +34,7 @@ def read(path: Path, shapes: Sequence[Any]) -> Array:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             check_size(opened.size)
             opened.load()
             image = rgb(ImageOps.exif_transpose(opened))
@@ -51,7 +54,7 @@ def size_of(path: Path) -> tuple[int, int]:
     from PIL import Image
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             check_size(opened.size)
             width, height = opened.size
             turned = opened.getexif().get(0x0112, 1) >= 5
