@@ -5,7 +5,6 @@ Only tensors and JSON are read; files that would run code go through ftune.forei
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ftune.errors import CheckpointError
 from ftune.foreign import named_tensors, read_safetensors, read_torch
+from ftune.limits import documents
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
@@ -115,7 +115,7 @@ def _from_folder(path: Path) -> Base:
             f"{path}: neither a run folder, a checkpoint folder, a Hugging Face model (config.json)"
             " nor a PEFT adapter (adapter_config.json)"
         )
-    return Base(path, weights(found), found.meta, found.pipeline)
+    return Base(path, weights(found), _placeless(found.meta), found.pipeline)
 
 
 def _from_peft(path: Path) -> Base:
@@ -158,13 +158,21 @@ def _story(path: Path, text: object) -> dict[str, Any]:
     """What ftune wrote beside the tensors, as JSON; empty in the files of others."""
     if not isinstance(text, str):
         return {}
-    try:
-        story = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON: {error}") from None
+    story = documents.loads(text, f"{path}: its `{STORY}`")
     if not isinstance(story, dict):
         raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON object")
-    return story
+    return _placeless(story)
+
+
+def _placeless(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the places that the configuration writes to: a file from elsewhere chooses none."""
+    config = meta.get("config")
+    if not isinstance(config, dict):
+        return dict(meta)
+    data = config.get("data")
+    if isinstance(data, dict) and isinstance(data.get("cache"), str):
+        config = {**config, "data": {k: v for k, v in data.items() if k != "cache"}}
+    return {**meta, "config": {k: v for k, v in config.items() if k != "output"}}
 
 
 def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
