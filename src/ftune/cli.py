@@ -243,6 +243,28 @@ def resume(
 
 
 @app.command()
+def rerun(
+    run_path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Out = None,
+    code: Code = None,
+    code_from: CodeFrom = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a run again: says `identical`, or the first field that differs (exit code 1)."""
+
+    def run(console: Console) -> dict[str, Any]:
+        from ftune.runs.folder import RunFolder
+
+        folder = RunFolder.open(run_path)
+        from ftune.commands.rerun import rerun as command
+
+        return command(folder, out, console)
+
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
+
+
+@app.command()
 def evaluate(
     run_path: RunPath,
     changes: Changes = None,
@@ -456,6 +478,8 @@ def _call(
         raise typer.Exit(1) from None
     if summary is not None:
         console.result(summary)
+        if summary.get("identical") is False:
+            raise typer.Exit(1)
 
 
 def main() -> None:

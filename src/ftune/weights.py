@@ -20,10 +20,12 @@ from ftune.adapt.transfer import Transfer, transfer
 from ftune.config.dump import dump
 from ftune.data.pipeline import Pipeline
 from ftune.errors import CheckpointError, RequestError
+from ftune.limits.modules import weighed
 from ftune.models.shapes import Axis, Built, Inputs, Loading
 from ftune.runs.base import Adapter, Base
 from ftune.runs.checkpoint import Checkpoint
 from ftune.schema import RunConfig
+from ftune.secret.redact import stored
 from ftune.tasks.protocol import Task
 
 
@@ -110,11 +112,12 @@ def build_model(
         found.shape, found.names, found.categories, pipeline.codes, found.vocabulary, task.positions
     )
     story = meta.get("model")
-    built: Built = (
-        config.model.restore(inputs, task.outputs, story, fresh)
-        if story
-        else config.model.build(inputs, task.outputs)
-    )
+    with weighed("model"):
+        built: Built = (
+            config.model.restore(inputs, task.outputs, story, fresh)
+            if story
+            else config.model.build(inputs, task.outputs)
+        )
     axes = {name: _named_outputs(found, task.output_names) for name, found in built.axes.items()}
     return replace(built, axes=axes)
 
@@ -138,7 +141,7 @@ def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
     """The meta of a base that has this very model: its structure needs no other files."""
     if base is None or not base.meta.get("model"):
         return {}
-    same = dump(config)["model"] == base.meta["config"].get("model")
+    same = stored(dump(config))["model"] == base.meta["config"].get("model")
     return base.meta if same else {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -13,6 +14,7 @@ _PACKAGES = ("ftune", "torch", "numpy", "safetensors", "pyarrow", "optuna", "sci
              "omegaconf")  # fmt: skip
 _EXTRAS = ("transformers", "tokenizers", "sentencepiece", "gguf", "peft", "kornia", "pillow",
            "torchao", "timm", "onnx", "onnxscript", "onnxruntime")  # fmt: skip
+_MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
 
 
 def versions() -> dict[str, Any]:
@@ -34,6 +36,11 @@ def packages() -> dict[str, str | None]:
     extras = {name: _version(name) for name in _EXTRAS}
     installed = {name: found for name, found in extras.items() if found is not None}
     return {name: _version(name) for name in _PACKAGES} | installed
+
+
+def takes_part(name: str) -> bool:
+    """Whether an entry of `versions` can have changed a number in this process."""
+    return name in ("python", "platform") or _MODULES.get(name, name) in sys.modules
 
 
 def ftune_version() -> str:
