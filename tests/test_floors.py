@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
 FLOORS = [
     {"secret"},
     {"registry", "errors", "console", "words", "quiet", "hub", "pickles"},
-    {"consent"},
+    {"consent", "limits"},
     {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
     {"schema", "runs", "extend"},

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftune import consent
 from ftune.errors import CheckpointError
+from ftune.limits.tensors import loaded, safetensors_file, torch_file
 from ftune.pickles import named_in
 from ftune.quiet import quiet
 
@@ -30,6 +31,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        safetensors_file(path)
         with safe_open(path, framework="pt") as file:
             story: dict[str, str] = file.metadata() or {}
             return story, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -42,9 +44,12 @@ def read_torch(path: Path) -> Any:
     import torch
 
     try:
+        torch_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever is odd about the file is an error below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return loaded(path, torch.load(path, map_location="cpu", weights_only=True))
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError:
         return _with_consent(path)
     except Exception as error:  # a damaged file makes the old format raise all kinds

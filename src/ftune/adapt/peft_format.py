@@ -13,7 +13,6 @@ names.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from ftune.adapt.attach import AdapterSpec
 from ftune.adapt.targets import own_modules
 from ftune.errors import CheckpointError
 from ftune.foreign import read_safetensors, read_torch
+from ftune.limits import documents
 
 CONFIG, WEIGHTS, PREFIX = "adapter_config.json", "adapter_model.safetensors", "base_model.model."
 PICKLED = "adapter_model.bin"
@@ -112,7 +112,7 @@ def placed(
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = documents.read(path)
     except FileNotFoundError:
         raise CheckpointError(f"{folder}: no {CONFIG}: not a PEFT adapter") from None
     except (OSError, ValueError) as error:

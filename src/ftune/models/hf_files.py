@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ftune.errors import MissingExtraError, RequestError
+from ftune.errors import CheckpointError, MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
+from ftune.limits import documents
+from ftune.limits.folders import model_folder
+from ftune.limits.gguf import gguf_file
 from ftune.models.shapes import Loading
 from ftune.own_code import Opened, check_kernels, opened, refusal
 from ftune.quiet import quiet
@@ -77,7 +80,7 @@ class Source:
                 _raise_exceptions_for_connection_errors=False,
             )  # fmt: skip
         with _told(self):
-            noted = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+            noted = documents.read(Path(file)) if file else {}
         chosen = noted.get("pooling_mode")
         if chosen in ("mean", "cls", "max", "lasttoken"):
             return "last" if chosen == "lasttoken" else chosen
@@ -95,6 +98,7 @@ def find(path: str | None, hub: str | None) -> Source:
     assert path is not None
     place = Path(path)
     if place.is_file() and gguf:
+        _check_claims(place)
         return Source(str(place.parent), place.name)
     if place.is_file():
         raise RequestError(
@@ -109,13 +113,22 @@ def find(path: str | None, hub: str | None) -> Source:
         )
     if "model_type" not in described(place):
         raise RequestError(f"model.path: {place} {_lacks(place)}")
+    _check_claims(place)
     return Source(str(place), opened=opened(place))
+
+
+def _check_claims(place: Path) -> None:
+    """What the files say of themselves, before the library believes it. Raises RequestError."""
+    try:
+        model_folder(place) if place.is_dir() else gguf_file(place)
+    except CheckpointError as error:
+        raise RequestError(f"model.path: {place}: cannot be read: {error}") from None
 
 
 def described(folder: Path) -> dict[str, Any]:
     """The config.json of a folder; empty where it has none that can be read."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = documents.read(folder / "config.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

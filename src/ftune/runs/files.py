@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ftune.limits import documents
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes beside, flushes to the disk, renames, and makes the rename durable."""
@@ -37,7 +39,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises DamagedError (a CheckpointError, and a ValueError), OSError where there is none."""
+    return documents.read(path)
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.errors import RequestError
+from ftune.errors import CheckpointError, RequestError
+from ftune.limits import documents
+from ftune.limits.memory import check
 from ftune.runs.files import read_json, write_atomic, write_json
 from ftune.runs.process import alive, identity
 from ftune.secret.redact import redact_tree
@@ -58,14 +60,14 @@ class RunFolder:
     def describe(self, **facts: Any) -> None:
         """Adds facts to run.json; beside our own process number, what else tells who we are."""
         file = self.path / "run.json"
-        known = read_json(file) if file.exists() else {}
+        known = _mapping(file) if file.exists() else {}
         if "pid" in facts:
             facts["process"] = identity() if facts["pid"] == os.getpid() else None
         write_json(file, {**known, **redact_tree(facts)})
 
     def facts(self) -> dict[str, Any]:
         """run.json; a run whose process is gone is reported as interrupted, not as running."""
-        facts: dict[str, Any] = read_json(self.path / "run.json")
+        facts = _mapping(self.path / "run.json")
         if facts.get("status") == "running" and not alive(facts, self.path):
             facts["status"] = "interrupted"
         return facts
@@ -79,7 +81,7 @@ class RunFolder:
     def summary(self) -> dict[str, Any]:
         """summary.json, or an empty mapping for a run that has not ended."""
         file = self.path / "summary.json"
-        return read_json(file) if file.exists() else {}
+        return _mapping(file) if file.exists() else {}
 
 
 class Metrics:
@@ -109,12 +111,24 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
+    check(str(path), 8 * path.stat().st_size, kind=CheckpointError)
     found = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in path.read_bytes().splitlines():
         try:
-            found.append(json.loads(text))
-        except ValueError:  # the line that was being written when the process died
+            line = documents.loads(text, str(path))
+        except documents.DamagedError:  # the line that was being written when the process died
             break
+        if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+            break
+        found.append(line)
+    return found
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A file of facts. Raises CheckpointError where it is damaged."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: damaged: no mapping of facts")
     return found
 
 

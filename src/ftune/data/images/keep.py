@@ -18,6 +18,7 @@ import numpy as np
 
 from ftune.data.frame import Array
 from ftune.data.images.pixels import Pixels
+from ftune.limits.memory import available
 
 VERSION = 1
 BLOCK = 2**24
@@ -149,7 +150,7 @@ def _header(file: IO[bytes], length: int) -> None:
 
 def _kept_for_now(images: Iterator[Array], count: int) -> Pixels:
     first = next(images)
-    if first.nbytes * count > free_memory() // 2:
+    if first.nbytes * count > available() // 2:
         with tempfile.TemporaryFile() as unnamed:
             told = _write(itertools.chain([first], images), unnamed)
             unnamed.flush()
@@ -164,11 +165,3 @@ def _kept_for_now(images: Iterator[Array], count: int) -> Pixels:
 def _pixels(flat: Array, told: dict[str, Any]) -> Pixels:
     sizes = np.array(told["sizes"], dtype=np.int64).reshape(-1, 2)
     return Pixels(flat, sizes, told["channels"], told["sha256"])
-
-
-def free_memory() -> int:
-    """Bytes that are free or can be freed; 4 GiB where the system does not tell."""
-    with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if "MemAvailable" in line).split()[1])
-    return 2**32

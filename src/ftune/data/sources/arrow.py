@@ -16,9 +16,12 @@ import pyarrow.compute as pc
 from ftune.config.spelling import nearest
 from ftune.data.frame import Array, Frame, spoken_rows
 from ftune.errors import DataError
+from ftune.limits.memory import check
 
 NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 MIXED_SHARE = 0.95
+MOST_COLUMNS = 100_000
+SMALLER = "take fewer rows or columns into the file"
 
 
 def existing(path: str) -> Path:
@@ -39,7 +42,7 @@ def readable(path: str, what: str) -> Iterator[None]:
     """Turns what pyarrow says about a damaged file into one sentence."""
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError, MemoryError) as error:
         reason = str(error).splitlines()[0].strip() if str(error) else type(error).__name__
         raise DataError(f"{path}: not a readable {what} file: {reason}") from None
 
@@ -53,10 +56,21 @@ def to_frame(table: pa.Table, path: str) -> Frame:
     if not table.num_rows:
         raise DataError(f"{path}: a header ({', '.join(table.column_names[:20])}) but no rows")
     rows, columns = table.num_rows, {}
-    for name in table.column_names:
-        columns[name] = to_column(table.column(name), f"{path}: column `{name}`")
-        table = table.drop_columns([name])  # frees it: the table never exists twice
+    check(f"{path}: its {rows:,} rows", rows * table.num_columns * 8, SMALLER)
+    waiting = dict(zip(table.column_names, table.columns, strict=True))
+    del table  # each column is freed when it is read: the table never exists twice
+    for name in list(waiting):
+        columns[name] = to_column(waiting.pop(name), f"{path}: column `{name}`")
     return Frame(columns, path, np.arange(1, rows + 1))
+
+
+def check_width(path: str, columns: int) -> None:
+    """Raises DataError for more columns than a table is kept in."""
+    if columns > MOST_COLUMNS:
+        raise DataError(
+            f"{path}: {columns:,} columns, at most {MOST_COLUMNS:,} are read; save them as one"
+            " array a row (npz, or a list column in parquet)"
+        )
 
 
 def to_column(values: pa.ChunkedArray, where: str) -> Array:

@@ -61,9 +61,18 @@ class Csv:
 
     def read(self, path: str, types: dict[str, str] | None = None) -> Frame:
         """One file; `types` (by column) are those of a fitted pipeline, ours come first."""
-        from ftune.data.sources.arrow import check_mixed, existing, readable, to_frame
+        from ftune.data.sources.arrow import (
+            check_mixed,
+            check_width,
+            existing,
+            readable,
+            to_frame,
+        )  # fmt: skip
+        from ftune.data.sources.csv_faults import width
+        from ftune.limits.memory import check
 
-        existing(path)
+        check(path, existing(path).stat().st_size // 8)
+        check_width(path, width(path, self))
         wanted = (types or {}) | self.types
         with readable(path, "CSV"):
             frame = to_frame(self._table(path, wanted), path)

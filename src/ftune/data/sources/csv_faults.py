@@ -6,13 +6,15 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from ftune.data.frame import spoken_rows
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.sources.csv import Csv
+
+MOST_LINE = 16_000_000
 
 
 def not_text(encoding: str) -> str:
@@ -40,10 +42,26 @@ def _is_binary(path: str, source: Csv) -> bool:
         )
 
 
+def width(path: str, source: Csv) -> int:
+    """About how many columns there are: delimiters of the first line, and one."""
+    if source.header:
+        return len(source.header)
+    with Path(path).open("rb") as file:
+        return file.readline(MOST_LINE).count(source.separator(path).encode()) + 1
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines, of which none may be endless."""
+    for line in iter(lambda: file.readline(MOST_LINE), ""):
+        if len(line) == MOST_LINE:
+            raise csv.Error(f"a line of more than {MOST_LINE:,} characters")
+        yield line
+
+
 def _rows(path: str, source: Csv) -> Iterator[list[str]]:
-    """The rows of the file without empty lines, the header first."""
+    """The rows of the file without empty lines, the header first. Raises csv.Error."""
     with Path(path).open(encoding=source.encoding, errors="replace", newline="") as file:
-        rows = csv.reader(file, delimiter=source.separator(path), quotechar=source.quote)
+        rows = csv.reader(_lines(file), delimiter=source.separator(path), quotechar=source.quote)
         yield from ([source.header] if source.header else [])
         yield from (row for row in rows if row)
 
@@ -73,12 +91,16 @@ def _misfit(path: str, reason: str, source: Csv) -> DataError:
     if not found:
         return DataError(f"{path}: a column is not what `types` says: {reason}")
     column, value = int(found[1]), found[2]
-    header = next(_rows(path, source))
-    at = [
-        i for i, row in enumerate(_rows(path, source)) if i and row[column : column + 1] == [value]
-    ]
+    header, at = [""], []
+    try:
+        for i, row in enumerate(_rows(path, source)):
+            header = header if i else row
+            at += [i] if i and row[column : column + 1] == [value] else []
+    except csv.Error:  # a field beyond what Python's reader takes
+        at = []
     where = spoken_rows(at) if at else "some row"
+    name = header[column] if column < len(header) else str(column + 1)
     return DataError(
-        f"{path}: column `{header[column]}` holds {value!r} in {where}, which is not the type that"
+        f"{path}: column `{name}` holds {value!r} in {where}, which is not the type that"
         " `types` or the training data says; correct it, or add it to `missing`"
     )

@@ -39,6 +39,7 @@ class Jsonl:
         from ftune.data.sources.arrow import existing, readable, to_frame
 
         file = existing(path)
+        _check_levels(file)
         with readable(path, "JSON lines"):
             try:
                 table = json.read_json(path)
@@ -49,6 +50,20 @@ class Jsonl:
                 size = min(file.stat().st_size + 1, 2**31 - 1)
                 table = json.read_json(path, json.ReadOptions(block_size=size))
             return to_frame(table.flatten(), path)
+
+
+def _check_levels(file: Path) -> None:
+    """Deep nesting ends Arrow's parser, and the process with it: it is counted before."""
+    from ftune.limits.documents import MOST_LEVELS, levels
+    from ftune.limits.memory import check
+
+    check(str(file), file.stat().st_size // 8)
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.count(b"[") + line.count(b"{") > MOST_LEVELS and levels(line) > MOST_LEVELS:
+                raise DataError(
+                    f"{file}: line {number:,}: nested deeper than {MOST_LEVELS} levels; flatten it"
+                )
 
 
 def _check_lines(file: Path) -> None:

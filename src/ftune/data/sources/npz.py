@@ -55,15 +55,18 @@ def _part(arrays: dict[str, Array], part: str, path: str) -> Frame:
 def read_arrays(path: str) -> dict[str, Array]:
     """The arrays of a file. Raises DataError where it is damaged or would need a pickle."""
     import zipfile
+    import zlib
+    from pathlib import Path
 
     import numpy as np
 
     from ftune.data.sources.arrow import existing
+    from ftune.limits.archives import members
 
     existing(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
+            for member in members(path, archive, Path(path).stat().st_size):
                 with archive.open(member) as file:
                     _check_size(path, member, file)
         with np.load(path, allow_pickle=False) as arrays:
@@ -74,7 +77,12 @@ def read_arrays(path: str) -> dict[str, Array]:
         OSError,
         EOFError,
         KeyError,
-        NotImplementedError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+        MemoryError,
+        SyntaxError,
+        zlib.error,
     ) as error:
         raise DataError(f"{path}: not a readable npz file: {error}") from None
 

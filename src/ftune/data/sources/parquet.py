@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
 from ftune.data.sources.files import check_path, read_parts
@@ -35,5 +35,28 @@ class Parquet:
         from ftune.data.sources.arrow import existing, readable, to_frame
 
         with existing(path).open("rb") as file, readable(path, "Parquet"):
-            table = parquet.ParquetFile(file).read()
+            found = parquet.ParquetFile(file)
+            _check_claims(path, found.metadata)
+            texts = _texts(found.schema_arrow)
+            table = parquet.ParquetFile(file, read_dictionary=texts).read()
             return to_frame(table.flatten(), path)
+
+
+def _texts(schema: Any) -> list[str]:
+    """Columns of texts: read as a dictionary, a text that is repeated takes its bytes once."""
+    import pyarrow as pa
+
+    return [field.name for field in schema if pa.types.is_string(field.type)]
+
+
+def _check_claims(path: str, told: Any) -> None:
+    """What the footer claims, before memory is taken: values in columns, and bytes unpacked."""
+    from ftune.data.sources.arrow import SMALLER, check_width
+    from ftune.limits.memory import check
+
+    check_width(path, told.num_columns)
+    groups = [told.row_group(i) for i in range(told.num_row_groups)]
+    values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
+    check(f"{path}: its {values:,} values", values * 8, SMALLER)
+    unpacked = sum(group.total_byte_size for group in groups)
+    check(f"{path}: unpacked it", unpacked, SMALLER)

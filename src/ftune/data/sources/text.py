@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ftune.config.fields import setting
 from ftune.data.sources.files import check_path, read_parts
 from ftune.errors import DataError
+from ftune.limits.memory import check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +66,11 @@ def rows_of(text: str, unit: str) -> list[str]:
 
 
 def _decoded(file: Path) -> str:
+    check(str(file), 2 * file.stat().st_size, "cut it into several files")
+    with file.open("rb") as parts:
+        if any(b"\0" in part for part in iter(lambda: parts.read(2**20), b"")):
+            raise DataError(f"{file}: not a text file; `source` names its format (parquet, npz …)")
     raw = file.read_bytes()
-    if b"\0" in raw[:4096]:
-        raise DataError(f"{file}: not a text file; `source` names its format (parquet, npz …)")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,6 +10,9 @@ from ftune.data.text import cache
 from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import DataError, MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
+from ftune.limits import documents
+from ftune.limits.folders import model_folder
+from ftune.limits.gguf import gguf_file
 from ftune.own_code import Opened, opened, refusal
 from ftune.quiet import quiet
 
@@ -32,8 +35,10 @@ def load(path: str, cached: Path | None = None) -> Tokenizer:
     library()
     place = Path(path)
     if place.is_file() and place.suffix.lower() == ".gguf":
+        gguf_file(place)
         return _of_gguf(place, cached)
     if place.is_dir():
+        model_folder(place, weights=False)
         return _of_folder(place)
     if place.exists() or place.is_absolute() or path.startswith((".", "~")):
         kind = "no tokenizer: a folder or a .gguf file is needed" if place.exists() else "no such"
@@ -125,7 +130,7 @@ def _json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = documents.read(file)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not readable JSON: {error}") from None
     return found if isinstance(found, dict) else {}

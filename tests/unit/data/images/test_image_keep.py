@@ -49,7 +49,7 @@ def test_without_a_place_it_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> 
     inside = made(None)
     assert_same(inside)
     assert not isinstance(inside.flat, np.memmap)
-    monkeypatch.setattr(keep, "free_memory", lambda: 100)
+    monkeypatch.setattr(keep, "available", lambda: 100)
     outside = made(None)
     assert_same(outside)
     assert isinstance(outside.flat, np.memmap) and outside.sha256 == inside.sha256

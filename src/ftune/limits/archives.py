@@ -1,0 +1,41 @@
+"""Zip archives: the sizes that their members claim against the bytes that there are."""
+
+from __future__ import annotations
+
+import zipfile
+
+from ftune.errors import DataError, RequestError
+from ftune.limits.memory import check, spoken
+
+MOST_PACKED = 1032
+"""Bytes that deflate can make of one."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def members(
+    path: str, archive: zipfile.ZipFile, size: int, kind: type[RequestError] = DataError,
+    packed: bool = True,
+) -> list[zipfile.ZipInfo]:  # fmt: skip
+    """All members; `size`: bytes of the file.
+
+    packed: whether they may be compressed. Raises `kind` where they overlap, claim more than their
+    bytes can hold, or more than there is memory.
+    """
+    found = archive.infolist()
+    taken = sum(one.compress_size for one in found)
+    if taken > size:
+        raise kind(f"{path}: its members claim {spoken(taken)}, the file has {spoken(size)}")
+    for one in found:
+        if one.compress_type not in _METHODS[: 1 + packed]:
+            raise kind(
+                f"{path}: `{one.filename[:80]}` is compressed in a way that is not read; save the"
+                " file again"
+            )
+        stored = one.compress_type == zipfile.ZIP_STORED
+        if one.file_size > one.compress_size * (1 if stored else MOST_PACKED):
+            raise kind(
+                f"{path}: `{one.filename[:80]}` claims {spoken(one.file_size)}, its"
+                f" {one.compress_size:,} bytes cannot hold that"
+            )
+    check(f"{path}: unpacked it", sum(one.file_size for one in found), kind=kind)
+    return found
