@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from ftune.quiet import quiet
 if TYPE_CHECKING:
     from torch import Tensor
 
+NotTensorsError = pickle.UnpicklingError
+"""What torch's weights-only loader raises, in the libraries that call it too."""
 HOW = "Save it with torch.save(model.state_dict(), path)."
 
 
@@ -50,7 +53,7 @@ def read_torch(path: Path) -> Any:
             return loaded(path, torch.load(path, map_location="cpu", weights_only=True))
     except CheckpointError:
         raise
-    except pickle.UnpicklingError:
+    except NotTensorsError:
         return _with_consent(path)
     except Exception as error:  # a damaged file makes the old format raise all kinds
         raise CheckpointError(_fault(path, error)) from None
@@ -61,6 +64,12 @@ def named_tensors(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
     from torch import nn
 
     return {k: v.state_dict() if isinstance(v, nn.Module) else v for k, v in content.items()}
+
+
+def global_in(text: str) -> str:
+    """The name that torch's refusal tells."""
+    found = re.search(r"GLOBAL (\S+)", text)
+    return found[1] if found else "unknown content"
 
 
 def _with_consent(path: Path) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.errors import CheckpointError, MissingExtraError, RequestError
+from ftune.foreign import NotTensorsError, global_in
 from ftune.hub import UNREACHABLE, reachable
 from ftune.limits import documents
 from ftune.limits.folders import model_folder
@@ -282,6 +283,7 @@ def _told(source: Source) -> Iterator[None]:
         yield
     except (
         OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError,
+        NotTensorsError,
     ) as error:  # fmt: skip
         key = "path" if source.local and Path(source.place).is_dir() else "hub"
         raise RequestError(f"model.{key}: {source}: {_sentence(error, source)}") from None
@@ -289,6 +291,11 @@ def _told(source: Source) -> Iterator[None]:
 
 def _sentence(error: Exception, source: Source) -> str:
     text = str(error)
+    if isinstance(error, NotTensorsError):
+        return (
+            f"not loaded, because its weights are more than tensors and could run code "
+            f"({global_in(text)}); have them written by save_pretrained, as model.safetensors"
+        )
     if "trust_remote_code" in text:
         return refusal(source.place)
     if not Path(source.place).is_dir() and source.local:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from ftune.errors import CheckpointError
 from ftune.search.space import Axis, Choices, Range, Space
 
 Status = Literal["open", "done", "pruned", "failed"]
@@ -57,15 +59,16 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space, self.places = space, places
         self.distributions = {key: _distribution(axis) for key, axis in space.items()}
-        self._study = optuna.create_study(
-            storage=f"sqlite:///{path.resolve()}",
-            study_name="sweep",
-            direction="maximize" if larger_is_better else "minimize",
-            load_if_exists=True,
-        )
-        # A resumed sampler must not draw its first numbers again.
-        self._study.sampler = _sampler(sampler, seed + 7919 * len(self._all()), seed)
-        self._complete()
+        with _readable(path):
+            self._study = optuna.create_study(
+                storage=f"sqlite:///{path.resolve()}",
+                study_name="sweep",
+                direction="maximize" if larger_is_better else "minimize",
+                load_if_exists=True,
+            )
+            # A resumed sampler must not draw its first numbers again.
+            self._study.sampler = _sampler(sampler, seed + 7919 * len(self._all()), seed)
+            self._complete()
 
     def trials(self) -> list[Trial]:
         """All trials, by number."""
@@ -113,6 +116,19 @@ class Study:
         params = {key: _decode(frozen.params[key]) for key in self.space if key in frozen.params}
         reason = frozen.user_attrs.get("reason", "")
         return Trial(frozen.number, params, _STATUS[frozen.state], value, rungs, reason)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises CheckpointError for a record that is damaged, or that something else wrote."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ValueError, KeyError, TypeError,
+            AssertionError) as error:  # fmt: skip
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path}: not the record of a sweep, or damaged: {reason}") from None
 
 
 def ranked(trials: Sequence[Trial], larger_is_better: bool) -> list[Trial]:
