@@ -137,4 +137,4 @@ def _copy(folder: Path, code: dict[str, bytes]) -> tempfile.TemporaryDirectory[s
 def _keep_modules_in(place: str) -> None:
     from transformers import dynamic_module_utils
 
-    dynamic_module_utils.HF_MODULES_CACHE = place
+    dynamic_module_utils.HF_MODULES_CACHE = place  # type: ignore[attr-defined]

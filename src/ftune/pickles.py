@@ -6,6 +6,7 @@ import io
 import pickletools
 import re
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Iterator
 
 LONGEST = 2**20
@@ -65,7 +66,7 @@ def _of_one(file: io.BytesIO) -> Iterator[str]:
     top = ""
     for code, value, _ in pickletools.genops(file):
         if code.name in ("GLOBAL", "INST"):
-            yield str(value).replace(" ", ".", 1)
+            yield _today(*str(value).split(" ", 1))
         elif code.name == "STACK_GLOBAL" and len(strings) > 1:
             yield f"{strings[-2]}.{strings[-1]}"
         if code.name == "MEMOIZE":
@@ -75,6 +76,13 @@ def _of_one(file: io.BytesIO) -> Iterator[str]:
         else:
             top = _text(code.name, value, memo)
             strings += [top] if top else []
+
+
+def _today(module: str, name: str = "") -> str:
+    """Older protocols write Python 2's names, which are turned into today's on loading."""
+    if (module, name) in NAME_MAPPING:
+        module, name = NAME_MAPPING[module, name]
+    return f"{IMPORT_MAPPING.get(module, module)}.{name}"
 
 
 def _text(code: str, value: object, memo: dict[int, str]) -> str:
