@@ -200,10 +200,10 @@ def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor
 
 
 def whole(
-    split: Split, config: RunConfig, device: torch.device, most: int | None = None
+    split: Split, size: int, device: torch.device, most: int | None = None
 ) -> Iterator[dict[str, Tensor]]:
-    """A split, or `most` of its rows, in batches for evaluation, without randomness."""
-    for rows in split.slices(eval_size(split.inputs, config), most):
+    """A split, or `most` of its rows, in batches of `size`, without randomness."""
+    for rows in split.slices(size, most):
         yield moved(split.batch(rows), device)
 
 

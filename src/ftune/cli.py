@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -476,10 +477,20 @@ def _call(
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
+    except OSError as error:  # a full disk, a folder that may not be written
+        console.error(_said(error))
+        raise typer.Exit(1) from None
     if summary is not None:
         console.result(summary)
         if summary.get("identical") is False:
             raise typer.Exit(1)
+
+
+def _said(error: OSError) -> str:
+    file = Path(os.fsdecode(error.filename)) if error.filename else Path()
+    there = next(p for p in (file.absolute(), *file.absolute().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    return f"{file}: {error.strerror or error}; {free:,} bytes are free there"
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from ftune.adapt.names import owners
-from ftune.build import Parts, whole
+from ftune.build import Parts, eval_size, whole
 from ftune.care import attempt, guard
 from ftune.data.dataset import Split
 from ftune.data.store import Dense
@@ -18,8 +18,9 @@ from ftune.engine.evaluate import evaluate
 from ftune.engine.loop import Job, Reason, Scores
 from ftune.engine.state import Best, State
 from ftune.engine.step import Batch, Step, StepResult
-from ftune.errors import RequestError
+from ftune.errors import OutOfMemoryError, RequestError
 from ftune.models.call import counted
+from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
 from ftune.tasks.protocol import Task
 
@@ -73,9 +74,21 @@ def metric(parts: Parts) -> tuple[str, float]:
 
 
 def score(parts: Parts, split: Split, most: int | None = None) -> dict[str, float]:
-    """All metrics of the model as it stands on one split, or on `most` of its rows."""
-    rows = whole(split, parts.config, parts.device, most)
-    return evaluate(parts.model, parts.task.meter(), rows)
+    """All metrics of the model as it stands on one split, or on `most` of its rows.
+
+    Where memory runs out, once more with half as many rows at once, which changes no result.
+    Raises OutOfMemoryError where one row is too much.
+    """
+    size = eval_size(split.inputs, parts.config)
+    while True:
+        try:
+            with memory("an evaluation"):
+                rows = whole(split, size, parts.device, most)
+                return evaluate(parts.model, parts.task.meter(), rows)
+        except OutOfMemoryError:
+            if size == 1:
+                raise
+        size //= 2
 
 
 def score_all(parts: Parts) -> dict[str, dict[str, float]]:

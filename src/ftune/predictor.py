@@ -69,7 +69,7 @@ class Predictor:
         """Raw outputs of the model: [rows, outputs]."""
         split = Split(self.pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
         order = torch.cat(list(split.slices(eval_size(split.inputs, self.config))))
-        batches = whole(split, self.config, self.device)
+        batches = whole(split, eval_size(split.inputs, self.config), self.device)
         found = outputs(self.built.module, _watched(batches, len(split), told))
         return found[order.argsort()]
 
@@ -171,7 +171,7 @@ class Predictor:
     def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over rows as the pipeline gives them."""
         meter = self.task.meter()
-        rows = whole(split, self.config, self.device)
+        rows = whole(split, eval_size(split.inputs, self.config), self.device)
         return evaluate(self.built.module, meter, rows), meter.details()
 
 

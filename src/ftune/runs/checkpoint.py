@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.runs.files import read_json, sha256, sync_folder, write_atomic, write_durable
+from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
 
 FORMAT = 1
@@ -136,9 +136,9 @@ def load(path: Path, frozen: bool = True) -> Checkpoint:
         if not file.is_file() or sha256(file) != expected:
             raise CheckpointError(f"{file}: {'damaged' if file.is_file() else 'missing'}")
     try:
-        parts = {n: load_tensors((path / f"{n}.safetensors").read_bytes()) for n in TENSOR_FILES}
+        parts = {n: load_file(path / f"{n}.safetensors") for n in TENSOR_FILES}
         if shared and frozen:
-            parts["frozen"] = load_tensors((path.parent / FROZEN).read_bytes())
+            parts["frozen"] = load_file(path.parent / FROZEN)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: {error}") from None
     return Checkpoint(meta=read_json(path / "state.json"), path=path, **parts)
@@ -174,36 +174,24 @@ def _write_frozen(folder: Path, tensors: Mapping[str, Tensor]) -> str:
     file, note = folder / FROZEN, folder / f".{FROZEN}.sha256"
     if file.is_file() and note.is_file():
         return note.read_text(encoding="ascii")
-    write_atomic(file, save_tensors(_plain(tensors)))
-    digest = sha256(file)
+    beside = folder / f".{FROZEN}.{os.getpid()}.tmp"
+    digest = write_tensors(beside, tensors)
+    beside.replace(file)
+    sync_folder(folder)
     write_atomic(note, digest.encode("ascii"))
     return digest
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return _unshared({name: t.detach().contiguous().cpu() for name, t in tensors.items()})
-
-
 def _write(folder: Path, checkpoint: Checkpoint, frozen: str | None) -> None:
+    hashes = {}
     for name in TENSOR_FILES:
-        tensors = _plain(getattr(checkpoint, name))
-        write_durable(folder / f"{name}.safetensors", save_tensors(tensors))
+        file = folder / f"{name}.safetensors"
+        hashes[file.name] = write_tensors(file, getattr(checkpoint, name))
     write_durable(folder / "state.json", json.dumps(checkpoint.meta).encode())
-    hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    hashes["state.json"] = sha256(folder / "state.json")
     manifest = {"format": FORMAT, "files": hashes} | ({"frozen": frozen} if frozen else {})
     write_durable(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
     sync_folder(folder)
-
-
-def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors refuses tensors that share memory (tied weights): each gets its own copy."""
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        memory = tensor.untyped_storage().data_ptr()
-        if memory in seen:
-            tensors[name] = tensor.clone()
-        seen.add(memory)
-    return tensors
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

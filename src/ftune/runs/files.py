@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+from ftune.errors import RunFailedError
 from ftune.limits import documents
 
 
@@ -41,6 +43,13 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Raises DamagedError (a CheckpointError, and a ValueError), OSError where there is none."""
     return documents.read(path)
+
+
+def disk_error(error: OSError, folder: Path) -> RunFailedError:
+    """What the system said about a file, with the space that there is."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    return RunFailedError(f"cannot write {folder}: {error}; {free:,} bytes are free")
 
 
 def sha256(path: Path) -> str:

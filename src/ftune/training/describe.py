@@ -16,7 +16,7 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.engine.state import State
 from ftune.runs.checkpoint import Checkpoint
-from ftune.secret.redact import redact_tree, stored
+from ftune.secret.redact import left_out, redact_tree, stored
 
 
 def checkpoint_of(
@@ -103,6 +103,11 @@ def show_parts(console: Console, parts: Parts) -> None:
     )
     for note in parts.notes:
         console.say(f"note: {note}")
+    for key in left_out(dump(parts.config)):
+        console.say(
+            f"note: {key}: a secret, so it is not kept and the run cannot be repeated from its "
+            "config.yaml; ${oc.env:NAME} and `runtime.env: [NAME]` would be"
+        )
 
 
 def peak_memory() -> int:

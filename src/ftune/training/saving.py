@@ -41,6 +41,7 @@ class Saver:
         """step: where a resumed run goes on; what was ranked after it will come again."""
         self.folder, self.keep, self.keep_best = folder, keep, keep_best
         self.pool = ThreadPoolExecutor(1, "checkpoint")
+        self.pool.submit(int).result()  # the thread is there before memory is short
         self.pending: Future[None] | None = None
         self.ranking = [one for one in _ranking(folder) if one.step <= step]
 

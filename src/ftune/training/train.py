@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,11 +19,13 @@ from ftune.data.dataset import fingerprint
 from ftune.drive import job, metric, score_all
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
-from ftune.errors import FtuneError, InterruptedRunError, RequestError, RunFailedError
+from ftune.errors import FtuneError, InterruptedRunError, RequestError
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import weights
+from ftune.runs.files import disk_error
 from ftune.runs.folder import RunFolder
+from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
@@ -118,7 +119,7 @@ def train(run: Run) -> dict[str, Any]:
     began = time.monotonic()
     show_parts(run.console, run.parts)
     try:
-        with stopper() as stopping:
+        with stopper() as stopping, memory("the training"):
             outcome = _fit(run, stopping)
     except (FtuneError, OSError) as error:
         raise _failed(run, error, began) from None
@@ -139,8 +140,7 @@ def train(run: Run) -> dict[str, Any]:
 def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
     """Leaves word of a failure in the run folder, if the disk still takes it."""
     if isinstance(error, OSError):
-        free = shutil.disk_usage(run.folder.path).free
-        error = RunFailedError(f"cannot write {run.folder.path}: {error}; {free:,} bytes are free")
+        error = disk_error(error, run.folder.path)
     with suppress(OSError):
         run.folder.describe(status="failed", reason=str(error))
         run.folder.write_summary(_summary(run, "failed", began, None, {}))

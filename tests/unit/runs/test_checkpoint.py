@@ -164,19 +164,18 @@ def test_same_step_again_replaces(tmp_path: Path) -> None:
 def test_write_fails_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk fills at each of the files in turn: earlier checkpoints stay byte-identical."""
     checkpoint.save(tmp_path, small(1), 1)
-    before, write = bytes_of(tmp_path), files.write_durable
+    before, sync = bytes_of(tmp_path), os.fsync
     for which in range(5):
         count = 0
 
-        def full(path: Path, data: bytes) -> None:
+        def full(descriptor: int) -> None:
             nonlocal count
             if count == which:  # noqa: B023
-                path.write_bytes(data[: len(data) // 2])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             count += 1
-            write(path, data)
+            sync(descriptor)
 
-        monkeypatch.setattr(checkpoint, "write_durable", full)
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(RunFailedError, match=r"No space left.* needs \d+ bytes, [\d,]+ are"):
             checkpoint.save(tmp_path, small(2), 2)
         assert bytes_of(tmp_path) == before
