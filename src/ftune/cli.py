@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -468,7 +467,7 @@ def _call(
         raise typer.Exit(error.exit_code) from None
     except FtuneError as error:
         if os.environ.get("FTUNE_TRACEBACK") == "1":
-            raise  # shown by `_unexpected`, without secrets
+            raise  # shown by `main`, without secrets
         console.error(str(error))
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
@@ -495,16 +494,11 @@ def _said(error: OSError) -> str:
 
 def main() -> None:
     """The console script."""
-    sys.excepthook = _unexpected
-    app()
-
-
-def _unexpected(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """A fault of ftune itself, or one whose traceback was asked for."""
-    text = "".join(traceback.format_exception(kind, error, trace))
-    print(redact(text), file=sys.stderr, end="")  # noqa: T201
+    try:
+        app()
+    except Exception:  # a fault of ftune itself, or one whose traceback was asked for
+        print(redact(traceback.format_exc()), file=sys.stderr, end="")  # noqa: T201
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert
 from ftune.errors import Problem
 from ftune.registry import Table
-from ftune.secret.redact import redact_tree
+from ftune.secret.redact import notice, redact_tree
+
+MOST_PROBLEMS = 100
+"""Unknown keys of a file that are explained."""
 
 
 class SettingError(ValueError):
@@ -198,6 +201,7 @@ class Reader:
 
     def _plain(self, node: Node, item: Setting, key: str) -> Any:
         value = node.plain()
+        notice(key, value)
         if isinstance(value, dict) and not item.spec.open and "dict" not in str(item.type):
             return self._refuse(node, key, "type", "expected a single value, not a mapping")
         try:
@@ -225,6 +229,8 @@ class Reader:
         """Reports each unknown key; returns what they probably mean."""
         known, meant = [*settings, *beside], set()
         for key in node.value:
+            if len(self.problems) >= MOST_PROBLEMS:  # spelling takes its time
+                break
             if key not in [*settings, *allowed]:
                 place = node.keys.get(key, node.mark)
                 self.problems.append(self.explain.unknown(place, path, key, known))

@@ -32,7 +32,7 @@ _AFTER = (
     r"((?i:\bBearer|\bBasic) )" + _OPAQUE + r"[A-Za-z0-9._~+/=-]{12,}",
     r"((?<=[?&])(?i:token|key|api_?key|sig|signature|X-Amz-\w+)=)" + _VALUE + "{8,}",
     r"((?i:\b(?:\w+[_.-])?(?:pass(?:word|wd|phrase)|secret|api[_-]?key|(?:access|secret|private)"
-    r"[_-]?key|(?:access|auth|api|hub|hf)[_-]token))=)" + _VALUE + "{4,}",
+    r"[_-]?key|(?:access|auth|api|hub|hf)[_-]token))=[\"']?)" + _VALUE + "{4,}",
     r"((?i:[\"'](?:\w+[_.-])?(?:password|passwd|passphrase|secret|api[_-]?key)[\"']: ?[\"']))"
     r"[^\"'$*]{4,}(?=[\"'])",
 )

@@ -70,4 +70,6 @@ def is_plain_word(value: str) -> bool:
 
 def is_place(value: str) -> bool:
     """A path: it says where something lies, and is no secret."""
-    return value.startswith(("/", "~/", "./", "../")) or ("/" in value and ":" not in value)
+    if value.startswith(("/", "~/", "./", "../")):
+        return True
+    return "/" in value and os.path.exists(value)  # noqa: PTH110  (a name too long is no error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -17,12 +17,19 @@ from ftune.secret.names import is_place, is_plain_word, is_secret_key, is_secret
 OPEN = frozenset({"types", "names", "rename", "columns"})
 
 _read: dict[str, str] = {}
+_written: set[str] = set()
 
 
 def remember(name: str, value: str) -> None:
     """Notes that a configuration read an environment variable by ${oc.env:NAME}."""
     if value:
         _read[name] = value
+
+
+def notice(key: str, value: Any) -> None:
+    """Notes what a configuration says under a key such as `password`, to be hidden elsewhere."""
+    if isinstance(value, str) and len(value) >= 6 and is_secret_key(key, value):
+        _written.add(value)
 
 
 def redact(text: str) -> str:
@@ -69,6 +76,19 @@ def stored(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def left_out(config: Mapping[str, Any]) -> list[str]:
+    """Dotted keys whose value is not kept, so that the kept configuration lacks it."""
+    return list(_lost(config, stored(config), ""))
+
+
+def _lost(was: Any, kept: Any, path: str) -> Iterator[str]:
+    if isinstance(was, Mapping):
+        for name, item in was.items():
+            yield from _lost(item, kept.get(name), f"{path}.{name}".strip("."))
+    elif HIDDEN in str(kept) and HIDDEN not in str(was):
+        yield path
+
+
 def _referring(value: Any, values: Mapping[str, str], key: str = "") -> Any:
     if isinstance(value, Mapping):
         return {name: _referring(item, values, str(name)) for name, item in value.items()}
@@ -84,17 +104,22 @@ def _referring(value: Any, values: Mapping[str, str], key: str = "") -> Any:
 
 
 def _without_values(text: str) -> str:
-    for pattern, instead in _known(tuple(os.environ.items()), tuple(_read.items())):
+    for pattern, instead in _known(
+        tuple(os.environ.items()), tuple(_read.items()), frozenset(_written)
+    ):
         text = pattern.sub(lambda _, new=instead: new, text)
     return text
 
 
 @lru_cache(maxsize=4)
 def _known(
-    environment: tuple[tuple[str, str], ...], read: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...],
+    read: tuple[tuple[str, str], ...],
+    written: frozenset[str],
 ) -> tuple[tuple[re.Pattern[str], str], ...]:
     """What to look for and what to write instead, the longest first."""
-    found = {value: HIDDEN for name, value in environment if is_secret_variable(name, value)}
+    found = dict.fromkeys(written, HIDDEN)
+    found |= {value: HIDDEN for name, value in environment if is_secret_variable(name, value)}
     for name, value in read:
         if is_secret_variable(name, value) or not (is_plain_word(value) or is_place(value)):
             found[value] = f"${{oc.env:{name}}}"
