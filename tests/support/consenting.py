@@ -102,14 +102,15 @@ def no_hash(sandbox: Sandbox) -> None:
 
 
 def changed_file(sandbox: Sandbox) -> None:
-    case = Case(sandbox)
-    before = case.hash
-    content = bytearray(case.path.read_bytes())
-    content[-30] ^= 1
-    case.path.write_bytes(bytes(content))
-    case.refused(OPTION, before)
-    case.path.write_bytes(bytes(content) + b"\0")
-    case.refused(OPTION, before)
+    """The same code beside other weights, whole and loadable: another file."""
+    for legacy in (False, True):
+        case = Case(sandbox, legacy=legacy)
+        before = case.hash
+        tensors = {name: tensor + 1 for name, tensor in case.tensors.items()}
+        p.saved({"model": tensors, "extra": p.by_exec(case.canary)}, case.path, legacy)
+        assert case.hash != before
+        case.refused(OPTION, before)
+        case.ran(case.finetune(OPTION, case.hash))
 
 
 def swapped_file(sandbox: Sandbox, read: Callable[[Any], Any] | None = None) -> None:

@@ -171,12 +171,12 @@ def _images(at: Path, canary: Path, kind: str) -> Path:
             colour = (number, 10, 20) if label == "a" else (200, number, 20)
             Image.new("RGB", (16, 16), colour).save(at / label / f"{number}.png")
     if kind == "eps":
-        for name in ("x.jpg", "y.png", "z.eps"):
+        for name in ("x.jpg", "y.png"):
             (at / "a" / name).write_text(POSTSCRIPT.format(canary=canary))
     elif kind == "svg":
         svg = f'<svg xmlns="http://www.w3.org/2000/svg"><script>touch {canary}</script></svg>'
         (at / "a" / "x.png").write_text(svg)
-        Image.new("RGB", (16, 16)).save(at / "a" / "x.pcx")
+        Image.new("RGB", (16, 16)).save(at / "a" / "y.png", format="PCX")
     elif kind == "names":
         for name in (f"$(touch {canary.name}).png", f";touch {canary.name};.png", "-rf .png"):
             Image.new("RGB", (16, 16)).save(at / "b" / name)

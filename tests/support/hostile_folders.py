@@ -31,8 +31,9 @@ def module_text(canary: Path) -> str:
     """A module that leaves its canary when it is imported, and has every class one asks for."""
     return (
         f"open({str(canary)!r}, 'w').close()\n"
-        "from transformers import BertConfig as Config, BertModel as Model\n"
-        "from transformers import PreTrainedTokenizerFast as Words\n"
+        "from transformers import BertConfig, BertModel, PreTrainedTokenizerFast as Words\n"
+        "class Config(BertConfig):\n    model_type = 'zork'\n"
+        "class Model(BertModel):\n    config_class = Config\n"
     )
 
 

@@ -1,0 +1,47 @@
+"""S2: consent is given on the command line only, bound to the file's hash, never remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.consenting import CHECKS, changed_file, not_remembered, swapped_file
+from support.ledger import Ledger
+from support.sandbox import Sandbox, prepare
+
+from ftune import consent
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
+
+
+def noticed(check: Callable[..., None], *given: object) -> bool:
+    try:
+        check(*given)
+    except AssertionError:
+        return True
+    return False
+
+
+def test_consent(sandbox: Sandbox, ledger: Ledger) -> None:
+    failed = [name for name, check in CHECKS.items() if noticed(check, sandbox)]
+    ledger.counted("S2", len(CHECKS), len(failed), "checks of consent" + "; ".join(["", *failed]))
+
+
+def test_controls(sandbox: Sandbox, ledger: Ledger) -> None:
+    ledger.control("S2", noticed(swapped_file, sandbox, open), "the file is opened a second time")
+    seen: set[str] = set()
+
+    def forever(digest: str, file: str) -> bool:
+        """As it would be if the consent of an earlier command were kept."""
+        seen.update(consent._now.given)
+        return digest in seen and bool(file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consent, "granted", forever)
+        ledger.control("S2", noticed(not_remembered, sandbox), "consent that is remembered")
+        patch.setattr(consent, "granted", lambda *_: True)
+        ledger.control("S2", noticed(changed_file, sandbox), "consent without the hash")
