@@ -105,7 +105,7 @@ def _reason(error: Exception) -> str:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        return "not an image (its first bytes are of no format that Pillow reads)"
+        return "not an image (its first bytes are of no format that is read)"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than the {MOST_PIXELS:,} pixels allowed"
     text = (str(error).splitlines() or [""])[0][:80]
