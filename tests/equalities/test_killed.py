@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from support.chains import OFTEN, Work, chain
+from support.commands import reached, start
 from support.trainings import EVERYTHING, assert_same, configuration, trace, undisturbed
 
 from ftune.runs.folder import RunFolder
@@ -38,30 +36,13 @@ def test_every_signal(whole: dict[str, Any], tmp_path: Path) -> None:
     assert_same(whole, trace(tmp_path / "run"))
 
 
-def cli(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ftune.cli", *words, "--json", "--quiet"],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def reached(out: Path, step: int, child: subprocess.Popen[str]) -> None:
-    """Waits until a checkpoint of that step or a later one lies on the disk."""
-    until = time.monotonic() + 120
-    while time.monotonic() < until and child.poll() is None:
-        if any(int(p.name[5:]) >= step for p in (out / "checkpoints").glob("step-*")):
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"step {step} never came: {child.communicate()}")
-
-
 def test_the_real_command(tmp_path: Path) -> None:
     """`ftune optimize`, then `ftune resume` three times, by SIGKILL, SIGINT and SIGTERM."""
     longer = ("train.checkpoint_every={steps: 8}", "train.epochs=40")
     file, out = tmp_path / "c.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(EVERYTHING))
     undisturbed(configuration(*longer), tmp_path / "whole")
-    child = cli("optimize", str(file), "--out", str(out), *longer)
+    child = start("optimize", str(file), "--out", str(out), *longer)
     steps = {signal.SIGKILL: 4, signal.SIGINT: 72, signal.SIGTERM: 136}
     for number, step in steps.items():
         reached(out, step, child)
@@ -70,7 +51,7 @@ def test_the_real_command(tmp_path: Path) -> None:
         assert child.returncode == (-number if number == signal.SIGKILL else 128 + number), said
         assert RunFolder(out).facts()["status"] == "interrupted"
         assert "Traceback" not in said
-        child = cli("resume", str(out))
+        child = start("resume", str(out))
     answer, said = child.communicate(timeout=120)
     assert child.returncode == 0, said
     assert json.loads(answer.splitlines()[-1])["status"] == "done"

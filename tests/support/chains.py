@@ -15,7 +15,7 @@ from ftune.commands.resume import resume
 from ftune.feed import Ahead, Take, feeder
 from ftune.runs.folder import RunFolder
 from support.children import DONE, kill_at_random, launch
-from support.trainings import EVERYTHING, QUIET, assert_same, begin, configuration, trace
+from support.trainings import EVERYTHING, QUIET, assert_same, begin, begun, configuration, trace
 
 OFTEN = ("train.checkpoint_every={steps: 2}", "train.epochs=20")
 
@@ -33,7 +33,7 @@ def train_or_resume(out: Path, work: Work) -> None:
     """Begins the training, or goes on with whatever is there; nothing to do when it is done."""
     if work.ahead:
         care.feeder = one_ahead  # type: ignore[assignment]  # a child's own module
-    if (out / "run.json").exists():
+    if begun(out):
         folder = RunFolder(out)
         if folder.facts()["status"] != "done":
             resume(folder, False, QUIET)

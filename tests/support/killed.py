@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from ftune.runs.folder import RunFolder
-from support.children import DONE, kill_at_random, launch
+from ftune.search.study import Trial
+from ftune.search.sweep import Executor, trial_count
+from support.children import DONE, kill_at_random, launch, preload
 from support.sweeps import sweep_or_resume
 from support.trainings import assert_same, trace
 
+Work = Callable[[Path, Mapping[str, Any]], None]
 
-def kill_sweep(out: Path, block: Mapping[str, Any], kills: int, seed: int) -> int:
+# Loaded before, so that a kill meets a sweep and not its imports.
+preload("optuna.storages", "sqlalchemy.dialects.sqlite", "alembic.migration")
+
+
+def kill_sweep(
+    out: Path, block: Mapping[str, Any], kills: int, seed: int, longest: float = 0.8,
+    work: Work = sweep_or_resume,
+) -> int:  # fmt: skip
     """Runs a sweep through `kills` SIGKILLs at random instants to its end; how many hit it."""
     dice, hits = random.Random(seed), 0
     for _ in range(kills):
-        hits += kill_at_random(launch(sweep_or_resume, out, block), 1.5, dice) != DONE
-    last = launch(sweep_or_resume, out, block)
+        hits += kill_at_random(launch(work, out, block), longest, dice) != DONE
+    last = launch(work, out, block)
     last.join(240)
     assert last.exitcode == DONE
     return hits
@@ -37,6 +47,17 @@ def check_sweep(out: Path, reference: Path) -> None:
         name = f"trials/{trial.number:04d}"
         assert_same(trace(reference / name), trace(out / name))
     assert RunFolder(out).facts()["status"] == "done"
+
+
+def forgets_the_open(out: Path, block: Mapping[str, Any]) -> None:
+    """The negative control: goes on with new trials and leaves the one that was cut off."""
+
+    def fill(self: Executor) -> Iterator[Trial]:
+        while len(self.study.trials()) < trial_count(self.sweep):
+            yield self.study.ask()
+
+    Executor._fill = fill  # type: ignore[method-assign]  # a child's own module
+    sweep_or_resume(out, block)
 
 
 def _trials(out: Path) -> list[optuna.trial.FrozenTrial]:

@@ -9,7 +9,7 @@ from typing import Any
 from ftune.commands.resume import resume
 from ftune.commands.sweep import sweep
 from ftune.runs.folder import RunFolder
-from support.trainings import EVERYTHING, QUIET, configuration
+from support.trainings import EVERYTHING, QUIET, begun, configuration
 
 PLAIN: dict[str, Any] = EVERYTHING | {
     "train": {"epochs": 4, "batch_size": 16, "log_every": 1, "checkpoint_every": {"steps": 2}},
@@ -26,7 +26,7 @@ def run_sweep(out: Path, block: Mapping[str, Any], *changes: str) -> dict[str, A
 
 def sweep_or_resume(out: Path, block: Mapping[str, Any]) -> None:
     """Begins a sweep or goes on with it; nothing to do when it is done."""
-    if not (out / "run.json").exists():
+    if not begun(out):
         run_sweep(out, block)
     elif RunFolder(out).facts()["status"] != "done":
         resume(RunFolder(out), False, QUIET)

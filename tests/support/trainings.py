@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,14 @@ def begin(config: RunConfig, out: Path, pause_at: int | None = None) -> Run:
     run = new_run("optimize", "", out, build(config, read_data(config)), QUIET)
     run.pause_at = pause_at
     return run
+
+
+def begun(out: Path) -> bool:
+    """Whether there is a run to go on with; what was killed while it was being made is cleared."""
+    if not (out / "run.json").exists():
+        shutil.rmtree(out, ignore_errors=True)
+        return False
+    return True
 
 
 def undisturbed(config: RunConfig, out: Path) -> dict[str, Any]:

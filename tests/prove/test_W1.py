@@ -1,0 +1,44 @@
+"""W1: a sweep under kill -9 loses no finished trial and leaves none open.
+
+Trials run inside the sweep's own process: a kill hits the study and the training at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.killed import check_sweep, forgets_the_open, kill_sweep
+from support.ledger import Ledger, full
+from support.sweeps import GRID, HALVING, run_sweep
+
+KINDS = {"grid": GRID, "halving": HALVING}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sweeps(kind: str, tmp_path: Path, ledger: Ledger) -> None:
+    block: dict[str, Any] = KINDS[kind]
+    run_sweep(tmp_path / "whole", block)
+    hits, seed, failures = 0, 3000, 0
+    while hits < full(50):
+        hits += kill_sweep(tmp_path / f"s{seed}", block, 6, seed)
+        try:
+            check_sweep(tmp_path / f"s{seed}", tmp_path / "whole")
+        except AssertionError as error:
+            print(f"s{seed}: {error}")  # noqa: T201
+            failures += 1
+        seed += 1
+    ledger.counted("W1", hits, failures, f"SIGKILLs of a {kind}: no trial lost or open, same bits")
+
+
+def test_control(tmp_path: Path, ledger: Ledger) -> None:
+    run_sweep(tmp_path / "whole", GRID)
+    caught = False
+    for seed in range(3):
+        kill_sweep(tmp_path / f"s{seed}", GRID, 3, seed, work=forgets_the_open)
+        try:
+            check_sweep(tmp_path / f"s{seed}", tmp_path / "whole")
+        except AssertionError:
+            caught = True
+    ledger.control("W1", caught, "a sweep that forgets the trial it was at")
