@@ -37,7 +37,7 @@ def plain(file: Path, norm: bool = False) -> dict[str, Any]:
         "task": "regression",
         "data": {
             "source": "npz", "path": str(file), "target": "y", "transforms": [],
-            "split": {"val": 64},
+            "split": {"val": 64, "test": 0},
         },
         "model": {"name": "sequential", "layers": [*layers, *extra, "relu", {"linear": "out"}]},
         "optimizer": {"name": "sgd", "lr": 0.01},

@@ -119,18 +119,21 @@ def train(run: Run) -> dict[str, Any]:
     began = time.monotonic()
     show_parts(run.console, run.parts)
     try:
-        with stopper() as stopping, memory("the training"):
-            outcome = _fit(run, stopping)
+        with memory("the training"):
+            with stopper() as stopping:
+                outcome = _fit(run, stopping)
+            ended = outcome.reason not in ("interrupted", "paused")
+            scores = final_scores(run) if ended else {}
     except (FtuneError, OSError) as error:
         raise _failed(run, error, began) from None
-    if outcome.reason in ("interrupted", "paused"):
+    if not ended:
         run.folder.describe(status=outcome.reason)
         summary = _summary(run, outcome.reason, began, outcome, {})
         run.folder.write_summary(summary)
         if outcome.reason == "paused":
             return summary
         raise InterruptedRunError(stopping.signal or 2, str(run.folder.path))
-    summary = _summary(run, "done", began, outcome, final_scores(run))
+    summary = _summary(run, "done", began, outcome, scores)
     run.folder.write_summary(summary)
     run.folder.describe(status="done")
     _show_end(run.console, summary, outcome)
@@ -148,12 +151,16 @@ def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
 
 
 def final_scores(run: Run) -> Scores:
-    """Scores of the best step on every split; its weights are loaded into the model."""
-    parts, target = run.parts, checkpoint.pointed(run.folder.checkpoints, "best")
-    if target is not None:
+    """Scores of the best step on every split; its weights are loaded where they are others."""
+    parts, state = run.parts, run.state
+    for parameter in state.parameters:
+        parameter.grad = None
+    target = checkpoint.pointed(run.folder.checkpoints, "best")
+    here = state.best is not None and state.best.step == state.step
+    if target is not None and not here:
         load_tensors(parts.model, weights(checkpoint.load(target)))
         return score_all(parts)
-    with run.state.evaluated():
+    with state.evaluated():
         return score_all(parts)
 
 

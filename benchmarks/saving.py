@@ -1,0 +1,78 @@
+"""Saving: what one checkpoint a minute costs a LoRA training of SmolLM2-135M, with and without."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+from _figures import CONFIGS, Cases, Figure, data, measure, say
+from real_models import _smollm
+
+from ftune.build import build, read_data
+from ftune.commands.finetune import with_base
+from ftune.console import Console
+from ftune.drive import job
+from ftune.engine.loop import Job
+from ftune.runs.adapters import load_bases
+from ftune.runtime.signals import Stopper
+from ftune.schema import LANGUAGE
+from ftune.training.record import Recorder
+from ftune.training.train import Run, new_run
+
+PAIRS = 5
+BLOCK_SECONDS = 60.0
+
+
+def opened(out: Path) -> Run:
+    """The shipped gsm8k configuration on 160 questions, ready for its first step."""
+    where = [f"data.path={{train: {data('gsm8k')}/train.jsonl}}", "data.split.test=0"]
+    base = load_bases(str(_smollm()))
+    config = with_base(LANGUAGE.load(CONFIGS / "gsm8k.yaml", where), base)
+    parts = build(config, read_data(config), base)
+    return new_run("finetune", "saving", out, parts, Console(quiet=True))
+
+
+def block(run: Run, work: Job, recorder: Recorder | None, steps: int, waits: list[float]) -> float:
+    """Seconds of the same `steps` steps, with one checkpoint in their middle or without."""
+    began = time.perf_counter()
+    for step in range(steps):
+        if recorder is not None and step == steps // 2:
+            asked = time.perf_counter()
+            recorder._save(run.state, None, False)
+            waits.append(time.perf_counter() - asked)
+        run.state.step = step
+        work.step(run.state, 1e-5)
+        run.state.step += 1
+    return time.perf_counter() - began
+
+
+def saving(out: Path) -> list[Figure]:
+    """Blocks of a minute over the same batches, with and without in alternation."""
+    run = opened(out / "run")
+    with Console(quiet=True).progress("", 1) as bar:
+        recorder = Recorder(run.parts, run.folder, run.console, bar, Stopper())
+    work = job(run.parts, recorder)
+    run.state.enter(0)
+    recorder._save(run.state, None, False)  # what is frozen is written once, not each minute
+    recorder.saver.wait()
+    waits: list[float] = []
+    steps = max(2, round(BLOCK_SECONDS / (block(run, work, None, 4, waits) / 4)))
+    costs = []
+    for pair in range(PAIRS):
+        order = (None, recorder) if pair % 2 else (recorder, None)
+        times = {one is not None: block(run, work, one, steps, waits) for one in order}
+        costs.append(times[True] / times[False] - 1)
+        say(f"pair {pair + 1}: {times[True]:.1f} s with, {times[False]:.1f} s without")
+    recorder.close()
+    cost, wait = statistics.median(costs), statistics.median(waits)
+    return [
+        Figure(f"a checkpoint in a minute ({steps} steps), share", 0.05, cost, costs, at_most=True),
+        Figure("seconds until saving returns", 3.0, wait, waits, at_most=True),
+    ]
+
+
+CASES: Cases = {"saving": saving}
+
+if __name__ == "__main__":
+    raise SystemExit(measure(CASES, __doc__))
