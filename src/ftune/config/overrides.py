@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftune.config.tree import Mark, Node, parse_value
+from ftune.config.tree import MAX_DEPTH, Mark, Node, parse_value
 from ftune.errors import ConfigError, Problem, RequestError
 from ftune.secret.redact import redact_words
 
@@ -39,7 +39,7 @@ def _assign(root: Node, text: str) -> None:
     if not equals or not path:
         raise RequestError(f"`{text}` is neither a file nor an override; write key.path=value")
     mark = _mark(text)
-    *parents, last = path.split(".")
+    *parents, last = _parts(path, mark)
     place = root
     for part in parents:
         place = _descend(place, part, mark, path)
@@ -47,6 +47,14 @@ def _assign(root: Node, text: str) -> None:
     if last == "name" and isinstance(place.value, dict) and _changes(place, new):
         place.value = {}
     _put(place, last, new, mark, path)
+
+
+def _parts(path: str, mark: Mark) -> list[str]:
+    parts = path.split(".")
+    if len(parts) > MAX_DEPTH:
+        message = f"a key of {len(parts):,} parts; none has more than {MAX_DEPTH}"
+        raise ConfigError([Problem(str(mark), f"{path[:40]}…", "unknown", message)])
+    return parts
 
 
 def _changes(place: Node, name: Node) -> bool:
@@ -87,7 +95,7 @@ def _put(place: Node, key: str, value: Node, mark: Mark, path: str) -> None:
 
 def _delete(root: Node, text: str) -> None:
     mark = _mark(text)
-    *parents, last = text[1:].split(".")
+    *parents, last = _parts(text[1:], mark)
     place = root
     for part in parents:
         if isinstance(place.value, dict) and part not in place.value:

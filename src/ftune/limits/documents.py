@@ -67,3 +67,8 @@ def levels(raw: bytes) -> int:
         return raw.count(b"[") + raw.count(b"{")
     brackets = _TEXTS.sub(b"", raw).translate(None, _OTHERS)
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+
+
+def keys(raw: bytes) -> int:
+    """How many keys all objects have together."""
+    return _TEXTS.sub(b"", raw).count(b":")

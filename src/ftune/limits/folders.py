@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ftune.errors import CheckpointError
 from ftune.limits import documents
 from ftune.limits.memory import check
 from ftune.limits.tensors import safetensors_file, torch_file
+
+MOST_LAYERS = 2000
+"""The deepest models that were published have a thousand."""
 
 
 def model_folder(folder: Path, weights: bool = True) -> None:
@@ -15,6 +20,8 @@ def model_folder(folder: Path, weights: bool = True) -> None:
     for file in folder.glob("*.json"):
         if file.is_file():
             documents.fits(file)
+    if (folder / "config.json").is_file():
+        check_layers(documents.read(folder / "config.json"), str(folder / "config.json"))
     if not weights:
         return
     solid = [file for file in folder.glob("*.safetensors") if file.is_file()]
@@ -25,3 +32,17 @@ def model_folder(folder: Path, weights: bool = True) -> None:
         torch_file(file)
     total = sum(file.stat().st_size for file in solid or pickled)
     check(f"{folder}: its tensors", total, kind=CheckpointError)
+
+
+def check_layers(config: Any, where: str) -> None:
+    """A library makes one module after the other, whatever number of them a file asks for.
+
+    Raises CheckpointError.
+    """
+    for key, value in config.items() if isinstance(config, Mapping) else ():
+        if isinstance(value, Mapping):
+            check_layers(value, where)
+        elif "layer" in str(key) and type(value) is int and value > MOST_LAYERS:
+            raise CheckpointError(
+                f"{where}: `{key}` is {value:,}, at most {MOST_LAYERS:,} are made"
+            )

@@ -11,10 +11,12 @@ import struct
 from pathlib import Path
 
 from ftune.errors import CheckpointError
+from ftune.limits.folders import check_layers
 from ftune.limits.memory import check
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _LIST = 8, 9
+_WHOLE = {4: "<I", 5: "<i", 10: "<Q", 11: "<q"}
 MOST_LEVELS = 4
 MOST_DIMENSIONS = 8
 FLOAT = 4
@@ -30,7 +32,7 @@ def gguf_file(path: Path) -> None:
     size = path.stat().st_size
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-            values = _Walk(raw, size).values()
+            values = _Walk(path, raw, size).values()
     except (_TooShortError, struct.error, ValueError) as error:
         raise CheckpointError(f"{path}: damaged: {error}") from None
     check(f"{path}: its tensors", values * FLOAT, kind=CheckpointError)
@@ -39,8 +41,8 @@ def gguf_file(path: Path) -> None:
 class _Walk:
     """Goes through a header once, without building anything."""
 
-    def __init__(self, raw: mmap.mmap, size: int) -> None:
-        self.raw, self.size, self.at = raw, size, 0
+    def __init__(self, path: Path, raw: mmap.mmap, size: int) -> None:
+        self.path, self.raw, self.size, self.at = path, raw, size, 0
 
     def values(self) -> int:
         """How many numbers the tensors hold."""
@@ -51,8 +53,14 @@ class _Walk:
         self._fits(keys, 13, "entries")
         self._fits(tensors, 24, "tensors")
         for _ in range(keys):
+            start = self.at + 8
             self._text("a key")
-            self._value(self._take("<I")[0], 0)
+            key = self.raw[start : self.at]
+            (kind,) = self._take("<I")
+            if key.endswith(b"block_count") and kind in _WHOLE:
+                count, *_ = struct.unpack_from(_WHOLE[kind], self.raw, self.at)
+                check_layers({"layers": count}, str(self.path))
+            self._value(kind, 0)
         return sum(self._tensor() for _ in range(tensors))
 
     def _tensor(self) -> int:

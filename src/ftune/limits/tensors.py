@@ -36,8 +36,8 @@ def safetensors_file(path: Path, copies: int = 1) -> None:
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
         if not 2 <= length <= min(size - 8, MOST_HEADER):
             raise CheckpointError(
-                f"{path}: not a safetensors file, or damaged: its header claims {length:,} bytes, the file has"
-                f" {size:,}"
+                f"{path}: not a safetensors file, or damaged: its header claims {length:,} bytes,"
+                f" the file has {size:,}"
             )
         header = documents.loads(file.read(length), f"{path}: header")
     claimed = max((_end(entry) for entry in _entries(path, header)), default=0)

@@ -33,6 +33,9 @@ TAKEN = frozenset(
 )
 
 
+MOST_LAYERS = 10_000
+
+
 def assemble(layers: Sequence[Layer], inputs: Inputs, outputs: int) -> Part:
     """The layers one after the other in an `nn.Sequential` whose children carry their names.
 
@@ -40,6 +43,9 @@ def assemble(layers: Sequence[Layer], inputs: Inputs, outputs: int) -> Part:
     """
     from ftune.models.tokens import Chain
 
+    many = count_layers(layers)
+    if many > MOST_LAYERS:
+        raise MisfitError(f"{many:,} layers; at most {MOST_LAYERS:,} are built")
     children: OrderedDict[str, nn.Module] = OrderedDict()
     axes: Axes = {}
     head = None
@@ -77,6 +83,16 @@ def flat(layers: Sequence[Layer]) -> Iterator[Layer]:
         yield layer
         if isinstance(inner, tuple):  # an LSTM's `layers` is a number
             yield from flat(inner)
+
+
+def count_layers(layers: Sequence[Layer]) -> int:
+    """How many layers there are, repeated ones as often as they are repeated."""
+    total = 0
+    for layer in layers:
+        inner = getattr(layer, "layers", ())
+        nested = isinstance(inner, tuple) and inner  # an LSTM's `layers` is a number
+        total += getattr(layer, "times", 1) * count_layers(inner) if nested else 1
+    return total
 
 
 def count_heads(layers: Sequence[Layer]) -> int:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ftune.errors import CheckpointError, MissingExtraError, RequestError
+from ftune.errors import CheckpointError, FtuneError, MissingExtraError, RequestError
 from ftune.foreign import NotTensorsError, global_in
 from ftune.hub import UNREACHABLE, reachable
 from ftune.limits import documents
-from ftune.limits.folders import model_folder
+from ftune.limits.folders import check_layers, model_folder
 from ftune.limits.gguf import gguf_file
 from ftune.models.shapes import Loading
 from ftune.own_code import Opened, check_kernels, opened, refusal
@@ -251,6 +251,7 @@ def config_of(stored: Mapping[str, Any]) -> Any:
     """The inverse of `plain`."""
     from transformers import AutoConfig
 
+    check_layers(stored, "the model's stored configuration")
     with quiet():
         kind = type(AutoConfig.for_model(stored["model_type"]))
         found = kind.from_dict(dict(stored))
@@ -277,14 +278,11 @@ def own_config_of(stored: Mapping[str, Any], path: str | None, digest: str) -> A
 @contextlib.contextmanager
 def _told(source: Source) -> Iterator[None]:
     """What transformers raises, as one sentence."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (
-        OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError,
-        NotTensorsError,
-    ) as error:  # fmt: skip
+    except FtuneError:
+        raise
+    except Exception as error:  # transformers and what it is made of raise all kinds
         key = "path" if source.local and Path(source.place).is_dir() else "hub"
         raise RequestError(f"model.{key}: {source}: {_sentence(error, source)}") from None
 

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
+from ftune.limits.memory import check
 from ftune.runs.files import read_json, sha256, sync_folder, write_atomic, write_durable
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
@@ -133,6 +134,8 @@ def load(path: Path, frozen: bool = True) -> Checkpoint:
     if shared and frozen:
         wanted[path.parent / FROZEN] = shared
     for file, expected in wanted.items():
+        if file.is_file():  # a file of holes claims more than the disk has
+            check(str(file), file.stat().st_size, kind=CheckpointError)
         if not file.is_file() or sha256(file) != expected:
             raise CheckpointError(f"{file}: {'damaged' if file.is_file() else 'missing'}")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import random
@@ -10,8 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ftune.errors import ConfigError, Problem
+from ftune.errors import ConfigError, Problem, RequestError
 from ftune.schema import LANGUAGE, RunConfig, Sweep
+
+MOST_SAMPLES = 6
+MOST_WORDS = 50
+MOST_POINTS = 10**12
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -22,12 +29,18 @@ class Choices:
 
     @property
     def samples(self) -> tuple[Any, ...]:
-        """Values whose acceptance by the configuration stands for the whole axis."""
-        return self.values
+        """Values whose acceptance by the configuration stands for the whole axis.
+
+        Of many numbers the ends and some between: settings refuse numbers by their size.
+        """
+        if len(self.values) <= MOST_SAMPLES or not all(map(_is_number, self.values)):
+            return self.values
+        step = math.ceil(len(self.values) / (MOST_SAMPLES - 2))
+        return (min(self.values), max(self.values), *self.values[::step])
 
     def edge(self, value: Any) -> str | None:
         """`lowest` or `highest` where `value` is the end of three numbers or more."""
-        numbers = [v for v in self.values if isinstance(v, int | float) and not isinstance(v, bool)]
+        numbers = [v for v in self.values if _is_number(v)]
         if len(numbers) < max(3, len(self.values)):
             return None
         return "lowest" if value == min(numbers) else "highest" if value == max(numbers) else None
@@ -83,6 +96,9 @@ def overrides(params: Mapping[str, Any]) -> list[str]:
 def check_space(plain: Mapping[str, Any], space: Space) -> None:
     """Raises ConfigError with every value that is not accepted, before anything is trained."""
     fixed = {key: axis.samples[0] for key, axis in space.items()}
+    if plain.get("sweep"):  # without its lists, which each reading would read once more
+        short = {**plain["sweep"], "scientific": {"seed": [0]}, "nuisance": {}}
+        plain = {**plain, "sweep": short}
     problems: list[Problem] = []
     for key, axis in space.items():
         for value in axis.samples:
@@ -94,16 +110,37 @@ def check_space(plain: Mapping[str, Any], space: Space) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
+def grid_size(space: Space) -> int:
+    """Points of a grid. Raises RequestError where they are too many to be numbered."""
+    size = math.prod(len(axis.values) for axis in space.values() if isinstance(axis, Choices))
+    if size > MOST_POINTS:
+        raise RequestError(
+            f"sweep: a grid of {size:,} points; write ranges ({{low: …, high: …}}), or fewer values"
+        )
+    return size
+
+
 def grid(space: Space) -> list[dict[str, Any]]:
     """Every combination of lists, the first axis changing slowest."""
-    axes = [axis.values for axis in space.values() if isinstance(axis, Choices)]
-    return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
+    return [_point(space, number) for number in range(grid_size(space))]
 
 
 def places(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
     """The whole grid in order, or `count` of its points drawn without repetition."""
-    found = grid(space)
-    return found if count >= len(found) else random.Random(seed).sample(found, count)
+    size = grid_size(space)
+    numbers = range(size) if count >= size else random.Random(seed).sample(range(size), count)
+    return [_point(space, number) for number in numbers]
+
+
+def _point(space: Space, number: int) -> dict[str, Any]:
+    """The point at a place of the grid."""
+    point: dict[str, Any] = {}
+    for key in reversed(list(space)):
+        axis = space[key]
+        assert isinstance(axis, Choices)
+        number, digit = divmod(number, len(axis.values))
+        point[key] = axis.values[digit]
+    return {key: point[key] for key in space}
 
 
 def is_grid(space: Space) -> bool:
@@ -121,6 +158,8 @@ class _NoAxisError(ValueError):
 
 def _axis(value: Any) -> Axis:
     if isinstance(value, list) and value:
+        if len(value) > MOST_WORDS and not all(map(_is_number, value)):
+            raise _NoAxisError(f"{len(value):,} values, not all numbers; at most {MOST_WORDS}")
         return Choices(tuple(value))
     if isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
         return _range(**value)
@@ -129,7 +168,7 @@ def _axis(value: Any) -> Axis:
 
 def _range(low: Any, high: Any, log: Any = False, step: Any = None) -> Range:
     numbers = [low, high, *([step] if step is not None else [])]
-    if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
+    if not all(map(_is_number, numbers)):
         raise _NoAxisError("low, high and step are numbers")
     if not low < high or (log and low <= 0) or (log and step is not None):
         raise _NoAxisError("needs low < high, and with log 0 < low and no step")

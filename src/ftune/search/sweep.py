@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shutil
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,11 +29,12 @@ from ftune.errors import (
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig, Sweep
+from ftune.search.failures import alike_reason, in_words
+from ftune.search.kept import kept_space
 from ftune.search.lr_find import settle
-from ftune.search.space import Space, configured, grid, is_grid, parse_space, places
+from ftune.search.space import configured, grid_size, is_grid, parse_space, places
 from ftune.search.study import Study, Trial
-from ftune.secret.forms import HIDDEN
-from ftune.secret.redact import redact, stored
+from ftune.secret.redact import redact
 from ftune.training.train import Run, new_run, reopen, train
 
 SAME_FAILURES = 5
@@ -122,8 +121,9 @@ class Executor:
 
     def _train(self, trial: Trial, divisor: int | None) -> dict[str, Any] | None:
         """One training; None where it failed, with the reason told to the study."""
+        kept = self._kept(trial)
         try:
-            run = self._open(trial)
+            run = kept or self._new(trial)
             if isinstance(run, Run) and divisor:
                 run.pause_at = _rung_step(run, divisor)
             summary = train(run) if isinstance(run, Run) else run
@@ -135,35 +135,41 @@ class Executor:
         except FtuneError as error:
             self._fail(trial, str(error))
         except Exception as error:  # of the user's own parts, or of torch for these settings
-            self._fail(trial, _in_words(error))
+            self._fail(trial, in_words(error))
         return None
 
     def _fail(self, trial: Trial, reason: str) -> None:
         """Ends one trial only; the fifth in a row that failed alike ends the sweep."""
         reason = redact(reason)
         folder = RunFolder(self._place(trial))
-        if (folder.path / "run.json").exists():
-            folder.describe(status="failed", reason=reason)
+        with suppress(OSError):  # a full disk, which may be the reason itself
+            if (folder.path / "run.json").exists():
+                folder.describe(status="failed", reason=reason)
         self.study.tell(trial, None, "failed", reason)
         self.report(self.study.trials())
         self._give_up_on_repetition(reason)
 
-    def _open(self, trial: Trial) -> Run | dict[str, Any]:
-        """The trial's run: continued where it has a checkpoint, finished as it is, or new."""
-        path = self._place(trial)
-        if (path / "run.json").exists():
-            folder = RunFolder(path)
-            if folder.facts()["status"] == "done":
-                return folder.summary()
-            with suppress(CheckpointError):  # every checkpoint is damaged
-                return reopen(folder, self.quiet)
-        shutil.rmtree(path, ignore_errors=True)  # killed while it was being made
-        return self._new(trial, path)
+    def _kept(self, trial: Trial) -> Run | dict[str, Any] | None:
+        """The trial's run where there is one: continued from its checkpoint, or done as it is.
+
+        Raises RequestError where it cannot be continued exactly: that concerns the whole sweep.
+        """
+        folder = RunFolder(self._place(trial))
+        if not (folder.path / "run.json").exists():
+            return None
+        if folder.facts()["status"] == "done":
+            return folder.summary()
+        try:
+            return reopen(folder, self.quiet)
+        except CheckpointError:  # every checkpoint is damaged
+            return None
 
     def _place(self, trial: Trial) -> Path:
         return self.folder.path / "trials" / f"{trial.number:04d}"
 
-    def _new(self, trial: Trial, path: Path) -> Run:
+    def _new(self, trial: Trial) -> Run:
+        path = self._place(trial)
+        shutil.rmtree(path, ignore_errors=True)  # killed while it was being made
         config = configured(self.plain, trial.params)
         dataset = self._dataset(config)
         config = settle(config, dataset, self.base)
@@ -185,36 +191,6 @@ class Executor:
             raise RunFailedError(f"{SAME_FAILURES} trials in a row failed alike: {reason}")
 
 
-def alike_reason(reason: str) -> str:
-    """A reason without what differs from trial to trial: numbers, hashes, names of trials."""
-    plain = re.sub(r"[+-]?\b\d[\w.+-]*|[+-]?\b(?:nan|inf)\b", "#", reason)
-    return re.sub(r"#(?:,? #)+", "#", plain)
-
-
-def _in_words(error: Exception) -> str:
-    """What was raised, and the last line of code that led to it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    said = (str(error).strip() or "without a message").splitlines()[0]
-    return f"{type(error).__name__}: {said}{at}"
-
-
-def kept_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
-    """The axes as the study may keep them: what the environment gave is a reference again.
-
-    Raises RequestError for a secret that is written out, as its trial could not be repeated.
-    """
-    kept = stored(plain)["sweep"]
-    for block in ("scientific", "nuisance"):
-        for key, values in kept[block].items():
-            if HIDDEN in str(values) and HIDDEN not in str(getattr(sweep, block)[key]):
-                raise RequestError(
-                    f"sweep.{block}.{key}: a secret is among the values, and a sweep keeps its "
-                    "values in a file; write ${oc.env:NAME}, and NAME under `runtime.env`"
-                )
-    return parse_space(replace(sweep, scientific=kept["scientific"], nuisance=kept["nuisance"]))
-
-
 def choose_sampler(sweep: Sweep) -> str:
     """`auto` is the grid, or a part of it, where every axis is a list, else quasi-random."""
     lists = is_grid(parse_space(sweep))
@@ -228,7 +204,7 @@ def choose_sampler(sweep: Sweep) -> str:
 def trial_count(sweep: Sweep) -> int:
     """Trials of the whole sweep: never more than a grid has."""
     if choose_sampler(sweep) == "grid":
-        size = len(grid(parse_space(sweep)))
+        size = grid_size(parse_space(sweep))
         return min(size, sweep.trials or size)
     return sweep.trials or 20
 

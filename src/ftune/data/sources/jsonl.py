@@ -39,7 +39,7 @@ class Jsonl:
         from ftune.data.sources.arrow import existing, readable, to_frame
 
         file = existing(path)
-        _check_levels(file)
+        _check_claims(file)
         with readable(path, "JSON lines"):
             try:
                 table = json.read_json(path)
@@ -52,9 +52,10 @@ class Jsonl:
             return to_frame(table.flatten(), path)
 
 
-def _check_levels(file: Path) -> None:
+def _check_claims(file: Path) -> None:
     """Deep nesting ends Arrow's parser, and the process with it: it is counted before."""
-    from ftune.limits.documents import MOST_LEVELS, levels
+    from ftune.data.sources.arrow import MOST_COLUMNS, check_width
+    from ftune.limits.documents import MOST_LEVELS, keys, levels
     from ftune.limits.memory import check
 
     check(str(file), file.stat().st_size // 8)
@@ -64,6 +65,8 @@ def _check_levels(file: Path) -> None:
                 raise DataError(
                     f"{file}: line {number:,}: nested deeper than {MOST_LEVELS} levels; flatten it"
                 )
+            if line.count(b":") > MOST_COLUMNS:
+                check_width(f"{file}: line {number:,}", keys(line))
 
 
 def _check_lines(file: Path) -> None:
