@@ -21,9 +21,10 @@ from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runtime.seeds import choose_determinism
 from ftune.schema import LANGUAGE, RunConfig
+from ftune.search.kept import kept_space
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import Executor, best_config, choose_sampler, kept_space, trial_count
+from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
 from ftune.search.verdict import verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ def results(was: RunFolder, now: RunFolder, until: int | None = None) -> Iterato
     trials = sorted((was.path / "trials").glob("*/run.json"))
     for file in trials:
         number = file.parent.name
-        for one in results(RunFolder(file.parent), RunFolder(now.path / "trials" / number)):
-            yield Difference(f"trial {number}: {one.field}", one.was, one.now, one.note)
+        for part in results(RunFolder(file.parent), RunFolder(now.path / "trials" / number)):
+            yield replace(part, field=f"trial {number}: {part.field}")
     if until is None:
         one, other = was.summary(), now.summary()
         for key in UNTIMED:
@@ -87,7 +87,7 @@ def weights(was: Path, now: Path, name: str) -> Iterator[Difference]:
     if one is None or other is None or one.name != other.name:
         names = [None if path is None else path.name for path in (one, other)]
         if names[0] != names[1]:
-            yield Difference(f"checkpoint {name}", *names)
+            yield Difference(f"checkpoint {name}", names[0], names[1])
         return
     a, b = checkpoint.load(one), checkpoint.load(other)
     for part in ("model", "frozen", "training", "pipeline"):

@@ -99,7 +99,7 @@ def _referring(value: Any, values: Mapping[str, str], key: str = "") -> Any:
     for name in sorted(values, key=lambda n: -len(values[n])):
         secret = values[name] == value and is_secret_key(key, value)
         if secret or not is_plain_word(values[name]):
-            value = _pattern(values[name]).sub(lambda _, n=name: f"${{oc.env:{n}}}", value)
+            value = _replaced(_pattern(values[name]), f"${{oc.env:{name}}}", value)
     return value
 
 
@@ -107,8 +107,12 @@ def _without_values(text: str) -> str:
     for pattern, instead in _known(
         tuple(os.environ.items()), tuple(_read.items()), frozenset(_written)
     ):
-        text = pattern.sub(lambda _, new=instead: new, text)
+        text = _replaced(pattern, instead, text)
     return text
+
+
+def _replaced(pattern: re.Pattern[str], instead: str, text: str) -> str:
+    return pattern.sub(lambda _: instead, text)  # a plain string would be read as a template
 
 
 @lru_cache(maxsize=4)

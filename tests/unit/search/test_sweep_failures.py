@@ -9,7 +9,9 @@ from typing import Any
 import optuna
 import pytest
 from support.sweeps import GRID, run_sweep
+from support.trainings import QUIET
 
+from ftune.commands.sweep import continue_sweep
 from ftune.errors import (
     DivergedError,
     FtuneError,
@@ -19,7 +21,7 @@ from ftune.errors import (
 )
 from ftune.runs.folder import RunFolder
 from ftune.search import sweep as executor
-from ftune.search.sweep import alike_reason
+from ftune.search.failures import alike_reason
 from ftune.training.train import train
 
 SECRET = "hf_" + "aB3dE6gH9jK2mN5pQ8sT1vW4"
@@ -117,6 +119,25 @@ def test_a_signal_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert RunFolder(tmp_path / "s").facts()["status"] == "interrupted"
 
 
+def test_what_cannot_be_continued_exactly_ends_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of the trial, and must not be passed over."""
+    work = failing(lambda n: n == 2, lambda _: InterruptedRunError(2, "x"))
+    monkeypatch.setattr(executor, "train", work)
+    with pytest.raises(InterruptedRunError):
+        run_sweep(tmp_path / "s", GRID)
+
+    def refuse(*_: Any) -> None:
+        raise RequestError("cannot continue exactly: the data has changed")
+
+    monkeypatch.setattr(executor, "reopen", refuse)
+    with pytest.raises(RequestError, match="the data has changed"):
+        continue_sweep(RunFolder(tmp_path / "s"), QUIET)
+    study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{tmp_path}/s/study.db")
+    assert [t.state.is_finished() for t in study.trials] == [True, False]
+
+
 def test_a_reason_is_kept_without_its_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +152,7 @@ def test_a_reason_is_kept_without_its_secrets(
 
 
 def test_secrets_as_values_of_a_sweep_are_refused(tmp_path: Path) -> None:
-    block = {"sweep": {"scientific": {"sweep.question": [f"with {SECRET}", "without"]}}}
+    block = {"sweep": {"scientific": {"adapt.0.match": ["layer1.*", SECRET]}}}
     with pytest.raises(RequestError, match="a secret is among the values"):
         run_sweep(tmp_path / "s", block)
     assert not (tmp_path / "s").exists()

@@ -1,0 +1,29 @@
+"""What a sweep may keep of its values on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ftune.errors import RequestError
+from ftune.schema import Sweep
+from ftune.search.space import Space, parse_space
+from ftune.secret.forms import HIDDEN
+from ftune.secret.redact import stored
+
+
+def kept_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
+    """The axes as the study may keep them: what the environment gave is a reference again.
+
+    Raises RequestError for a secret that is written out, as its trial could not be repeated.
+    """
+    kept = stored(plain)["sweep"]
+    for block in ("scientific", "nuisance"):
+        for key, values in kept[block].items():
+            if HIDDEN in str(values) and HIDDEN not in str(getattr(sweep, block)[key]):
+                raise RequestError(
+                    f"sweep.{block}.{key}: a secret is among the values, and a sweep keeps its "
+                    "values in a file; write ${oc.env:NAME}, and NAME under `runtime.env`"
+                )
+    return parse_space(replace(sweep, scientific=kept["scientific"], nuisance=kept["nuisance"]))
