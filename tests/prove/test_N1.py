@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from support.faulty import bad_at, begin, row_of_step, spoil_row, state_hash, stops
 from support.ledger import Ledger, full
-from support.trainings import undisturbed
 
 from ftune.engine import step as module
 from ftune.engine.state import State
@@ -69,7 +68,6 @@ def test_n1_control(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPa
     ledger.control("N1", state_hash(run.state) != clean, "gradients that nobody looks at")
 
 
-def test_n1_control_of_the_control(tmp_path: Path) -> None:
+def test_n1_undisturbed(tmp_path: Path) -> None:
     """The same training, not disturbed, ends well."""
     assert stops(begin(tmp_path / "run")) == ""
-    assert undisturbed is not None

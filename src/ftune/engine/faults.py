@@ -20,6 +20,10 @@ from ftune.engine.step import Batch, Step, StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
 
 Policy = Literal["stop", "skip", "rollback"]
+ADVICE = (
+    "Where many rows do it, a smaller optimizer.lr or train.clip_norm helps; where few do, mend them "
+    "or leave such steps out with `train.non_finite: skip`"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Attempt:
         said = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
         state.faults += 1
         if policy == "stop":
-            raise DivergedError(f"{said}; nothing was updated")
+            raise DivergedError(f"{said}; nothing was updated. {ADVICE}")
         if state.faults > answers.limit:
             raise DivergedError(f"{said}; after {answers.limit} faults before it the run ends")
         done = answers.back(state) if policy == "rollback" else "the step is left out"
