@@ -48,6 +48,7 @@ def commands(name: str, path: Path, sandbox: Sandbox) -> Iterator[Words]:
     yield "optimize", path
     yield "optimize", "c.yaml", *(data or [f"data.path={path}"])
     yield "optimize", "w.yaml", f"model={{name: hf, path: '{path}'}}"
+    yield "optimize", "chat.yaml", f"model={{name: hf, path: '{path}'}}"
     yield "finetune", trained, "--base", path
     yield "finetune", path, "--base", run
     yield "finetune", "--base", path, "data.path=t.csv"
@@ -57,6 +58,7 @@ def commands(name: str, path: Path, sandbox: Sandbox) -> Iterator[Words]:
     yield "sweep", "s.yaml", "--base", path
     yield "sweep", path, "--plan"
     yield "resume", path
+    yield "rerun", path, *out
     yield "evaluate", path
     yield "evaluate", run, f"data.path={path}"
     yield "predict", path, "--input", "t.csv", "--output", "o/p.csv"
@@ -70,8 +72,8 @@ def commands(name: str, path: Path, sandbox: Sandbox) -> Iterator[Words]:
     yield "compare", path, run
 
 
-VERBS = ("optimize", "finetune", "lr-find", "sweep", "resume", "evaluate", "predict", "export",
-         "check", "runs", "compare")  # fmt: skip
+VERBS = ("optimize", "finetune", "lr-find", "sweep", "resume", "rerun", "evaluate", "predict",
+         "export", "check", "runs", "compare")  # fmt: skip
 
 
 def tried(name: str, words: Words, canary: Path, sandbox: Sandbox) -> Harm:

@@ -243,6 +243,26 @@ def _facts(at: Path, canary: Path, good: Good) -> Path:
     return folder
 
 
+def _links(at: Path, canary: Path, good: Good, what: str) -> Path:
+    """Parts of a run folder that lie elsewhere, where `resume` would write or delete."""
+    folder, outside = run(at, good), at / "outside"
+    outside.mkdir()
+    (outside / "step-00000000").mkdir()
+    shutil.move(folder / what, outside / what)
+    (folder / what).symlink_to(outside / what)
+    (folder / "summary.json").unlink(missing_ok=True)
+    (folder / "summary.json").symlink_to(canary)
+    return folder
+
+
+def _chat(at: Path, canary: Path, good: Good) -> Path:
+    """A language model whose template is rendered for every conversation."""
+    folder = at / "model"
+    shutil.copytree(good.model.with_name("llama"), folder)
+    edit_json(folder / "tokenizer_config.json", chat_template=jinja(canary))
+    return folder
+
+
 def _study(at: Path, canary: Path, good: Good, pickled: bool) -> Path:
     """`study.db`: a pickle in its place, or every text and blob of the tables replaced by one."""
     shutil.copytree(good.sweep, at / "sweep")
@@ -284,6 +304,9 @@ FOLDERS: dict[str, FolderMaker] = {
     "run-base": _restart,
     "run-pickle": _pickled_checkpoint,
     "run-facts": _facts,
+    "run-links": lambda at, c, g: _links(at, c, g, "checkpoints"),
+    "run-link-metrics": lambda at, c, g: _links(at, c, g, "metrics.jsonl"),
+    "hf-chat": _chat,
     "sweep-pickle": lambda at, c, g: _study(at, c, g, pickled=True),
     "sweep-study": lambda at, c, g: _study(at, c, g, pickled=False),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -35,6 +36,12 @@ TEXT = """\
 task: classification
 data: {source: csv, path: words.csv, text: text, target: label, split: {val: 10}}
 train: {steps: 1, batch_size: 8}
+runtime: {threads: 1, device: cpu}
+"""
+CHAT = """\
+task: causal-lm
+data: {source: jsonl, path: chat.jsonl, messages: messages, split: {val: 4}}
+train: {steps: 1, batch_size: 4}
 runtime: {threads: 1, device: cpu}
 """
 RUNS = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.fork",
@@ -150,7 +157,9 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Sandbox:
     (cwd / "t.csv").write_text(TABLE)
     words = [f"the cat {i % 7} sat,{'xy'[i % 2]}" for i in range(40)]
     (cwd / "words.csv").write_text("\n".join(["text,label", *words]))
-    for name, text in (("c", CONFIG), ("s", SWEEP), ("w", TEXT)):
+    turns = [{"role": "user", "content": "the cat"}, {"role": "assistant", "content": "sat"}]
+    (cwd / "chat.jsonl").write_text("\n".join([json.dumps({"messages": turns})] * 20))
+    for name, text in (("c", CONFIG), ("s", SWEEP), ("w", TEXT), ("chat", CHAT)):
         (cwd / f"{name}.yaml").write_text(text)
     _move(place, patch)
     models = save_models(place / "models")

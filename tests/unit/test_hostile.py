@@ -19,7 +19,7 @@ from support.run_kinds import every_kind
 from support.sandbox import Sandbox, prepare
 
 LIKELY = {
-    "yaml": {"check", "optimize"}, "run": {"resume", "evaluate", "compare"},
+    "yaml": {"check", "optimize"}, "run": {"resume", "rerun", "evaluate"},
     "sweep": {"resume", "runs"}, "images": {"optimize", "predict"}, "csv": {"optimize"},
     "npz": {"optimize"}, "jsonl": {"optimize"}, "parquet": {"optimize"},
 }  # fmt: skip

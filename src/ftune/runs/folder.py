@@ -47,6 +47,7 @@ class RunFolder:
         if not (path / "run.json").is_file():
             what = "no such folder" if not path.exists() else "not a run folder (no run.json)"
             raise RequestError(f"{path}: {what}; `ftune runs` lists the runs")
+        _check_links(path)
         return cls(path)
 
     @property
@@ -136,3 +137,16 @@ def list_runs(parent: Path) -> list[RunFolder]:
     """The runs below a folder, oldest first."""
     found = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
     return sorted(found, key=lambda run: str(run.facts().get("started", "")))
+
+
+def _check_links(path: Path) -> None:
+    """Raises RequestError for a link out of the folder: what is continued would write there."""
+    whole = path.resolve()
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            place = Path(folder, name)
+            if place.is_symlink() and not place.resolve().is_relative_to(whole):
+                raise RequestError(
+                    f"{place} is a link to {place.resolve()}, outside the run folder; move what "
+                    "it points at into the folder"
+                )
