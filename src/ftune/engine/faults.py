@@ -21,8 +21,8 @@ from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
 
 Policy = Literal["stop", "skip", "rollback"]
 ADVICE = (
-    "Where many rows do it, a smaller optimizer.lr or train.clip_norm helps; where few do, mend them "
-    "or leave such steps out with `train.non_finite: skip`"
+    "Where many rows do it, a smaller optimizer.lr or train.clip_norm helps; where few do, mend "
+    "them, or leave such steps out with `train.non_finite: skip`"
 )
 
 
