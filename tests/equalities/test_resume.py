@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
+from support.forgetful import AT, FORGETFUL, RESTLESS, resumed_without
 from support.trainings import (
     EVERYTHING,
     QUIET,
     assert_same,
     begin,
     configuration,
-    differences,
     interrupted,
     trace,
     undisturbed,
 )
 
-from ftune.engine.state import State
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig
@@ -108,95 +105,15 @@ def test_killed_before_pointing(tmp_path: Path) -> None:
     assert names == {"best.json", "latest.json"}
 
 
-# What each forgets after a resume; every one must be seen by the comparison.
-def _forget_optimizer(state: State) -> None:
-    for optimizer in state.optimizers:
-        optimizer.state.clear()
+def test_control_nothing_forgotten(tmp_path: Path) -> None:
+    check(configuration(*RESTLESS), tmp_path, AT)
 
 
-def _forget_rng(state: State) -> None:
-    del state
-    torch.manual_seed(12345)
-
-
-def _forget_average(state: State) -> None:
-    assert state.average
-    live = dict(state.model.named_parameters())
-    state.average.weights = {n: live[n].detach().clone() for n in state.average.weights}
-
-
-def _forget_average_count(state: State) -> None:
-    assert state.average
-    state.average.updates = 0
-
-
-def _forget_schedule(state: State) -> None:
-    state.schedule.load({"best": None, "waited": 0, "scale": 1.0})
-
-
-def _forget_step(state: State) -> None:
-    state.step -= 1
-
-
-def _forget_looked(state: State) -> None:
-    state.looked = -1
-
-
-def _forget_waiting(state: State) -> None:
-    state.waiting = 0
-
-
-def _forget_best(state: State) -> None:
-    state.best = None
-
-
-def _forget_buffers(state: State) -> None:
-    for buffer in state.model.buffers():
-        buffer.zero_()
-
-
-FORGETFUL: list[Callable[[State], None]] = [
-    _forget_optimizer, _forget_rng, _forget_average, _forget_average_count, _forget_schedule,
-    _forget_step, _forget_looked, _forget_waiting, _forget_best, _forget_buffers,
-]  # fmt: skip
-
-RESTLESS = (
-    "optimizer.lr=0.6",  # the loss rises again, so that there is something to wait for
-    "train.early_stop=50",
-)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = tmp_path_factory.mktemp("whole") / "run"
-    undisturbed(configuration(*RESTLESS), out)
-    return trace(out)
-
-
-AT = [16, 22]
-
-
-def test_control_nothing_forgotten(whole: dict[str, Any], tmp_path: Path) -> None:
-    interrupted(configuration(*RESTLESS), tmp_path / "run", AT)
-    assert_same(whole, trace(tmp_path / "run"))
-
-
-@pytest.mark.parametrize("forget", FORGETFUL, ids=lambda f: f.__name__.removeprefix("_forget_"))
+@pytest.mark.parametrize("name", FORGETFUL)
 def test_control_forgetting_is_seen(
-    forget: Callable[[State], None],
-    whole: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = State.load
-
-    def forgetful(self: State, *given: Any) -> None:
-        load(self, *given)
-        forget(self)
-
-    monkeypatch.setattr(State, "load", forgetful)
-    interrupted(configuration(*RESTLESS), tmp_path / "run", AT)
-    assert differences(whole, trace(tmp_path / "run"))
+    assert resumed_without(name, tmp_path, monkeypatch)
 
 
 def test_the_matrix_covers_what_it_says() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.killed import check_sweep, forgets_the_open, kill_sweep
+from support.killed import check_sweep, cut_off, forgets_the_open, kill_sweep
 from support.ledger import Ledger, full
-from support.sweeps import GRID, HALVING, run_sweep
+from support.sweeps import GRID, HALVING, run_sweep, sweep_or_resume
 
 KINDS = {"grid": GRID, "halving": HALVING}
 
@@ -34,11 +34,12 @@ def test_sweeps(kind: str, tmp_path: Path, ledger: Ledger) -> None:
 
 def test_control(tmp_path: Path, ledger: Ledger) -> None:
     run_sweep(tmp_path / "whole", GRID)
-    caught = False
-    for seed in range(3):
-        kill_sweep(tmp_path / f"s{seed}", GRID, 3, seed, work=forgets_the_open)
-        try:
-            check_sweep(tmp_path / f"s{seed}", tmp_path / "whole")
-        except AssertionError:
-            caught = True
+    cut_off(tmp_path / "right", GRID, sweep_or_resume)
+    check_sweep(tmp_path / "right", tmp_path / "whole")
+    cut_off(tmp_path / "forgetful", GRID, forgets_the_open)
+    try:
+        check_sweep(tmp_path / "forgetful", tmp_path / "whole")
+        caught = False
+    except AssertionError:
+        caught = True
     ledger.control("W1", caught, "a sweep that forgets the trial it was at")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,19 @@ def kill_sweep(
     last.join(240)
     assert last.exitcode == DONE
     return hits
+
+
+def cut_off(out: Path, block: Mapping[str, Any], work: Work) -> None:
+    """Kills a sweep inside its second trial, then lets it run to its end."""
+    child = launch(work, out, block)
+    while not (out / "trials" / "0001" / "run.json").exists():
+        assert child.is_alive()
+        time.sleep(0.001)
+    child.kill()
+    child.join()
+    last = launch(work, out, block)
+    last.join(240)
+    assert last.exitcode == DONE
 
 
 def check_sweep(out: Path, reference: Path) -> None:
