@@ -16,6 +16,7 @@ from ftune.consent import granting, idle
 from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
 from ftune.secret.redact import redact
+from ftune.secret.stream import Hiding
 
 if TYPE_CHECKING:
     from ftune.exports import Adapters
@@ -494,6 +495,7 @@ def _said(error: OSError) -> str:
 
 def main() -> None:
     """The console script."""
+    sys.stderr = Hiding(sys.stderr)  # type: ignore[assignment]
     try:
         app()
     except Exception:  # a fault of ftune itself, or one whose traceback was asked for

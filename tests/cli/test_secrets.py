@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.planted import ENVIRONMENT, SECRETS, Session, a_few_commands, found_in
+from support.secrets_planted import ENVIRONMENT, SECRETS, Session, a_few_commands, found_in
 
 from ftune.config.load import read_text
 from ftune.config.tree import parse
@@ -75,3 +75,12 @@ def test_a_traceback_that_was_asked_for(session: Session) -> None:
     )  # fmt: skip
     assert run.returncode == 1 and "Traceback" in run.stderr and "OSError: refused" in run.stderr
     assert not [name for name, secret in SECRETS.items() if secret in run.stdout + run.stderr]
+
+
+def test_the_option_parser_repeats_no_secret(tmp_path: Path) -> None:
+    """What is typed in a wrong place comes back in its message."""
+    words = ["runs", "a", f"https://ann:{SECRETS['password in a URL']}@h", SECRETS["cloud key"]]
+    run = subprocess.run(
+        [sys.executable, "-m", "ftune.cli", *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 2 and "(https://***@h ***)" in run.stderr

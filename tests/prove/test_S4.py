@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 from support.ledger import Ledger
-from support.planted import ENVIRONMENT, SECRETS, Session, a_few_commands, every_command, found_in
+from support.secrets_planted import (
+    ENVIRONMENT,
+    SECRETS,
+    Session,
+    a_few_commands,
+    every_command,
+    found_in,
+)
 
 from ftune.secret import redact
 

@@ -1,0 +1,20 @@
+"""stderr without secrets: also what the option parser, libraries and tracebacks write there."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+from ftune.secret.redact import redact
+
+
+class Hiding:
+    """A text stream that hides on the way; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(redact(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
