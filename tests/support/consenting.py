@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -147,6 +148,8 @@ def not_remembered(sandbox: Sandbox) -> None:
     given = case.hash
     case.ran(case.finetune(OPTION, given))
     run, case.out = case.out, case.path.with_name("second")
+    noted = {"file": str(case.path), "sha256": given.removeprefix("sha256:")}
+    assert json.loads((run / "run.json").read_text())["ran_code_from"] == [noted]
     case.refused()
     shutil.rmtree(run / "checkpoints")
     edit_json(run / "run.json", status="interrupted")

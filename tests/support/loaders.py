@@ -119,7 +119,7 @@ def _by_text(call: ast.Call, dotted: str, names: Mapping[str, str]) -> bool:
     if dotted != "getattr" or len(call.args) < 2:
         return False
     name = call.args[1]
-    if not isinstance(name, ast.Constant):
+    if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
         return False
     return f"{_dotted(call.args[0], names)}.{name.value}" in CALLS
 

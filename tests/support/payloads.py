@@ -75,7 +75,7 @@ def hidden_in_storage(canary: Path) -> Any:
     """torch's own helper that loads what it is given, whatever the caller asked for."""
     inner = io.BytesIO()
     torch.save(by_open(canary), inner, _use_new_zipfile_serialization=False)
-    return Call(torch.storage._load_from_bytes, inner.getvalue())  # type: ignore[attr-defined]
+    return Call(torch.storage._load_from_bytes, inner.getvalue())
 
 
 def numpy_scalar(canary: Path) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ftune.build import Parts
+from ftune.consent import opened
 from ftune.data.dataset import Dataset, fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
@@ -35,6 +36,7 @@ def facts_of(parts: Parts) -> dict[str, Any]:
 def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) -> dict[str, Any]:
     """Seed, device, threads, precision, determinism, and sha256 of data, base and code.
 
+    ran_code_from: the files whose code had consent; a note, which nothing reads back.
     threads: None where each part of the run chooses for itself.
     """
     device = choose(config.runtime.device)
@@ -52,6 +54,7 @@ def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) ->
         "base_sha256": base_fingerprint(config.base),
         "model_sha256": base_fingerprint(source) if source != config.base else None,
         "code": loaded_code(),
+        "ran_code_from": opened(),
         "command_line": redact_words(sys.argv),
         "versions": versions(),
     }
