@@ -17,6 +17,7 @@ from ftune.console import Console
 from ftune.engine.state import State
 from ftune.runs.checkpoint import Checkpoint
 from ftune.secret.redact import left_out, redact_tree, stored
+from ftune.training.exact import exactness
 
 
 def checkpoint_of(
@@ -70,17 +71,6 @@ def class_counts(parts: Parts) -> list[int]:
         return []
     counts: list[int] = torch.bincount(targets, minlength=len(classes)).tolist()
     return counts
-
-
-def exactness(parts: Parts) -> dict[str, Any]:
-    """What must be the same for a resume to give the same bits."""
-    return {
-        "threads": parts.threads,
-        "device": str(parts.device),
-        "torch": torch.__version__,
-        "rows": len(parts.dataset.train),
-        "total": parts.total,
-    }
 
 
 def show_parts(console: Console, parts: Parts) -> None:

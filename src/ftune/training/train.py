@@ -30,11 +30,11 @@ from ftune.runtime.signals import Stopper, stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
     checkpoint_of,
-    exactness,
     peak_memory,
     show_parts,
     show_scores,
 )
+from ftune.training.exact import exactness
 from ftune.training.facts import facts_of
 from ftune.training.record import Recorder, Resumed
 from ftune.training.saving import check_space

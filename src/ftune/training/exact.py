@@ -1,0 +1,72 @@
+"""What a continued training must have in common with its beginning, to the last bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from ftune.build import Parts
+from ftune.config.dump import dump
+from ftune.data.store import Dense
+from ftune.runtime.precision import choose_precision
+from ftune.secret.redact import stored
+
+# Settings that change no number of the training, or that are compared by what they lead to:
+# threads and device as chosen, the data by its fingerprint, a base by the checkpoint itself.
+FREE = (
+    "output", "base", "sweep", "lr_find", "train.checkpoint_every", "train.keep",
+    "train.keep_best", "train.log_every", "runtime.threads", "runtime.device", "runtime.env",
+    "data.path", "data.cache", "model.path", "model.hub",
+)  # fmt: skip
+
+
+def exactness(parts: Parts) -> dict[str, Any]:
+    """Facts and settings by name, as JSON gives them back; a resume compares each."""
+    precision = choose_precision(parts.config.train.precision, parts.device)
+    facts = {
+        "threads": parts.threads,
+        "device": str(parts.device),
+        "dtype": str(precision.dtype or torch.float32),
+        "torch": torch.__version__,
+        "rows": len(parts.dataset.train),
+        "total": parts.total,
+        **{package: _version(package) for package in _packages(parts)},
+        **dict(_settings(stored(dump(parts.config)))),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(facts))
+    return plain
+
+
+def _settings(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted name; a list is one value."""
+    for name, value in config.items():
+        key = f"{above}{name}"
+        if key in FREE:
+            continue
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _packages(parts: Parts) -> list[str]:
+    """Those whose other versions could give other numbers in this training."""
+    found, features = ["numpy"], parts.dataset.pipeline.features
+    if features.vocabulary is not None or parts.built.story:
+        found += ["transformers", "tokenizers"]
+    elif not isinstance(parts.dataset.train.inputs, Dense):
+        found += ["Pillow", "kornia"]
+    return found + (["peft"] if any(s.kind == "peft" for s in parts.origin.adapters) else [])
+
+
+@lru_cache
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
