@@ -495,7 +495,7 @@ def _said(error: OSError) -> str:
 
 def main() -> None:
     """The console script."""
-    sys.stderr = Hiding(sys.stderr)  # type: ignore[assignment]
+    sys.stderr = Hiding(sys.stderr)
     try:
         app()
     except Exception:  # a fault of ftune itself, or one whose traceback was asked for
