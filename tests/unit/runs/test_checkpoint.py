@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.storms import storm, weights
+from support.storms import in_place, storm, weights
 
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.runs import checkpoint, files
@@ -227,3 +227,7 @@ def test_write_atomic_leaves_the_old_content(tmp_path: Path, monkeypatch: Any) -
         files.write_json(file, {"a": 2})
     assert files.read_json(file) == {"a": 1}
     shutil.rmtree(tmp_path)
+
+
+def test_control_saving_in_place_loses_what_was_there(tmp_path: Path) -> None:
+    assert in_place(tmp_path, kills=10, seed=0)[1] > 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
-from support.killed import check_sweep, kill_sweep
+from support.killed import check_sweep, cut_off, forgets_the_open, kill_sweep
 from support.sweeps import GRID, HALVING, PLAIN, run_sweep
 from support.trainings import QUIET, assert_same, configuration, trace, undisturbed
 
@@ -174,3 +174,10 @@ def test_finished_trials_are_not_touched(one_by_one: tuple[Path, dict[str, Any]]
     assert again["trials"] == summary["trials"]
     assert {p: p.stat().st_mtime_ns for p in out.glob("trials/*/metrics.jsonl")} == before
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_control_a_sweep_that_forgets_where_it_was(tmp_path: Path) -> None:
+    run_sweep(tmp_path / "whole", GRID)
+    cut_off(tmp_path / "s", GRID, forgets_the_open)
+    with pytest.raises(AssertionError):
+        check_sweep(tmp_path / "s", tmp_path / "whole")
