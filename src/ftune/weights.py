@@ -20,6 +20,7 @@ from ftune.adapt.transfer import Transfer, transfer
 from ftune.config.dump import dump
 from ftune.data.pipeline import Pipeline
 from ftune.errors import CheckpointError, RequestError
+from ftune.limits.form import of_form
 from ftune.limits.modules import weighed
 from ftune.models.shapes import Axis, Built, Inputs, Loading
 from ftune.runs.base import Adapter, Base
@@ -134,7 +135,8 @@ def restore_weights(
 
 
 def _stored(meta: Mapping[str, Any]) -> tuple[AdapterSpec, ...]:
-    return tuple(specs_of(meta.get("adapters", ())))
+    with of_form("the adapters in a checkpoint"):
+        return tuple(specs_of(meta.get("adapters", ())))
 
 
 def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
@@ -210,10 +212,11 @@ def _is_fresh(built: Built, found: Transfer | None) -> bool:
 
 def axes_of(plain: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:
     """Named axes as a checkpoint holds them, back from JSON."""
-    return {
-        name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in found)
-        for name, found in plain.items()
-    }
+    with of_form("the axes in a checkpoint"):
+        return {
+            name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in found)
+            for name, found in plain.items()
+        }
 
 
 def _named_outputs(axes: Sequence[Axis], names: tuple[str, ...]) -> tuple[Axis, ...]:

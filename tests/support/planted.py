@@ -1,50 +1,32 @@
-"""Pickles hidden in a sweep's folder, each of which a look at its files must find."""
+"""Readers with a fault that the fuzz run must find."""
 
 from __future__ import annotations
 
-import io
-import pickle
-import sqlite3
-from collections.abc import Callable
+import os
+import time
 from pathlib import Path
-
-import numpy as np
-import torch
+from typing import Any
 
 
-def _saved() -> bytes:
-    file = io.BytesIO()
-    torch.save({"w": torch.zeros(2)}, file)
-    return file.getvalue()
+def _careless(file: Path, **_: Any) -> None:
+    raw = file.read_bytes()
+    if raw.count(b"\0\xff") > 1 or b"NaN" in raw:
+        raise KeyError("a byte that nobody thought of")
 
 
-def _file(name: str, content: bytes) -> Callable[[Path], object]:
-    return lambda folder: (folder / name).write_bytes(content)
+def _slow(file: Path, **_: Any) -> None:
+    start = time.process_time()
+    while file.stat().st_size % 5 == 0 and time.process_time() < start + 2.5:
+        pass
 
 
-def _in_study(folder: Path) -> None:
-    with sqlite3.connect(folder / "study.db") as base:
-        base.execute("update studies set study_name = ?", (pickle.dumps({"a": 1}),))
-    base.close()
+def _greedy(file: Path, **_: Any) -> None:
+    assert len(bytes(600_000_000 * (file.stat().st_size % 3))) >= 0
 
 
-def _objects(folder: Path) -> None:
-    np.save(folder / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+def _fatal(file: Path, **_: Any) -> None:
+    if file.stat().st_size % 5 == 0:
+        os.abort()
 
 
-def _longer(folder: Path) -> None:
-    file = next(folder.rglob("*.safetensors"))
-    file.write_bytes(file.read_bytes() + pickle.dumps({"a": 1}))
-
-
-PLANTED: dict[str, Callable[[Path], object]] = {
-    "torch.save as .pt": _file("x.pt", _saved()),
-    "torch.save as .safetensors": _file("x.safetensors", _saved()),
-    "a pickle as .json": _file("state.json", pickle.dumps({"a": 1})),
-    "a pickle of text as .txt": _file("x.txt", pickle.dumps({"a": "b"}, protocol=0)),
-    "a pickle without a suffix": _file("notes", pickle.dumps({"a": 1})),
-    "a tag of Python": _file("config.yaml", b"a: !!python/object/apply:os.getcwd []\n"),
-    "bytes after the tensors": _longer,
-    "a pickle in the study": _in_study,
-    "objects of NumPy": _objects,
-}
+PLANTED = {"careless": _careless, "slow": _slow, "greedy": _greedy, "fatal": _fatal}

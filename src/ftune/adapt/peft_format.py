@@ -37,6 +37,7 @@ _KEY = re.compile(
 )
 _REPEATED = re.compile(r"\)[*+{]|[*+}][*+{]|\{\d{2,}|\{.*\{")
 """Patterns whose time may grow without bound: groups and repetitions that are repeated."""
+_MANY = re.compile(r"[*+]")
 _PARTS = {"A": "A", "B": "B", "embedding_A": "A", "embedding_B": "B",
           "magnitude_vector": "magnitude"}  # fmt: skip
 # Ways of starting after which the base's weights are as they were; the others change them.
@@ -185,12 +186,12 @@ def _of_pattern(config: Mapping[str, Any], key: str, module: str, default: Any) 
     """PEFT's rule: the first pattern that the name ends in."""
     patterns = config.get(key) or {}
     try:
-        hard = [p for p in patterns if p.count("*") + p.count("+") > 3 or _REPEATED.search(p)]
+        hard = [p for p, _ in patterns.items() if _REPEATED.search(p) or len(_MANY.findall(p)) > 3]
         if hard:
             raise CheckpointError(
                 f"{CONFIG}: {key}: `{hard[0][:80]}` may take for ever; merge with PEFT"
             )
         return next((value for pattern, value in patterns.items()
                      if re.match(rf"(.*\.)?({pattern})$", module)), default)  # fmt: skip
-    except (re.error, AttributeError) as error:
+    except (re.error, AttributeError, TypeError) as error:
         raise CheckpointError(f"{CONFIG}: {key} is no mapping of patterns: {error}") from None

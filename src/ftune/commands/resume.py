@@ -6,21 +6,25 @@ from typing import Any
 
 from ftune.console import Console
 from ftune.errors import RequestError
+from ftune.limits.form import of_form
 from ftune.runs.folder import RunFolder
 from ftune.training.train import reopen, train
 
 
 def resume(folder: RunFolder, allow_inexact: bool, console: Console) -> dict[str, Any]:
     """Continues from the newest whole checkpoint, or a sweep from its study."""
-    facts = folder.facts()
-    if facts["status"] == "done":
+    with of_form(str(folder.path)):
+        facts = folder.facts()
+        status, command = facts["status"], facts["command"]
+    if status == "done":
         raise RequestError(f"{folder.path} is done; there is nothing to continue")
-    if facts["status"] == "running":
+    if status == "running":
         raise RequestError(f"{folder.path} is still running (process {facts['pid']})")
-    if facts["command"] == "sweep":
+    if command == "sweep":
         from ftune.commands.sweep import continue_sweep
 
         return continue_sweep(folder, console)
-    run = reopen(folder, console, allow_inexact)
+    with of_form(str(folder.path)):
+        run = reopen(folder, console, allow_inexact)
     console.say(f"continues at step {run.state.step:,} of {run.parts.total:,}")
     return train(run)

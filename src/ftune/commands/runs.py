@@ -98,7 +98,9 @@ def _status(facts: Mapping[str, Any]) -> str:
 
 def _best(summary: Mapping[str, Any]) -> str:
     best = summary.get("best")
-    return f"{best['metric']} {best['value']:.4g}" if best and best["value"] is not None else ""
+    value = best.get("value") if isinstance(best, dict) else None
+    known = isinstance(best, dict) and isinstance(value, int | float)
+    return f"{best.get('metric')} {value:.4g}" if known else ""
 
 
 def _short_names(names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ftune.data import PIPELINES
+from ftune.limits.form import of_form
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +81,7 @@ def fit(
 
 def restore(stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> Pipeline:
     """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
-    chosen: Any = PIPELINES[stored.get("kind", "table")]
-    made: Pipeline = chosen.restore(stored, arrays)
+    with of_form("the data pipeline in a checkpoint"):
+        chosen: Any = PIPELINES[stored.get("kind", "table")]
+        made: Pipeline = chosen.restore(stored, arrays)
     return made

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
+from ftune.limits.form import of_form
 from ftune.models.shapes import Axes, Axis, Built, Inputs, Loading
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ class Hf:
             )
         source = find(self.path, self.hub)
         config = read_config(source)
-        kind = self._kind(config, inputs, outputs)
-        self._check(source, config, inputs)
-        found, report = load(source, config, self._asked(kind, config, outputs), self.weights)
+        with of_form(f"model.path: {source}: its config.json"):
+            kind = self._kind(config, inputs, outputs)
+            self._check(source, config, inputs)
+            asked = self._asked(kind, config, outputs)
+        found, report = load(source, config, asked, self.weights)
         if report and kind == "encoder":
             report = replace(report, missing=(*report.missing, "head.weight", "head.bias"))
         pooling = self._pooling(source, config)
@@ -203,4 +206,5 @@ def is_hf(path: str | Path) -> bool:
 
 
 def _architectures(config: Any) -> list[str]:
-    return list(getattr(config, "architectures", None) or ())
+    found = getattr(config, "architectures", None)
+    return [str(name) for name in found] if isinstance(found, list | tuple) else []

@@ -55,7 +55,6 @@ def _part(arrays: dict[str, Array], part: str, path: str) -> Frame:
 def read_arrays(path: str) -> dict[str, Array]:
     """The arrays of a file. Raises DataError where it is damaged or would need a pickle."""
     import zipfile
-    import zlib
     from pathlib import Path
 
     import numpy as np
@@ -71,20 +70,14 @@ def read_arrays(path: str) -> dict[str, Array]:
                     _check_size(path, member, file)
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        OSError,
-        EOFError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        OverflowError,
-        MemoryError,
-        SyntaxError,
-        zlib.error,
-    ) as error:
-        raise DataError(f"{path}: not a readable npz file: {error}") from None
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise all kinds
+        raise DataError(f"{path}: not a readable npz file: {_first(error)}") from None
+
+
+def _first(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
 def _check_size(path: str, member: zipfile.ZipInfo, file: IO[bytes]) -> None:
@@ -118,7 +111,10 @@ def to_frame(arrays: dict[str, Array], path: str) -> Frame:
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{key} {length:,}" for key, length in lengths.items())
         raise DataError(f"{path}: arrays of different length ({said}); each needs one entry a row")
-    columns = {key: _column(array) for key, array in arrays.items()}
+    try:
+        columns = {key: _column(array) for key, array in arrays.items()}
+    except (SystemError, ValueError) as error:  # code points that no text has
+        raise DataError(f"{path}: not a readable npz file: {_first(error)}") from None
     return Frame(columns, path, np.arange(1, next(iter(lengths.values())) + 1))
 
 
@@ -131,4 +127,5 @@ def _column(array: Array) -> Array:
         return array.astype(str).astype(object)
     if array.dtype.kind == "M":
         return array.astype("datetime64[s]")
-    return array.astype(np.float64 if array.ndim == 1 else np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities are refused by name later on
+        return array.astype(np.float64 if array.ndim == 1 else np.float32)

@@ -60,8 +60,8 @@ def _of_folder(folder: Path) -> Tokenizer:
     specials = {role: _text(listed.get(f"{role}_token")) for role in ROLES}
     known = {role: text for role, text in specials.items() if text is not None}
     templates = _templates(config.get("chat_template")) | _template_files(folder)
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8")
         library().Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exception
         raise DataError(f"{file}: not a readable tokenizer: {str(error)[:200]}") from None

@@ -1,0 +1,62 @@
+"""Promise B3: broken data sets are answered before the first step; what a large file costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.large import grown_by, write_csv
+from support.ledger import SHARE, Ledger
+
+GIGABYTE = 10**9
+UNITS = Path(__file__).resolve().parents[1] / "unit" / "data"
+TABLES = {
+    "tables": UNITS / "test_broken_data.py",
+    "texts": UNITS / "text" / "test_broken_text.py",
+    "images": UNITS / "images" / "test_broken_images.py",
+}
+
+
+class _Count:
+    """Counts what a run of pytest inside of this one reports."""
+
+    def __init__(self) -> None:
+        self.passed, self.failed = 0, list[str]()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.passed += report.when == "call" and report.passed
+        if report.failed:
+            self.failed.append(report.nodeid.rpartition("::")[2])
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_each_broken_data_set_is_answered(kind: str, ledger: Ledger) -> None:
+    count = _Count()
+    pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", str(TABLES[kind])], [count])
+    what = f"{kind}: {', '.join(count.failed) or 'all answered'}"
+    ledger.counted("B3", count.passed + len(count.failed), len(count.failed), what)
+    assert count.passed >= 30
+
+
+def test_a_gigabyte_of_csv(tmp_path: Path, ledger: Ledger) -> None:
+    """`ftune check` reads no data; reading takes what the columns take, and not much more."""
+    size = max(10**7, round(GIGABYTE * SHARE))
+    file = write_csv(tmp_path / "large.csv", size)
+    checked, read, columns = grown_by(file)
+    faults = (checked > 300_000_000) + (read > 2 * columns + 400_000_000)
+    ledger.counted(
+        "B3", 2, faults,
+        f"{size / 1e9:.2f} GB of CSV: check {checked / 1e6:.0f} MB, reading {read / 1e6:.0f} MB,"
+        f" its columns {columns / 1e6:.0f} MB",
+    )  # fmt: skip
+
+
+def test_an_answer_that_is_missing_is_counted(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftune.data.sources import arrow
+
+    monkeypatch.setattr(arrow, "check_mixed", lambda *_, **__: None)
+    count = _Count()
+    pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", str(TABLES["tables"])], [count])
+    ledger.control("B3", bool(count.failed), "mixed columns are not looked at")
