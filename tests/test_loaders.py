@@ -111,8 +111,9 @@ def test_torch_files_are_loaded_in_one_place() -> None:
     text = (PACKAGE / "foreign.py").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if "torch.load(" in line]
     assert ["weights_only=True" in line for line in lines] == [True, False]
+    assert text.count("_run(") == 2  # where it is defined, and after this:
     body = text.partition("def _with_consent")[2].partition("\ndef ")[0]
-    assert body.index("consent.granted(") < body.index("weights_only=False")
+    assert body.index("if not consent.granted(") < body.index("return _run(path, content)")
 
 
 @pytest.mark.parametrize("snippet", RISKY)

@@ -73,18 +73,26 @@ def global_in(text: str) -> str:
 
 
 def _with_consent(path: Path) -> Any:
-    """Read once: what is hashed, shown and loaded is the same bytes, whoever writes meanwhile."""
-    import torch
-    from torch import nn
-
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    named = ", ".join(named_in(content)) or "unknown content"
+    """Refused without consent; with it, what is loaded is the very bytes that were hashed."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        named = ", ".join(named_in(file)) or "unknown content"
     if not consent.granted(digest, str(path)):
         raise CheckpointError(
             f"{path}: not loaded, because it holds more than tensors and could run code ({named}). "
             f"{HOW} To run its code all the same: {consent.how(digest)}"
         )
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise CheckpointError(f"{path}: was written to while it was read; its code has not run")
+    return _run(path, content)
+
+
+def _run(path: Path, content: bytes) -> Any:
+    """Loads from memory, so that nobody can put another file in its place meanwhile."""
+    import torch
+    from torch import nn
+
     try:
         with quiet():
             found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)

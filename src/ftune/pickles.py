@@ -8,9 +8,10 @@ import re
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Iterator
+from typing import IO
 
-LONGEST = 2**20
-"""Bytes of opcodes that are looked at, about a second's work; tensors lie elsewhere in a file."""
+LONGEST = 2**19
+"""Bytes of opcodes that are looked at, half a second's work; tensors lie elsewhere in a file."""
 SHOWN = 6
 MOST = 4
 """Pickles of an archive that are looked at; torch writes one."""
@@ -22,29 +23,30 @@ _STRINGS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING"
             "SHORT_BINSTRING")  # fmt: skip
 
 
-def named_in(content: bytes) -> list[str]:
+def named_in(file: IO[bytes]) -> list[str]:
     """Up to six of the names in a torch file that are more than tensors, as `posix.system`.
 
     A pickle can hide what it calls behind what it names; the list shows, it does not judge.
     """
     found: dict[str, None] = {}
-    for stream in _streams(content):
+    for stream in _streams(file):
         found |= dict.fromkeys(name for name in _names(stream) if not _TENSORS.fullmatch(name))
     more = [f"… {len(found)} in all"] if len(found) > SHOWN else []
     return [*list(found)[:SHOWN], *more]
 
 
-def _streams(content: bytes) -> Iterator[bytes]:
+def _streams(file: IO[bytes]) -> Iterator[bytes]:
     """The pickles of a zip, or the file itself in the older format."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        yield content[:LONGEST]
+    if not zipfile.is_zipfile(file):
+        file.seek(0)
+        yield file.read(LONGEST)
         return
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = [name for name in archive.namelist() if name.endswith(".pkl")]
             for name in names[:MOST]:
-                with archive.open(name) as file:
-                    yield file.read(LONGEST // MOST)
+                with archive.open(name) as inner:
+                    yield inner.read(LONGEST // MOST)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError):
         return
 

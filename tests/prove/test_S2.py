@@ -32,7 +32,7 @@ def test_consent(sandbox: Sandbox, ledger: Ledger) -> None:
 
 
 def test_controls(sandbox: Sandbox, ledger: Ledger) -> None:
-    ledger.control("S2", noticed(swapped_file, sandbox, open), "the file is opened a second time")
+    ledger.control("S2", noticed(swapped_file, sandbox, True), "the file is opened a second time")
     seen: set[str] = set()
 
     def forever(digest: str, file: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
@@ -114,32 +115,39 @@ def changed_file(sandbox: Sandbox) -> None:
         case.ran(case.finetune(OPTION, case.hash))
 
 
-def swapped_file(sandbox: Sandbox, read: Callable[[Any], Any] | None = None) -> None:
-    """Another writes the file between the hash and the loading: what was hashed is loaded.
+def swapped_file(sandbox: Sandbox, careless: bool = False) -> None:
+    """Another writes the file after it was hashed: nothing else than what was hashed is loaded.
 
-    read: a careless reader in the place of torch.load, for the control.
+    careless: a loader that opens the file again, for the control.
     """
     case = Case(sandbox)
     digest, other = case.hash, case.path.with_name("other.pt")
-    p.saved({"model": case.tensors, "x": p.by_open(case.path.with_name("swapped"))}, other)
-    granted = consent.granted
+    marked = case.path.with_name("swapped")
+    p.saved({"model": case.tensors, "x": p.by_exec(marked)}, other)
+    load, granted = torch.load, consent.granted
 
-    def then_swap(*given: str) -> bool:
+    def swap_then_load(file: Any, **more: Any) -> Any:
+        if more.get("weights_only") is False:
+            shutil.copy(other, case.path)
+            file = case.path if careless else file
+        return load(file, **more)
+
+    def swap_when_granted(*given: str) -> bool:
         found = granted(*given)
         shutil.copy(other, case.path)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(consent, "granted", then_swap)
-        if read is not None:
-            import torch
-
-            real = torch.load
-            patch.setattr(torch, "load", lambda file, **more: real(
-                case.path if more.get("weights_only") is False else file, **more))  # fmt: skip
+        patch.setattr(torch, "load", swap_then_load)
         answer = case.finetune(OPTION, digest)
-    assert not case.path.with_name("swapped").exists(), "what was not hashed has run"
-    case.ran(answer)
+        assert not marked.exists(), "what was not hashed has run"
+        case.ran(answer)
+    case = Case(sandbox)
+    p.saved({"model": case.tensors, "x": p.by_exec(marked)}, other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consent, "granted", swap_when_granted)
+        assert "was written to" in case.refused(OPTION, case.hash).text
+    assert not marked.exists()
 
 
 def not_remembered(sandbox: Sandbox) -> None:

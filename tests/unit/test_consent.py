@@ -22,4 +22,4 @@ def test_consent(name: str, sandbox: Sandbox) -> None:
 
 def test_a_reader_that_opens_the_file_again_is_caught(sandbox: Sandbox) -> None:
     with pytest.raises(AssertionError, match="what was not hashed has run"):
-        swapped_file(sandbox, read=open)
+        swapped_file(sandbox, careless=True)
