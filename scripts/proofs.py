@@ -35,6 +35,7 @@ def prove(name: str, folder: Path) -> bool:
     """One file in its own process; says how it went, and everything where it went wrong."""
     command = [
         sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
+        "-o", "junit_family=xunit1",  # the other family has no properties of single tests
         f"--junitxml={folder / name}.xml", f"--basetemp={folder / name}",
         str(FOLDER / f"test_{name}.py"),
     ]  # fmt: skip
