@@ -16,8 +16,8 @@ SHOWN = 6
 MOST = 4
 """Pickles of an archive that are looked at; torch writes one."""
 _TENSORS = re.compile(
-    r"torch\._utils\._rebuild_\w+|torch\.\w*Storage|torch\.storage\.\w+|torch\.\w+\d+|torch\.Size"
-    r"|torch\.device|torch\.nn\.parameter\.\w+|collections\.OrderedDict|torch\.serialization\.\w+"
+    r"torch\._utils\._rebuild_\w+|torch\.\w*Storage|torch\.storage\.\w*Storage|torch\.\w+\d+|torch\.Size"
+    r"|torch\.device|torch\.nn\.parameter\.\w+|collections\.OrderedDict|torch\.serialization\._get_layout"
 )
 _STRINGS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING",
             "SHORT_BINSTRING")  # fmt: skip

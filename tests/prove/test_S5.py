@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.hidden import HIDDEN
 from support.ledger import Ledger
 from support.plain_files import faults
-from support.planted import PLANTED
 from support.run_kinds import every_kind
 from support.sandbox import prepare
 
@@ -27,10 +27,10 @@ def test_run_folders(runs: dict[str, Path], ledger: Ledger) -> None:
     ledger.counted("S5", files, len(found), f"files of {len(runs)} runs" + "".join(found))
 
 
-@pytest.mark.parametrize("kind", PLANTED)
+@pytest.mark.parametrize("kind", HIDDEN)
 def test_controls(kind: str, runs: dict[str, Path], tmp_path: Path, ledger: Ledger) -> None:
     copy = tmp_path / "sweep"
     shutil.copytree(runs["sweep"], copy)
     assert not faults(copy)
-    PLANTED[kind](copy)
+    HIDDEN[kind](copy)
     ledger.control("S5", bool(faults(copy)), kind)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.hidden import HIDDEN
 from support.hostile import FILES, NAMES, VERBS, commands, fresh, make, tried
 from support.hostile_configs import OVERRIDES
 from support.plain_files import faults
-from support.planted import PLANTED
 from support.run_kinds import every_kind
 from support.sandbox import Sandbox, prepare
 
@@ -71,7 +71,7 @@ def test_a_loader_that_trusts_is_caught(
 def test_what_runs_leave_is_plain(sandbox: Sandbox, tmp_path: Path) -> None:
     runs = every_kind(sandbox, sandbox.place / "kinds")
     assert [why for run in runs.values() for why in faults(run)] == []
-    for kind, plant in PLANTED.items():
+    for kind, plant in HIDDEN.items():
         copy = tmp_path / kind.replace(" ", "-")
         shutil.copytree(runs["sweep"], copy)
         plant(copy)
