@@ -282,6 +282,9 @@ CONFIGS: dict[str, Bomb] = {
 DATA: dict[str, Bomb] = {
     "JSON objects 100,000 deep": data("a.jsonl", b'{"a":' * 10**5 + b"1" + b"}" * 10**5 + b"\n"),
     "JSON lists 100,000 deep": data("a.jsonl", b'{"y":' + b"[" * 10**5 + b"]" * 10**5 + b"}\n"),
+    "JSON objects 100,000 deep, each on its line": data(
+        "a.jsonl", b'{"a":\n' * 10**5 + b"1" + b"}" * 10**5 + b"\n"
+    ),
     "JSON lists 500 deep": data("a.jsonl", b'{"y":' + b"[" * 500 + b"]" * 500 + b"}\n"),
     "a JSON number of 100,000 digits": data("a.jsonl", b'{"y":' + b"9" * 10**5 + b"}\n"),
     "a JSON exponent of 1e9": data("a.jsonl", b'{"y": 1e1000000000}\n{"y": 2}\n'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import pickle
 import resource
@@ -91,6 +92,7 @@ def observed(work: Callable[[], Any]) -> Seen:
 
 def _report(work: Callable[[], Any], theirs: int) -> None:
     """In the child: never returns."""
+    faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = _pages() * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

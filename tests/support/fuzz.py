@@ -6,6 +6,7 @@ Case number n of a target is made from (target, n) alone, so that a finding can 
 from __future__ import annotations
 
 import copy
+import faulthandler
 import itertools
 import os
 import pickle
@@ -79,6 +80,7 @@ def _forked(
 
 
 def _child(name: str, make: Maker, place: Path, first: int, until: float, theirs: int) -> None:
+    faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

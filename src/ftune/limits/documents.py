@@ -63,10 +63,14 @@ def _check(raw: bytes, where: str) -> None:
 
 def levels(raw: bytes) -> int:
     """How deep brackets are nested, those inside texts not counted."""
-    if raw.count(b"[") + raw.count(b"{") <= 1:
-        return raw.count(b"[") + raw.count(b"{")
+    return nesting(raw)[0]
+
+
+def nesting(raw: bytes) -> tuple[int, int]:
+    """The same, and how many brackets are still open at the end."""
     brackets = _TEXTS.sub(b"", raw).translate(None, _OTHERS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+    depths = list(accumulate(map(_STEP.__getitem__, brackets)))
+    return max([0, *depths]), depths[-1] if depths else 0
 
 
 def keys(raw: bytes) -> int:

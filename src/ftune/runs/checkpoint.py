@@ -144,7 +144,10 @@ def load(path: Path, frozen: bool = True) -> Checkpoint:
             parts["frozen"] = load_file(path.parent / FROZEN)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: {error}") from None
-    return Checkpoint(meta=read_json(path / "state.json"), path=path, **parts)
+    meta = read_json(path / "state.json")
+    if not isinstance(meta, dict):
+        raise CheckpointError(f"{path / 'state.json'}: damaged: no mapping")
+    return Checkpoint(meta=meta, path=path, **parts)
 
 
 FROZEN = "frozen.safetensors"

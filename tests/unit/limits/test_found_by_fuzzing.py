@@ -76,3 +76,24 @@ def test_a_planted_fault_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("support.broken.read", PLANTED["careless"])
     found = hunt("table", targets(tmp_path / "whole")["table"], tmp_path / "cases", 1.5)
     assert any("KeyError" in what for what in found.findings)
+
+
+LINES = {
+    "nothing but null": (b"null\n", "not a JSON object"),
+    "null after rows": (b'{"y": 1}\nnull\n', "not a JSON object"),
+    "deep over lines": (b'{"a":\n' * 100_000 + b"1" + b"}\n" * 100_000, "line 101: nested deeper"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_that_would_end_the_process(name: str, tmp_path: Path) -> None:
+    content, words = LINES[name]
+    (tmp_path / "a.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / "a.jsonl")
+
+
+def test_an_object_over_several_lines_and_brackets_in_texts(tmp_path: Path) -> None:
+    rows = b'{"y":\n "yes", "x": 1}\n' * 200 + b'{"y": "[[[{{", "x": 2}\n' * 200
+    (tmp_path / "a.jsonl").write_bytes(rows)
+    read(tmp_path / "a.jsonl")

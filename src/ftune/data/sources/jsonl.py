@@ -53,18 +53,29 @@ class Jsonl:
 
 
 def _check_claims(file: Path) -> None:
-    """Deep nesting ends Arrow's parser, and the process with it: it is counted before."""
+    """What would end Arrow's parser, and the process with it: deep nesting, and no object at all.
+
+    An object may go over several lines; `depth` is what is open where a line begins.
+    """
     from ftune.data.sources.arrow import MOST_COLUMNS, check_width
-    from ftune.limits.documents import MOST_LEVELS, keys, levels
+    from ftune.limits.documents import MOST_LEVELS, keys, nesting
     from ftune.limits.memory import check
 
     check(str(file), file.stat().st_size // 8)
+    depth = 0
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if line.count(b"[") + line.count(b"{") > MOST_LEVELS and levels(line) > MOST_LEVELS:
-                raise DataError(
-                    f"{file}: line {number:,}: nested deeper than {MOST_LEVELS} levels; flatten it"
-                )
+            begun, ended = (line.count(a) + line.count(b) for a, b in ((b"[", b"{"), (b"]", b"}")))
+            if not depth and b"{" not in line and line.strip():
+                _check_lines(file)
+                raise DataError(f"{file}: line {number:,}: not a JSON object; write one a line")
+            if depth or begun != ended or begun > MOST_LEVELS:
+                deepest, left = nesting(line)
+                if depth + deepest > MOST_LEVELS:
+                    raise DataError(
+                        f"{file}: line {number:,}: nested deeper than {MOST_LEVELS} levels; flatten"
+                    )
+                depth = max(0, depth + left)
             if line.count(b":") > MOST_COLUMNS:
                 check_width(f"{file}: line {number:,}", keys(line))
 
