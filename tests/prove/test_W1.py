@@ -13,12 +13,12 @@ from support.killed import check_sweep, cut_off, forgets_the_open, kill_sweep
 from support.ledger import Ledger, full
 from support.sweeps import GRID, HALVING, run_sweep, sweep_or_resume
 
-KINDS = {"grid": GRID, "halving": HALVING}
+KINDS: dict[str, dict[str, Any]] = {"grid": GRID, "halving": HALVING}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sweeps(kind: str, tmp_path: Path, ledger: Ledger) -> None:
-    block: dict[str, Any] = KINDS[kind]
+    block = KINDS[kind]
     run_sweep(tmp_path / "whole", block)
     hits, seed, failures = 0, 3000, 0
     while hits < full(50):

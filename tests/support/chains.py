@@ -32,7 +32,7 @@ class Work:
 def train_or_resume(out: Path, work: Work) -> None:
     """Begins the training, or goes on with whatever is there; nothing to do when it is done."""
     if work.ahead:
-        care.feeder = one_ahead  # type: ignore[assignment]  # a child's own module
+        vars(care)["feeder"] = one_ahead  # in the child alone
     if begun(out):
         folder = RunFolder(out)
         if folder.facts()["status"] != "done":

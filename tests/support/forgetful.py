@@ -106,12 +106,12 @@ def resumed_without(name: str, folder: Path, patch: pytest.MonkeyPatch) -> list[
 
     Faults and parts are 0 and 1 here: with those, it is a resume that makes them up.
     """
-    case, real = FORGETFUL[name], trainings.reopen
+    case, real = FORGETFUL[name], vars(trainings)["reopen"]
     config = configuration(*case.changes)
     undisturbed(config, folder / "whole")
 
     def forgetful(*given: Any) -> Run:
-        run = real(*given)
+        run: Run = real(*given)
         case.forget(run.state)
         if name == "losses not logged yet":
             run.resumed = Resumed(run.state.step)

@@ -52,7 +52,7 @@ def _saved_on(name: str, value: Any) -> Callable[[Path, pytest.MonkeyPatch], Non
 
     def change(out: Path, _: pytest.MonkeyPatch) -> None:
         found, _remarks = checkpoint.newest_valid(out / "checkpoints")
-        found.meta["exact"][name] = value  # type: ignore[index]
+        found.meta["exact"][name] = value
         checkpoint.save(out / "checkpoints", found, found.meta["loop"]["step"])
 
     return change

@@ -117,7 +117,7 @@ class Stateful(Batches):
     def indices(self, step: int) -> list[torch.Tensor]:
         del step
         order = torch.randperm(self._size, generator=self.dice)
-        return list(order[: self._batch_size * self._accumulate].split(self._batch_size))
+        return list(torch.split(order[: self._batch_size * self._accumulate], self._batch_size))
 
 
 def from_the_global_generator(patch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,14 @@ FREE = (
     "data.path", "data.cache", "model.path", "model.hub",
 )  # fmt: skip
 
+LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
+
 
 def exactness(parts: Parts) -> dict[str, Any]:
     """Facts and settings by name, as JSON gives them back; a resume compares each."""
     precision = choose_precision(parts.config.train.precision, parts.device)
+    settings = dict(_settings(stored(dump(parts.config))))
+    packages = _packages(parts, settings["model.name"])
     facts = {
         "threads": parts.threads,
         "device": str(parts.device),
@@ -35,8 +39,8 @@ def exactness(parts: Parts) -> dict[str, Any]:
         "torch": torch.__version__,
         "rows": len(parts.dataset.train),
         "total": parts.total,
-        **{package: _version(package) for package in _packages(parts)},
-        **dict(_settings(stored(dump(parts.config)))),
+        **{package: _version(package) for package in packages},
+        **settings,
     }
     plain: dict[str, Any] = json.loads(json.dumps(facts))
     return plain
@@ -54,14 +58,20 @@ def _settings(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
             yield key, value
 
 
-def _packages(parts: Parts) -> list[str]:
-    """Those whose other versions could give other numbers in this training."""
-    found, features = ["numpy"], parts.dataset.pipeline.features
-    if features.vocabulary is not None or parts.built.story:
-        found += ["transformers", "tokenizers"]
-    elif not isinstance(parts.dataset.train.inputs, Dense):
-        found += ["Pillow", "kornia"]
-    return found + (["peft"] if any(s.kind == "peft" for s in parts.origin.adapters) else [])
+def _packages(parts: Parts, model: str) -> list[str]:
+    """Those whose other versions could give other numbers in this training.
+
+    Texts are compared as tokens, by the fingerprint of the data; images are decoded as it goes.
+    """
+    images = not isinstance(parts.dataset.train.inputs, Dense)
+    images = images and not parts.dataset.pipeline.features.vocabulary
+    adapters = any(spec.kind == "peft" for spec in parts.origin.adapters)
+    return [
+        "numpy",
+        *(["Pillow", "kornia"] if images else []),
+        *([LIBRARIES[model]] if model in LIBRARIES else []),
+        *(["peft"] if adapters else []),
+    ]
 
 
 @lru_cache
