@@ -25,7 +25,7 @@ LONGEST_SECONDS = 20.0
 
 def heard(out: Path, work: Work) -> None:
     """Trains, and leaves a file as soon as it listens to signals."""
-    real = module.stopper
+    real = vars(module)["stopper"]
 
     @contextmanager
     def noted() -> Iterator[Stopper]:
@@ -33,7 +33,7 @@ def heard(out: Path, work: Work) -> None:
             _listening(out).touch()
             yield found
 
-    module.stopper = noted
+    vars(module)["stopper"] = noted
     train_or_resume(out, work)
 
 
@@ -45,7 +45,7 @@ def deaf(out: Path, work: Work) -> None:
         _listening(out).touch()
         yield Stopper()
 
-    module.stopper = nobody
+    vars(module)["stopper"] = nobody
     train_or_resume(out, work)
 
 
@@ -53,7 +53,11 @@ def slow(out: Path, work: Work) -> None:
     """A training whose every step takes a minute."""
     from ftune.engine.step import Step
 
-    Step.__call__ = lambda *_: time.sleep(60)  # type: ignore
+    def step(*_: Any) -> None:
+        _stepping(out).touch()
+        time.sleep(60)
+
+    Step.__call__ = step  # type: ignore
     heard(out, work)
 
 
@@ -90,7 +94,7 @@ def _faults(out: Path, number: int, code: int | None, seconds: float) -> str:
 def leave_at_once(out: Path, dice: random.Random) -> float:
     """Seconds from the second signal to the end, in a step of a minute; exit 130."""
     child = launch(slow, out, RARE)
-    while not _listening(out).exists():
+    while not _stepping(out).exists():
         time.sleep(0.002)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGINT)
@@ -105,3 +109,7 @@ def leave_at_once(out: Path, dice: random.Random) -> float:
 
 def _listening(out: Path) -> Path:
     return out.with_suffix(".listening")
+
+
+def _stepping(out: Path) -> Path:
+    return out.with_suffix(".stepping")
