@@ -220,7 +220,7 @@ def _resumed(place: Path) -> None:
 
     quiet = Console(json_output=True, quiet=True)
     runs(place.parent, quiet)
-    resume.train = lambda run: run.state
+    vars(resume)["train"] = lambda run: run.state
     resume.resume(RunFolder.open(place), False, quiet)
 
 

@@ -168,8 +168,8 @@ def mutated(raw: bytes, dice: random.Random) -> bytes:
     return bytes(data)
 
 
-ODD = (None, True, -1, 0, 1, 2**31, 2**63, 1e300, 0.5, "", "x", "é" * 50, [], {}, [None], [[]],
-       {"a": 1}, float("nan"), "9" * 40, [1] * 30)  # fmt: skip
+ODD: tuple[Any, ...] = (None, True, -1, 0, 1, 2**31, 2**63, 1e300, 0.5, "", "x", "é" * 50, [],
+                        {}, [None], [[]], {"a": 1}, float("nan"), "9" * 40, [1] * 30)  # fmt: skip
 
 
 def distorted(value: Any, dice: random.Random) -> Any:

@@ -61,6 +61,6 @@ def _in_a_fork(work: Callable[[], int]) -> tuple[int, int]:
             os._exit(0)
     os.close(theirs)
     with os.fdopen(ours) as told:
-        grown, result = told.read().split()
+        grown, size = (int(word) for word in told.read().split())
     os.waitpid(child, 0)
-    return int(grown), int(result)
+    return grown, size

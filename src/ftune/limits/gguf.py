@@ -9,6 +9,7 @@ import math
 import mmap
 import struct
 from pathlib import Path
+from typing import Any
 
 from ftune.errors import CheckpointError
 from ftune.limits.folders import check_layers
@@ -101,7 +102,7 @@ class _Walk:
         if count * each > self.size - self.at:
             raise _TooShortError(f"claims {count:,} {what}, the file has {self.size:,} bytes")
 
-    def _take(self, form: str) -> tuple[int, ...]:
+    def _take(self, form: str) -> tuple[Any, ...]:
         found = struct.unpack_from(form, self.raw, self.at)
         self.at += struct.calcsize(form)
         return found

@@ -29,11 +29,11 @@ class TooLargeError(RequestError):
     """A model that does not fit into the memory there is."""
 
 
-class _Scales(TorchDispatchMode):
+class _Scales(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up what is made, and refuses the tensor that would be too much."""
 
     def __init__(self, what: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.what, self.room, self.bytes, self.count = what, available(), 0, 0
 
     def __torch_dispatch__(

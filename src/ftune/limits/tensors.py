@@ -113,8 +113,9 @@ def _tensors(path: Path, content: Any) -> Iterator[Tensor]:
     level, seen = [content], set[int]()
     for _ in range(documents.MOST_LEVELS):
         yield from (one for one in level if isinstance(one, Tensor))
-        boxes = [one for one in level if isinstance(one, Mapping | list | tuple)]
-        boxes = [one for one in boxes if not (id(one) in seen or seen.add(id(one)))]
+        found = {id(one): one for one in level if isinstance(one, Mapping | list | tuple)}
+        boxes = [one for key, one in found.items() if key not in seen]
+        seen |= found.keys()
         level = [v for one in boxes for v in (one.values() if isinstance(one, Mapping) else one)]
         if not level:
             return

@@ -9,7 +9,7 @@ from support.bombs import CONFIGS, DATA, Bomb
 from support.bombs_of_weights import FILES, FOLDERS
 from support.bounded import ending, observed
 
-QUICK = {
+QUICK: dict[str, tuple[dict[str, Bomb], str]] = {
     "aliases that multiply": (CONFIGS, "aliases expand"),
     "flow lists 100,000 deep": (CONFIGS, "nested deeper than 40"),
     "an override 5,000 deep": (CONFIGS, "a key of 5,001 parts"),
@@ -64,5 +64,5 @@ def test_what_is_slow_greedy_or_fatal_is_seen() -> None:
     assert observed(slow).faults
     assert "MB" in observed(lambda: bytes(range(256)) * 2_500_000).faults[0]
     assert observed(os.abort).faults == ["died of SIGABRT: "]
-    assert observed(lambda: {}["a"]).faults == ["raised KeyError: 'a'"]
+    assert observed(lambda: dict[str, int]()["a"]).faults == ["raised KeyError: 'a'"]
     assert observed(lambda: None).faults == []

@@ -60,6 +60,7 @@ def test_stored_state_of_another_form() -> None:
             restore(stored, {})
     with pytest.raises(CheckpointError, match="the axes in a checkpoint: damaged"):
         axes_of({"a": [3]})
+    best: object
     for best in (3, "x", {"value": "x"}, {"value": None}, []):
         assert _best({"best": best}) == ""
 
