@@ -17,7 +17,6 @@ from ftune.build import build, read_data
 from ftune.errors import RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder
-from ftune.training import saving
 from ftune.training.train import new_run, reopen, train
 
 SIZE = 2**20
@@ -107,6 +106,6 @@ def test_c3_control(disk: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch)
         checkpoint._write(target, content, None)
         return target
 
-    monkeypatch.setattr(saving.checkpoint, "save", in_place)
+    monkeypatch.setattr(checkpoint, "save", in_place)
     _, kept = fills_up(disk, 12288)
     ledger.control("C3", not kept, "saving in place")

@@ -65,7 +65,7 @@ def train_within(
 
     Dense.take = watched  # type: ignore[method-assign]
     if not shrinks:
-        care._bound_together = lambda *_: None  # type: ignore[assignment]
+        care._bound_together = lambda *_: None
     torch.set_num_threads(1)
     config = LANGUAGE.of(configuration)
     run = new_run("optimize", "", out, build(config, read_data(config)), QUIET)

@@ -98,9 +98,9 @@ def _status(facts: Mapping[str, Any]) -> str:
 
 def _best(summary: Mapping[str, Any]) -> str:
     best = summary.get("best")
-    value = best.get("value") if isinstance(best, dict) else None
-    known = isinstance(best, dict) and isinstance(value, int | float)
-    return f"{best.get('metric')} {value:.4g}" if known else ""
+    if not isinstance(best, dict) or not isinstance(best.get("value"), int | float):
+        return ""
+    return f"{best.get('metric')} {best['value']:.4g}"
 
 
 def _short_names(names: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,4 +76,5 @@ def _header(tensors: Mapping[str, Tensor], ordered: list[str]) -> bytes:
 def _memory(tensor: Tensor) -> memoryview:
     """A tensor's bytes; where it is contiguous on the CPU, without a copy."""
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    data: Any = flat.numpy()
+    return memoryview(data)

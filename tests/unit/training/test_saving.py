@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,8 @@ def test_the_best_three_after_a_resume(stop: int, tmp_path: Path) -> None:
 
 
 def test_not_begun_without_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = saving.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(saving.shutil, "disk_usage", lambda _: usage._replace(free=2000))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2000))
     with pytest.raises(RunFailedError, match=r"not begun: .* needs about [\d,]+ bytes.*2,000 are"):
         begin(configuration(), tmp_path / "run")
     assert not (tmp_path / "run").exists()

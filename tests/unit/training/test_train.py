@@ -16,7 +16,7 @@ from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, InterruptedRunError, RequestError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import Metrics, RunFolder, read_metrics
-from ftune.training import describe, record
+from ftune.training import exact, record
 from ftune.training import train as module
 from ftune.training.train import reopen, train
 
@@ -152,10 +152,10 @@ def test_what_cannot_be_exact_is_named(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(begin(configuration(*SHORT), tmp_path / "run", pause_at=3))
-    exact = describe.exactness
+    named = exact.exactness
 
     def other(parts: Any) -> dict[str, Any]:
-        return exact(parts) | {change: "another"}
+        return named(parts) | {change: "another"}
 
     monkeypatch.setattr(module, "exactness", other)
     folder = RunFolder(tmp_path / "run")
