@@ -12,6 +12,7 @@ from ftune.errors import DataError, MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
 from ftune.limits import documents
 from ftune.limits.folders import model_folder
+from ftune.limits.form import of_form
 from ftune.limits.gguf import gguf_file
 from ftune.own_code import Opened, opened, refusal
 from ftune.quiet import quiet
@@ -39,7 +40,8 @@ def load(path: str, cached: Path | None = None) -> Tokenizer:
         return _of_gguf(place, cached)
     if place.is_dir():
         model_folder(place, weights=False)
-        return _of_folder(place)
+        with of_form(f"{place}: its tokenizer"):
+            return _of_folder(place)
     if place.exists() or place.is_absolute() or path.startswith((".", "~")):
         kind = "no tokenizer: a folder or a .gguf file is needed" if place.exists() else "no such"
         raise DataError(f"{path}: {kind}" + ("" if place.exists() else " folder or file"))
