@@ -19,7 +19,7 @@ from ftune.errors import FtuneError
 _SERVER = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "pytest", "sklearn.datasets", "ftune.commands.resume", "ftune.commands.sweep",
-    "torch._inductor",  # two seconds that torch.use_deterministic_algorithms takes to import it
+
 ]  # fmt: skip
 _SERVER.set_forkserver_preload(PRELOADED)  # installed modules only: it does not see the tests' path
 DONE = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,11 +66,8 @@ def begin(config: RunConfig, out: Path, pause_at: int | None = None) -> Run:
 
 
 def begun(out: Path) -> bool:
-    """Whether there is a run to go on with; what was killed while it was being made is cleared."""
-    if not (out / "run.json").exists():
-        shutil.rmtree(out, ignore_errors=True)
-        return False
-    return True
+    """Whether there is a run to go on with."""
+    return out.exists()
 
 
 def undisturbed(config: RunConfig, out: Path) -> dict[str, Any]:

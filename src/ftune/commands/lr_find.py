@@ -36,9 +36,8 @@ def lr_find(
     config = with_base(config, base) if base else config
     dataset = read_data(config, prior=base_pipeline(base))
     finding = search(config, dataset, base, console)
-    folder = RunFolder.create("lr-find", stem, out, config.runs_folder)
-    folder.write_config(to_yaml(dump(config)))
-    folder.describe(
+    folder = RunFolder.create(
+        RunFolder.place("lr-find", stem, out, config.runs_folder), to_yaml(dump(config)),
         command="lr-find", status="done", pid=os.getpid(),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         **gathered(config, dataset, torch.get_num_threads()),

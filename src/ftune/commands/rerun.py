@@ -45,8 +45,7 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
     if any(one.field.partition(".")[0] in INPUTS for one in found):
         return _said(folder, None, found, "not run: it would not start from the same", console)
     until = _until(folder, facts)
-    target = RunFolder(out) if out else RunFolder.create(facts["command"], "rerun", None,
-                                                         config.runs_folder)  # fmt: skip
+    target = RunFolder(RunFolder.place(facts["command"], "rerun", out, config.runs_folder))
     failed = _again(facts["command"], config, base, dataset, target, until, console)
     differing = _differing(folder, facts, target, failed, until)
     return _said(folder, target, differing, _how(facts, until), console)

@@ -50,9 +50,8 @@ def sweep(
     _show_plan(config, first.total, console)
     if plan:
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
-    folder = RunFolder.create("sweep", stem, out, config.runs_folder)
-    folder.write_config(to_yaml(plain))
-    folder.describe(
+    folder = RunFolder.create(
+        RunFolder.place("sweep", stem, out, config.runs_folder), to_yaml(plain),
         command="sweep", status="running", pid=os.getpid(), metric=judged[0], sign=judged[1],
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         **gathered(config, first.dataset),

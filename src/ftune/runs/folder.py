@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 from ftune.errors import CheckpointError, RequestError
 from ftune.limits import documents
 from ftune.limits.memory import check
-from ftune.runs.files import read_json, write_atomic, write_json
+from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
 from ftune.runs.process import alive, identity
 from ftune.secret.redact import redact_tree
 
@@ -26,8 +27,11 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, command: str, stem: str, out: Path | None, parent: Path) -> RunFolder:
-        """A new folder: `out`, or `parent/<command>-<stem>-<UTC time>-<hash>`."""
+    def place(cls, command: str, stem: str, out: Path | None, parent: Path) -> Path:
+        """Where a new run goes: `out`, or `parent/<command>-<stem>-<UTC time>-<hash>`.
+
+        Raises RequestError where something is there already.
+        """
         if out is None:
             time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             out = parent / f"{command}-{stem}-{time}-{secrets.token_hex(2)}"
@@ -35,11 +39,27 @@ class RunFolder:
             raise RequestError(
                 f"{out} exists already; choose another --out, or `ftune resume {out}`"
             )
+        return out
+
+    @classmethod
+    def create(cls, path: Path, config: str, **facts: Any) -> RunFolder:
+        """The folder with config.yaml and run.json, all at once: killed before, there is none.
+
+        Raises RequestError where it cannot be made.
+        """
+        beside = path if path.exists() else path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            beside.mkdir(parents=True, exist_ok=True)
+            made = cls(beside)
+            made.write_config(config)
+            made.describe(**facts)
+            beside.replace(path)
+            sync_folder(path.parent)
         except OSError as error:
-            raise RequestError(f"cannot create the run folder {out}: {error.strerror}") from None
-        return cls(out)
+            if beside != path:
+                shutil.rmtree(beside, ignore_errors=True)
+            raise RequestError(f"cannot create the run folder {path}: {error.strerror}") from None
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

@@ -56,7 +56,10 @@ def choose_determinism(setting: bool | Literal["auto"], device: torch.device) ->
     on = device.type == "cpu" if setting == "auto" else setting
     if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(on, warn_only=setting == "auto")
+    # Not torch.use_deterministic_algorithms: it imports torch's compiler, a second or two.
+    torch.set_deterministic_debug_mode(
+        "default" if not on else "warn" if setting == "auto" else "error"
+    )
     torch.backends.cudnn.benchmark = not on
     # Filling fresh memory guards against reading it uninitialised; it costs and changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

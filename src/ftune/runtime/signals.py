@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -25,13 +25,35 @@ class Stopper:
 def stopper() -> Iterator[Stopper]:
     """Listens to SIGINT and SIGTERM inside the block; outside the main thread, to nothing."""
     found = Stopper()
-    try:
-        before = {s: signal.signal(s, found) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread
+    with _handled_by(found):
         yield found
+
+
+@contextmanager
+def leaving(error: Callable[[int], Exception]) -> Iterator[None]:
+    """Inside, where nothing is left to be saved, the first signal raises the error of its number.
+
+    The second ends the process at once.
+    """
+    found = Stopper()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        found(number, frame)
+        raise error(number)
+
+    with _handled_by(handle):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    try:
+        before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread
+        yield
         return
     try:
-        yield found
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -17,7 +17,6 @@ from ftune.console import Console
 from ftune.engine.state import State
 from ftune.runs.checkpoint import Checkpoint
 from ftune.secret.redact import left_out, redact_tree, stored
-from ftune.training.exact import exactness
 
 
 def checkpoint_of(
@@ -28,7 +27,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Everything that a resume, an evaluation, a prediction or a finetune will need.
 
-    told: `story(parts)`, the same all through a run.
+    told: `story` and `exact` of the parts, the same all through a run.
     """
     training, loop = state.tensors()
     weights = plain_tensors(parts.model, packed=True)
@@ -37,11 +36,7 @@ def checkpoint_of(
         frozen={k: t for k, t in weights.items() if k in parts.frozen},
         training=training,
         pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
-        meta={
-            **told,
-            "loop": {**loop, "unlogged": unlogged},
-            "exact": exactness(parts),
-        },
+        meta={**told, "loop": {**loop, "unlogged": unlogged}},
     )
 
 

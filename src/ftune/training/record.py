@@ -22,6 +22,7 @@ from ftune.runs import checkpoint
 from ftune.runs.folder import Metrics, RunFolder
 from ftune.runtime.signals import Stopper
 from ftune.training.describe import checkpoint_of, story
+from ftune.training.exact import exactness
 from ftune.training.saving import Facts, Ranked, Saver
 
 
@@ -59,7 +60,7 @@ class Recorder:
         self.metric, self.sign = metric(parts)
         train = parts.config.train
         self.saver = Saver(folder.checkpoints, train.keep, train.keep_best, resumed.step)
-        self.story = story(parts)
+        self.story = {**story(parts), "exact": exactness(parts)}
         self.sum, self.count = resumed.unlogged
         self.newest = ""
 

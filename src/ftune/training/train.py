@@ -26,7 +26,7 @@ from ftune.runs.base import weights
 from ftune.runs.files import disk_error
 from ftune.runs.folder import RunFolder
 from ftune.runtime.memory import memory
-from ftune.runtime.signals import Stopper, stopper
+from ftune.runtime.signals import Stopper, leaving, stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
     checkpoint_of,
@@ -61,9 +61,9 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
     metric(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
     check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
-    folder = RunFolder.create(command, stem, out, parts.config.runs_folder)
-    folder.write_config(to_yaml(dump(parts.config)))
-    folder.describe(
+    folder = RunFolder.create(
+        RunFolder.place(command, stem, out, parts.config.runs_folder),
+        to_yaml(dump(parts.config)),
         command=command,
         status="running",
         pid=os.getpid(),
@@ -123,7 +123,11 @@ def train(run: Run) -> dict[str, Any]:
             with stopper() as stopping:
                 outcome = _fit(run, stopping)
             ended = outcome.reason not in ("interrupted", "paused")
-            scores = final_scores(run) if ended else {}
+            with leaving(lambda number: InterruptedRunError(number, str(run.folder.path))):
+                scores = final_scores(run) if ended else {}
+    except InterruptedRunError:  # in the final scores; the state is saved
+        run.folder.describe(status="interrupted")
+        raise
     except (FtuneError, OSError) as error:
         raise _failed(run, error, began) from None
     if not ended:

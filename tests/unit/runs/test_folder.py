@@ -20,7 +20,9 @@ def dead_process() -> int:
 
 
 def test_name_and_facts(tmp_path: Path) -> None:
-    folder = RunFolder.create("optimize", "digits", None, tmp_path)
+    place = RunFolder.place("optimize", "digits", None, tmp_path)
+    folder = RunFolder.create(place, "seed: 3\n", status="running")
+    assert folder.config_file.read_text() == "seed: 3\n"
     assert folder.path.parent == tmp_path and folder.path.name.startswith("optimize-digits-20")
     folder.describe(status="done", seed=1)
     folder.describe(seed=2)
@@ -33,13 +35,25 @@ def test_taken_and_impossible_folders(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
     with pytest.raises(RequestError, match="exists already"):
-        RunFolder.create("optimize", "", tmp_path / "full", tmp_path)
+        RunFolder.place("optimize", "", tmp_path / "full", tmp_path)
     with pytest.raises(RequestError, match="exists already"):
-        RunFolder.create("optimize", "", tmp_path / "full" / "x", tmp_path)
+        RunFolder.place("optimize", "", tmp_path / "full" / "x", tmp_path)
     with pytest.raises(RequestError, match="cannot create"):
-        RunFolder.create("optimize", "", tmp_path / "full" / "x" / "y", tmp_path)
+        RunFolder.create(tmp_path / "full" / "x" / "y", "")
     (tmp_path / "empty").mkdir()
-    RunFolder.create("optimize", "", tmp_path / "empty", tmp_path)
+    RunFolder.create(RunFolder.place("optimize", "", tmp_path / "empty", tmp_path), "")
+
+
+def test_a_run_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it is made, there is no folder that is neither a run nor free."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "describe", killed)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder.create(tmp_path / "run", "", status="running")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
