@@ -19,7 +19,6 @@ from ftune.errors import FtuneError
 _SERVER = multiprocessing.get_context("forkserver")
 PRELOADED = [
     "pytest", "sklearn.datasets", "ftune.commands.resume", "ftune.commands.sweep",
-
 ]  # fmt: skip
 _SERVER.set_forkserver_preload(PRELOADED)  # installed modules only: it does not see the tests' path
 DONE = 0
