@@ -105,8 +105,9 @@ class OutOfMemoryError(RunFailedError):
 
 
 class InterruptedRunError(FtuneError):
-    """A signal stopped the run at a step boundary; its state is on disk."""
+    """A signal stopped the run at a step boundary; its state is on disk, if it has a folder."""
 
-    def __init__(self, signal_number: int, run: str) -> None:
-        super().__init__(f"interrupted; state saved. Continue with: ftune resume {run}")
+    def __init__(self, signal_number: int, run: str | None) -> None:
+        saved = f"state saved. Continue with: ftune resume {run}" if run else "nothing was written"
+        super().__init__(f"interrupted; {saved}")
         self.exit_code = 128 + signal_number

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ftune.console import Console
 from ftune.data.dataset import Dataset
+from ftune.errors import InterruptedRunError
 from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
 from ftune.schema import RunConfig
@@ -26,11 +27,16 @@ def settled(config: RunConfig, dataset: Dataset, base: Base | None, console: Con
 
 
 def search(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> Finding:
-    """`find` with a progress bar, ended by Ctrl-C."""
+    """`find` with a progress bar. Raises InterruptedRunError after a signal."""
     with stopper() as stopping, console.progress("learning rates", 1) as bar:
 
         def report(point: Point, done: int, of: int) -> None:
             bar.total = of
             bar.update(done, f"lr {point.lr:.1e} loss {point.loss:.4g}")
 
-        return find(config, dataset, base, report, lambda: stopping.signal is not None)
+        try:
+            return find(config, dataset, base, report, lambda: stopping.signal is not None)
+        except KeyboardInterrupt:
+            if stopping.signal is None:
+                raise
+            raise InterruptedRunError(stopping.signal, None) from None
