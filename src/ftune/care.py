@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ftune.build import Parts
+from ftune.data.images.pipeline import ImagePipeline
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import Answers, Attempt, SpikeGuard, Statistics
 from ftune.engine.state import State
@@ -47,13 +48,31 @@ def guard(parts: Parts) -> SpikeGuard | None:
 
 
 def _diagnosis(parts: Parts, step: Step) -> Diagnosis:
-    numbers = parts.dataset.train.rows
     return Diagnosis(
         loss=step.loss,
         positions=lambda at: torch.cat(parts.batches.indices(at)),
         take=maker(parts),
-        number=lambda row: int(numbers[row]),
+        named=partial(named_rows, parts),
     )
+
+
+def named_rows(parts: Parts, positions: Sequence[int]) -> list[str]:
+    """Training rows as their file counts them, from 1; of images also the name of each."""
+    numbers = sorted(int(parts.dataset.train.rows[position]) for position in positions)
+    names = _image_names(parts)
+    return [f"{n:,} ({names[n]})" if n in names else f"{n:,}" for n in numbers]
+
+
+def _image_names(parts: Parts) -> dict[int, str]:
+    """Read anew: nothing else of a training needs them."""
+    pipeline = parts.dataset.pipeline
+    if not isinstance(pipeline, ImagePipeline):
+        return {}
+    frames = parts.config.data.source.load()
+    frame = frames.get("train", next(iter(frames.values())))
+    if pipeline.column not in frame.columns:
+        return {}
+    return {int(n): str(p) for n, p in zip(frame.rows, frame[pipeline.column], strict=True)}
 
 
 def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch],

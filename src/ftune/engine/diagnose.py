@@ -22,14 +22,14 @@ MOST_TRIES = 1000
 class Diagnosis:
     """Looks for the cause of a fault by running its step again, piece by piece.
 
-    positions: the rows that a step sees, int64 [n]. take: any of them as a batch. number: a row as
-    its file counts it, from 1.
+    positions: the rows that a step sees, int64 [n]. take: any of them as a batch. named: some of
+    them as users know them.
     """
 
     loss: Loss
     positions: Callable[[int], Tensor]
     take: Callable[[int, Tensor], Batch]
-    number: Callable[[int], int]
+    named: Callable[[Sequence[int]], list[str]]
 
     def __call__(self, state: State, batches: Sequence[Batch]) -> str:
         """In words; empty where nothing can be found. Changes nothing."""
@@ -47,10 +47,9 @@ class Diagnosis:
             return "no single row of the batch does it alone"
         if len(guilty) == len(rows) > 1:
             return f"every row of the batch of {len(rows):,} does it"
-        numbers = sorted(self.number(int(row)) for row in guilty)
-        shown = ", ".join(f"{n:,}" for n in numbers[:SHOWN])
-        more = f", … ({len(numbers):,} of the batch)" if len(numbers) > SHOWN else ""
-        return f"training row{'s' if len(numbers) > 1 else ''} {shown}{more}"
+        shown = ", ".join(self.named(guilty)[:SHOWN])
+        more = f", … ({len(guilty):,} of the batch)" if len(guilty) > SHOWN else ""
+        return f"training row{'s' if len(guilty) > 1 else ''} {shown}{more}"
 
     def _search(self, state: State, rows: Tensor) -> Iterator[int]:
         """Halves what is at fault until single rows are left."""

@@ -24,6 +24,10 @@ ADVICE = (
     "Where many rows do it, a smaller optimizer.lr or train.clip_norm helps; where few do, mend "
     "them, or leave such steps out with `train.non_finite: skip`"
 )
+SPIKE_ADVICE = (
+    "A smaller optimizer.lr or train.clip_norm helps; `train.spike_guard: {policy: skip}` leaves "
+    "such steps out"
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Attempt:
                 self.statistics.put_back()
                 return self._answer(state, batches, fault)
             except OutOfMemoryError as error:
+                self.statistics.put_back()
                 self.answers.smaller(state, batches, error)
 
     def _answer(self, state: State, batches: Sequence[Batch], fault: DivergedError) -> StepResult:
@@ -73,11 +78,14 @@ class Attempt:
         policy = answers.spikes if spike else answers.policy
         for parameter in state.parameters:
             parameter.grad = None
+        if spike and state.scaler:  # it has unscaled this step's gradients, and does so once a step
+            state.scaler.update()
         cause = "" if spike else answers.explain(state, batches)
         said = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
         state.faults += 1
         if policy == "stop":
-            raise DivergedError(f"{said}; nothing was updated. {ADVICE}")
+            advice = SPIKE_ADVICE if spike else ADVICE
+            raise DivergedError(f"{said}; nothing was updated. {advice}")
         if state.faults > answers.limit:
             raise DivergedError(f"{said}; after {answers.limit} faults before it the run ends")
         done = answers.back(state) if policy == "rollback" else "the step is left out"

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 from support.faulty import bad_at, begin, row_of_step, spoil_row, state_hash, stops
+from support.kinds import images, write
 from support.trainings import QUIET, assert_same, tensor_hash, trace
 
+from ftune.build import build, read_data
+from ftune.care import named_rows
 from ftune.engine.faults import SpikeGuard
 from ftune.engine.state import State
 from ftune.errors import SpikeError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
+from ftune.schema import LANGUAGE
 from ftune.training.record import Recorder
-from ftune.training.train import reopen, train
+from ftune.training.train import new_run, reopen, train
 
 BAD = (math.nan, math.inf)
 
@@ -170,3 +174,15 @@ def test_spike_guard_in_a_run(tmp_path: Path) -> None:
     state = json.loads((run.folder.checkpoints / "latest.json").read_text())
     saved = checkpoint.load(run.folder.checkpoints / state["checkpoint"]).meta["loop"]
     assert saved["faults"] == 1 and saved["recent"] == run.state.recent
+
+
+def test_images_are_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    plain = images(tmp_path)
+    config = LANGUAGE.of(plain | {"train": {**plain.get("train", {}), "epochs": 1}})
+    run = new_run("optimize", "", tmp_path / "run", build(config, read_data(config)), QUIET)
+    position = int(torch.cat(run.parts.batches.indices(0))[1])
+    (name,) = named_rows(run.parts, [position])
+    assert name.startswith(f"{int(run.parts.dataset.train.rows[position])} (")
+    file = Path(name.partition("(")[2][:-1])
+    assert file.exists() or any(tmp_path.rglob(file.name))
