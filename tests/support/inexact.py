@@ -92,6 +92,9 @@ INEXACT: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], str]] = {
     "micro-batches": (_edit("train", "accumulate", value=1), "train.accumulate: was 2, is 1"),
     "rule": (_edit("adapt", value=[]), "adapt: was"),
     "seed": (_edit("seed", value=4), "seed: was 3, is 4"),
+    "guard added": (_edit("train", "spike_guard", value=5), "spike_guard.threshold: was None"),
+    "block removed": (_edit("train", "early_stop", value=None), "early_stop.patience: was 50, is"),
+    "schedule": (_edit("schedule", value={"name": "cosine"}), "schedule.name: was plateau, is cos"),
     "algorithms": (_edit("runtime", "deterministic", value=False), "runtime.deterministic: was"),
 }  # fmt: skip
 

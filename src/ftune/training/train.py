@@ -123,9 +123,11 @@ def train(run: Run) -> dict[str, Any]:
             with stopper() as stopping:
                 outcome = _fit(run, stopping)
             ended = outcome.reason not in ("interrupted", "paused")
+            if ended and stopping.signal is not None:  # in the last step: final scores take time
+                raise InterruptedRunError(stopping.signal, str(run.folder.path))
             with leaving(lambda number: InterruptedRunError(number, str(run.folder.path))):
                 scores = final_scores(run) if ended else {}
-    except InterruptedRunError:  # in the final scores; the state is saved
+    except InterruptedRunError:  # in the last step or the final scores; the state is saved
         run.folder.describe(status="interrupted")
         raise
     except (FtuneError, OSError) as error:
@@ -208,7 +210,10 @@ def _summary(
 def _differences(parts: Parts, saved: Mapping[str, Any], data: str) -> list[str]:
     """In words, what would keep the continued run from giving the same bits."""
     now = exactness(parts)
-    found = [f"{k}: was {saved[k]}, is {now[k]}" for k in saved if saved[k] != now.get(k)]
+    names = {**saved, **now}  # a block that was added or taken away has keys on one side only
+    found = [
+        f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
+    ]
     if fingerprint(parts.dataset) != data:
         found.append(DATA_CHANGED)
     return found

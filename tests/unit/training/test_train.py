@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,26 @@ def test_a_last_batch_of_one_row_is_left_out_and_said(tmp_path: Path) -> None:
     assert len(run.parts.dataset.train) == 97
     assert any("left out" in note for note in run.parts.notes)
     assert not any("left out" in n for n in begin(configuration(), tmp_path / "b").parts.notes)
+
+
+def test_a_signal_in_the_last_step_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to be trained, but the final scores could take minutes."""
+    run = begin(configuration(*SHORT), tmp_path / "run")
+    call = Step.__call__
+
+    def asked_to_stop(self: Step, state: State, *given: Any) -> StepResult:
+        if state.step == run.parts.total - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return call(self, state, *given)
+
+    monkeypatch.setattr(Step, "__call__", asked_to_stop)
+    with pytest.raises(InterruptedRunError) as raised:
+        train(run)
+    assert raised.value.exit_code == 143
+    assert facts(tmp_path / "run")["status"] == "interrupted"
+    assert train(reopen(RunFolder(tmp_path / "run"), QUIET))["status"] == "done"
+    monkeypatch.undo()
+    undisturbed(configuration(*SHORT), tmp_path / "whole")
+    assert trace(tmp_path / "run") == trace(tmp_path / "whole")
