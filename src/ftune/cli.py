@@ -106,13 +106,19 @@ def init(
 
 
 @app.command()
-def check(words: Words = None, code: Code = None, json: Json = False, quiet: Quiet = False) -> None:
+def check(
+    words: Words = None,
+    data: Annotated[bool, typer.Option("--data", help="Read the data too.")] = False,
+    code: Code = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Validate a configuration without importing torch: every problem at once."""
     from ftune.commands.check import check as command
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
-        return command(path, config, console)
+        return command(path, config, console, data)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 

@@ -15,8 +15,13 @@ from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, parse_space
 
 
-def check(path: Path, config: RunConfig, console: Console) -> dict[str, Any]:
-    """Says it in one line a command; the configuration has been read without a problem."""
+def check(
+    path: Path, config: RunConfig, console: Console, with_data: bool = False
+) -> dict[str, Any]:
+    """Says it in one line a command; the configuration has been read without a problem.
+
+    with_data: its files are read too, block by block. Raises DataError that lists their faults.
+    """
     would = {
         "optimize": _optimize(config),
         "finetune": _finetune(config),
@@ -26,7 +31,17 @@ def check(path: Path, config: RunConfig, console: Console) -> dict[str, Any]:
     console.say(f"{path}: valid")
     for command, what in would.items():
         console.say(f"  {command:9} {what}")
-    return {"command": "check", "status": "done", "config": str(path), "would": would}
+    summary = {"command": "check", "status": "done", "config": str(path), "would": would}
+    return summary | ({"data": _data(config, console)} if with_data else {})
+
+
+def _data(config: RunConfig, console: Console) -> list[dict[str, Any]]:
+    from ftune.data.survey.survey import survey
+
+    files = survey(config.data, config.task.target_kind)
+    for file in files:
+        console.say(str(file))
+    return [file.to_json() for file in files]
 
 
 def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:

@@ -113,10 +113,20 @@ def exists(name: str, known: Iterable[str]) -> str:
 
 def spoken_rows(rows: list[int]) -> str:
     """`row 3`, or the count with the first five."""
-    if len(rows) == 1:
-        return f"row {rows[0]}"
-    more = ", …" if len(rows) > 5 else ""
-    return f"{len(rows):,} rows ({', '.join(map(str, rows[:5]))}{more})"
+    return spoken_count(len(rows), rows[:5])
+
+
+def spoken_count(count: int, first: list[int]) -> str:
+    """`spoken_rows` of so many rows, of which only the first five are known."""
+    if count == 1:
+        return f"row {first[0]}"
+    more = ", …" if count > 5 else ""
+    return f"{count:,} rows ({', '.join(map(str, first))}{more})"
+
+
+def no_column(origin: str, setting: str, name: str, known: Iterable[str]) -> str:
+    """What is said where a setting such as `data.target` names a column that is not there."""
+    return f"{origin}: {setting}: no column `{name}`; {exists(name, known)}"
 
 
 def label_text(value: Any) -> str:

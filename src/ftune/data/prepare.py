@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftune.data.dataset import Dataset, Split
-from ftune.data.frame import Frame, as_text, exists
+from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.tables import TablePipeline
@@ -42,7 +42,7 @@ def prepare(
     parts, classes = _of_classes(parts, data, target)
     for frame in parts.values():
         target.check(frame)
-    _check_classes(first, target, classes, fitted)
+    check_classes(first, target, classes, fitted)
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
     pipeline = (
@@ -69,19 +69,24 @@ def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
     for setting, names in named.items():
         for name in names:
             if name is not None and name not in first.columns:
-                raise DataError(
-                    f"{first.origin}: data.{setting}: no column `{name}`;"
-                    f" {exists(name, first.columns)}"
-                )
+                raise DataError(no_column(first.origin, f"data.{setting}", name, first.columns))
     for frame in parts.values():
-        lacks = [name for name in first.columns if name not in frame.columns]
+        lacks = lacking(frame.origin, list(frame.columns), first.origin, list(first.columns))
         if lacks:
-            more = [name for name in frame.columns if name not in first.columns]
-            raise DataError(
-                f"{frame.origin}: lacks {_listed(lacks)} of {first.origin}"
-                + (f", and has {_listed(more)} instead" if more else "")
-                + "; both files need the same columns"
-            )
+            raise DataError(lacks)
+
+
+def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[str]) -> str:
+    """What a file lacks of the columns of the first, in words; empty where it has them all."""
+    lacks = [name for name in wanted if name not in columns]
+    more = [name for name in columns if name not in wanted]
+    if not lacks:
+        return ""
+    return (
+        f"{origin}: lacks {_listed(lacks)} of {first}"
+        + (f", and has {_listed(more)} instead" if more else "")
+        + "; both files need the same columns"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -114,9 +119,10 @@ def _of_classes(
     return kept, classes
 
 
-def _check_classes(
+def check_classes(
     frame: Frame, target: Target, classes: Sequence[str] | None, fitted: Pipeline | None
 ) -> None:
+    """Refuses a target of which there is only one class."""
     if classes is not None and len(classes) < 2 and not fitted:
         raise DataError(
             f"{frame.origin}: target `{target.names[0]}`: only one class, `{classes[0]}`; there is"

@@ -96,10 +96,7 @@ def _drawn(
             )
             return np.asarray(chosen)
         if stratify:
-            raise DataError(
-                f"{frame.origin}: data.split.stratify: {why}; set `stratify: false`, keep fewer"
-                " `classes`, or add rows"
-            )
+            raise DataError(unstratified(frame.origin, why))
         notes.append(f"The split is not stratified: {why}.")
     return rng.permutation(left)[:count]
 
@@ -109,13 +106,25 @@ def _not_stratifiable(labels: Array, count: int) -> str:
     names, counts = np.unique(labels.astype(str), return_counts=True)
     small = [f"`{n}`" for n, c in zip(names, counts, strict=True) if c < 2]
     if small:
-        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
-        return f"class {', '.join(small[:5])}{more} has only 1 row left to divide"
+        return single_rows(small)
     if min(count, len(labels) - count) < len(names):
         return (
             f"{count:,} of {len(labels):,} rows cannot hold all {len(names)} classes on both sides"
         )
     return ""
+
+
+def single_rows(small: list[str]) -> str:
+    """What is said of classes, in backticks, that have one row."""
+    more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+    return f"class {', '.join(small[:5])}{more} has only 1 row left to divide"
+
+
+def unstratified(origin: str, why: str) -> str:
+    return (
+        f"{origin}: data.split.stratify: {why}; set `stratify: false`, keep fewer `classes`, or"
+        " add rows"
+    )
 
 
 def _grouped(frame: Frame, column: str, left: Rows, count: int, rng: np.random.Generator) -> Rows:
@@ -154,10 +163,14 @@ def _ordered(frame: Frame, column: str) -> Rows:
 def _refuse_missing(frame: Frame, column: str, setting: str) -> None:
     gaps = frame.missing(column)
     if gaps.any():
-        raise DataError(
-            f"{frame.origin}: data.split.{setting}: column `{column}` is missing in"
-            f" {frame.where(gaps)}; fill or delete these rows"
-        )
+        raise DataError(missing_key(frame.origin, column, setting, frame.where(gaps)))
+
+
+def missing_key(origin: str, column: str, setting: str, where: str) -> str:
+    return (
+        f"{origin}: data.split.{setting}: column `{column}` is missing in {where}; fill or delete"
+        " these rows"
+    )
 
 
 def limited(frame: Frame, limit: int, seed: int) -> Frame:

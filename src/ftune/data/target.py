@@ -50,10 +50,7 @@ class Target:
                 )
             gaps = frame.missing(name)
             if gaps.any():
-                raise DataError(
-                    f"{frame.origin}: the target `{name}` is missing in {frame.where(gaps)};"
-                    " fill or delete these rows"
-                )
+                raise DataError(missing_target(frame.origin, name, frame.where(gaps)))
 
     def class_numbers(self, frame: Frame) -> torch.Tensor:
         """[rows] int64."""
@@ -82,14 +79,22 @@ class Target:
         """The target columns alone, as finite numbers."""
         for name in self.names:
             if frame.kind(name) != "number":
-                odd = ", ".join(f"{v!r}" for v in list(dict.fromkeys(frame[name]))[:5])
-                raise DataError(
-                    f"{frame.origin}: the target `{name}` holds texts ({odd}), not numbers; for"
-                    " classes use `task: classification`"
-                )
+                raise DataError(texts_for_numbers(frame.origin, name, list(frame[name])))
             if np.isinf(frame[name]).any():
                 raise infinite_values(frame, name, np.isinf(frame[name]))
         return Frame({name: frame[name] for name in self.names}, frame.origin, frame.rows)
+
+
+def missing_target(origin: str, name: str, where: str) -> str:
+    return f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows"
+
+
+def texts_for_numbers(origin: str, name: str, texts: Sequence[Any]) -> str:
+    odd = ", ".join(f"{v!r}" for v in list(dict.fromkeys(texts))[:5])
+    return (
+        f"{origin}: the target `{name}` holds texts ({odd}), not numbers; for classes use"
+        " `task: classification`"
+    )
 
 
 def _label(frame: Frame, name: str) -> Array:

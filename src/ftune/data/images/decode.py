@@ -38,13 +38,19 @@ def files_of(frame: Frame, column: str) -> list[Path]:
     """The path of each row: relative to the folder, or to the folder of the table."""
     gaps = frame.missing(column)
     if gaps.any():
-        raise DataError(
-            f"{frame.origin}: column `{column}` has no path in {frame.where(gaps)}; fill or delete"
-            " these rows"
-        )
-    origin = Path(frame.origin)
-    base = origin if origin.is_dir() else origin.parent
+        raise DataError(missing_path(frame.origin, column, frame.where(gaps)))
+    base = base_of(frame.origin)
     return [base / str(name) for name in frame[column]]
+
+
+def base_of(origin: str) -> Path:
+    """What the paths are relative to: the folder, or that of the table."""
+    place = Path(origin)
+    return place if place.is_dir() else place.parent
+
+
+def missing_path(origin: str, column: str, where: str) -> str:
+    return f"{origin}: column `{column}` has no path in {where}; fill or delete these rows"
 
 
 def decoded(frame: Frame, column: str, shapes: Sequence[Any], cache: Path | None) -> Pixels:
@@ -79,13 +85,18 @@ def sizes_of(frame: Frame, column: str) -> Array:
     """[rows, 2] height and width as the headers tell. Raises DataError as `decoded` does."""
     require_pillow()
     sizes, faults = [], {}
-    for row, size in enumerate(_ahead(lambda file: _tried(size_of, file), files_of(frame, column))):
+    for row, size in enumerate(headers(files_of(frame, column))):
         if isinstance(size, UnusableError):
             faults[row] = str(size)
         else:
             sizes.append(size)
     _refuse(frame, column, faults)
     return np.array(sizes, dtype=np.int64)
+
+
+def headers(files: Sequence[Path]) -> Iterator[tuple[int, int] | UnusableError]:
+    """Of each file its height and width, or why it cannot be used; nothing is decoded."""
+    return _ahead(lambda file: _tried(size_of, file), files)
 
 
 def _refuse(frame: Frame, column: str, faults: dict[int, str]) -> None:
@@ -96,9 +107,14 @@ def _refuse(frame: Frame, column: str, faults: dict[int, str]) -> None:
         (f"row {frame.rows[row]}, " if table else "") + f"{frame[column][row]}: {reason}"
         for row, reason in list(faults.items())[:5]
     )
-    many = f"{len(faults):,} of {len(frame):,} images cannot be used"
-    more = "; …" if len(faults) > 5 else ""
-    raise DataError(f"{frame.origin}: {many} ({shown}{more}); delete or replace them")
+    raise DataError(unusable(frame.origin, len(faults), len(frame), shown))
+
+
+def unusable(origin: str, count: int, total: int, shown: str) -> str:
+    """shown: the first five, with their reasons."""
+    more = "; …" if count > 5 else ""
+    many = f"{count:,} of {total:,} images cannot be used"
+    return f"{origin}: {many} ({shown}{more}); delete or replace them"
 
 
 def _tried(function: Callable[..., T], *given: Any) -> T | UnusableError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,12 @@ def existing(path: str) -> Path:
         near = nearest(file.name, (other.name for other in file.parent.glob("*")))
         raise DataError(f"{path}: no such file" + (f"; did you mean `{near}`?" if near else ""))
     if not file.stat().st_size:
-        raise DataError(f"{path}: the file is empty; a table needs a header and rows")
+        raise DataError(empty(path))
     return file
+
+
+def empty(path: str) -> str:
+    return f"{path}: the file is empty; a table needs a header and rows"
 
 
 @contextmanager
@@ -49,12 +53,10 @@ def readable(path: str, what: str) -> Iterator[None]:
 
 def to_frame(table: pa.Table, path: str) -> Frame:
     """A table as a Frame. Raises DataError for doubled names, no rows, and mixed columns."""
-    doubled = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if doubled:
-        names = ", ".join(f"`{name}`" for name in doubled[:5])
-        raise DataError(f"{path}: {names} names more than one column; rename all but one")
+    if doubled(table.column_names, path):
+        raise DataError(doubled(table.column_names, path))
     if not table.num_rows:
-        raise DataError(f"{path}: a header ({', '.join(table.column_names[:20])}) but no rows")
+        raise DataError(no_rows(table.column_names, path))
     rows, columns = table.num_rows, {}
     check(f"{path}: its {rows:,} rows", rows * table.num_columns * 8, SMALLER)
     waiting = dict(zip(table.column_names, table.columns, strict=True))
@@ -62,6 +64,17 @@ def to_frame(table: pa.Table, path: str) -> Frame:
     for name in list(waiting):
         columns[name] = to_column(waiting.pop(name), f"{path}: column `{name}`")
     return Frame(columns, path, np.arange(1, rows + 1))
+
+
+def doubled(names: Sequence[str], path: str) -> str:
+    """Which names stand for several columns, in words; empty where none does."""
+    found = [f"`{name}`" for name, count in Counter(names).items() if count > 1]
+    said = f"{path}: {', '.join(found[:5])} names more than one column; rename all but one"
+    return said if found else ""
+
+
+def no_rows(names: Sequence[str], path: str) -> str:
+    return f"{path}: a header ({', '.join(names[:20])}) but no rows"
 
 
 def check_width(path: str, columns: int) -> None:
@@ -144,15 +157,19 @@ def _as_strings(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _check_utf8(values: pa.ChunkedArray, where: str) -> None:
-    bad = [i for i, raw in enumerate(values, 1) if raw.is_valid and not _decodes(raw.as_py())]
+    bad = [i for i, raw in enumerate(values, 1) if raw.is_valid and not decodes(raw.as_py())]
     if bad:
-        raise DataError(
-            f"{where}, {spoken_rows(bad)}: not UTF-8; save the file as UTF-8, or name its"
-            " `encoding` (latin-1, cp1252 …)"
-        )
+        raise DataError(not_utf8(where, spoken_rows(bad)))
 
 
-def _decodes(raw: bytes) -> bool:
+def not_utf8(where: str, rows: str) -> str:
+    return (
+        f"{where}, {rows}: not UTF-8; save the file as UTF-8, or name its `encoding` (latin-1,"
+        " cp1252 …)"
+    )
+
+
+def decodes(raw: bytes) -> bool:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -172,8 +189,16 @@ def check_mixed(frame: Frame, remedy: str, skip: Any = ()) -> None:
         if good.all() or good.mean() < MIXED_SHARE:
             continue
         odd = np.flatnonzero(known)[~good]
-        shown = ", ".join(f"row {frame.rows[i]}: {frame[name][i]!r}" for i in odd[:5])
-        raise DataError(
-            f"{frame.origin}: column `{name}` is {good.mean():.1%} numbers, but {len(odd):,}"
-            f" values are not ({shown}{', …' if len(odd) > 5 else ''}); {remedy.format(name=name)}"
-        )
+        shown = {int(frame.rows[i]): str(frame[name][i]) for i in odd[:5]}
+        raise DataError(mixed(frame.origin, name, good.mean(), len(odd), shown, remedy))
+
+
+def mixed(
+    origin: str, name: str, share: float, count: int, first: dict[int, str], remedy: str
+) -> str:
+    """share: of numbers among the known values. first: the first five others by their row."""
+    shown = ", ".join(f"row {row}: {value!r}" for row, value in first.items())
+    return (
+        f"{origin}: column `{name}` is {share:.1%} numbers, but {count:,} values are not"
+        f" ({shown}{', …' if count > 5 else ''}); {remedy.format(name=name)}"
+    )

@@ -76,7 +76,8 @@ class Csv:
         wanted = (types or {}) | self.types
         with readable(path, "CSV"):
             frame = to_frame(self._table(path, wanted), path)
-        self._check_columns(frame, named=types is None)
+        for fault in self.faults_of(list(frame.columns), path, named=types is None):
+            raise DataError(fault)
         check_mixed(frame, REMEDY, skip=wanted)
         return frame
 
@@ -125,24 +126,23 @@ class Csv:
     def separator(self, path: str) -> str:
         return self.delimiter or ("\t" if path.endswith(".tsv") else ",")
 
-    def _check_columns(self, frame: Frame, named: bool) -> None:
+    def faults_of(self, names: list[str], path: str, named: bool = True) -> list[str]:
         """One column is a wrong delimiter; `named`: those of `types` must be there."""
-        unknown = [name for name in self.types if name not in frame.columns]
-        if unknown and named:
-            from ftune.data.frame import exists
+        from ftune.data.frame import exists
 
-            raise DataError(
-                f"{frame.origin}: `types` names `{unknown[0]}`, which is no column; "
-                + exists(unknown[0], frame.columns)
+        unknown = [name for name in self.types if name not in names and named]
+        found = [
+            f"{path}: `types` names `{name}`, which is no column; {exists(name, names)}"
+            for name in unknown
+        ]
+        usual = self.separator(path)
+        other = next((d for d in ";\t|," if d in names[0] and d != usual), None)
+        if len(names) == 1 and other:
+            found.append(
+                f"{path}: only one column, `{names[0]}`; the delimiter seems to be"
+                f' "{_spoken(other)}": write `delimiter: "{_spoken(other)}"`'
             )
-        if len(frame.columns) == 1:
-            header, usual = next(iter(frame.columns)), self.separator(frame.origin)
-            other = next((d for d in ";\t|," if d in header and d != usual), None)
-            if other:
-                raise DataError(
-                    f"{frame.origin}: only one column, `{header}`; the delimiter seems to be"
-                    f' "{_spoken(other)}": write `delimiter: "{_spoken(other)}"`'
-                )
+        return found
 
 
 def _spoken(delimiter: str) -> str:

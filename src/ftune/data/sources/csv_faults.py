@@ -24,8 +24,8 @@ def not_text(encoding: str) -> str:
 def explained(path: str, message: str, source: Csv) -> DataError:
     """The fault that pyarrow tells in `message`."""
     reason = message.splitlines()[0]
-    if _is_binary(path, source):
-        return DataError(f"{path}: not a text file; `source` names its format (parquet, npz …)")
+    if is_binary(path, source):
+        return DataError(not_a_text(path))
     if "parse error" in reason:
         return _ragged(path, reason, source)
     if "conversion error to" in reason:
@@ -35,7 +35,11 @@ def explained(path: str, message: str, source: Csv) -> DataError:
     return DataError(f"{path}: not a readable CSV file: {reason}")
 
 
-def _is_binary(path: str, source: Csv) -> bool:
+def not_a_text(path: str) -> str:
+    return f"{path}: not a text file; `source` names its format (parquet, npz …)"
+
+
+def is_binary(path: str, source: Csv) -> bool:
     with Path(path).open("rb") as file:
         return (
             b"\0" in file.read(4096) and "16" not in source.encoding and "32" not in source.encoding
@@ -58,7 +62,7 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _rows(path: str, source: Csv) -> Iterator[list[str]]:
+def rows_of(path: str, source: Csv) -> Iterator[list[str]]:
     """The rows of the file without empty lines, the header first. Raises csv.Error."""
     with Path(path).open(encoding=source.encoding, errors="replace", newline="") as file:
         rows = csv.reader(_lines(file), delimiter=source.separator(path), quotechar=source.quote)
@@ -70,7 +74,7 @@ def _ragged(path: str, reason: str, source: Csv) -> DataError:
     """Names the rows that are longer or shorter than the header."""
     width, odd, example = 0, [], ""
     try:
-        for number, row in enumerate(_rows(path, source)):
+        for number, row in enumerate(rows_of(path, source)):
             width = width or len(row)
             if len(row) != width:
                 odd.append(number)
@@ -79,9 +83,13 @@ def _ragged(path: str, reason: str, source: Csv) -> DataError:
         odd = []
     if not odd:
         return DataError(f"{path}: not a readable CSV file: {reason}")
-    return DataError(
-        f"{path}: {spoken_rows(odd)} with another number of values than the {width} columns, e.g."
-        f" {example}; add the missing values, or quote those that contain the delimiter"
+    return DataError(ragged(path, spoken_rows(odd), width, example))
+
+
+def ragged(path: str, rows: str, width: int, example: str) -> str:
+    return (
+        f"{path}: {rows} with another number of values than the {width} columns, e.g. {example};"
+        " add the missing values, or quote those that contain the delimiter"
     )
 
 
@@ -93,14 +101,18 @@ def _misfit(path: str, reason: str, source: Csv) -> DataError:
     column, value = int(found[1]), found[2]
     header, at = [""], []
     try:
-        for i, row in enumerate(_rows(path, source)):
+        for i, row in enumerate(rows_of(path, source)):
             header = header if i else row
             at += [i] if i and row[column : column + 1] == [value] else []
     except csv.Error:  # a field beyond what Python's reader takes
         at = []
     where = spoken_rows(at) if at else "some row"
     name = header[column] if column < len(header) else str(column + 1)
-    return DataError(
+    return DataError(misfit(path, name, value, where))
+
+
+def misfit(path: str, name: str, value: str, where: str) -> str:
+    return (
         f"{path}: column `{name}` holds {value!r} in {where}, which is not the type that"
         " `types` or the training data says; correct it, or add it to `missing`"
     )

@@ -39,7 +39,7 @@ class Jsonl:
         from ftune.data.sources.arrow import existing, readable, to_frame
 
         file = existing(path)
-        _check_claims(file)
+        check_claims(file)
         with readable(path, "JSON lines"):
             try:
                 table = json.read_json(path)
@@ -52,7 +52,7 @@ class Jsonl:
             return to_frame(table.flatten(), path)
 
 
-def _check_claims(file: Path) -> None:
+def check_claims(file: Path) -> None:
     """What would end Arrow's parser, and the process with it: deep nesting, and no object at all.
 
     An object may go over several lines; `depth` is what is open where a line begins.
@@ -81,13 +81,18 @@ def _check_claims(file: Path) -> None:
 
 
 def _check_lines(file: Path) -> None:
-    """Says which lines are not JSON objects, or which column changes its type."""
+    """Raises DataError for the first fault of the lines, if there is one."""
+    for fault in line_faults(file):
+        raise DataError(fault)
+
+
+def line_faults(file: Path) -> list[str]:
+    """Which lines are not JSON objects, and which columns change their type; holds one line."""
     import json
 
-    from ftune.data.frame import spoken_rows
+    from ftune.data.found import Rows
 
-    bad: list[int] = []
-    kinds: dict[str, dict[str, list[Any]]] = {}
+    bad, kinds = Rows(), dict[str, dict[str, Rows]]()
     with file.open("rb") as lines:
         for number, line in enumerate((one for one in lines if one.strip()), 1):
             try:
@@ -95,19 +100,19 @@ def _check_lines(file: Path) -> None:
                 if not isinstance(item, dict):
                     raise ValueError
             except ValueError:
-                bad.append(number)
+                bad.add([number])
                 continue
             for key, value in item.items():
-                kinds.setdefault(key, {}).setdefault(_json_kind(value), []).append(number)
-    if bad:
-        raise DataError(f"{file}: {spoken_rows(bad)}: not a JSON object; write one object a line")
+                kinds.setdefault(key, {}).setdefault(_json_kind(value), Rows()).add([number])
+    faults = [f"{file}: {bad.said}: not a JSON object; write one object a line"] if bad else []
     for key, found in kinds.items():
         found.pop("null", None)
         if len(found) > 1:
-            said = "; ".join(f"{kind} in {spoken_rows(rows)}" for kind, rows in found.items())
-            raise DataError(
+            said = "; ".join(f"{kind} in {rows.said}" for kind, rows in found.items())
+            faults.append(
                 f"{file}: column `{key}` holds values of several types: {said}; use one type"
             )
+    return faults
 
 
 def _json_kind(value: Any) -> str:

@@ -36,7 +36,7 @@ class Parquet:
 
         with existing(path).open("rb") as file, readable(path, "Parquet"):
             found = parquet.ParquetFile(file)
-            _check_claims(path, found.metadata)
+            check_claims(path, found.metadata)
             texts = _texts(found.schema_arrow)
             table = parquet.ParquetFile(file, read_dictionary=texts).read()
             return to_frame(table.flatten(), path)
@@ -49,7 +49,7 @@ def _texts(schema: Any) -> list[str]:
     return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
-def _check_claims(path: str, told: Any) -> None:
+def check_claims(path: str, told: Any) -> None:
     """What the footer claims, before memory is taken: values in columns, and bytes unpacked."""
     from ftune.data.sources.arrow import SMALLER, check_width
     from ftune.limits.memory import check

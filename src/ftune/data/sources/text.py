@@ -47,7 +47,7 @@ class Text:
 
         text = _decoded(existing(path))
         if not text.strip():
-            raise DataError(f"{path}: holds only spaces and line ends; there is nothing to learn")
+            raise DataError(blank(path))
         rows = rows_of(text, self.unit)
         column = np.empty(len(rows), dtype=object)
         column[:] = rows
@@ -75,7 +75,12 @@ def _decoded(file: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{file}: not UTF-8: byte {error.start:,} (0x{raw[error.start]:02x}) in line {line:,};"
-            " save it as UTF-8"
-        ) from None
+        raise DataError(not_utf8(str(file), error.start, raw[error.start], line)) from None
+
+
+def not_utf8(path: str, place: int, byte: int, line: int) -> str:
+    return f"{path}: not UTF-8: byte {place:,} (0x{byte:02x}) in line {line:,}; save it as UTF-8"
+
+
+def blank(path: str) -> str:
+    return f"{path}: holds only spaces and line ends; there is nothing to learn"

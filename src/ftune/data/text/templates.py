@@ -10,7 +10,7 @@ from string import Formatter
 
 import numpy as np
 
-from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.frame import Array, Frame, as_text, no_column
 from ftune.data.text.braces import faults
 from ftune.errors import DataError
 
@@ -45,10 +45,7 @@ class Template:
         """Raises DataError for a column that is absent, no text, or unknown in some row."""
         for name in self.columns:
             if name not in frame.columns:
-                raise DataError(
-                    f"{frame.origin}: {self.setting}: no column `{name}`;"
-                    f" {exists(name, frame.columns)}"
-                )
+                raise DataError(no_column(frame.origin, self.setting, name, frame.columns))
             self._check_column(frame, name)
 
     def _check_column(self, frame: Frame, name: str) -> None:
@@ -61,11 +58,7 @@ class Template:
             )
         gaps = frame.missing(name)
         if gaps.any():
-            raise DataError(
-                f"{frame.origin}: {self.setting}: column `{name}` is missing in"
-                f" {frame.where(gaps)}; delete these rows, or where `NA` and the like are texts of"
-                " yours, write `missing: []` (csv)"
-            )
+            raise DataError(missing_text(frame.origin, self.setting, name, frame.where(gaps)))
 
     def fill(self, frame: Frame, blank: bool = False) -> list[str]:
         """The text of each row. Raises DataError as `check` does, and for blank ones if not so."""
@@ -81,10 +74,18 @@ class Template:
     def _check_blank(self, frame: Frame, made: list[str]) -> None:
         blank = np.array([not text or text.isspace() for text in made], dtype=bool)
         if blank.any():
-            raise DataError(
-                f"{frame.origin}: {self.setting}: the text is blank in {frame.where(blank)};"
-                " delete these rows"
-            )
+            raise DataError(blank_text(frame.origin, self.setting, frame.where(blank)))
+
+
+def missing_text(origin: str, setting: str, name: str, where: str) -> str:
+    return (
+        f"{origin}: {setting}: column `{name}` is missing in {where}; delete these rows, or where"
+        " `NA` and the like are texts of yours, write `missing: []` (csv)"
+    )
+
+
+def blank_text(origin: str, setting: str, where: str) -> str:
+    return f"{origin}: {setting}: the text is blank in {where}; delete these rows"
 
 
 def _spoken(frame: Frame, name: str) -> Array:

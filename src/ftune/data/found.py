@@ -1,0 +1,32 @@
+"""What a pass remembers of a fault: how often, and where the first five are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+MOST = 5
+
+
+@dataclass
+class Rows:
+    """A count of rows and the first five of their numbers, with what stood there if it is told."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def add(self, rows: Iterable[int], values: Iterable[str] = ()) -> None:
+        rows = list(map(int, rows))
+        self.count += len(rows)
+        self.first += rows[: MOST - len(self.first)]
+        self.values += list(values)[: MOST - len(self.values)]
+
+    @property
+    def said(self) -> str:
+        from ftune.data.frame import spoken_count
+
+        return spoken_count(self.count, self.first)

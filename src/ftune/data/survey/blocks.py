@@ -1,0 +1,121 @@
+"""Files of tables block by block: what was refused goes into the faults, the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ftune.data.sources.arrow import SMALLER, doubled, existing, readable
+from ftune.errors import DataError
+from ftune.limits.memory import check
+
+if TYPE_CHECKING:
+    from ftune.data.frame import Frame
+    from ftune.data.sources.parquet import Parquet
+
+ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows: columns by name, and the number of each row in the file, from 1."""
+
+    columns: dict[str, pa.Array]
+    rows: npt.NDArray[np.int64]
+
+
+@dataclass
+class File:
+    """One file that is being looked at.
+
+    names: its columns, known before the first block. note: what is special about how it is read.
+    mixing: a column may turn out to be of another type later on (a CSV file has no types).
+    """
+
+    path: str
+    names: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    rows: int = 0
+    note: str = ""
+    mixing: bool = False
+    blocks: Callable[[], Iterator[Block]] = lambda: iter(())
+
+
+def of_parquet(path: str, source: Parquet) -> File:  # noqa: ARG001
+    """Its names and types come from the footer; the rows in slices of its row groups."""
+    from pyarrow import parquet
+
+    from ftune.data.sources.parquet import check_claims
+
+    with existing(path).open("rb") as file, readable(path, "Parquet"):
+        told = parquet.ParquetFile(file).metadata
+        check_claims(path, told)
+        names = told.schema.to_arrow_schema().empty_table().flatten().column_names
+    found = File(path, names, [said] if (said := doubled(names, path)) else [])
+    found.blocks = lambda: _slices(path)
+    return found
+
+
+def _slices(path: str) -> Iterator[Block]:
+    from pyarrow import parquet
+
+    done = 0
+    with Path(path).open("rb") as file, readable(path, "Parquet"):
+        table = parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
+        for batch in table.iter_batches(ROWS, use_threads=False):
+            yield numbered(pa.Table.from_batches([batch]).flatten(), done)
+            done += batch.num_rows
+
+
+def numbered(batch: Any, done: int) -> Block:
+    """The columns of a batch or table whose first row is number done + 1."""
+    columns = {name: _whole(batch.column(i)) for i, name in enumerate(batch.schema.names)}
+    return Block(columns, np.arange(done + 1, done + batch.num_rows + 1))
+
+
+def _whole(column: Any) -> pa.Array:
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+
+
+def of_frame(frame: Frame, note: str) -> File:
+    """What its source gives only whole."""
+    check(f"{frame.origin}: its {len(frame):,} rows", len(frame) * 8, SMALLER)
+    found = File(frame.origin, list(frame.columns), note=note)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, len(frame), ROWS):
+            part = frame.take(np.arange(start, min(start + ROWS, len(frame))))
+            flat = {n: pa.array(c, from_pandas=True) for n, c in part.columns.items() if c.ndim < 2}
+            yield Block(flat, part.rows)
+
+    found.blocks = blocks
+    return found
+
+
+def of_text(path: str, source: Any) -> File:
+    """Only counted and decoded, line by line: the column `text` is all of it."""
+    from ftune.data.sources.csv_faults import not_a_text
+    from ftune.data.sources.text import blank, not_utf8
+
+    found, place, empty = File(path, ["text"], note=f"{source.unit} of text"), 0, True
+    with existing(path).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            found.rows, empty = number, empty and not line.strip()
+            if b"\0" in line:
+                raise DataError(not_a_text(path))
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    not_utf8(path, place + error.start, line[error.start], number)
+                ) from None
+            place += len(line)
+    found.faults += [blank(path)] if empty else []
+    return found

@@ -1,0 +1,104 @@
+"""JSON lines in bunches of whole objects, each of which tells its own columns and types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ftune.data.sources.arrow import check_width, existing
+from ftune.data.survey.blocks import Block, File, numbered
+
+
+def of_jsonl(path: str, source: Any) -> File:  # noqa: ARG001
+    """Each line tells its own columns: a first pass collects them, and what is no JSON."""
+    from ftune.data.sources.jsonl import check_claims, line_faults
+
+    place = existing(path)
+    found = File(path)
+    check_claims(place)
+    kinds: dict[str, set[str]] = {}
+    broken = False
+    for block in _lines(place):
+        broken = broken or block is None
+        for name, column in (block.columns if block else {}).items():
+            kinds.setdefault(name, set()).add(_kind(column.type))
+    found.names = list(kinds)
+    if broken or any(len(kind - {"null"}) > 1 for kind in kinds.values()):
+        found.faults += line_faults(place)
+    check_width(path, len(kinds))
+    found.blocks = lambda: (block for block in _lines(place) if block is not None)
+    return found
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    if pa.types.is_timestamp(kind):  # a text that looks like a date
+        return "string"
+    return str(kind).partition("<")[0]
+
+
+def _lines(file: Path) -> Iterator[Block | None]:
+    """Blocks of whole objects; None where a line is none, and then the good ones of that block."""
+    done = 0
+    for lines in _bunches(file):
+        try:
+            batch = _parsed(lines)
+        except pa.ArrowInvalid:
+            yield None
+            good = [(i, line) for i, line in enumerate(lines, done + 1) if _is_object(line)]
+            done += len(lines)
+            yield from _good(good)
+            continue
+        if batch.num_rows:
+            yield numbered(batch, done)
+        done += batch.num_rows
+
+
+def _good(lines: list[tuple[int, bytes]]) -> Iterator[Block]:
+    """The lines that are objects, one by one where they do not agree in their types."""
+    try:
+        block = numbered(_parsed([line for _, line in lines]), 0) if lines else None
+    except pa.ArrowInvalid:
+        for number, line in lines:
+            yield Block(numbered(_parsed([line]), 0).columns, np.array([number]))
+        return
+    if block:
+        yield Block(block.columns, np.array([number for number, _ in lines]))
+
+
+def _parsed(lines: list[bytes]) -> pa.Table:
+    from pyarrow import json
+
+    raw = b"".join(lines)
+    if not raw.strip():
+        return pa.table({})
+    size = json.ReadOptions(use_threads=False, block_size=len(raw) + 1)
+    return json.read_json(pa.BufferReader(raw), size).flatten()
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        _parsed([line])
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _bunches(file: Path, most: int = 2**22) -> Iterator[list[bytes]]:
+    """Lines without blank ones; an object that goes over several lines is not cut."""
+    lines: list[bytes] = []
+    size = 0
+    with file.open("rb") as source:
+        for line in source:
+            if size > most and line.startswith(b"{"):
+                yield lines
+                lines, size = [], 0
+            if line.strip():
+                lines.append(line)
+                size += len(line)
+    yield lines
