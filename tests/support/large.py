@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,41 @@ def grown_by(file: Path) -> tuple[int, int, int]:
 
     costs, sizes = zip(*(_in_a_fork(work) for work in (checked, read)), strict=True)
     return costs[0], costs[1], sizes[1]
+
+
+# VmHWM and not ru_maxrss: a new process inherits the latter from the one that started it.
+PEAK = """
+import sys
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+bare = peak()
+try:
+    {change}
+    import ftune.cli
+    ftune.cli.main()
+finally:
+    print("GREW", peak() - bare)
+"""
+WHOLE = """
+    from ftune.data.survey import survey
+    survey.OPEN[survey.Csv] = lambda path, source: survey.of_frame(source.read(path), "")
+"""
+
+
+def surveyed(file: Path, whole: bool = False) -> tuple[int, int, str]:
+    """`ftune check --data` in a process of its own: exit code, bytes beyond a bare Python, stderr.
+
+    whole: with a reader that holds the file.
+    """
+    config = file.with_suffix(".yaml")
+    config.write_text(
+        f"task: classification\nmodel: mlp\ndata: {{source: csv, path: {file}, target: y}}\n"
+    )
+    code = PEAK.format(change=WHOLE.strip() if whole else "pass")
+    command = [sys.executable, "-c", code, "check", "--data", "--quiet", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, int(done.stdout.rpartition("GREW")[2]), done.stderr
 
 
 def _in_a_fork(work: Callable[[], int]) -> tuple[int, int]:
