@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from support.bad_answers import LINE, answer, ask, check, classed, placed, remedied
 from support.bad_configs import BAD, REST, TYPOS, VALID, VALUES, Bad
+from support.generated import mutated, overrides
 
 from ftune.config.spelling import distance
 from ftune.errors import FtuneError, RequestError
@@ -128,24 +128,6 @@ def test_in_a_process_of_its_own(bad: Bad, tmp_path: Path) -> None:
     assert "ftune.schema" in found.modules
 
 
-SHIPPED = [p.read_text(encoding="utf-8") for p in sorted((PROJECT / "configs").rglob("*.yaml"))]
-PIECES = st.sampled_from(
-    ["", " ", "\n", ":", "- ", "{", "}", "[", "]", "&a ", "*a", "!!x ", "${seed}", "${", "null",
-     ".nan", "-1", "1e999", "9" * 30, "'", '"', "#", "\t", "é", "\x00", "name", "linear", "~", "<<"]
-)  # fmt: skip
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A shipped configuration with up to four pieces cut out, put in or put elsewhere."""
-    text = draw(st.sampled_from([*SHIPPED, VALID]))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(text)))
-        end = min(len(text), start + draw(st.integers(0, 12)))
-        text = text[:start] + draw(PIECES) + text[end:]
-    return text
-
-
 @given(mutated())
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_configuration_raises_anything_else(
@@ -159,17 +141,9 @@ def test_no_configuration_raises_anything_else(
         assert str(error)
 
 
-WORDS = st.sampled_from(["seed", "data", "train", "epochs", "model", "layers", "0", "name", "lr",
-                         "optimizer", "split", "val", "sweep", "scientific", ""])  # fmt: skip
-VALUES_TYPED = st.sampled_from(["1", "", "null", "{}", "[]", "{a: 1}", "adam", "${seed}", ".inf",
-                                "[[[", "!x", "*a", "~"])  # fmt: skip
-
-
-@given(st.lists(st.tuples(st.booleans(), st.lists(WORDS, max_size=4), VALUES_TYPED), max_size=4))
+@given(overrides())
 @settings(max_examples=100, deadline=None)
-def test_no_override_raises_anything_else(typed: list[tuple[bool, list[str], str]]) -> None:
-    changes = [f"~{'.'.join(path)}" if delete else f"{'.'.join(path)}={value}"
-               for delete, path, value in typed]  # fmt: skip
+def test_no_override_raises_anything_else(changes: list[str]) -> None:
     try:
         LANGUAGE.load(PROJECT / "configs" / "digits.yaml", changes)
     except FtuneError as error:

@@ -30,3 +30,20 @@ def _fatal(file: Path, **_: Any) -> None:
 
 
 PLANTED = {"careless": _careless, "slow": _slow, "greedy": _greedy, "fatal": _fatal}
+
+
+def _hidden(file: Path, **_: Any) -> None:
+    """Each byte opens a branch of its own: blind changes would have to bring all at once."""
+    raw = file.read_bytes()
+    if b"Q" in raw:
+        found = 1
+        if b"^" in raw:
+            found += 1
+            if b"`" in raw:
+                found += 1
+                if b"|" in raw:
+                    raise KeyError(f"{found} branches and a byte nobody thought of")
+
+
+GUIDED = {"hidden": _hidden, "slow": _slow, "greedy": _greedy, "fatal": _fatal}
+"""What the run that is guided by coverage must find, the first by its guidance alone."""
