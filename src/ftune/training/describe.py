@@ -23,11 +23,12 @@ def checkpoint_of(
     parts: Parts,
     state: State,
     told: Mapping[str, Any],
-    unlogged: tuple[float, float] = (0.0, 0.0),
+    recorded: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Everything that a resume, an evaluation, a prediction or a finetune will need.
 
-    told: `story` and `exact` of the parts, the same all through a run.
+    told: `story` and `exact` of the parts, the same all through a run. recorded: what the recorder
+    goes on from.
     """
     training, loop = state.tensors()
     weights = plain_tensors(parts.model, packed=True)
@@ -36,7 +37,7 @@ def checkpoint_of(
         frozen={k: t for k, t in weights.items() if k in parts.frozen},
         training=training,
         pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
-        meta={**told, "loop": {**loop, "unlogged": unlogged}},
+        meta={**told, "loop": {**loop, **(recorded or {})}},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,9 @@ from ftune.engine.diagnose import first_broken
 from ftune.engine.loop import Reason, Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
-from ftune.errors import DivergedError
+from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint
+from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import Metrics, RunFolder
 from ftune.runtime.signals import Stopper
 from ftune.training.describe import checkpoint_of, story
@@ -28,10 +29,22 @@ from ftune.training.saving import Facts, Ranked, Saver
 
 @dataclass(frozen=True)
 class Resumed:
-    """Where a run goes on. unlogged: sum and count of the losses since the last line."""
+    """Where a run goes on.
+
+    unlogged: sum and count of the losses since the last line. ranking: the best evaluations.
+    anchor: where a rollback goes: the last checkpoint that the undisturbed run has too.
+    """
 
     step: int = -1
     unlogged: tuple[float, float] = (0.0, 0.0)
+    ranking: tuple[Ranked, ...] = ()
+    anchor: int | None = None
+
+    @classmethod
+    def of(cls, loop: Mapping[str, Any]) -> Resumed:
+        """From the loop state of a checkpoint."""
+        ranking = tuple(Ranked(**row) for row in loop.get("ranking", ()))
+        return cls(loop["step"], tuple(loop["unlogged"]), ranking, loop.get("anchor"))
 
 
 class Recorder:
@@ -59,7 +72,10 @@ class Recorder:
         self.save_every = parts.config.train.checkpoint_every.in_steps(per_epoch)
         self.metric, self.sign = metric(parts)
         train = parts.config.train
-        self.saver = Saver(folder.checkpoints, train.keep, train.keep_best, resumed.step)
+        self.saver = Saver(folder.checkpoints, train.keep, train.keep_best, resumed.ranking)
+        guard = train.spike_guard
+        self.rolls_back = "rollback" in (train.non_finite.policy, guard.policy if guard else None)
+        self.anchor = resumed.anchor
         self.story = {**story(parts), "exact": exactness(parts)}
         self.sum, self.count = resumed.unlogged
         self.newest = ""
@@ -91,14 +107,15 @@ class Recorder:
         will find them.
         """
         ranked = self._ranked(state, scores)
+        regular = ranked is not None or state.step == 0 or self._due(state)
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
             self.saver.point(state.step, self._best(state))
-        elif ranked or ending or state.step == 0 or self._due(state):
-            self._save(state, ranked, ending)
+        elif regular or ending:
+            self._save(state, ranked, ending, regular)
         if ending:
             self.saver.wait()
 
-    def _save(self, state: State, ranked: Ranked | None, ending: bool) -> None:
+    def _save(self, state: State, ranked: Ranked | None, ending: bool, regular: bool) -> None:
         moving = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
         broken = first_broken(moving, "parameter")
         if broken and (ending or self.parts.config.train.non_finite.policy == "stop"):
@@ -106,15 +123,30 @@ class Recorder:
         if broken:
             return
         self.metrics.flush()
-        content = checkpoint_of(self.parts, state, self.story, (self.sum, self.count))
-        self.saver.save(content, state.step, ranked, self._best(state))
+        if ranked is not None:
+            self.saver.rank(ranked)
+        if regular and self.rolls_back:
+            self.anchor = state.step
+        content = checkpoint_of(self.parts, state, self.story, self._recorded())
+        others = [] if self.anchor is None else [self.anchor]
+        self.saver.save(content, state.step, self._best(state), others)
         self.saved, self.saved_step = time.monotonic(), state.step
+
+    def _recorded(self) -> dict[str, Any]:
+        """What `Resumed.of` reads."""
+        return {
+            "unlogged": (self.sum, self.count),
+            "ranking": [vars(one) for one in self.saver.ranking],
+            "anchor": self.anchor,
+        }
 
     def _ranked(self, state: State, scores: Scores | None) -> Ranked | None:
         """This evaluation, if it is one of the best."""
-        if scores is None or not math.isfinite(scores[self.metric]):
+        if scores is None:
             return None
         one = Ranked(self.sign * scores[self.metric], scores.get("loss", 0.0), state.step)
+        if not math.isfinite(one.value) or not math.isfinite(one.loss):
+            return None
         best = state.best is not None and state.best.step == state.step
         return one if best or self.saver.ranks(one) else None
 
@@ -125,12 +157,22 @@ class Recorder:
         return {"metric": self.metric, "value": state.best.value}
 
     def back(self, state: State) -> str:
-        """Takes weights and optimizer back from the newest whole checkpoint."""
+        """Takes weights and optimizer back from the last regular checkpoint that is whole.
+
+        Not from one that a signal left: the undisturbed run would not have it.
+        """
         self.saver.wait()
-        found, _ = checkpoint.newest_valid(self.folder.checkpoints)
+        found = self._anchored()
         load_tensors(state.model, {**found.frozen, **found.model})
         state.load_learned(found.training, found.meta["loop"])
         return f"the weights are those of step {found.meta['loop']['step']:,} again"
+
+    def _anchored(self) -> Checkpoint:
+        folder = self.folder.checkpoints
+        if self.anchor is not None:
+            with suppress(CheckpointError):
+                return checkpoint.load(checkpoint.place(folder, self.anchor))
+        return checkpoint.newest_valid(folder)[0]
 
     def tell(self, text: str) -> None:
         self.console.warn(text)

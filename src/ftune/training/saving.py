@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from typing import Any
 from ftune.errors import FtuneError, OutOfMemoryError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
-from ftune.runs.files import read_json
 
 Facts = Mapping[str, Any]
 
@@ -37,43 +36,47 @@ class Saver:
     At most one is being written; the next waits for it, and hears of its failure.
     """
 
-    def __init__(self, folder: Path, keep: int, keep_best: int, step: int) -> None:
-        """step: where a resumed run goes on; what was ranked after it will come again."""
+    def __init__(
+        self, folder: Path, keep: int, keep_best: int, ranking: Sequence[Ranked] = ()
+    ) -> None:
+        """ranking: the best evaluations so far, of a resumed run."""
         self.folder, self.keep, self.keep_best = folder, keep, keep_best
         self.pool = ThreadPoolExecutor(1, "checkpoint")
         self.pool.submit(int).result()  # the thread is there before memory is short
         self.pending: Future[None] | None = None
-        self.ranking = [one for one in _ranking(folder) if one.step <= step]
+        self.ranking = list(ranking)
 
     def ranks(self, one: Ranked) -> bool:
         """Whether an evaluation is among the best `keep_best` so far."""
-        others = [other for other in self.ranking if other.step != one.step]
-        better = [other for other in others if other.order < one.order]
+        better = [other for other in self.ranking if other.order < one.order]
         return len(better) < self.keep_best
 
-    def save(self, content: Checkpoint, step: int, one: Ranked | None, best: Facts | None) -> None:
+    def rank(self, one: Ranked) -> None:
+        """Takes an evaluation among the best, before it is saved."""
+        self.ranking = sorted([*self.ranking, one], key=lambda r: r.order)[: self.keep_best]
+
+    def save(
+        self, content: Checkpoint, step: int, best: Facts | None, others: Collection[int] = ()
+    ) -> None:
         """Copies the state, then returns; without memory for a copy, writes it first.
 
-        one: its evaluation, if it is to be ranked. best: facts for the pointer, if it is the best.
+        best: facts for the pointer, if it is the best. others: steps to keep beside those ranked.
         Raises RunFailedError where the last one could not be written.
         """
         self.wait()
-        if one is not None:
-            others = [other for other in self.ranking if other.step != one.step]
-            self.ranking = sorted([*others, one], key=lambda r: r.order)[: self.keep_best]
+        kept = {*others, *(one.step for one in self.ranking)}
         try:
             content = content.copied()
         except OutOfMemoryError:
-            self._write(content, step, best)
+            self._write(content, step, best, kept)
             return
-        self.pending = self.pool.submit(self._write, content, step, best)
+        self.pending = self.pool.submit(self._write, content, step, best, kept)
 
     def point(self, step: int, best: Facts | None) -> None:
         """Points at the checkpoint of a step that is on the disk."""
         target = checkpoint.place(self.folder, step)
         if best is not None:
-            ranking = [vars(one) for one in self.ranking]
-            checkpoint.point(self.folder, "best", target, step=step, **best, ranking=ranking)
+            checkpoint.point(self.folder, "best", target, step=step, **best)
         checkpoint.point(self.folder, "latest", target, step=step)
 
     def wait(self) -> None:
@@ -88,11 +91,13 @@ class Saver:
             self.wait()
         self.pool.shutdown()
 
-    def _write(self, content: Checkpoint, step: int, best: Facts | None) -> None:
+    def _write(
+        self, content: Checkpoint, step: int, best: Facts | None, kept: Collection[int]
+    ) -> None:
         checkpoint.save(self.folder, content, step)
         self.point(step, best)
-        ranked = [checkpoint.place(self.folder, one.step).name for one in self.ranking]
-        checkpoint.prune(self.folder, self.keep, ranked)
+        names = [checkpoint.place(self.folder, one).name for one in kept]
+        checkpoint.prune(self.folder, self.keep, names)
 
 
 def check_space(folder: Path, content: Checkpoint, trained: int) -> None:
@@ -109,12 +114,3 @@ def check_space(folder: Path, content: Checkpoint, trained: int) -> None:
             f"not begun: {folder} needs about {needed:,} bytes for checkpoints, and {free:,} are "
             "free; free some, or choose another --out"
         )
-
-
-def _ranking(folder: Path) -> list[Ranked]:
-    """As the pointer to the best noted it, of checkpoints that are still there."""
-    try:
-        rows = [Ranked(**row) for row in read_json(folder / "best.json").get("ranking", ())]
-    except (OSError, ValueError, TypeError, AttributeError):
-        return []
-    return [row for row in rows if checkpoint.place(folder, row.step).is_dir()]

@@ -95,8 +95,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
     state = start(parts)
     state.load(found.training, found.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
-    resumed = Resumed(state.step, tuple(found.meta["loop"]["unlogged"]))
-    return Run(parts, folder, state, console, resumed=resumed)
+    return Run(parts, folder, state, console, resumed=Resumed.of(found.meta["loop"]))
 
 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +100,28 @@ def test_the_best_three_are_kept(tmp_path: Path) -> None:
     assert pointer["step"] == best[0]
 
 
-@pytest.mark.parametrize("stop", [3, 11, 17])
-def test_the_best_three_after_a_resume(stop: int, tmp_path: Path) -> None:
-    run = begin(configuration(*KEEP), tmp_path / "run", pause_at=stop)
+def resumed_keeping(out: Path, stop: int, forget: bool = False) -> set[int]:
+    """Which checkpoints are there in the end; of a training whose best steps come early."""
+    wild = (*KEEP, "optimizer.lr=3.0")
+    train(begin(configuration(*wild), out, pause_at=stop))
+    run = reopen(RunFolder(out), QUIET)
+    run.resumed = replace(run.resumed, ranking=()) if forget else run.resumed
     train(run)
-    summary = train(reopen(RunFolder(tmp_path / "run"), QUIET))
-    undisturbed(configuration(*KEEP), tmp_path / "whole")
+    return kept(out)
+
+
+@pytest.mark.parametrize("stop", [3, 11, 17, 30])
+def test_the_best_three_after_a_resume(stop: int, tmp_path: Path) -> None:
+    found = resumed_keeping(tmp_path / "run", stop)
+    undisturbed(configuration(*KEEP, "optimizer.lr=3.0"), tmp_path / "whole")
     assert differences(trace(tmp_path / "run"), trace(tmp_path / "whole")) == []
-    # The last step of the first part is kept until three better ones are known to be saved.
-    assert {*best_steps(tmp_path / "run", 1), summary["steps"]} <= kept(tmp_path / "run")
-    assert len(kept(tmp_path / "run")) <= 4
+    assert found == kept(tmp_path / "whole")
+    assert {*best_steps(tmp_path / "run", 3)} <= found
+
+
+def test_control_a_resume_that_forgets_the_best(tmp_path: Path) -> None:
+    found = resumed_keeping(tmp_path / "run", 30, forget=True)
+    assert not {*best_steps(tmp_path / "run", 3)} <= found
 
 
 def test_not_begun_without_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
