@@ -53,6 +53,8 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str]]] = {
         csv({(r, 2): "a,b" for r in (2, 5, 8, 9, 10, 50)}), {},
         ["6 rows (2, 5, 8, 9, 10, …)", "3 columns", "4: `1,y,a,b`"]),
     "not utf-8": (LATIN, {}, ["`city`, 2 rows (7, 9)", "not UTF-8"]),
+    "ragged rows of which one is not utf-8": (
+        csv({(3, 2): "a,b", (7, 2): "é,b"}).encode("latin-1"), {}, ["2 rows (3, 7) with another"]),
     "header not utf-8": (csv(header="é,city,y").encode("latin-1"), {}, ["the header is not UTF-8"]),
     "unknown encoding": (csv(), {"encoding": "utf-99"}, ["`utf-99`"]),
     "empty file": ("", {}, ["is empty"]),
@@ -113,6 +115,15 @@ def test_the_good_csv_file(read_data: ReadData, write: Write) -> None:
         assert "60 rows, 3 columns" in str(told)
 
 
+def test_arrow_is_silent_and_nothing_is_said_twice(
+    read_data: ReadData, write: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = CASES["ragged rows of which one is not utf-8"][0]
+    said = found(read_data(source="csv", path=write("t.csv", content), target="y"))
+    assert said.count("another number of values") == 1
+    assert capfd.readouterr().err == ""
+
+
 def test_all_faults_at_once_with_the_rows_as_they_stand_in_the_file(
     read_data: ReadData, write: Write
 ) -> None:
@@ -155,7 +166,9 @@ def test_texts_where_numbers_are_predicted(read_data: ReadData, write: Write) ->
 
 
 ASKS = {"prompt": "Q: {q}", "response": "a"}
-LINES: dict[str, tuple[str, list[str]]] = {
+LINES: dict[str, tuple[str | bytes, list[str]]] = {
+    "not utf-8": (
+        jsonl(GOOD_JSON).encode() + b'{"q": "\xff", "a": "b", "n": 1}\n', ["row 41: not UTF-8"]),
     "no json": (jsonl(GOOD_JSON[:5]) + "no\n" + jsonl(GOOD_JSON), ["row 6: not a JSON object"]),
     "several types": (
         jsonl([*GOOD_JSON, {"q": "a", "a": "b", "n": "c"}]), ["`n`", "text in row 41"]),

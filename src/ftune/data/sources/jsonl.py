@@ -92,19 +92,23 @@ def line_faults(file: Path) -> list[str]:
 
     from ftune.data.found import Rows
 
-    bad, kinds = Rows(), dict[str, dict[str, Rows]]()
+    bad, odd, kinds = Rows(), Rows(), dict[str, dict[str, Rows]]()
     with file.open("rb") as lines:
         for number, line in enumerate((one for one in lines if one.strip()), 1):
             try:
                 item = json.loads(line)
                 if not isinstance(item, dict):
                     raise ValueError
+            except UnicodeDecodeError:
+                odd.add([number])
+                continue
             except ValueError:
                 bad.add([number])
                 continue
             for key, value in item.items():
                 kinds.setdefault(key, {}).setdefault(_json_kind(value), Rows()).add([number])
     faults = [f"{file}: {bad.said}: not a JSON object; write one object a line"] if bad else []
+    faults += [f"{file}: {odd.said}: not UTF-8; save the file as UTF-8"] if odd else []
     for key, found in kinds.items():
         found.pop("null", None)
         if len(found) > 1:

@@ -69,6 +69,7 @@ def _slices(path: str) -> Iterator[Block]:
     with Path(path).open("rb") as file, readable(path, "Parquet"):
         table = parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
         for batch in table.iter_batches(ROWS, use_threads=False):
+            batch.validate(full=True)
             yield numbered(pa.Table.from_batches([batch]).flatten(), done)
             done += batch.num_rows
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv as python_csv
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +78,7 @@ class _Pass:
             if len(self.odd) < MOST_RAGGED:
                 fault = csv_faults.explained(self.file.path, str(error), self.source)
                 self.file.faults.append(str(fault))
+                self.odd = []  # the fault has them all
         self._conclude()
 
     def _batches(self) -> Iterator[Any]:
@@ -93,8 +96,15 @@ class _Pass:
             null_values=source.missing, strings_can_be_null=True,
             column_types=dict.fromkeys(keys, pa.binary()),
         )  # fmt: skip
-        with csv.open_csv(path, read, parse, convert) as batches:
-            yield from batches
+        with _silent():
+            batches = csv.open_csv(path, read, parse, convert)
+        with batches:
+            while True:
+                with _silent():
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                yield batch
 
     def _refused(self, row: Any) -> str:
         self.odd.append(row.number - self.headed)
@@ -151,3 +161,13 @@ class _Pass:
         faults += [
             not_utf8(f"{path}: column `{n}`", bad.said) for n, bad in self.bad.items() if bad
         ]
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Arrow cannot hand over a refused row that is not UTF-8: it prints so and ends the reading."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

@@ -48,7 +48,7 @@ def _lines(file: Path) -> Iterator[Block | None]:
     for lines in _bunches(file):
         try:
             batch = _parsed(lines)
-        except pa.ArrowInvalid:
+        except ValueError:
             yield None
             good = [(i, line) for i, line in enumerate(lines, done + 1) if _is_object(line)]
             done += len(lines)
@@ -63,7 +63,7 @@ def _good(lines: list[tuple[int, bytes]]) -> Iterator[Block]:
     """The lines that are objects, one by one where they do not agree in their types."""
     try:
         block = numbered(_parsed([line for _, line in lines]), 0) if lines else None
-    except pa.ArrowInvalid:
+    except ValueError:
         for number, line in lines:
             yield Block(numbered(_parsed([line]), 0).columns, np.array([number]))
         return
@@ -72,11 +72,13 @@ def _good(lines: list[tuple[int, bytes]]) -> Iterator[Block]:
 
 
 def _parsed(lines: list[bytes]) -> pa.Table:
+    """Raises ValueError for what is no JSON, or no UTF-8."""
     from pyarrow import json
 
     raw = b"".join(lines)
     if not raw.strip():
         return pa.table({})
+    raw.decode()  # Arrow does not look whether it is UTF-8
     size = json.ReadOptions(use_threads=False, block_size=len(raw) + 1)
     return json.read_json(pa.BufferReader(raw), size).flatten()
 
@@ -84,7 +86,7 @@ def _parsed(lines: list[bytes]) -> pa.Table:
 def _is_object(line: bytes) -> bool:
     try:
         _parsed([line])
-    except pa.ArrowInvalid:
+    except ValueError:
         return False
     return True
 
