@@ -16,6 +16,7 @@ from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import metric
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
+from ftune.limits.form import of_form
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
@@ -63,9 +64,11 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     """Goes on with a sweep: finished trials stay, open ones continue from their checkpoint."""
     config = LANGUAGE.load(folder.config_file)
     base = load_bases(config.base) if config.base else None
-    facts = folder.facts()
+    with of_form(str(folder.path)):
+        facts = folder.facts()
+        judged = str(facts["metric"]), float(facts["sign"])
     folder.describe(status="running", pid=os.getpid())
-    return _run(folder, config, base, (facts["metric"], facts["sign"]), console)
+    return _run(folder, config, base, judged, console)
 
 
 def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
