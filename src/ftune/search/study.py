@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from ftune.errors import CheckpointError
+from ftune.errors import CheckpointError, RunFailedError
 from ftune.search.space import Axis, Choices, Range, Space
 
 Status = Literal["open", "done", "pruned", "failed"]
@@ -57,7 +58,7 @@ class Study:
     ) -> None:
         """`places`: the points of a grid, in the order in which they are tried."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space, self.places = space, places
+        self.path, self.space, self.places = path, space, places
         self.distributions = {key: _distribution(axis) for key, axis in space.items()}
         with _readable(path):
             self._study = optuna.create_study(
@@ -77,22 +78,25 @@ class Study:
     def ask(self) -> Trial:
         """A new trial, placed by the sampler."""
         count = len(self.trials())
-        if self.places and count == len(self._all()):  # else one waits since the process died
-            place = self.places[count]
-            self._study.enqueue_trial({key: _encode(value) for key, value in place.items()})
-        number = self._study.ask(self.distributions).number
+        with _writable(self.path):
+            if self.places and count == len(self._all()):  # else one waits since the process died
+                place = self.places[count]
+                self._study.enqueue_trial({key: _encode(value) for key, value in place.items()})
+            number = self._study.ask(self.distributions).number
         return self.trials()[number]
 
     def report(self, trial: Trial, rung: int, value: float) -> None:
         """The value that a trial reached at a rung."""
-        self._live(trial.number).report(value, rung)
+        with _writable(self.path):
+            self._live(trial.number).report(value, rung)
 
     def tell(self, trial: Trial, value: float | None, status: Status, reason: str = "") -> None:
         """Ends a trial."""
-        if reason:
-            self._live(trial.number).set_user_attr("reason", reason)
         state = next(state for state, name in _STATUS.items() if name == status and name != "open")
-        self._study.tell(trial.number, None if status != "done" else value, state=state)
+        with _writable(self.path):
+            if reason:
+                self._live(trial.number).set_user_attr("reason", reason)
+            self._study.tell(trial.number, None if status != "done" else value, state=state)
 
     def _complete(self) -> None:
         """Places the trials that a dead process began to place; Optuna writes axis by axis."""
@@ -129,6 +133,16 @@ def _readable(path: Path) -> Iterator[None]:
             AssertionError) as error:  # fmt: skip
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path}: not the record of a sweep, or damaged: {reason}") from None
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Raises RunFailedError where the record takes nothing more; what it has stays."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError:
+        free = shutil.disk_usage(path.parent).free
+        raise RunFailedError(f"cannot write {path}; {free:,} bytes are free") from None
 
 
 def ranked(trials: Sequence[Trial], larger_is_better: bool) -> list[Trial]:
