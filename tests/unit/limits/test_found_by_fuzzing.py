@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,20 @@ def test_an_object_over_several_lines_and_brackets_in_texts(tmp_path: Path) -> N
     rows = b'{"y":\n "yes", "x": 1}\n' * 200 + b'{"y": "[[[{{", "x": 2}\n' * 200
     (tmp_path / "a.jsonl").write_bytes(rows)
     read(tmp_path / "a.jsonl")
+
+
+HISTOGRAM = (  # a Parquet file of 863 bytes; Arrow ends the process where it tells of its columns
+    "c-oay!EVz)5S?{h*9}Cth+VwM2MeXvg4~b<r2-U0#vzo7T5TdB;21@b;Q$RO5DFJg2qC_J6IXiR8@RxM"
+    "6Q_y;pTL1HK+M{XsRSH4(%Tu&v**2$)?3)GbCZ8G_y@MZ6^G*h?-)RXf%)@F`53epZLrHWID``fm*5e6"
+    "!f8T<5D*mMEFmOR2{l5!Y*!j>NaK8)1F!N%NFolmxaGO_jG0yNLV)^5cWH^vleY~z6`No1U*YSE>iws;"
+    "&ud>60m#13D;t!wd8d_s1uV~`EBL8{x-+Iw0ImCXH`P6&GF`T?w^!n(Y&F5Pc7}IH_XperURn-a_LNL4"
+    "8!p=gp`<6n06bojO|TqEBsYW-Z%pya2=-ZEA8v6O>czOB*KjDc&R8-4MXVMvXCk|)$X6!5vEcJu@N({O"
+    "YyMwFe4iI8u*JR!(sPeuzrT6wQntSPgPqf{njl3Fv$%mc#VEmRhzWL53Zn=y)<p+#J#GBSn3YjnJjc&y"
+    "=mjdeoo?Ek>a&YQ=rU^N^J1+-udEmJP0aj6J<YEn4)JO}ycp7pQ@?9?(0X28PqcrUcSq+e61)tqKORgT"
+    "J{~<<8IH#*gUMuj>OUDxcJ6II@EfbuTD2}i55Uvch3?E2{aU{PoFjxi"
+)
+
+
+def test_a_parquet_footer_that_ends_the_process(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(zlib.decompress(base64.b85decode(HISTOGRAM)))
+    assert ending(lambda: read(tmp_path / "a.parquet"))[0] == "refused"

@@ -56,7 +56,10 @@ def check_claims(path: str, told: Any) -> None:
 
     check_width(path, told.num_columns)
     groups = [told.row_group(i) for i in range(told.num_row_groups)]
-    values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
+    # Lists alone are asked for: Arrow ends the process on some damaged columns that it tells of.
+    nested = [i for i in range(told.num_columns) if told.schema.column(i).max_repetition_level]
+    values = told.num_rows * (told.num_columns - len(nested))
+    values += sum(g.column(i).num_values for g in groups for i in nested)
     check(f"{path}: its {values:,} values", values * 8, SMALLER)
     unpacked = sum(group.total_byte_size for group in groups)
     check(f"{path}: unpacked it", unpacked, SMALLER)
