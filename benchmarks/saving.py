@@ -20,7 +20,7 @@ from ftune.schema import LANGUAGE
 from ftune.training.record import Recorder
 from ftune.training.train import Run, new_run
 
-PAIRS = 5
+PAIRS = 4
 BLOCK_SECONDS = 60.0
 
 
@@ -39,7 +39,7 @@ def block(run: Run, work: Job, recorder: Recorder | None, steps: int, waits: lis
     for step in range(steps):
         if recorder is not None and step == steps // 2:
             asked = time.perf_counter()
-            recorder._save(run.state, None, False)
+            recorder._save(run.state, None, False, True)
             waits.append(time.perf_counter() - asked)
         run.state.step = step
         work.step(run.state, 1e-5)
@@ -54,7 +54,7 @@ def saving(out: Path) -> list[Figure]:
         recorder = Recorder(run.parts, run.folder, run.console, bar, Stopper())
     work = job(run.parts, recorder)
     run.state.enter(0)
-    recorder._save(run.state, None, False)  # what is frozen is written once, not each minute
+    recorder._save(run.state, None, False, True)  # what is frozen is written once, not each minute
     recorder.saver.wait()
     waits: list[float] = []
     steps = max(2, round(BLOCK_SECONDS / (block(run, work, None, 4, waits) / 4)))

@@ -49,7 +49,7 @@ def guard(parts: Parts) -> SpikeGuard | None:
 
 def _diagnosis(parts: Parts, step: Step) -> Diagnosis:
     return Diagnosis(
-        loss=step.loss,
+        loss=step.forward,
         positions=lambda at: torch.cat(parts.batches.indices(at)),
         take=maker(parts),
         named=partial(named_rows, parts),
@@ -100,7 +100,10 @@ def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch
 def _bound_together(model: nn.Module, batches: Sequence[Batch]) -> str | None:
     """Why rows of a batch depend on one another, if they do."""
     for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+        norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        tracking = isinstance(module, nn.modules.batchnorm._NormBase)
+        tracking = tracking and bool(module.track_running_stats)
+        if (norm or tracking) and module.training:
             return (
                 f"`{name}` normalises by the statistics of its batch, and smaller ones would give "
                 "another result. Write a smaller train.batch_size, or groupnorm or layernorm for it"

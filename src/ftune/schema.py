@@ -147,6 +147,12 @@ class Train:
     log_every: int | None = setting(None, at_least=1)
     """Steps between two lines of metrics.jsonl; default ten an epoch."""
 
+    @property
+    def rolls_back(self) -> bool:
+        """Whether a fault may take weights back from a checkpoint."""
+        spikes = self.spike_guard.policy if self.spike_guard else None
+        return "rollback" in (self.non_finite.policy, spikes)
+
 
 @dataclass(frozen=True)
 class Eval:

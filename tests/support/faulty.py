@@ -14,7 +14,7 @@ from torch import Tensor
 from ftune.build import build, read_data
 from ftune.data.store import Dense
 from ftune.engine.state import State
-from ftune.engine.step import Step
+from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
 from ftune.training.train import Run, new_run, train
 from support.trainings import QUIET, configuration, tensor_hash
@@ -56,20 +56,24 @@ def row_of_step(run: Run, step: int, index: int) -> int:
 @contextmanager
 def bad_at(step: int, where: str, bad: float, times: int = 1) -> Iterator[None]:
     """The loss or the gradients of some steps are `bad`, whatever the rows."""
-    original, left = Step._forward, [times]
+    original, call, left, now = Step.forward, Step.__call__, [times], [0]
 
-    def forward(self: Step, state: State, batch: Any) -> Any:
-        loss, weight = original(self, state, batch)
-        if state.step < step or left[0] <= 0:
+    def called(self: Step, state: State, *given: Any) -> StepResult:
+        now[0] = state.step
+        return call(self, state, *given)
+
+    def forward(self: Step, model: Any, batch: Any) -> Any:
+        loss, weight = original(self, model, batch)
+        if now[0] < step or left[0] <= 0:
             return loss, weight
         left[0] -= 1
         return (loss * bad if where == "loss" else _Poisoned.apply(loss, bad)), weight  # type: ignore[no-untyped-call]
 
-    Step._forward = forward  # type: ignore[method-assign]
+    Step.forward, Step.__call__ = forward, called  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Step._forward = original  # type: ignore[method-assign]
+        Step.forward, Step.__call__ = original, call  # type: ignore[method-assign]
 
 
 def state_hash(state: State) -> dict[str, str]:

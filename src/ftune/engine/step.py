@@ -80,7 +80,7 @@ class Step:
         """
         total = weight = 0.0
         for batch in batches:
-            loss, count = self._forward(state, batch)
+            loss, count = self.forward(state.model, batch)
             value, counted = loss.item(), float(count)
             if not math.isfinite(value):
                 raise DivergedError(f"the loss is {value}")
@@ -90,11 +90,12 @@ class Step:
             scaled.backward(_constant(share, loss.dtype, loss.device))  # type: ignore[no-untyped-call]
         return total, weight or math.inf
 
-    def _forward(self, state: State, batch: Batch) -> tuple[Tensor, Tensor | float]:
+    def forward(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor | float]:
+        """The loss and its weight, in the types that the training computes in."""
         if self.autocast is None:
-            return self.loss(state.model, batch)
+            return self.loss(model, batch)
         with self.autocast():
-            return self.loss(state.model, batch)
+            return self.loss(model, batch)
 
     def _check_and_clip(self, state: State, gradients: list[Tensor]) -> float | None:
         if state.scaler:  # it finds non-finite gradients, skips that step and halves its scale

@@ -26,6 +26,7 @@ from ftune.errors import (
     RequestError,
     RunFailedError,
 )
+from ftune.limits.form import of_form
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig, Sweep
@@ -157,10 +158,11 @@ class Executor:
         folder = RunFolder(self._place(trial))
         if not (folder.path / "run.json").exists():
             return None
-        if folder.facts()["status"] == "done":
-            return folder.summary()
         try:
-            return reopen(folder, self.quiet)
+            with of_form(str(folder.path)):
+                if folder.facts()["status"] == "done":
+                    return folder.summary()
+                return reopen(folder, self.quiet)
         except CheckpointError:  # every checkpoint is damaged
             return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -14,6 +14,7 @@ from ftune.build import Parts
 from ftune.config.dump import dump
 from ftune.data.store import Dense
 from ftune.runtime.precision import choose_precision
+from ftune.runtime.versions import ftune_version
 from ftune.secret.redact import stored
 
 # Settings that change no number of the training, or that are compared by what they lead to:
@@ -30,12 +31,13 @@ LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
 def exactness(parts: Parts) -> dict[str, Any]:
     """Facts and settings by name, as JSON gives them back; a resume compares each."""
     precision = choose_precision(parts.config.train.precision, parts.device)
-    settings = dict(_settings(stored(dump(parts.config))))
+    settings = dict(_settings(stored(dump(parts.config)), _free(parts)))
     packages = _packages(parts, settings["model.name"])
     facts = {
         "threads": parts.threads,
         "device": str(parts.device),
         "dtype": str(precision.dtype or torch.float32),
+        "ftune": ftune_version(),
         "torch": torch.__version__,
         "rows": len(parts.dataset.train),
         "total": parts.total,
@@ -46,14 +48,22 @@ def exactness(parts: Parts) -> dict[str, Any]:
     return plain
 
 
-def _settings(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted name; a list is one value."""
+def _free(parts: Parts) -> frozenset[str]:
+    """A rollback goes to the last checkpoint: then it matters when they are made."""
+    bound = {"train.checkpoint_every"} if parts.config.train.rolls_back else set()
+    return frozenset(FREE) - bound
+
+
+def _settings(
+    config: Mapping[str, Any], free: Collection[str], above: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Every setting that is not free, by its dotted name; a list is one value."""
     for name, value in config.items():
         key = f"{above}{name}"
-        if key in FREE:
+        if key in free:
             continue
         if isinstance(value, Mapping):
-            yield from _settings(value, f"{key}.")
+            yield from _settings(value, free, f"{key}.")
         else:
             yield key, value
 

@@ -73,8 +73,6 @@ class Recorder:
         self.metric, self.sign = metric(parts)
         train = parts.config.train
         self.saver = Saver(folder.checkpoints, train.keep, train.keep_best, resumed.ranking)
-        guard = train.spike_guard
-        self.rolls_back = "rollback" in (train.non_finite.policy, guard.policy if guard else None)
         self.anchor = resumed.anchor
         self.story = {**story(parts), "exact": exactness(parts)}
         self.sum, self.count = resumed.unlogged
@@ -125,7 +123,7 @@ class Recorder:
         self.metrics.flush()
         if ranked is not None:
             self.saver.rank(ranked)
-        if regular and self.rolls_back:
+        if regular and self.parts.config.train.rolls_back:
             self.anchor = state.step
         content = checkpoint_of(self.parts, state, self.story, self._recorded())
         others = [] if self.anchor is None else [self.anchor]

@@ -128,6 +128,7 @@ def train(run: Run) -> dict[str, Any]:
                 scores = final_scores(run) if ended else {}
     except InterruptedRunError:  # in the last step or the final scores; the state is saved
         run.folder.describe(status="interrupted")
+        run.folder.write_summary(_summary(run, "interrupted", began, outcome, {}))
         raise
     except (FtuneError, OSError) as error:
         raise _failed(run, error, began) from None
