@@ -69,11 +69,11 @@ def bad_at(step: int, where: str, bad: float, times: int = 1) -> Iterator[None]:
         left[0] -= 1
         return (loss * bad if where == "loss" else _Poisoned.apply(loss, bad)), weight  # type: ignore[no-untyped-call]
 
-    Step.forward, Step.__call__ = forward, called  # type: ignore[method-assign]
+    Step.forward, Step.__call__ = forward, called  # type: ignore
     try:
         yield
     finally:
-        Step.forward, Step.__call__ = original, call  # type: ignore[method-assign]
+        Step.forward, Step.__call__ = original, call  # type: ignore
 
 
 def state_hash(state: State) -> dict[str, str]:
