@@ -31,10 +31,10 @@ def checkpoint_of(
     goes on from.
     """
     training, loop = state.tensors()
-    weights = plain_tensors(parts.model, packed=True)
+    weights, still = plain_tensors(parts.model, packed=True), parts.frozen
     return Checkpoint(
-        model={k: t for k, t in weights.items() if k not in parts.frozen},
-        frozen={k: t for k, t in weights.items() if k in parts.frozen},
+        model={k: t for k, t in weights.items() if k not in still},
+        frozen={k: t for k, t in weights.items() if k in still},
         training=training,
         pipeline={k: torch.from_numpy(v) for k, v in parts.dataset.pipeline.arrays().items()},
         meta={**told, "loop": {**loop, **(recorded or {})}},
