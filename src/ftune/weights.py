@@ -109,9 +109,11 @@ def build_model(
     only the structure, for weights to come; with `fresh` initialised, where not all may come.
     """
     found = pipeline.features
-    inputs = Inputs(
-        found.shape, found.names, found.categories, pipeline.codes, found.vocabulary, task.positions
-    )
+    with of_form("the data pipeline in a checkpoint"):
+        inputs = Inputs(
+            found.shape, found.names, found.categories, pipeline.codes, found.vocabulary,
+            task.positions,
+        )  # fmt: skip
     story = meta.get("model")
     with weighed("model"):
         built: Built = (

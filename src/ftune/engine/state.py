@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
+from ftune.errors import CheckpointError
 from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
 from ftune.runtime.seeds import restore_rng, rng_state
@@ -86,8 +87,9 @@ class State:
         """
         self.load_learned(tensors, loop)
         self.schedule.load(loop["schedule"])
-        self.step, self.waiting, self.looked = loop["step"], loop["waiting"], loop["looked"]
-        self.split, self.faults = loop.get("split", 1), loop.get("faults", 0)
+        self.step, self.waiting = _count(loop, "step"), _count(loop, "waiting")
+        self.looked = _count(loop, "looked")
+        self.split, self.faults = _count(loop, "split", 1), _count(loop, "faults", 0)
         self.recent = list(loop.get("recent", ()))
         self.best = Best(**loop["best"]) if loop["best"] else None
         restore_rng(_under("rng/", tensors))
@@ -103,3 +105,11 @@ class State:
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def _count(loop: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    """A whole number of the loop; without a default it must be there. Raises CheckpointError."""
+    value = loop.get(name, default)
+    if type(value) is not int:
+        raise CheckpointError(f"the checkpoint is damaged: its `{name}` is {value!r:.50}")
+    return value

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from ftune.errors import CheckpointError, FtuneError
 
-_SIGNS = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+# An assertion too: what ftune writes never breaks one, what was changed since may.
+_SIGNS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, AssertionError)
 
 
 @contextmanager

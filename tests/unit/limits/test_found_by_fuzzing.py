@@ -6,19 +6,24 @@ import base64
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.bombs import npy, packed, read
-from support.bombs_of_weights import load, lora
+from support.bombs_of_weights import load, lora, rehash
 from support.bounded import ending, warm
 from support.broken import targets
 from support.fuzz import hunt
 from support.planted import PLANTED
+from support.trainings import QUIET, begin, configuration
 
+from ftune.commands.resume import resume
 from ftune.commands.runs import _best
 from ftune.data.pipeline import restore
 from ftune.errors import CheckpointError, DataError
+from ftune.runs.folder import RunFolder
+from ftune.training.train import train
 from ftune.weights import axes_of
 
 NPZ = {
@@ -117,3 +122,27 @@ HISTOGRAM = (  # a Parquet file of 863 bytes; Arrow ends the process where it te
 def test_a_parquet_footer_that_ends_the_process(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(zlib.decompress(base64.b85decode(HISTOGRAM)))
     assert ending(lambda: read(tmp_path / "a.parquet"))[0] == "refused"
+
+
+def put(state: dict[str, Any], keys: tuple[str, ...], value: object) -> None:
+    for key in keys[:-1]:
+        state = state[key]
+    state[keys[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [(("loop", "step"), "3"), (("loop", "split"), 0.5), (("loop", "looked"), None),
+     (("pipeline", "features", "shape"), [3])],
+)  # fmt: skip
+def test_a_state_of_another_form(keys: tuple[str, ...], value: object, tmp_path: Path) -> None:
+    """Its hash agrees: whoever changed it has changed the manifest too."""
+    run = begin(configuration(), tmp_path / "run", pause_at=2)
+    train(run)
+    found = next((tmp_path / "run" / "checkpoints").glob("step-00000002"))
+    state = json.loads((found / "state.json").read_text())
+    put(state, keys, value)
+    (found / "state.json").write_text(json.dumps(state))
+    rehash(found)
+    with pytest.raises(CheckpointError, match="damaged"):
+        resume(RunFolder(tmp_path / "run"), False, QUIET)
