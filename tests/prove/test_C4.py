@@ -50,7 +50,7 @@ def test_the_command(tmp_path: Path, ledger: Ledger) -> None:
     """`ftune optimize` as a user starts it, then `ftune resume`, each stopped by a signal."""
     file, out = tmp_path / "c.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(EVERYTHING))
-    words = ("train.epochs=400", "train.checkpoint_every={steps: 8}")
+    words = ("train.epochs=400", "~train.early_stop", "train.checkpoint_every={steps: 8}")
     child, failures, count = start("optimize", str(file), "--out", str(out), *words), 0, full(6)
     for turn in range(count):
         number = (signal.SIGTERM, signal.SIGINT)[turn % 2]

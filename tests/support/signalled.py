@@ -82,7 +82,8 @@ def signal_once(out: Path, dice: random.Random, work: Any = heard, longest: floa
 
 def _faults(out: Path, number: int, code: int | None, seconds: float) -> str:
     folder = RunFolder(out)
-    saved = read_json(folder.checkpoints / "latest.json") if folder.checkpoints.exists() else {}
+    pointer = folder.checkpoints / "latest.json"
+    saved = read_json(pointer) if pointer.exists() else {}
     summary, status = folder.summary(), read_json(out / "run.json")["status"]
     found = [] if code == 128 + number else [f"exit {code}"]
     found += [] if status == "interrupted" else [f"status {status}"]
