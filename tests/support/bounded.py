@@ -155,6 +155,7 @@ def unguarded(monkeypatch: Any) -> None:
     from ftune.limits import documents, memory
 
     monkeypatch.setattr(documents, "levels", lambda _: 0)
+    monkeypatch.setattr(documents, "nesting", lambda _: (0, 0))
     monkeypatch.setattr(memory, "available", lambda: 2**62)
     monkeypatch.setattr(arrow, "MOST_COLUMNS", 2**62)
     monkeypatch.setattr(foreign, "loaded", lambda _, content: content)
