@@ -77,7 +77,8 @@ def signal_once(out: Path, dice: random.Random, work: Any = heard, longest: floa
         os.kill(child.pid, number)
     child.join(60)
     seconds, code = time.monotonic() - began, child.exitcode
-    return "done" if code == DONE else _faults(out, int(number), code, seconds)
+    ended = (out / "run.json").exists() and read_json(out / "run.json")["status"] == "done"
+    return "done" if code == DONE or ended else _faults(out, int(number), code, seconds)
 
 
 def _faults(out: Path, number: int, code: int | None, seconds: float) -> str:

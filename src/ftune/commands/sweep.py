@@ -21,6 +21,7 @@ from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runtime.seeds import choose_determinism
+from ftune.runtime.signals import stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.kept import kept_space
 from ftune.search.space import check_space, configured, parse_space
@@ -93,7 +94,8 @@ def _run(
     assert config.sweep is not None
     began, total = time.monotonic(), trial_count(config.sweep)
     try:
-        with console.progress("trials", total) as bar:
+        with stopper() as stopping, console.progress("trials", total) as bar:
+            stopping.leave(lambda number: InterruptedRunError(number, str(folder.path)))
             report = _Reporter(bar, console, judged)
             executor = Executor(folder, dump(config), config.sweep, base, judged[1] > 0, report)
             report.said = {trial.number for trial in _ended(executor.study.trials())}

@@ -10,50 +10,40 @@ from types import FrameType
 
 
 class Stopper:
-    """Holds the signal that asked for a stop, if one did."""
+    """Holds the signal that asked for a stop, if one did.
+
+    error: what a signal raises where nothing is left to be saved; None while a step is made.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.error: Callable[[int], Exception] | None = None
 
     def __call__(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None:
             os._exit(128 + number)
         self.signal = number
+        if self.error is not None:
+            raise self.error(number)
+
+    def leave(self, error: Callable[[int], Exception]) -> None:
+        """From here on signals raise; so does one that was heard and not answered yet."""
+        self.error = error
+        if self.signal is not None:
+            raise error(self.signal)
 
 
 @contextmanager
 def stopper() -> Iterator[Stopper]:
     """Listens to SIGINT and SIGTERM inside the block; outside the main thread, to nothing."""
     found = Stopper()
-    with _handled_by(found):
-        yield found
-
-
-@contextmanager
-def leaving(error: Callable[[int], Exception]) -> Iterator[None]:
-    """Inside, where nothing is left to be saved, the first signal raises the error of its number.
-
-    The second ends the process at once.
-    """
-    found = Stopper()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        found(number, frame)
-        raise error(number)
-
-    with _handled_by(handle):
-        yield
-
-
-@contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     try:
-        before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, found) for s in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread
-        yield
+        yield found
         return
     try:
-        yield
+        yield found
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)

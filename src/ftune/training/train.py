@@ -26,7 +26,7 @@ from ftune.runs.base import weights
 from ftune.runs.files import disk_error
 from ftune.runs.folder import RunFolder
 from ftune.runtime.memory import memory
-from ftune.runtime.signals import Stopper, leaving, stopper
+from ftune.runtime.signals import Stopper, stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
     checkpoint_of,
@@ -115,34 +115,41 @@ def train(run: Run) -> dict[str, Any]:
     Raises InterruptedRunError after a signal, with the state saved, and whatever the training
     raises; the status on disk says so in each case. A paused run has status `paused`.
     """
-    began = time.monotonic()
+    with stopper() as stopping:  # until the last word is on the disk
+        return _train(run, stopping)
+
+
+def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
+    began, outcome, scores = time.monotonic(), None, Scores()
     show_parts(run.console, run.parts)
     try:
         with memory("the training"):
-            with stopper() as stopping:
-                outcome = _fit(run, stopping)
-            ended = outcome.reason not in ("interrupted", "paused")
-            if ended and stopping.signal is not None:  # in the last step: final scores take time
-                raise InterruptedRunError(stopping.signal, str(run.folder.path))
-            with leaving(lambda number: InterruptedRunError(number, str(run.folder.path))):
-                scores = final_scores(run) if ended else {}
-    except InterruptedRunError:  # in the last step or the final scores; the state is saved
-        run.folder.describe(status="interrupted")
-        run.folder.write_summary(_summary(run, "interrupted", began, outcome, {}))
+            outcome = _fit(run, stopping)
+            if outcome.reason == "interrupted":
+                raise InterruptedRunError(stopping.signal or 2, str(run.folder.path))
+            if outcome.reason != "paused":
+                stopping.leave(lambda number: InterruptedRunError(number, str(run.folder.path)))
+                scores = final_scores(run)
+                stopping.error = None
+    except InterruptedRunError:  # at a step, in the last one, or in the final scores; it is saved
+        _end(run, "interrupted", began, outcome, {})
         raise
     except (FtuneError, OSError) as error:
         raise _failed(run, error, began) from None
-    if not ended:
-        run.folder.describe(status=outcome.reason)
-        summary = _summary(run, outcome.reason, began, outcome, {})
-        run.folder.write_summary(summary)
-        if outcome.reason == "paused":
-            return summary
-        raise InterruptedRunError(stopping.signal or 2, str(run.folder.path))
-    summary = _summary(run, "done", began, outcome, scores)
-    run.folder.write_summary(summary)
-    run.folder.describe(status="done")
+    if outcome.reason == "paused":
+        return _end(run, "paused", began, outcome, {})
+    summary = _end(run, "done", began, outcome, scores)
     _show_end(run.console, summary, outcome)
+    return summary
+
+
+def _end(
+    run: Run, status: str, began: float, outcome: Outcome | None, scores: Scores
+) -> dict[str, Any]:
+    """The summary, and then the status, on the disk."""
+    summary = _summary(run, status, began, outcome, scores)
+    run.folder.write_summary(summary)
+    run.folder.describe(status=status)
     return summary
 
 
