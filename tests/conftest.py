@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,18 @@ from ftune import extend
 from ftune.data import SOURCES, TRANSFORMS
 from ftune.models import LAYERS, MODELS
 from ftune.tasks import LOSSES
+
+if TYPE_CHECKING:
+    from support.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A home of its own, in which hostile files are tried."""
+    from support.sandbox import prepare
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from ftune.engine.faults import Answers, Attempt, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import Batch, Step
 from ftune.errors import OutOfMemoryError
-from ftune.feed import feeder, maker
+from ftune.feed import Make, feeder, maker
 
 
 class Keeper(Protocol):
@@ -28,17 +28,17 @@ class Keeper(Protocol):
 
 def attempt(parts: Parts, step: Step, keeper: Keeper) -> Attempt:
     """A step with the answers that the configuration gives to faults."""
-    train = parts.config.train
+    train, made = parts.config.train, maker(parts)
     answers = Answers(
         policy=train.non_finite.policy,
         limit=train.non_finite.limit,
         spikes=train.spike_guard.policy if train.spike_guard else "stop",
-        explain=_diagnosis(parts, step),
+        explain=_diagnosis(parts, step, made),
         back=keeper.back,
         tell=keeper.tell,
         smaller=partial(_smaller, parts, keeper),
     )
-    return Attempt(feeder(parts), step, answers, Statistics(parts.model))
+    return Attempt(feeder(parts, made), step, answers, Statistics(parts.model))
 
 
 def guard(parts: Parts) -> SpikeGuard | None:
@@ -47,11 +47,11 @@ def guard(parts: Parts) -> SpikeGuard | None:
     return SpikeGuard(wanted.threshold, wanted.window) if wanted else None
 
 
-def _diagnosis(parts: Parts, step: Step) -> Diagnosis:
+def _diagnosis(parts: Parts, step: Step, made: Make) -> Diagnosis:
     return Diagnosis(
         loss=step.forward,
         positions=lambda at: torch.cat(parts.batches.indices(at)),
-        take=maker(parts),
+        take=made,
         named=partial(named_rows, parts),
     )
 
@@ -87,8 +87,7 @@ def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch
     if reason is not None:
         raise OutOfMemoryError(f"{error}. Micro-batches cannot shrink: {reason}") from None
     state.split *= 2
-    for parameter in state.parameters:
-        parameter.grad = None
+    state.clear_gradients()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     keeper.tell(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -494,9 +493,9 @@ def _call(
 
 def _said(error: OSError) -> str:
     file = Path(os.fsdecode(error.filename)) if error.filename else Path()
-    there = next(p for p in (file.absolute(), *file.absolute().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    return f"{file}: {error.strerror or error}; {free:,} bytes are free there"
+    from ftune.runs.files import free_bytes
+
+    return f"{file}: {error.strerror or error}; {free_bytes(file):,} bytes are free there"
 
 
 def main() -> None:

@@ -13,16 +13,16 @@ from ftune.data.store import Dense, Draw
 from ftune.engine.step import Batch
 
 Take = Callable[[int, int], list[Batch]]
+Make = Callable[[int, Tensor], Batch]
 
 
-def feeder(parts: Parts) -> Take:
-    """Data that fits lives on the device as tensors: a batch is an index_select, no loader.
+def feeder(parts: Parts, made: Make) -> Take:
+    """The micro-batches of a step, each in so many parts.
 
     What is decoded or padded for each batch is made one step ahead where the device is not the
     one that would make it.
     """
     rows_of = parts.batches.indices
-    made = maker(parts)
 
     def take(step: int, split: int) -> list[Batch]:
         rows = rows_of(step)
@@ -32,8 +32,11 @@ def feeder(parts: Parts) -> Take:
     return Ahead(take) if ahead else take
 
 
-def maker(parts: Parts) -> Callable[[int, Tensor], Batch]:
-    """Any rows as a batch of a step: what is drawn for them depends on the step's epoch."""
+def maker(parts: Parts) -> Make:
+    """Any rows as a batch of a step: what is drawn for them depends on the step's epoch.
+
+    Data that fits lives on the device as tensors: a batch is an index_select, no loader.
+    """
     train, per_epoch = parts.dataset.train.to(parts.device), parts.batches.steps_per_epoch
 
     def made(step: int, rows: Tensor) -> Batch:

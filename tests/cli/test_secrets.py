@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.secrets_planted import ENVIRONMENT, SECRETS, Session, a_few_commands, found_in
+from support.secrets_planted import ENVIRONMENT, SECRETS, Session, a_few_commands, found_in, planted
 
 from ftune.config.load import read_text
 from ftune.config.tree import parse
@@ -17,11 +17,7 @@ from ftune.secret import redact
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: None) -> Session:  # noqa: ARG001
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(redact, "_read", {})
-    monkeypatch.setattr(redact, "_written", set())
-    return Session(tmp_path)
+    return planted(tmp_path, monkeypatch)
 
 
 def test_nothing_written_holds_a_secret(session: Session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,9 @@ from support.hostile import NAMES, all_harms, commands, fresh, make, tried
 from support.hostile_configs import OVERRIDES
 from support.hostile_files import WEIGHTS
 from support.ledger import SHARE, Ledger
-from support.sandbox import Sandbox, prepare
+from support.sandbox import Sandbox
 
 FEWEST = 40
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
 
 
 def test_every_file_at_every_entry(sandbox: Sandbox, ledger: Ledger) -> None:

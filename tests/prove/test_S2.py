@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from support.consenting import CHECKS, changed_file, not_remembered, swapped_file
 from support.ledger import Ledger
-from support.sandbox import Sandbox, prepare
+from support.sandbox import Sandbox
 
 from ftune import consent
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
 
 
 def noticed(check: Callable[..., None], *given: object) -> bool:

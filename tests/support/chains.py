@@ -12,7 +12,7 @@ from typing import Any
 from ftune import care
 from ftune.build import Parts
 from ftune.commands.resume import resume
-from ftune.feed import Ahead, Take, feeder
+from ftune.feed import Ahead, Make, Take, feeder
 from ftune.runs.folder import RunFolder
 from support.children import DONE, kill_at_random, launch
 from support.trainings import EVERYTHING, QUIET, assert_same, begin, begun, configuration, trace
@@ -43,9 +43,9 @@ def train_or_resume(out: Path, work: Work) -> None:
     train(begin(configuration(*work.changes, plain=work.plain), out))
 
 
-def one_ahead(parts: Parts) -> Take:
+def one_ahead(parts: Parts, made: Make) -> Take:
     """As on a GPU, where a thread makes the batches of the next step."""
-    take = feeder(parts)
+    take = feeder(parts, made)
     return take if isinstance(take, Ahead) else Ahead(take)
 
 

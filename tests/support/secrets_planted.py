@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from ftune.cli import app
 from ftune.runs.folder import RunFolder
+from ftune.secret import redact
 from support.tiny_hf import save_models
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
@@ -225,3 +228,12 @@ def _forms(secret: str) -> set[bytes]:
 def _folded(secret: str) -> list[str]:
     """The halves of a long one, as a cut or folded line would keep them."""
     return [part for part in textwrap.wrap(secret, 24) if len(part) == 24]
+
+
+def planted(place: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session whose environment holds the secrets; nothing of an earlier one is remembered."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(redact, "_read", {})
+    monkeypatch.setattr(redact, "_written", set())
+    return Session(place)

@@ -18,7 +18,7 @@ from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import Draw
 from ftune.engine.step import Batch
-from ftune.feed import Take, feeder
+from ftune.feed import Make, Take, feeder, maker
 from ftune.schema import RunConfig
 from support.chains import one_ahead
 from support.trainings import configuration, interrupted, tensor_hash, undisturbed
@@ -40,8 +40,8 @@ def noted(way: Any) -> Iterator[dict[int, str]]:
     """Notes the digest of each step that a training takes, its batches being made that way."""
     seen: dict[int, str] = {}
 
-    def feed(parts: Parts) -> Take:
-        take = way(parts)
+    def feed(parts: Parts, made: Make) -> Take:
+        take = way(parts, made)
 
         def noting(step: int, split: int) -> list[Batch]:
             found: list[Batch] = take(step, split)
@@ -93,7 +93,7 @@ def unseen(parts: Parts, epochs: int) -> int:
 
 def unlike_in_parts(parts: Parts, steps: int) -> int:
     """Steps whose rows differ when their micro-batches go in two parts."""
-    take, differ = feeder(parts), 0
+    take, differ = feeder(parts, maker(parts)), 0
     for step in range(steps):
         whole, halves = take(step, 1), take(step, 2)
         for name in ("x", "y"):

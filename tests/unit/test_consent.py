@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from support.consenting import CHECKS, swapped_file
-from support.sandbox import Sandbox, prepare
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
+from support.sandbox import Sandbox
 
 
 @pytest.mark.parametrize("name", CHECKS)

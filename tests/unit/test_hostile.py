@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from support.hostile import FILES, NAMES, VERBS, commands, fresh, make, tried
 from support.hostile_configs import OVERRIDES
 from support.plain_files import faults
 from support.run_kinds import every_kind
-from support.sandbox import Sandbox, prepare
+from support.sandbox import Sandbox
 
 LIKELY = {
     "yaml": {"check", "optimize"}, "run": {"resume", "rerun", "evaluate"},
@@ -24,12 +23,6 @@ LIKELY = {
     "npz": {"optimize"}, "jsonl": {"optimize"}, "parquet": {"optimize"},
 }  # fmt: skip
 OTHERS = {"finetune", "export"}
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
 
 
 @pytest.mark.parametrize("name", NAMES)

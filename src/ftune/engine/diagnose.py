@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.state import State
-from ftune.engine.step import Batch, Loss
+from ftune.engine.step import Batch, Loss, finite
 
 SHOWN = 5
 MOST_TRIES = 1000
@@ -71,7 +71,7 @@ class Diagnosis:
             return False
         moving = [p for p in state.parameters if p.requires_grad]
         gradients = torch.autograd.grad(loss, moving, allow_unused=True)
-        return all(bool(torch.isfinite(g).all()) for g in gradients if g is not None)
+        return finite([g for g in gradients if g is not None])
 
 
 def first_tensor(model: nn.Module, batches: Sequence[Batch], loss: Loss) -> str:

@@ -76,8 +76,7 @@ class Attempt:
     def _answer(self, state: State, batches: Sequence[Batch], fault: DivergedError) -> StepResult:
         answers, spike = self.answers, isinstance(fault, SpikeError)
         policy = answers.spikes if spike else answers.policy
-        for parameter in state.parameters:
-            parameter.grad = None
+        state.clear_gradients()
         if spike and state.scaler:  # it has unscaled this step's gradients, and does so once a step
             state.scaler.update()
         cause = "" if spike else answers.explain(state, batches)

@@ -55,6 +55,11 @@ class State:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self.parameters = [parameter for group in groups for parameter in group["params"]]
 
+    def clear_gradients(self) -> None:
+        """Before a step, and where their memory is wanted."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     def evaluated(self) -> AbstractContextManager[None]:
         """The weights to judge: the averaged ones, where an average is kept."""
         return self.average.applied(self.model) if self.average else nullcontext()

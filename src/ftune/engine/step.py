@@ -49,8 +49,7 @@ class Step:
 
     def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
         """Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError."""
-        for parameter in state.parameters:
-            parameter.grad = None
+        state.clear_gradients()
         with memory("a micro-batch", shrinks=True):
             total, weight = self._backward(state, batches)
         gradients = [p.grad for p in state.parameters if p.grad is not None]

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.limits.memory import check
-from ftune.runs.files import read_json, sha256, sync_folder, write_atomic, write_durable
+from ftune.runs.files import free_bytes, read_json, sha256, sync_folder, write_atomic, write_durable
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
 
@@ -80,7 +80,7 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
         sync_folder(folder)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        free = shutil.disk_usage(folder.parent).free
+        free = free_bytes(folder)
         raise RunFailedError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; it needs "
             f"{checkpoint.size:,} bytes, {free:,} are free. Earlier checkpoints are untouched."

@@ -47,9 +47,13 @@ def read_json(path: Path) -> Any:
 
 def disk_error(error: OSError, folder: Path) -> RunFailedError:
     """What the system said about a file, with the space that there is."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    return RunFailedError(f"cannot write {folder}: {error}; {free:,} bytes are free")
+    return RunFailedError(f"cannot write {folder}: {error}; {free_bytes(folder):,} bytes are free")
+
+
+def free_bytes(path: Path) -> int:
+    """Space on the disk of a file or folder, which need not exist yet."""
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    return shutil.disk_usage(there).free
 
 
 def sha256(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from ftune.errors import CheckpointError, RunFailedError
+from ftune.runs.files import free_bytes
 from ftune.search.space import Axis, Choices, Range, Space
 
 Status = Literal["open", "done", "pruned", "failed"]
@@ -141,7 +141,7 @@ def _writable(path: Path) -> Iterator[None]:
     try:
         yield
     except optuna.exceptions.StorageInternalError:
-        free = shutil.disk_usage(path.parent).free
+        free = free_bytes(path)
         raise RunFailedError(f"cannot write {path}; {free:,} bytes are free") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 from ftune.errors import FtuneError, OutOfMemoryError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
+from ftune.runs.files import free_bytes
 
 Facts = Mapping[str, Any]
 
@@ -107,8 +107,7 @@ def check_space(folder: Path, content: Checkpoint, trained: int) -> None:
     Raises RunFailedError.
     """
     needed = 2 * (content.size + 2 * trained) + content.shared_size
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(folder)
     if free < needed:
         raise RunFailedError(
             f"not begun: {folder} needs about {needed:,} bytes for checkpoints, and {free:,} are "

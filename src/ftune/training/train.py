@@ -166,8 +166,7 @@ def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
 def final_scores(run: Run) -> Scores:
     """Scores of the best step on every split; its weights are loaded where they are others."""
     parts, state = run.parts, run.state
-    for parameter in state.parameters:
-        parameter.grad = None
+    state.clear_gradients()
     target = checkpoint.pointed(run.folder.checkpoints, "best")
     here = state.best is not None and state.best.step == state.step
     if target is not None and not here:
