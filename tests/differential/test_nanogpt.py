@@ -55,7 +55,7 @@ def _losses(model: Any, batches: list[list[torch.Tensor]], broken: bool) -> list
         total = 0.0
         for tokens in micro:
             logits = model(tokens).logits[:, :-1]
-            loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()) / len(micro)
+            loss: Any = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()) / len(micro)
             loss.backward()
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -96,7 +96,7 @@ def _training(rng: np.random.Generator, broken: bool) -> tuple[Any, Any]:
         ours = [line["loss"] for line in lines if line["split"] == "train"]
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
         model = transformers.GPT2LMHeadModel.from_pretrained(path).train()
-        tokens = torch.tensor(
+        tokens: Any = torch.tensor(
             [[*tokenizer(text).input_ids, tokenizer.eos_token_id] for text in texts]
         )
         batches = [list(tokens.split(BATCH)) for _ in range(STEPS)]

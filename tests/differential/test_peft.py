@@ -82,8 +82,11 @@ def _training(rng: np.random.Generator, broken: bool) -> tuple[Any, Any]:
         ours = load_file(ends[1] / "adapter_model.safetensors")
         theirs = _by_peft(ends[0], model, texts, STEPS + broken)
         assert set(ours) == set(theirs)
-        return [torch.cat([tensors[name].detach().ravel() for name in sorted(ours)])
-                for tensors in (ours, theirs)]  # fmt: skip
+
+        def flat(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+            return torch.cat([tensors[name].detach().ravel() for name in sorted(ours)])
+
+        return flat(ours), flat(theirs)
 
 
 TABLE: Table = {"training": (2e-5, _training)}
