@@ -35,7 +35,11 @@ class Stopper:
 
 @contextmanager
 def stopper() -> Iterator[Stopper]:
-    """Listens to SIGINT and SIGTERM inside the block; outside the main thread, to nothing."""
+    """Listens to SIGINT and SIGTERM inside the block; outside the main thread, to nothing.
+
+    What came too late for the block, as the last trial's summary was written, is passed on to the
+    block around it: a sweep ends there, and does not begin the next trial.
+    """
     found = Stopper()
     try:
         before = {s: signal.signal(s, found) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -47,3 +51,6 @@ def stopper() -> Iterator[Stopper]:
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+    around = before.get(signal.Signals(found.signal)) if found.signal else None
+    if isinstance(around, Stopper):
+        around(found.signal or 0, None)
