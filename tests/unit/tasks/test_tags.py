@@ -69,7 +69,7 @@ def well_formed(letters: str, seed: int) -> list[str]:
     chance, tags = random.Random(seed), list[str]()
     for _ in range(chance.randint(0, 6)):
         kind, length = chance.choice(KINDS), chance.randint(0, 4)
-        begin, inside, end, single = letters
+        begin, inside, end, single = list(letters)
         word = [begin, *[inside] * (length - 2), end] if length > 1 else [single] * length
         tags += [f"{letter}-{kind}" for letter in word] or ["O"]
     return tags or ["O"]
@@ -113,29 +113,27 @@ def test_reading_bioes_as_bio_would_be_noticed() -> None:
     assert len(differing) >= 10
 
 
-def seqeval() -> Any:
-    return pytest.importorskip("seqeval.metrics", reason="seqeval is not installed")
+def seqeval(module: str) -> Any:
+    return pytest.importorskip(f"seqeval.{module}", reason="seqeval is not installed")
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_entity_f1_is_seqevals(scheme: str) -> None:
     """Any sequence of tags, most of them not well formed; BILOU and BMEWO in BIOES's letters."""
-    seqeval_metrics, tags = seqeval(), SCHEMES[scheme]
+    metrics, tags = seqeval("metrics"), SCHEMES[scheme]
     for seed in range(40):
         true = drawn(tags, seed)
         guess = changed(true, tags, seed)
         theirs = [[[in_letters(tag) for tag in row] for row in texts] for texts in (true, guess)]
-        expected = seqeval_metrics.f1_score(*theirs)
+        expected = metrics.f1_score(*theirs)
         assert measured(tags, true, guess)["entity_f1"] == pytest.approx(expected), seed
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("scheme", "letters"), [("IOBES", "BIES"), ("BILOU", "BILU")])
 def test_well_formed_entities_are_those_of_seqevals_strict_mode(scheme: str, letters: str) -> None:
-    seqeval()
-    from seqeval import scheme as schemes
-
+    schemes = seqeval("scheme")
     for seed in range(40):
         tags = well_formed(letters, seed)
         strict = schemes.Entities([tags], getattr(schemes, scheme)).entities[0]

@@ -17,9 +17,9 @@ def test_perplexity_of_uneven_batches_is_that_of_all_tokens(smoothing: float) ->
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(70, 11, generator=generator) * 3
     y = torch.randint(0, 11, (70,), generator=generator)
-    meter, cuts = TokenTask(11, smoothing).meter(), (1, 2, 50, 17, 0)
+    meter, cuts = TokenTask(11, smoothing).meter(), [1, 2, 50, 17, 0]
     losses = []
-    for one, true in zip(outputs.split(cuts), y.split(cuts), strict=True):
+    for one, true in zip(torch.split(outputs, cuts), torch.split(y, cuts), strict=True):
         meter.update(one, {"y": true})
         losses.append(float(F.cross_entropy(one, true)) if len(true) else math.nan)
     found, entropy = meter.compute(), float(F.cross_entropy(outputs, y))
