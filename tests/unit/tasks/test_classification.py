@@ -314,6 +314,14 @@ def test_the_area_under_the_curve_sees_what_the_predictions_say() -> None:
     assert measured(task, outputs, y)["auc"] == pytest.approx(reference.roc_auc_score(y, scores))
 
 
+def test_a_label_is_predicted_from_the_threshold_on() -> None:
+    """At exactly one half, as `threshold` says: from this probability on."""
+    columns = labels(("hot", "wet")).predictions(torch.tensor([[0.0, -1e-3]]))
+    assert [list(columns[name]) for name in ("hot", "wet")] == [[1], [0]]
+    true = torch.tensor([[1.0, 0.0]])
+    assert measured(labels(("hot", "wet")), torch.tensor([[0.0, -1e-3]]), true)["exact"] == 1
+
+
 def test_label_predictions_and_no_rows() -> None:
     task = labels(("hot", "wet"), threshold=0.9)
     columns = task.predictions(torch.tensor([[3.0, -1.0], [1.0, 5.0]]))

@@ -132,6 +132,9 @@ def test_r2_of_one_row_is_not_defined_as_in_sklearn() -> None:
     found = measured(build(), outputs, y)
     assert math.isnan(found["r2"]) and math.isnan(reference.r2_score([1.0], [2.0]))
     assert found["rmse"] == pytest.approx(250 * float((outputs - y).abs()), rel=1e-6)
+    outputs, y = sample(2, 1)
+    expected = reference.r2_score(y, outputs)
+    assert measured(build(), outputs, y)["r2"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_spread_survives_a_large_offset() -> None:

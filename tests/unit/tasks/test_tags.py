@@ -163,7 +163,7 @@ def test_entities_do_not_go_on_into_the_next_text() -> None:
         (BIO, True), (BIOES, True), (IO, True), (("O", "S-PER", "S-LOC"), True),
         (("B", "I", "O"), True), (("B-PER", "I-PER", "O", "X"), True),
         (("NOUN", "VERB"), False), (("A", "B", "O"), False), (("O", "LONG"), False),
-        (("I-PER", "O", "X"), False),
+        (("I-PER", "O", "X"), False), (("O",), False),
     ],
 )  # fmt: skip
 def test_entities_are_counted_where_tags_mark_them(tags: tuple[str, ...], expected: bool) -> None:
