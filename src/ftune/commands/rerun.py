@@ -40,7 +40,8 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
         raise RequestError(f"{folder.path}: {what}; what has ended can be run again")
     config, base, dataset = _inputs(folder, facts)
     now = gathered(config, dataset)
-    later = ("threads", "determinism", *(["data"] if facts["command"] == "sweep" else []))
+    of_trials = ["data", "raw_targets"] if facts["command"] == "sweep" else []
+    later = ("threads", "determinism", *of_trials)
     found = causes(facts, {key: value for key, value in now.items() if key not in later})
     if any(one.field.partition(".")[0] in INPUTS for one in found):
         return _said(folder, None, found, "not run: it would not start from the same", console)

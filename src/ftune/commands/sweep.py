@@ -31,6 +31,7 @@ from ftune.search.verdict import verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered
+from ftune.training.train import JUDGED_OTHERWISE
 
 Judged = tuple[str, float]
 
@@ -68,6 +69,8 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     with of_form(str(folder.path)):
         facts = folder.facts()
         judged = str(facts["metric"]), float(facts["sign"])
+    if config.data.target_transforms and "raw_targets" not in facts:
+        console.warn(f"of the trials that have ended, {JUDGED_OTHERWISE}")
     folder.describe(status="running", pid=os.getpid())
     return _run(folder, config, base, judged, console)
 

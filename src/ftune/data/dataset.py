@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,35 @@ from ftune.data.store import Dense, Draw, Store, digest_tensor
 if TYPE_CHECKING:
     import torch
 
+    from ftune.data.frame import Frame
+
 
 @dataclass(frozen=True)
 class Split:
     """Inputs, y as `Pipeline.targets` gives it, and rows [rows] int64.
 
     y is None where the inputs bring it themselves. `rows` are the numbers of the rows in their
-    file, from 1.
+    file, from 1. raw: of numbers to predict, what the file says (`Pipeline.raw_targets`), which
+    metrics go by; it stays on the CPU.
     """
 
     inputs: Store
     y: torch.Tensor | None
     rows: torch.Tensor
+    raw: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, frame: Frame, train: bool = False) -> Split:
+        """The rows of a frame with their targets, as a fitted pipeline gives them.
+
+        Raises DataError for rows that cannot be used.
+        """
+        import torch
+
+        inputs, rows = pipeline.inputs(frame, train), torch.from_numpy(frame.rows.copy())
+        places = getattr(inputs, "places", None)
+        rows = rows if places is None else rows[places]
+        return cls(inputs, pipeline.targets(frame), rows, pipeline.raw_targets(frame))
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -37,10 +54,15 @@ class Split:
         return self.inputs.x
 
     def batch(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
-        """Inputs and targets of these rows (positions, int64 [n])."""
+        """Inputs and targets of these rows (positions, int64 [n]).
+
+        With `raw` outside training: a training step has no use for it, and what it mixes has none.
+        """
         found = self.inputs.take(rows, draw)
         if self.y is not None:
             found["y"] = self.y.index_select(0, rows.to(self.y.device))
+        if self.raw is not None and draw is None:
+            found["raw"] = self.raw.index_select(0, rows.cpu())
         if "partner" in found and found["y"].is_floating_point():  # mixup of numbers and labels
             y, share = found["y"], found["share"][:, None]
             found["y"] = y * share + y[found["partner"]] * (1 - share)
@@ -59,9 +81,8 @@ class Split:
 
     def to(self, device: torch.device) -> Split:
         """What lives in memory, on that device."""
-        return Split(
-            self.inputs.to(device), None if self.y is None else self.y.to(device), self.rows
-        )
+        y = None if self.y is None else self.y.to(device)
+        return replace(self, inputs=self.inputs.to(device), y=y)
 
 
 @dataclass(frozen=True)
@@ -94,3 +115,29 @@ def fingerprint(of: Dataset | str | Path) -> str:
         return digest.hexdigest()
     with Path(of).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def raw_fingerprint(dataset: Dataset) -> str | None:
+    """sha256 of the numbers to predict as the file has them; None where they are not numbers.
+
+    Apart from `fingerprint`, which runs of 0.1 know: a value that `clip` hides changes metrics all
+    the same.
+    """
+    parts = [part.raw for part in dataset.splits.values() if part.raw is not None]
+    if not parts:
+        return None
+    digest = hashlib.sha256()
+    for raw in parts:
+        digest_tensor(raw, digest.update)
+    return digest.hexdigest()
+
+
+def loses_targets(dataset: Dataset) -> bool:
+    """Whether `target_transforms` let go of something that their inverse cannot bring back."""
+    for part in dataset.splits.values():
+        if part.raw is None or part.y is None:
+            continue
+        back, scale = dataset.pipeline.invert(part.y.double()), float(part.raw.abs().max())
+        if not back.allclose(part.raw, rtol=1e-5, atol=1e-5 * scale):
+            return True
+    return False

@@ -45,6 +45,9 @@ class Pipeline(Protocol):
     def targets(self, frame: Frame) -> torch.Tensor | None:
         """What it should give, a row; None where the inputs bring it themselves."""
 
+    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
+        """Of numbers to predict, what the file says: float64 [rows, targets]; else None."""
+
     def invert(self, values: torch.Tensor) -> torch.Tensor:
         """Predicted numbers back in their own unit."""
 

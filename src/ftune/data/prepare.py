@@ -51,7 +51,7 @@ def prepare(
     notes += _about_base(prior, pipeline)
     notes += _absent_classes(train, pipeline.target)
     made = {
-        part: _made(pipeline, frame, part == "train")
+        part: Split.of(pipeline, frame, part == "train")
         for part, frame in {**parts, "train": train}.items()
     }
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
@@ -192,11 +192,3 @@ def _absent_classes(train: Frame, target: Target) -> list[str]:
     there = set(as_text(train[target.names[0]]))
     absent = [name for name in target.classes if name not in there]
     return [f"classes without a training row: {_listed(absent)}."] if absent else []
-
-
-def _made(pipeline: Pipeline, frame: Frame, train: bool) -> Split:
-    import torch
-
-    inputs, rows = pipeline.inputs(frame, train), torch.from_numpy(frame.rows.copy())
-    places = getattr(inputs, "places", None)
-    return Split(inputs, pipeline.targets(frame), rows if places is None else rows[places])

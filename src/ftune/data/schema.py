@@ -91,7 +91,8 @@ class Data:
     transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")
     """What happens to the inputs, in order; fitted on the training rows. auto: what most need."""
     target_transforms: Any = blocks(TRANSFORMS, default=())
-    """What happens to numbers to predict (log, standardize …); undone in predictions."""
+    """What happens to numbers to predict (log, standardize …); undone in predictions. The loss is
+    of what the model sees, every other metric of the file's own values."""
     statistics: Literal["base", "refit"] = setting("base")
     """When fine-tuning: inputs that the base knows keep its statistics, or all are refitted."""
 

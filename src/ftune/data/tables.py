@@ -96,6 +96,18 @@ class TablePipeline:
         done = chain.apply_steps(self.target_steps, self.target.numbers(frame))
         return torch.from_numpy(np.stack(list(done.columns.values()), axis=1).astype(np.float32))
 
+    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
+        """Numbers as the file has them, before any transform: float64 [rows, targets]; else None.
+
+        No metric can do with less: what a transform clips, ranks or rounds does not come back.
+        """
+        import torch
+
+        if self.target.kind != "numbers":
+            return None
+        columns = self.target.numbers(frame).columns.values()
+        return torch.from_numpy(np.stack(list(columns), axis=1).astype(np.float64, copy=False))
+
     def invert(self, values: torch.Tensor) -> torch.Tensor:
         """[rows, targets] predictions back in the targets' own units, in the dtype given."""
         import torch

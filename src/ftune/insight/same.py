@@ -18,7 +18,7 @@ from ftune.runtime.versions import takes_part
 # In this order: what computes, then what it computes from.
 SURROUNDINGS = ("versions", "threads", "cores", "device", "device_name", "precision", "determinism",
                 "seed")  # fmt: skip
-INPUTS = ("data", "base_sha256", "model_sha256", "code")
+INPUTS = ("data", "raw_targets", "base_sha256", "model_sha256", "code")
 UNTIMED = ("steps", "best", "metrics", "lr", "curve", "trials")
 
 

@@ -117,8 +117,9 @@ class ClassMeter:
         of_class = [part.bincount(minlength=self.task.outputs) for part in (predicted, y)]
         self.counts.add(y[predicted == y].bincount(minlength=self.task.outputs), *of_class)
         if self.task.positive is not None:
-            score = outputs[:, self.task.positive] - outputs[:, 1 - self.task.positive]
-            self.scores.append((score.float(), y == self.task.positive))
+            both = outputs.double()
+            score = both[:, self.task.positive] - both[:, 1 - self.task.positive]
+            self.scores.append((score, y == self.task.positive))
 
     def compute(self) -> dict[str, float]:
         counts = self.counts

@@ -43,7 +43,10 @@ class Counts:
 
     @property
     def macro_f1(self) -> float:
-        """Mean f1 of the classes that occur or are predicted (scikit-learn's default); else NaN."""
+        """Mean f1 of the classes that occur or are predicted; NaN where none is.
+
+        With one class per row that is scikit-learn's default; with label columns it takes all.
+        """
         return float(self.f1[self.predicted + self.true > 0].mean())
 
     def row(self, index: int) -> dict[str, float | int]:

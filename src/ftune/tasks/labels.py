@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,7 +72,11 @@ class LabelTask:
 
 
 class LabelMeter:
-    """Counts per label."""
+    """Counts per label.
+
+    macro_f1 is the mean over all labels; one that neither occurs nor is predicted counts 0, as in
+    scikit-learn, where each column is asked for.
+    """
 
     def __init__(self, task: LabelTask) -> None:
         self.task = task
@@ -99,7 +104,7 @@ class LabelMeter:
             "loss": ratio(self.loss, self.weight),
             "accuracy": ratio(self.same, self.rows * self.task.outputs),
             "exact": ratio(self.exact, self.rows),
-            "macro_f1": self.counts.macro_f1,
+            "macro_f1": float(self.counts.f1.mean()) if self.rows else math.nan,
         }
 
     def details(self) -> list[dict[str, Any]]:

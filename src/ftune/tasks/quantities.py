@@ -17,7 +17,9 @@ from ftune.tasks.protocol import Batch, Direction
 class QuantityTask:
     """One output per target. y: float [batch, targets], or [batch] for one.
 
-    The loss is in the unit that the model sees, the other metrics in the targets' own.
+    The loss is in the unit that the model sees. The other metrics compare predictions in the
+    targets' own unit with `raw`, float64 of the shape of y: the values of the file, never ones
+    taken back from y, which may be clipped, ranked or rounded.
     """
 
     positions = False
@@ -85,11 +87,10 @@ class QuantityMeter:
         if not len(outputs):
             return
         outputs = outputs.detach()
-        y = batch["y"].reshape(outputs.shape)
         summed, weight = self.task.loss(outputs, batch)
         self.loss = self.loss + summed.double()
         self.weight += weight
-        truth = self.task.invert(y.double()).cpu()
+        truth = batch["raw"].cpu().reshape(outputs.shape)
         error = self.task.invert(outputs.double()).cpu() - truth
         self.squared = self.squared + error.square().sum(0)
         self.absolute = self.absolute + error.abs().sum(0)
@@ -121,8 +122,11 @@ class QuantityMeter:
         return metrics
 
     def _r2(self) -> Tensor:
-        """1 - squared error / spread; of a constant truth 1 if met exactly, else 0, as sklearn."""
-        if not self.rows:
+        """1 - squared error / spread; of a constant truth 1 if met exactly, else 0, as sklearn.
+
+        NaN for fewer than two rows, which have no spread.
+        """
+        if self.rows < 2:
             return torch.full_like(self.spread, torch.nan)
         constant = self.low == self.high
         met = (self.squared == 0).double()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenClassification:
-    """One class per word, as named entities in the BIO scheme (Ramshaw and Marcus 1995)."""
+    """One class per word, as named entities in BIO (Ramshaw and Marcus 1995), BIOES or BILOU."""
 
     main: ClassVar[tuple[str, Literal["max", "min"]]] = ("macro_f1", "max")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, ratio
+from ftune.tasks.entities import marks_entities, spans
 from ftune.tasks.protocol import Batch, Direction
 
 _DIRECTIONS: Mapping[str, Direction] = dict.fromkeys(("accuracy", "macro_f1", "entity_f1"), "max")
-Span = tuple[int, int, str]
 
 
 class TagTask:
@@ -28,7 +29,7 @@ class TagTask:
         self.output_names = tags
         self.outputs = len(tags)
         self.smoothing = smoothing
-        self.entities = any(tag.startswith("B-") for tag in tags)
+        self.entities = marks_entities(tags)
         self.directions: dict[str, Direction] = {"loss": "min", **_DIRECTIONS}
         if not self.entities:
             del self.directions["entity_f1"]
@@ -84,26 +85,14 @@ class TagMeter:
             "macro_f1": counts.macro_f1,
         }
         if self.task.entities:
-            metrics["entity_f1"] = ratio(2.0 * self.found, self.predicted + self.true)
+            metrics["entity_f1"] = self._entity_f1()
         return metrics
+
+    def _entity_f1(self) -> float:
+        """Over all entities together; 0 where words have none (as seqeval), NaN without words."""
+        return ratio(2.0 * self.found, max(self.predicted + self.true, 1)) if self.weight else nan
 
     def details(self) -> list[dict[str, Any]]:
         """Precision, recall, f1 and number of words of each tag."""
         names = enumerate(self.task.output_names)
         return [{"tag": name, **self.counts.row(index)} for index, name in names]
-
-
-def spans(tags: Sequence[str], rows: Sequence[int]) -> Iterator[Span]:
-    """Entities as (first word, word after the last, kind).
-
-    An I- that does not continue an entity of its kind begins one, as conlleval has it.
-    """
-    start, kind, row = 0, "", -1
-    for place, (tag, of) in enumerate(zip([*tags, "O"], [*rows, -1], strict=True)):
-        prefix, _, name = tag.partition("-")
-        goes_on = prefix == "I" and name == kind and of == row
-        if kind and not goes_on:
-            yield start, place, kind
-            kind = ""
-        if not kind and prefix in ("B", "I"):
-            start, kind, row = place, name, of

@@ -63,7 +63,7 @@ class TokenMeter:
         loss = ratio(self.loss, self.tokens)
         return {
             "loss": loss,
-            "perplexity": math.exp(loss) if loss < 700 else math.inf,
+            "perplexity": math.inf if loss >= 700 else math.exp(loss),
             "accuracy": ratio(self.right, self.tokens),
             "tokens": self.tokens,
         }

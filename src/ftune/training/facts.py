@@ -15,7 +15,7 @@ import torch
 
 from ftune.build import Parts
 from ftune.consent import opened
-from ftune.data.dataset import Dataset, fingerprint
+from ftune.data.dataset import Dataset, fingerprint, raw_fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
 from ftune.runs import checkpoint
@@ -50,6 +50,7 @@ def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) ->
         "precision": choose_precision(config.train.precision, device).name,
         "determinism": determinism(),
         "data": fingerprint(dataset),
+        "raw_targets": raw_fingerprint(dataset),
         "base": config.base,
         "base_sha256": base_fingerprint(config.base),
         "model_sha256": base_fingerprint(source) if source != config.base else None,

@@ -15,7 +15,7 @@ from ftune.adapt.quantize import load_tensors
 from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
-from ftune.data.dataset import fingerprint
+from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint
 from ftune.drive import job, metric, score_all
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
@@ -41,6 +41,11 @@ from ftune.training.saving import check_space
 
 Scores = dict[str, dict[str, float]]
 DATA_CHANGED = "the data has changed since the run began"
+JUDGED_OTHERWISE = (
+    "the metrics up to now compare with targets that were taken back from `target_transforms`, as "
+    "ftune 0.1 did; further ones compare with the file's own values and may be worse for the same "
+    "model"
+)
 
 
 @dataclass
@@ -86,7 +91,7 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
         threads = found.meta["exact"]["threads"]
         config = replace(config, runtime=replace(config.runtime, threads=threads))
     parts = build(config, dataset, resumed=found)
-    differences = _differences(parts, found.meta["exact"], folder.facts()["data"])
+    differences = _differences(parts, found.meta["exact"], folder.facts())
     if differences and not allow_inexact:
         listed = "\n  ".join(differences)
         raise RequestError(
@@ -102,7 +107,7 @@ def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     """A run that has not saved anything yet, from its beginning."""
     base = load_bases(config.base) if config.base else None
     dataset = read_data(config, prior=base_pipeline(base))
-    if fingerprint(dataset) != folder.facts()["data"]:
+    if not _same_data(dataset, folder.facts()):
         raise RequestError(f"{folder.path}: {DATA_CHANGED}")
     parts = build(config, dataset, base)
     folder.describe(status="running", pid=os.getpid())
@@ -213,16 +218,24 @@ def _summary(
     }
 
 
-def _differences(parts: Parts, saved: Mapping[str, Any], data: str) -> list[str]:
+def _differences(parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     """In words, what would keep the continued run from giving the same bits."""
     now = exactness(parts)
     names = {**saved, **now}  # a block that was added or taken away has keys on one side only
     found = [
         f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
     ]
-    if fingerprint(parts.dataset) != data:
+    if not _same_data(parts.dataset, facts):
         found.append(DATA_CHANGED)
+    if "raw_targets" not in facts and loses_targets(parts.dataset):
+        found.append(JUDGED_OTHERWISE)
     return found
+
+
+def _same_data(dataset: Dataset, facts: Mapping[str, Any]) -> bool:
+    """Whether a run began with it; one of ftune 0.1 noted nothing of the raw targets."""
+    raw = raw_fingerprint(dataset)
+    return bool(fingerprint(dataset) == facts["data"] and raw == facts.get("raw_targets", raw))
 
 
 def _show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> None:

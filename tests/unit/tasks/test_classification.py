@@ -242,6 +242,86 @@ def test_label_metrics_are_sklearns(threshold: float) -> None:
     )
 
 
+LABEL_ROWS = {  # labels that hold, labels that are predicted
+    "no label ever": ([[0, 0, 0]] * 4, [[0, 0, 0]] * 4),
+    "one label absent": ([[1, 0, 0], [0, 1, 0]], [[1, 0, 0], [1, 1, 0]]),
+    "two labels absent": ([[1, 0, 0], [1, 0, 0]], [[1, 0, 0], [0, 0, 0]]),
+    "one only predicted": ([[1, 0, 0], [0, 0, 0]], [[1, 0, 1], [0, 0, 1]]),
+    "one never predicted": ([[1, 0, 1], [0, 1, 1]], [[1, 0, 0], [0, 1, 0]]),
+    "all right": ([[1, 1, 1]], [[1, 1, 1]]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("case", LABEL_ROWS)
+def test_absent_labels_count_as_in_sklearn(case: str) -> None:
+    """Over all columns; the mean over those that occur or are predicted is another number."""
+    true, guess = (torch.tensor(part) for part in LABEL_ROWS[case])
+    task = labels(ANIMALS[:3])
+    found = measured(task, guess * 2.0 - 1, true.float(), size=1)
+    expected = reference.f1_score(true, guess, average="macro")
+    assert found["macro_f1"] == pytest.approx(expected)
+    assert found["exact"] == pytest.approx(reference.accuracy_score(true, guess))
+    each = reference.f1_score(true, guess, average=None)
+    present = (true + guess).sum(0) > 0
+    if not present.all() and any(each):
+        assert each[present.numpy()].mean() != pytest.approx(expected), "the negative control"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("seed", range(20))
+def test_rare_labels_are_scored_as_in_sklearn(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rates = torch.rand(12, generator=generator) ** 4
+    rows = int(torch.randint(1, 40, (1,), generator=generator))
+    true, guess = (torch.rand(2, rows, 12, generator=generator) < rates).long()
+    found = measured(labels(tuple("abcdefghijkl")), guess * 2.0 - 1, true.float())
+    assert found["macro_f1"] == pytest.approx(reference.f1_score(true, guess, average="macro"))
+    assert found["accuracy"] == pytest.approx(1 - reference.hamming_loss(true, guess))
+    assert found["exact"] == pytest.approx(reference.accuracy_score(true, guess))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("seed", range(20))
+def test_rare_classes_are_scored_as_in_sklearn(seed: int) -> None:
+    """One class per row: scikit-learn leaves out what neither occurs nor is predicted."""
+    generator = torch.Generator().manual_seed(seed)
+    rates = torch.rand(9, generator=generator) ** 4
+    rows = int(torch.randint(1, 30, (1,), generator=generator))
+    true, guess = torch.multinomial(rates, 2 * rows, True, generator=generator).view(2, rows)
+    found = measured(classes(tuple("abcdefghi")), F.one_hot(guess, 9).float(), true)
+    assert found["macro_f1"] == pytest.approx(reference.f1_score(true, guess, average="macro"))
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(true, guess))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("true", [[0, 0, 0], [1, 1, 1], [0, 1, 1]])
+@pytest.mark.parametrize("guess", [[0, 0, 0], [1, 1, 1], [1, 0, 1]])
+def test_two_classes_of_which_one_is_absent(true: list[int], guess: list[int]) -> None:
+    outputs = F.one_hot(torch.tensor(guess), 2).float()
+    found = measured(classes(("no", "yes")), outputs, torch.tensor(true))
+    for name in ("f1", "precision", "recall"):
+        assert found[name] == pytest.approx(getattr(reference, f"{name}_score")(true, guess)), name
+    assert math.isnan(found["auc"]) == (len(set(true)) == 1)
+
+
+def test_the_area_under_the_curve_sees_what_the_predictions_say() -> None:
+    """Scores that differ by less than float32 resolves at their size are no ties."""
+    outputs = torch.tensor([[0.0, 16.0], [1e-7, 16.0], [2e-7, 16.0], [-1e-7, 16.0]])
+    task, y = classes(("no", "yes")), torch.tensor([1, 0, 1, 0])
+    assert len(set((outputs[:, 1] - outputs[:, 0]).tolist())) == 1, "in float32 they are"
+    scores = outputs.double()[:, 1] - outputs.double()[:, 0]
+    assert measured(task, outputs, y)["auc"] == pytest.approx(reference.roc_auc_score(y, scores))
+
+
+def test_a_label_is_predicted_from_the_threshold_on() -> None:
+    """At exactly one half, as `threshold` says: from this probability on."""
+    columns = labels(("hot", "wet")).predictions(torch.tensor([[0.0, -1e-3]]))
+    assert [list(columns[name]) for name in ("hot", "wet")] == [[1], [0]]
+    true = torch.tensor([[1.0, 0.0]])
+    assert measured(labels(("hot", "wet")), torch.tensor([[0.0, -1e-3]]), true)["exact"] == 1
+
+
 def test_label_predictions_and_no_rows() -> None:
     task = labels(("hot", "wet"), threshold=0.9)
     columns = task.predictions(torch.tensor([[3.0, -1.0], [1.0, 5.0]]))

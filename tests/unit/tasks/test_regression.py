@@ -42,10 +42,17 @@ def sample(rows: int, targets: int) -> tuple[Tensor, Tensor]:
     return y + 0.4 * torch.randn(rows, targets, generator=generator), y
 
 
-def measured(task: QuantityTask, outputs: Tensor, y: Tensor, size: int = 7) -> dict[str, float]:
-    meter = task.meter()
+def batch(task: QuantityTask, y: Tensor, raw: Tensor | None = None) -> dict[str, Tensor]:
+    """A batch whose file holds `raw`, by default exactly what the task makes of y."""
+    return {"y": y, "raw": task.invert(y.double()) if raw is None else raw}
+
+
+def measured(task: QuantityTask, outputs: Tensor, y: Tensor, size: int = 7,
+             raw: Tensor | None = None) -> dict[str, float]:  # fmt: skip
+    meter, whole = task.meter(), batch(task, y, raw)
     for start in range(0, len(y), size):
-        meter.update(outputs[start : start + size], {"y": y[start : start + size]})
+        part = {name: tensor[start : start + size] for name, tensor in whole.items()}
+        meter.update(outputs[start : start + size], part)
     return meter.compute()
 
 
@@ -92,6 +99,44 @@ def measured_plain(outputs: Tensor, y: Tensor) -> float:
     return float((outputs - y).double().square().mean(0).sqrt().mean())
 
 
+def test_the_truth_is_what_the_file_says_whatever_y_is() -> None:
+    """y is clipped, as `clip: {high: 1}` leaves it; inverting it brings nothing back."""
+    outputs, full = sample(60, 2)
+    raw, y = full.double() * 3, (full * 3).clamp(max=1)
+    task = QuantityTask(("price", "rent"), "mse", 1.0, lambda clipped: clipped)
+    found = measured(task, outputs, y, raw=raw)
+    predicted = outputs.double().numpy()
+    assert found["rmse"] == pytest.approx(reference.root_mean_squared_error(raw, predicted))
+    assert found["mae"] == pytest.approx(reference.mean_absolute_error(raw, predicted))
+    assert found["r2"] == pytest.approx(reference.r2_score(raw, predicted))
+    assert found["loss"] == pytest.approx(float(F.mse_loss(outputs, y)), rel=1e-5)
+    assert measured(task, outputs, y)["rmse"] != pytest.approx(found["rmse"], rel=0.05)
+    with pytest.raises(KeyError, match="raw"):
+        task.meter().update(outputs, {"y": y})
+
+
+def test_large_numbers_keep_their_last_digits() -> None:
+    """Ids and nanoseconds: float32, in which the model works, knows steps of 64 here."""
+    raw = 1e9 + torch.arange(40, dtype=torch.float64)[:, None]
+    outputs = raw.float()
+    task = QuantityTask(("at",), "mse", 1.0, lambda same: same)
+    found = measured(task, outputs, raw.float(), raw=raw)
+    expected = reference.root_mean_squared_error(raw, outputs.double().numpy())
+    assert expected > 10 and found["rmse"] == pytest.approx(expected, rel=1e-12)
+    assert measured(task, outputs, raw.float())["rmse"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
+def test_r2_of_one_row_is_not_defined_as_in_sklearn() -> None:
+    outputs, y = sample(1, 1)
+    found = measured(build(), outputs, y)
+    assert math.isnan(found["r2"]) and math.isnan(reference.r2_score([1.0], [2.0]))
+    assert found["rmse"] == pytest.approx(250 * float((outputs - y).abs()), rel=1e-6)
+    outputs, y = sample(2, 1)
+    expected = reference.r2_score(y, outputs)
+    assert measured(build(), outputs, y)["r2"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_spread_survives_a_large_offset() -> None:
     """Sum of squares minus square of sums, the usual streaming form, loses every digit here."""
     outputs, y = sample(60, 1)
@@ -116,10 +161,10 @@ def test_no_rows_give_nan_and_an_empty_batch_changes_nothing() -> None:
     task, (outputs, y) = build(("price", "rent")), sample(10, 2)
     assert all(math.isnan(value) for value in task.meter().compute().values())
     meter = task.meter()
-    meter.update(outputs[:0], {"y": y[:0]})
+    meter.update(outputs[:0], batch(task, y[:0]))
     assert all(math.isnan(value) for value in meter.compute().values())
-    meter.update(outputs, {"y": y})
-    meter.update(outputs[:0], {"y": y[:0]})
+    meter.update(outputs, batch(task, y))
+    meter.update(outputs[:0], batch(task, y[:0]))
     assert meter.compute() == measured(task, outputs, y, size=10)
 
 
@@ -130,7 +175,7 @@ def test_predictions_and_details_are_in_the_targets_unit() -> None:
     assert list(columns) == ["price", "rent"]
     assert columns["rent"] == pytest.approx(to_euros(outputs.double())[:, 1].numpy())
     meter = task.meter()
-    meter.update(outputs, {"y": y})
+    meter.update(outputs, batch(task, y))
     rows, found = meter.details(), meter.compute()
     assert [row["target"] for row in rows] == ["price", "rent"]
     for name in ("rmse", "mae", "r2"):

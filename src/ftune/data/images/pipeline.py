@@ -150,6 +150,9 @@ class ImagePipeline:
     def targets(self, frame: Frame) -> torch.Tensor:
         return self._answers.targets(frame)
 
+    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
+        return self._answers.raw_targets(frame)
+
     def invert(self, values: torch.Tensor) -> torch.Tensor:
         return self._answers.invert(values)
 

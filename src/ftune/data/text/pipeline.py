@@ -132,6 +132,10 @@ class TextPipeline:
         """As of a table; None where the inputs bring them. Raises DataError."""
         return None if self.target.kind in ("tokens", "tags") else self._answers.targets(frame)
 
+    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
+        """As of a table."""
+        return self._answers.raw_targets(frame)
+
     def invert(self, values: torch.Tensor) -> torch.Tensor:
         """[rows, targets] predictions back in the targets' own units, in the dtype given."""
         return self._answers.invert(values)
