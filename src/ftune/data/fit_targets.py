@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ftune.data.frame import Frame
-from ftune.data.lineage import bare
+from ftune.data.lineage import Lineage, Past
 from ftune.data.steps import Step, fit_steps, fits_of
 from ftune.data.takeover import learns, listed, spoken, statistics_notes
 from ftune.data.target import Target, TargetKind
@@ -64,15 +64,22 @@ def fit_targets(
 
 
 def _about_chain(steps: Sequence[Step], old: Sequence[Step], shared: Sequence[str]) -> list[str]:
-    """Which transforms stay, or which the file puts in their place."""
-    new, before = ([bare(step.transform) for step in chain] for chain in (steps, old))
-    if new == before:
-        return [f"target transforms of the base kept: {spoken(new)}."] if new else []
+    """Whether the transforms are the base's; `shared`: the targets that the base predicts too."""
+    new, before = (spoken([step.transform for step in chain]) for chain in (steps, old))
+    if _pasts(steps, shared) == _pasts(old, shared) and (shared or new == before):
+        return [f"target transforms of the base kept: {new}."] if new else []
     unit = ", so the base's head starts in another unit" if shared else ""
     return [
-        f"target transforms are the file's ({spoken(new) or 'none'}), not the base's"
-        f" ({spoken(before) or 'none'}){unit}."
+        f"target transforms are not the base's: {new or 'none'}, before {before or 'none'}{unit}."
     ]
+
+
+def _pasts(steps: Sequence[Step], names: Sequence[str]) -> dict[str, Past]:
+    """What all steps together do to each of the targets."""
+    lineage = Lineage(dict.fromkeys(names, "number"))
+    for step in steps:
+        lineage.take(step.transform, step.state)
+    return {name: lineage.of(name) for name in names}
 
 
 def _about_statistics(
@@ -82,7 +89,7 @@ def _about_statistics(
     fits, known = (fits_of(chain, dict.fromkeys(data.targets, "number")) for chain in (steps, old))
     fits, known = ({n: f[n] for n in shared if n in f} for f in (fits, known))
     if data.statistics == "base":
-        return statistics_notes(known, fits, shared, "target statistics")
+        return statistics_notes(known, fits, shared, shared, "target statistics")
     if not any(learns(fit) for several in fits.values() for fit in several):
         return []
     return [

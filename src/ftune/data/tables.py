@@ -73,16 +73,14 @@ class TablePipeline:
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
             )
-        known, notes = (base.steps, base.columns) if base else ((), {}), list[str]()
+        notes: list[str] = []
+        known = (base.steps, base.columns) if base else ((), {})
         steps, frame = chain.fit_steps(data.steps, raw, *known, notes)
         features = features_of(frame, steps)
         check_codes(frame, features)
         columns = {name: str(raw.kind(name)) for name in _needed(raw, steps)}
-        if base:
-            fits = chain.fits_of(steps, chain.kinds_of(raw))
-            notes = [*statistics_notes(chain.fits_of(*known), fits, raw.columns), *notes]
-        notes += about_targets
-        return cls(columns, steps, features, target, target_steps, tuple(notes))
+        sentences = (*_about_base(base, raw, steps), *notes, *about_targets)
+        return cls(columns, steps, features, target, target_steps, sentences)
 
     def inputs(self, frame: Frame, train: bool = False) -> Dense:  # noqa: ARG002
         """[rows, *features.shape] float32. Raises DataError where a column is absent or unknown."""
@@ -212,6 +210,14 @@ def _like_base(raw: Frame, base: TablePipeline | None, data: Data) -> Frame:
         if name in raw.columns and name not in declared
     }
     return raw.with_columns({name: _converted(raw, name, kind) for name, kind in kinds.items()})
+
+
+def _about_base(base: TablePipeline | None, raw: Frame, steps: Sequence[Step]) -> list[str]:
+    if base is None:
+        return []
+    known = chain.fits_of(base.steps, base.columns)
+    fits = chain.fits_of(steps, chain.kinds_of(raw))
+    return statistics_notes(known, fits, base.columns, raw.columns)
 
 
 def _converted(frame: Frame, name: str, kind: str) -> Array:

@@ -14,13 +14,18 @@ MOST = 20
 
 
 def statistics_notes(
-    known: Fits, fits: Fits, columns: Iterable[str], what: str = "statistics"
+    known: Fits,
+    fits: Fits,
+    before: Iterable[str],
+    now: Iterable[str],
+    what: str = "statistics",
 ) -> list[str]:
     """Which columns keep the statistics in `known`, and which of `fits` were fitted, and why.
 
-    columns: the raw ones that there are now. Of those that the base did not have, nothing is said.
+    before, now: the raw columns of the base and of the new rows. Of columns that the base did not
+    have, nothing is said.
     """
-    roots = {fit.past.root for _, fit in _each(known)}
+    roots = set(before)
     kept, refitted = dict[str, list[str]](), dict[tuple[str, str], list[str]]()
     for name, fit in _each(fits):
         root, transform = fit.past.root, TRANSFORMS.name_of(type(fit.transform))
@@ -30,7 +35,7 @@ def statistics_notes(
             kept.setdefault(root, []).append(transform)
         elif name in known or root in roots:
             refitted.setdefault((transform, _why(known.get(name, ()), fit)), []).append(root)
-    unused = _unused(known, fits, {*columns, *fits})
+    unused = _unused(known, fits, {*now, *fits})
     return [*_kept(kept, refitted, what), *_refitted(refitted, what), *_left(unused, what)]
 
 

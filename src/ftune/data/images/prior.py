@@ -43,5 +43,5 @@ def about_base(data: Data, base: ImagePipeline | None, pipeline: ImagePipeline) 
     notes = [f"transforms: `auto` is what the base does: {spoken(chain) or 'nothing'}."]
     return [
         *(notes if auto else []),
-        *statistics_notes(fits_of_images(base), fits_of_images(pipeline), [COLUMN]),
+        *statistics_notes(fits_of_images(base), fits_of_images(pipeline), [COLUMN], [COLUMN]),
     ]
