@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ftune.data.frame import State
-from ftune.data.transforms.columns import Drop, Rename, Select
+from ftune.data.transforms.columns import Rename
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Lineage:
         return {name: fit.state for name, fit in pairs if fit is not None}
 
     def take(self, transform: Any, state: State) -> None:
-        """Goes on to after a step. Choosing columns, and naming them, changes no value."""
+        """Goes on to after a step."""
         if isinstance(transform, Rename):
             moved = {column["new"]: self.of(old) for old, column in state.items()}
             rest = {name: past for name, past in self.pasts.items() if name not in state}
@@ -76,8 +76,8 @@ class Lineage:
 
 
 def touches(transform: Any) -> bool:
-    """Whether a transform works on values; the others choose columns or name them."""
-    return not isinstance(transform, Select | Drop | Rename)
+    """Whether a transform changes values; the others choose columns or name them."""
+    return bool(getattr(transform, "touches", True))
 
 
 def agreeing(fits: Fits, name: str, past: Past, transform: Any) -> Fit | None:

@@ -13,7 +13,7 @@ from ftune.config.fields import blocks
 from ftune.config.load import Language
 from ftune.data import TRANSFORMS
 from ftune.data.frame import Array, Frame, State
-from ftune.data.lineage import Fit, Lineage, bare, touches
+from ftune.data.lineage import Fit, Lineage, bare
 from ftune.data.unlisted import unlisted_categories
 
 
@@ -69,10 +69,9 @@ def fits_of(steps: Sequence[Step], kinds: Mapping[str, str]) -> dict[str, list[F
     """All that `steps` learnt, by column; `kinds`: what each raw column holds."""
     lineage, fits = Lineage(kinds), dict[str, list[Fit]]()
     for step in steps:
-        if touches(step.transform):
-            for name, column in step.state.items():
-                fit = Fit(lineage.of(name), bare(step.transform), column)
-                fits.setdefault(name, []).append(fit)
+        for name, column in step.state.items():
+            fit = Fit(lineage.of(name), bare(step.transform), column)
+            fits.setdefault(name, []).append(fit)
         lineage.take(step.transform, step.state)
     return fits
 

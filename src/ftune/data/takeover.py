@@ -7,7 +7,7 @@ from typing import Any
 
 from ftune.config.fields import Setting, settings_of
 from ftune.data import TRANSFORMS
-from ftune.data.lineage import Fit, Fits, Past, agreeing
+from ftune.data.lineage import Fit, Fits, Past, agreeing, touches
 
 MOST = 20
 """Names in one list."""
@@ -56,7 +56,8 @@ def _left(unused: Mapping[str, Sequence[str]], what: str) -> list[str]:
 
 def learns(fit: Fit) -> bool:
     """Whether what is known of the column depends on rows, not on the settings alone."""
-    return bool(fit.state) and bool(getattr(fit.transform, "learns", True))
+    changes = bool(fit.state) and touches(fit.transform)
+    return changes and bool(getattr(fit.transform, "learns", True))
 
 
 def _each(fits: Fits) -> Iterator[tuple[str, Fit]]:
