@@ -13,7 +13,9 @@ from ftune.config.fields import settings_of
 from ftune.config.tree import Mark, parse_value
 from ftune.console import Console
 from ftune.data import SOURCES
+from ftune.data.fit_targets import target_transforms
 from ftune.data.new_rows import source_for
+from ftune.data.schema import Data
 from ftune.errors import RequestError
 from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
@@ -33,8 +35,11 @@ def finetune(
 
 
 def with_base(config: RunConfig, base: Base) -> RunConfig:
-    """The configuration naming its base, with the base's structure where it declares none."""
-    config = replace(config, base=base.names)
+    """The configuration naming its base, with what is the base's where it declares none.
+
+    That is the structure, and the transforms of numbers to predict.
+    """
+    config = replace(config, base=base.names, data=_with_targets(config, base))
     if not (base.tensors or base.foreign or getattr(config.model, "source", None)):
         raise RequestError(
             f"{base.source}: an adapter that does not name the model it is for; give both: --base"
@@ -45,6 +50,14 @@ def with_base(config: RunConfig, base: Base) -> RunConfig:
     if base.meta and (config.model is None or open_source):
         return replace(config, model=_model_of(base, config.model))
     return _with_foreign(config, base) if base.foreign else config
+
+
+def _with_targets(config: RunConfig, base: Base) -> Data:
+    """The data with its target transforms declared, so that the run's own file tells them."""
+    data, kind = config.data, config.task.target_kind
+    if kind != "numbers" or data.target_transforms is not None:
+        return data
+    return replace(data, target_transforms=target_transforms(data, kind, base_pipeline(base)))
 
 
 def _model_of(base: Base, declared: Any) -> Any:

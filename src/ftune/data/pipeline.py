@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ftune.data.features import Features
     from ftune.data.frame import Array, Frame
     from ftune.data.schema import Data
+    from ftune.data.steps import Step
     from ftune.data.store import Store
     from ftune.data.target import Target, TargetKind
 
@@ -24,7 +25,8 @@ class Pipeline(Protocol):
     """Fitted transforms of one kind of data.
 
     columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).
-    features: what the model receives, per row. target: what it predicts.
+    features: what the model receives, per row. target: what it predicts, with the fitted transforms
+    of its numbers. notes: what fitting has to say; not stored.
     """
 
     @property
@@ -35,6 +37,10 @@ class Pipeline(Protocol):
     def features(self) -> Features: ...
     @property
     def target(self) -> Target: ...
+    @property
+    def target_steps(self) -> tuple[Step, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
     @property
     def codes(self) -> dict[str, tuple[str, ...]]:
         """Of each ordinal column, what the codes from 0 stand for; empty but for tables."""
@@ -74,11 +80,11 @@ def fit(
 ) -> Pipeline:
     """The pipeline of this kind of data; what `prior` knows already keeps its statistics.
 
+    Of a `prior` of another kind only what it knows of the targets is taken over.
     tokenizer: the folder or file of the model whose tokenizer is to be used.
     """
-    known = prior if prior is not None and prior.kind == data.kind else None
     chosen: Any = PIPELINES[data.kind]
-    made: Pipeline = chosen.fit(data, train, kind, known, classes, tokenizer)
+    made: Pipeline = chosen.fit(data, train, kind, prior, classes, tokenizer)
     return made
 
 

@@ -48,7 +48,7 @@ def prepare(
     pipeline = (
         fitted.cached(data.cache) if fitted else fit(data, train, kind, prior, classes, tokenizer)
     )
-    notes += _about_base(prior, pipeline)
+    notes += [*_about_base(prior, pipeline), *pipeline.notes]
     notes += _absent_classes(train, pipeline.target)
     made = {
         part: Split.of(pipeline, frame, part == "train")

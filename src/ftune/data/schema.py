@@ -90,18 +90,20 @@ class Data:
     true: `ftune` in the user's cache folder."""
     transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")
     """What happens to the inputs, in order; fitted on the training rows. auto: what most need."""
-    target_transforms: Any = blocks(TRANSFORMS, default=())
+    target_transforms: Any = blocks(TRANSFORMS, default=None)
     """What happens to numbers to predict (log, standardize …); undone in predictions. The loss is
-    of what the model sees, every other metric of the file's own values."""
+    of what the model sees, every other metric of the file's own values. null: when fine-tuning
+    those of the base, else none; []: none."""
     statistics: Literal["base", "refit"] = setting("base")
-    """When fine-tuning: inputs that the base knows keep its statistics, or all are refitted."""
+    """When fine-tuning: a column keeps the base's statistics where the same transforms stand before
+    it, with the same settings; or all are refitted."""
 
     def __post_init__(self) -> None:
         self._check_texts()
         if self.target == []:
             raise SettingError("target", "names no column")
         self._check_transforms()
-        for step in self.target_transforms:
+        for step in self.target_transforms or ():
             if not hasattr(step, "invert"):
                 name = TRANSFORMS.name_of(type(step))
                 able = ", ".join(n for n in TRANSFORMS if hasattr(TRANSFORMS[n], "invert"))

@@ -13,6 +13,8 @@ from ftune.config.fields import blocks
 from ftune.config.load import Language
 from ftune.data import TRANSFORMS
 from ftune.data.frame import Array, Frame, State
+from ftune.data.lineage import Fit, Lineage, bare
+from ftune.data.unlisted import unlisted_categories
 
 
 @dataclass(frozen=True)
@@ -32,22 +34,46 @@ class _Listed:
 
 
 def fit_steps(
-    transforms: Sequence[Any], frame: Frame, prior: Sequence[Step]
+    transforms: Sequence[Any],
+    frame: Frame,
+    prior: Sequence[Step] = (),
+    kinds: Mapping[str, str] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[tuple[Step, ...], Frame]:
     """Fits each transform on what the ones before it made of `frame`.
 
-    The n-th transform of a kind takes over the statistics of the n-th of that kind in `prior`.
+    A column keeps the statistics that `prior` has of it after the same transforms with the same
+    settings. kinds: what the raw columns of `prior` hold; None: the same as those of `frame`.
+    notes: gets what the statistics of `prior` do not know of.
     """
-    left = list(prior)
+    own = kinds_of(frame)
+    fits, lineage = fits_of(prior, own if kinds is None else kinds), Lineage(own)
     steps: list[Step] = []
     for transform in _expanded(transforms):
-        known = next((old for old in left if type(old.transform) is type(transform)), None)
-        if known:
-            left.remove(known)
-        state = transform.fit(frame, known.state if known else None)
+        known = lineage.known_to(fits, transform)
+        state = transform.fit(frame, known or None)
+        if notes is not None:
+            notes += unlisted_categories(frame, {n: known[n] for n in state if n in known})
         frame = transform.apply(frame, state)
+        lineage.take(transform, state)
         steps.append(Step(transform, state))
     return tuple(steps), frame
+
+
+def kinds_of(frame: Frame) -> dict[str, str]:
+    """What each column holds."""
+    return {name: str(frame.kind(name)) for name in frame.columns}
+
+
+def fits_of(steps: Sequence[Step], kinds: Mapping[str, str]) -> dict[str, list[Fit]]:
+    """All that `steps` learnt, by column; `kinds`: what each raw column holds."""
+    lineage, fits = Lineage(kinds), dict[str, list[Fit]]()
+    for step in steps:
+        for name, column in step.state.items():
+            fit = Fit(lineage.of(name), bare(step.transform), column)
+            fits.setdefault(name, []).append(fit)
+        lineage.take(step.transform, step.state)
+    return fits
 
 
 def _expanded(transforms: Sequence[Any]) -> list[Any]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ftune.config.spelling import nearest
+from ftune.data import SOURCES
 from ftune.data import steps as chain
 from ftune.data.features import Features, check_codes, features_of, to_tensor
+from ftune.data.fit_targets import fit_targets
 from ftune.data.frame import Array, Frame, as_text, exists
-from ftune.data.pipeline import Kind
+from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.store import Dense
+from ftune.data.takeover import statistics_notes
 from ftune.data.target import Target, TargetKind, sorted_classes
 from ftune.errors import CheckpointError, DataError
 
@@ -31,7 +34,8 @@ class TablePipeline:
     """Fitted transforms of inputs and targets.
 
     columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).
-    features: what the model receives, per row. target: what it predicts.
+    features: what the model receives, per row. target: what it predicts. notes: what fitting has to
+    say; not stored.
     """
 
     kind: ClassVar[Kind] = "table"
@@ -41,6 +45,7 @@ class TablePipeline:
     features: Features
     target: Target
     target_steps: tuple[Step, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def fit(
@@ -48,11 +53,11 @@ class TablePipeline:
         data: Data,
         train: Frame,
         kind: TargetKind,
-        prior: TablePipeline | None = None,
+        prior: Pipeline | None = None,
         classes: Sequence[str] | None = None,
         tokenizer: str | None = None,  # noqa: ARG003
     ) -> TablePipeline:
-        """Learns from the training rows; columns that `prior` knows by name keep its statistics.
+        """Learns from the training rows; columns keep what `prior` knows of them, see `fit_steps`.
 
         `classes` are the class names in order; by default those of `train`, sorted.
         """
@@ -60,25 +65,22 @@ class TablePipeline:
         if kind == "classes" and classes is None:
             classes = sorted_classes(train[names[0]])
         target = Target(names, kind, tuple(classes or ()) if kind == "classes" else ())
-        if kind != "numbers" and data.target_transforms:
-            raise DataError("data.target_transforms: only numbers can be transformed, not classes")
-        prior = prior if data.statistics == "base" else None
+        target_steps, about_targets = fit_targets(data, train, target, prior)
+        base = prior if isinstance(prior, TablePipeline) and data.statistics == "base" else None
         left_out = [*names, *([data.split.group] if data.split.group else [])]
-        raw = _like_base(train.without(left_out), prior)
+        raw = _like_base(train.without(left_out), base, data)
         if not raw.columns:
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
             )
-        steps, frame = chain.fit_steps(data.steps, raw, prior.steps if prior else ())
+        notes: list[str] = []
+        known = (base.steps, base.columns) if base else ((), {})
+        steps, frame = chain.fit_steps(data.steps, raw, *known, notes)
         features = features_of(frame, steps)
         check_codes(frame, features)
-        target_steps: tuple[Step, ...] = ()
-        if kind == "numbers":
-            target_steps, _ = chain.fit_steps(
-                data.target_transforms, target.numbers(train), prior.target_steps if prior else ()
-            )
         columns = {name: str(raw.kind(name)) for name in _needed(raw, steps)}
-        return cls(columns, steps, features, target, target_steps)
+        sentences = (*_about_base(base, raw, steps), *notes, *about_targets)
+        return cls(columns, steps, features, target, target_steps, sentences)
 
     def inputs(self, frame: Frame, train: bool = False) -> Dense:  # noqa: ARG002
         """[rows, *features.shape] float32. Raises DataError where a column is absent or unknown."""
@@ -210,12 +212,24 @@ def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:
     return list(raw.columns)
 
 
-def _like_base(raw: Frame, prior: TablePipeline | None) -> Frame:
-    """The columns that the base knows as it knows them: its statistics are of that kind."""
-    known = prior.columns if prior else {}
-    return raw.with_columns(
-        {name: _converted(raw, name, kind) for name, kind in known.items() if name in raw.columns}
-    )
+def _like_base(raw: Frame, base: TablePipeline | None, data: Data) -> Frame:
+    """The columns that the base knows as it knows them, except where the file declares a type."""
+    csv: Any = SOURCES["csv"]
+    declared = data.source.types if isinstance(data.source, csv) else {}
+    kinds = {
+        name: kind
+        for name, kind in (base.columns if base else {}).items()
+        if name in raw.columns and name not in declared
+    }
+    return raw.with_columns({name: _converted(raw, name, kind) for name, kind in kinds.items()})
+
+
+def _about_base(base: TablePipeline | None, raw: Frame, steps: Sequence[Step]) -> list[str]:
+    if base is None:
+        return []
+    known = chain.fits_of(base.steps, base.columns)
+    fits = chain.fits_of(steps, chain.kinds_of(raw))
+    return statistics_notes(known, fits, base.columns, raw.columns)
 
 
 def _converted(frame: Frame, name: str, kind: str) -> Array:

@@ -102,6 +102,25 @@ def test_predictions_before_the_first_step(kind: str, base: Path, tmp_path: Path
     assert (started(config, base) - of_base(base)).abs().max() <= 1e-6
 
 
+def test_the_first_validation_loss_is_the_base_s_to_the_bit(tmp_path: Path) -> None:
+    """As in configs/features: the same chain, and columns that the base dropped."""
+    chain: list[Any] = ["impute", {"quantile": {"quantiles": 50}}, {"one_hot": {"min_count": 2}}]
+    config = plain(table(tmp_path / "t.csv", COLUMNS["extra"]))
+    config["data"]["transforms"] = [{"drop": ["wage", "team"]}, *chain]
+    ftune.run("optimize", config, out=tmp_path / "base")
+    best = float(RunFolder(tmp_path / "base").summary()["metrics"]["val"]["loss"]).hex()
+
+    def first_loss(name: str, transforms: list[Any]) -> str:
+        config["data"]["transforms"] = transforms
+        ftune.run("finetune", config, base=tmp_path / "base", out=tmp_path / name)
+        lines = trace(tmp_path / name)["metrics"]
+        return str(next(line["loss"] for line in lines if line["split"] == "val"))
+
+    assert first_loss("tuned", chain) == best
+    chain[1] = {"quantile": {"quantiles": 9}}
+    assert first_loss("control", chain) != best
+
+
 @pytest.mark.parametrize("first", ["batchnorm", "layernorm"])
 def test_norms_on_columns_in_another_order(first: str, tmp_path: Path) -> None:
     """A norm in front has statistics per column: they must follow the columns' names."""

@@ -151,7 +151,7 @@ def test_refit_ignores_the_base(read_data: ReadData) -> None:
 
 
 def apply(transform: Any, frame: Frame) -> Frame:
-    return fit_steps([transform], frame, ())[1]
+    return fit_steps([transform], frame)[1]
 
 
 def variant(name: str, **settings: Any) -> Any:

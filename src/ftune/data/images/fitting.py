@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data import steps as chain
 from ftune.data.frame import Array, Frame
 from ftune.data.images.decode import sizes_of
 from ftune.data.images.pixels import Pixels
 from ftune.data.images.plan import Plan
-from ftune.data.steps import Step
-from ftune.data.target import Target
+from ftune.data.images.prior import COLUMN, fits_of_images, past_of
+from ftune.data.lineage import agreeing
 from ftune.data.transforms.crop import CenterCrop
 from ftune.data.transforms.normalize import Normalize
 from ftune.data.transforms.pair import pair
@@ -22,7 +21,6 @@ from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.images.pipeline import ImagePipeline
-    from ftune.data.schema import Data
 
 SMALL = 64
 """Images of at most so many pixels a side keep their size by default."""
@@ -31,15 +29,19 @@ SMALL = 64
 def expanded(
     steps: Sequence[Any], train: Frame, column: str, prior: ImagePipeline | None
 ) -> list[Any]:
-    """`auto` as what it stands for; its `normalize` goes behind whatever else is listed."""
+    """`auto` as what it stands for, of a base what that did, augmentation apart.
+
+    Its `normalize` goes behind whatever else is listed.
+    """
     if not any(_is_auto(step) for step in steps):
         return list(steps)
     shapes = prior.plan.plain if prior else _shapes(sizes_of(paths_of(train, column), column))
+    usual = prior.plan.normalize if prior else Normalize()
     result = [one for step in steps for one in (shapes if _is_auto(step) else (step,))]
     early = [step for step in result if getattr(step, "stage", "") not in ("erase", "mix")]
     late = [step for step in result if step not in early]
-    given = any(isinstance(step, Normalize) for step in result)
-    return [*early, *([] if given else [Normalize()]), *late]
+    given = usual is None or any(isinstance(step, Normalize) for step in result)
+    return [*early, *([] if given else [usual]), *late]
 
 
 def _is_auto(step: Any) -> bool:
@@ -116,12 +118,16 @@ def check_colors(frame: Frame, column: str, plan: Plan, pixels: Pixels) -> None:
 
 
 def state_of(
-    frame: Frame, step: Any, column: str, pixels: Pixels, prior: ImagePipeline | None
+    frame: Frame, step: Any, column: str, pixels: Pixels, plan: Plan, prior: ImagePipeline | None
 ) -> dict[str, dict[str, Any]]:
-    """Mean and std of each channel, from 0 to 1: given, the base's, or of the training images."""
+    """Mean and std of each channel, from 0 to 1: given, the base's, or of the training images.
+
+    The base's are those of images after the same shapes and crops.
+    """
     if not isinstance(step, Normalize):
         return {}
-    known = step.given or (prior.scale if prior else None)
+    fit = agreeing(fits_of_images(prior), COLUMN, past_of(column, plan), step)
+    known = step.given or ((fit.state["mean"], fit.state["std"]) if fit else None)
     if known and len(known[0]) not in (1, pixels.channels):
         raise DataError(
             f"{frame.origin}: data.transforms: normalize has {len(known[0])} channels, the images"
@@ -143,14 +149,3 @@ def _statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
     mean = shares @ levels
     std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(axis=1))
     return mean.tolist(), [deviation or 1.0 for deviation in std.tolist()]
-
-
-def answers_of(
-    data: Data, train: Frame, target: Target, prior: ImagePipeline | None
-) -> tuple[Step, ...]:
-    if target.kind == "numbers":
-        before = prior.target_steps if prior else ()
-        return chain.fit_steps(data.target_transforms, target.numbers(train), before)[0]
-    if data.target_transforms:
-        raise DataError("data.target_transforms: only numbers can be transformed, not classes")
-    return ()

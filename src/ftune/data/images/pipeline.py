@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.data import steps as chain
 from ftune.data.features import Features
+from ftune.data.fit_targets import fit_targets
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.images import keep
 from ftune.data.images.decode import decoded, require_pillow
 from ftune.data.images.fitting import (
-    answers_of,
     check_colors,
     expanded,
     identity,
@@ -25,8 +25,9 @@ from ftune.data.images.fitting import (
 )
 from ftune.data.images.pixels import Pixels
 from ftune.data.images.plan import Plan, fault_in, planned
+from ftune.data.images.prior import COLUMN, about_base
 from ftune.data.images.store import ImageStore
-from ftune.data.pipeline import Kind
+from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, sorted_classes
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
 
 VERSION = 1
-COLUMN = "image"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class ImagePipeline:
 
     steps: in the order of the configuration; the state of `normalize` is {column: {mean, std}}.
     cache: where decoded images are kept; None: nowhere. fresh: what fitting decoded, for `inputs`.
+    notes: what fitting has to say. None of these is stored.
     """
 
     kind: ClassVar[Kind] = "images"
@@ -59,6 +60,7 @@ class ImagePipeline:
     target_steps: tuple[Step, ...] = ()
     cache: Path | None = field(default=None, compare=False)
     fresh: dict[str, Pixels] = field(default_factory=dict, compare=False, repr=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def fit(
@@ -66,15 +68,15 @@ class ImagePipeline:
         data: Data,
         train: Frame,
         kind: TargetKind,
-        prior: ImagePipeline | None = None,
+        prior: Pipeline | None = None,
         classes: Sequence[str] | None = None,
         tokenizer: str | None = None,  # noqa: ARG003
     ) -> ImagePipeline:
         """Decodes the training images and learns their mean and std, if `normalize` asks for it."""
         require_pillow()
         column = data.image or COLUMN
-        prior = prior if data.statistics == "base" else None
-        steps = expanded(data.steps, train, column, prior)
+        base = prior if isinstance(prior, ImagePipeline) and data.statistics == "base" else None
+        steps = expanded(data.steps, train, column, base)
         fault = fault_in(steps) or other_columns(steps, column)
         if fault:
             raise DataError(f"data.transforms: {fault}")
@@ -89,11 +91,12 @@ class ImagePipeline:
             if hasattr(step, "require"):
                 step.require(pixels.channels)
         shape = (pixels.channels, *size_of_all(paths, column, plan, pixels))
-        fitted = [Step(step, state_of(paths, step, column, pixels, prior)) for step in steps]
-        outputs = answers_of(data, train, target, prior)
+        fitted = [Step(step, state_of(paths, step, column, pixels, plan, base)) for step in steps]
+        outputs, notes = fit_targets(data, train, target, prior)
         fresh = {identity(paths, column): pixels}
         features = Features(shape, None, {})
-        return cls(column, tuple(fitted), features, target, outputs, cache, fresh)
+        made = cls(column, tuple(fitted), features, target, outputs, cache, fresh)
+        return replace(made, notes=(*about_base(data, base, made), *notes))
 
     @property
     def columns(self) -> dict[str, str]:

@@ -13,8 +13,9 @@ import torch
 
 from ftune.data import steps as chain
 from ftune.data.features import Features
+from ftune.data.fit_targets import fit_targets
 from ftune.data.frame import Array, Frame
-from ftune.data.pipeline import Kind
+from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.store import Store
 from ftune.data.tables import TablePipeline
@@ -40,7 +41,8 @@ class TextPipeline:
     """What was fitted on the training rows.
 
     columns: those that a prediction needs. recipe: tokenizer, settings, and where the texts stand.
-    kept: the folder for what is tokenised, None for none; it is not stored.
+    kept: the folder for what is tokenised, None for none. notes: what fitting has to say. Neither
+    is stored.
     """
 
     kind: ClassVar[Kind] = "text"
@@ -49,6 +51,7 @@ class TextPipeline:
     recipe: Recipe
     target_steps: tuple[Step, ...] = ()
     kept: Path | None = field(default=None, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def fit(
@@ -56,7 +59,7 @@ class TextPipeline:
         data: Data,
         train: Frame,
         kind: TargetKind,
-        prior: TextPipeline | None = None,
+        prior: Pipeline | None = None,
         classes: Sequence[str] | None = None,
         tokenizer: str | None = None,
     ) -> TextPipeline:
@@ -64,26 +67,23 @@ class TextPipeline:
 
         `tokenizer` is the model's folder, GGUF file or hub name. Raises DataError.
         """
-        prior = prior if data.statistics == "base" else None
+        base = prior if isinstance(prior, TextPipeline) and data.statistics == "base" else None
         form, wish, kept = Form.of(data, kind), choose.declared(data), cache.folder(data.cache)
         form.check(train)
         chat = form.messages is not None or bool(wish.chat)
-        texts, known = TrainingTexts(form, kind, train), prior.tokenizer if prior else None
-        if prior:
-            choose.check_kept(wish, prior.recipe.settings)
+        texts, known = TrainingTexts(form, kind, train), base.tokenizer if base else None
+        if base:
+            choose.check_kept(wish, base.recipe.settings)
         found = choose.chosen(wish, texts, tokenizer, known, chat, kept)
         settings = choose.resolved(wish, found, form, kind)
         target = _target(data, train, kind, form, classes)
         recipe = Recipe(found, settings, form, target)
         _ = recipe.chat  # a template that is none is said now
-        if kind != "numbers" and data.target_transforms:
-            raise DataError("data.target_transforms: only numbers can be transformed")
-        steps: tuple[Step, ...] = ()
-        if kind == "numbers":
-            before = prior.target_steps if prior else ()
-            steps, _ = chain.fit_steps(data.target_transforms, target.numbers(train), before)
+        steps, notes = fit_targets(data, train, target, prior)
+        if base:
+            notes = [f"tokenizer of the base kept ({found.size:,} tokens).", *notes]
         columns = {name: str(train.kind(name)) for name in form.asked}
-        return cls(columns, recipe, steps, kept)
+        return cls(columns, recipe, steps, kept, tuple(notes))
 
     @property
     def features(self) -> Features:

@@ -31,6 +31,10 @@ class Clip:
         if self.low is not None and self.high is not None and self.low > self.high:
             raise SettingError("low", f"{self.low:g} is above `high`, {self.high:g}")
 
+    @property
+    def learns(self) -> bool:
+        return self.quantile is not None and None in (self.low, self.high)
+
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
 

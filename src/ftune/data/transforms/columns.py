@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ftune.config.fields import setting
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Select:
     """Keeps these columns, in this order."""
+
+    touches: ClassVar[bool] = False
 
     columns: list[str] = setting()
     """Names of the columns to keep."""
@@ -31,6 +33,8 @@ class Select:
 class Drop:
     """Leaves these columns out."""
 
+    touches: ClassVar[bool] = False
+
     columns: list[str] = setting()
     """Names of the columns to leave out."""
 
@@ -44,6 +48,8 @@ class Drop:
 @dataclass(frozen=True)
 class Rename:
     """Gives columns other names, e.g. those that the base model knows."""
+
+    touches: ClassVar[bool] = False
 
     names: dict[str, str] = setting(open=True)
     """Old name -> new name."""

@@ -36,6 +36,10 @@ class Date:
     cyclic: bool = setting(False)
     """Whether parts that start again become a sine and a cosine (12 is next to 1)."""
 
+    @property
+    def learns(self) -> bool:
+        return self.parts is None
+
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
 
@@ -49,6 +53,14 @@ class Date:
         usual = ["year", "month", "day", "weekday", *(["hour"] if times.any() else [])]
         return {"parts": usual if self.parts is None else list(self.parts)}
 
+    def makes(self, name: str, column: dict[str, Any]) -> list[str]:
+        """The columns that stand for a date, by name."""
+        ends = {part: self._ends(part) for part in column["parts"]}
+        return [f"{name}.{part}{end}" for part, some in ends.items() for end in some]
+
+    def _ends(self, part: str) -> tuple[str, ...]:
+        return (".sin", ".cos") if self.cyclic and part != "year" else ("",)
+
     def apply(self, frame: Frame, state: State) -> Frame:
         for name, column in state.items():
             dates = _dates(frame, name)
@@ -61,10 +73,11 @@ class Date:
     def _named(self, name: str, part: str, values: Array) -> dict[str, Array]:
         import numpy as np
 
-        if not self.cyclic or part == "year":
-            return {name: values}
+        names = [f"{name}{end}" for end in self._ends(part)]
+        if len(names) == 1:
+            return {names[0]: values}
         angle = values * (2 * np.pi / PERIODS[part])
-        return {f"{name}.sin": np.sin(angle), f"{name}.cos": np.cos(angle)}
+        return dict(zip(names, (np.sin(angle), np.cos(angle)), strict=True))
 
 
 def _dates(frame: Frame, name: str) -> Array:

@@ -27,6 +27,14 @@ class Impute:
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers, texts and arrays."""
 
+    @property
+    def learns(self) -> bool:
+        return self.strategy != "constant" or self.indicator
+
+    def makes(self, name: str, column: dict[str, Any]) -> list[str]:
+        """The flag beside a column with gaps."""
+        return [f"{name}=missing"] if column["flag"] else []
+
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
 
@@ -67,7 +75,7 @@ class Impute:
 
     def apply(self, frame: Frame, state: State) -> Frame:
         for name, column in state.items():
-            frame = frame.replaced(name, _filled(frame, name, column))
+            frame = frame.replaced(name, _filled(frame, name, column, self.makes(name, column)))
         return frame
 
 
@@ -78,7 +86,7 @@ def _most_frequent(values: Array) -> Any:
     return distinct[counts.argmax()]
 
 
-def _filled(frame: Frame, name: str, column: dict[str, Any]) -> dict[str, Array]:
+def _filled(frame: Frame, name: str, column: dict[str, Any], flags: list[str]) -> dict[str, Array]:
     import numpy as np
 
     from ftune.data.transforms.choose import numbers
@@ -89,4 +97,4 @@ def _filled(frame: Frame, name: str, column: dict[str, Any]) -> dict[str, Array]
     else:
         values = numbers(frame, name)
         result = {name: np.where(np.isnan(values), column["value"], values).astype(values.dtype)}
-    return result | ({f"{name}=missing": gaps.astype(np.uint8)} if column["flag"] else {})
+    return result | dict.fromkeys(flags, gaps.astype(np.uint8))

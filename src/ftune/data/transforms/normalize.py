@@ -34,6 +34,10 @@ class Normalize:
         return (self,)
 
     @property
+    def learns(self) -> bool:
+        return self.given is None
+
+    @property
     def given(self) -> tuple[list[float], list[float]] | None:
         """Mean and std, where they do not depend on the training images."""
         if isinstance(self.mean, list):

@@ -40,13 +40,20 @@ class OneHot:
         # A category of that very name shares the flag of the rare ones.
         return {"categories": [c for c in kept if not (other and c == "other")], "other": other}
 
+    def makes(self, name: str, column: dict[str, Any]) -> list[str]:
+        """The flags that stand for a column, in the order of their categories."""
+        rest = ["other"] if column["other"] else []
+        return [f"{name}={category}" for category in (*column["categories"], *rest)]
+
     def apply(self, frame: Frame, state: State) -> Frame:
         for name, column in state.items():
-            frame = frame.replaced(name, _flags(frame, name, column))
+            flags = _flags(frame, name, column["categories"], self.makes(name, column))
+            frame = frame.replaced(name, flags)
         return frame
 
 
-def _flags(frame: Frame, name: str, column: dict[str, Any]) -> dict[str, Array]:
+def _flags(frame: Frame, name: str, categories: list[str], flags: list[str]) -> dict[str, Array]:
+    """The columns `flags`, one for each category, and one for all others if there are more."""
     import numpy as np
 
     from ftune.data.transforms.categories import codes, texts
@@ -58,8 +65,7 @@ def _flags(frame: Frame, name: str, column: dict[str, Any]) -> dict[str, Array]:
             f"{frame.origin}: column `{name}`: missing values in {frame.where(gaps)};"
             " add `impute` before one_hot"
         )
-    places = codes(texts(frame, name), column["categories"])
-    flags = {
-        f"{name}={c}": (places == i).astype(np.uint8) for i, c in enumerate(column["categories"], 1)
-    }
-    return flags | ({f"{name}=other": (places == 0).astype(np.uint8)} if column["other"] else {})
+    places = codes(texts(frame, name), categories)
+    numbers = [*range(1, len(categories) + 1), 0][: len(flags)]
+    columns = zip(flags, numbers, strict=True)
+    return {flag: (places == number).astype(np.uint8) for flag, number in columns}

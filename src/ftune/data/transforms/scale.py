@@ -31,6 +31,10 @@ class Scale:
         if self.range is not None and (len(self.range) != 2 or self.range[0] >= self.range[1]):
             raise SettingError("range", f"{self.range}: expected [low, high] with low below high")
 
+    @property
+    def learns(self) -> bool:
+        return self.by is None
+
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
 

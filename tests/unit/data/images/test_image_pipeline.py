@@ -113,12 +113,69 @@ def test_a_base_keeps_its_normalisation(
             (tmp_path / "new" / label / f"{i}.png").write_bytes(picture(70 + i, 50, 50))
     new = made(base, tmp_path / "new")
     assert new.scale == base.scale and new.features.shape == base.features.shape == (3, 40, 40)
+    assert any("`auto` is what the base does" in note for note in new.notes)
     fitted = made(base, tmp_path / "new", transforms=["normalize"])
-    assert fitted.scale == base.scale and fitted.features.shape == (3, 50, 50)
+    assert fitted.scale != base.scale and fitted.features.shape == (3, 50, 50)
     refit = made(base, tmp_path / "new", statistics="refit")
     assert refit.scale != base.scale and refit.features.shape == (3, 50, 50)
     given = made(base, tmp_path / "new", transforms=[{"normalize": {"mean": [0.5], "std": [0.5]}}])
     assert given.scale == ([0.5], [0.5])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ([{"resize": [20, 20]}, "normalize"], [{"resize": [20, 20]}, "flip", "normalize"], ""),
+        ([{"random_resized_crop": 28}, "normalize"],
+         [{"resize": 32}, {"center_crop": 28}, "normalize"], ""),
+        ([{"resize": [20, 20]}, "normalize"], [{"resize": [10, 10]}, "normalize"],
+         "here after resize {size: [10, 10]}, in the base after resize {size: [20, 20]}"),
+        ([{"resize": [20, 20]}, {"normalize": "imagenet"}], [{"resize": [20, 20]}, "normalize"],
+         "mean train, in the base imagenet"),
+        ([{"resize": [20, 20]}], [{"resize": [20, 20]}, "normalize"], "the base has none"),
+    ],
+)  # fmt: skip
+def test_mean_and_std_stay_only_after_the_same_shapes(
+    old: Any, new: Any, why: str, read_data: ReadData, photos: Path, picture: Picture,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Augmentation apart, which evaluation does not do. The reference is numpy on the pixels."""
+    for label in "ab":
+        (tmp_path / "new" / label).mkdir(parents=True)
+        for i in range(5):
+            (tmp_path / "new" / label / f"{i}.png").write_bytes(picture(70 + i, 64, 48))
+
+    def made(path: Path, transforms: Any, prior: Any = None) -> Any:
+        data = read_data(source="images", path=str(path), transforms=transforms, cache=False)
+        return prepare(data, "classes", 0, prior=prior)
+
+    base = made(photos, old).pipeline
+    tuned = made(tmp_path / "new", new, base)
+    if not why:
+        assert tuned.pipeline.scale == base.scale
+        assert tuned.pipeline.notes == ("statistics of the base kept: `image`.",)
+        assert made(tmp_path / "new", new).pipeline.scale != base.scale
+        return
+    (note,) = tuned.pipeline.notes
+    assert note == f"statistics fitted on the new rows: normalize of `image` ({why})."
+    plain = tuned.train.inputs.take(torch.arange(len(tuned.train)), None)["x"]
+    assert plain.mean((0, 2, 3)).abs().max() < 1e-5
+    assert (plain.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-5
+
+
+def test_auto_adds_no_normalisation_that_the_base_lacks(read_data: ReadData, photos: Path) -> None:
+    """Else the inputs of the base's weights would be in another unit."""
+
+    def made(transforms: Any, prior: Any = None) -> Any:
+        data = read_data(source="images", path=str(photos), transforms=transforms, cache=False)
+        return prepare(data, "classes", 0, prior=prior)
+
+    base = made([{"resize": [20, 20]}])
+    tuned = made("auto", base.pipeline)
+    assert tuned.pipeline.scale is None and tuned.pipeline.features == base.pipeline.features
+    (note,) = tuned.pipeline.notes
+    assert note == "transforms: `auto` is what the base does: resize {size: [20, 20]}."
+    assert made("auto").pipeline.scale is not None
 
 
 def test_numbers_are_predicted_from_a_table_of_paths(

@@ -209,6 +209,7 @@ def test_a_base_keeps_its_tokenizer(read_data: Any, write: Any, texts: Any) -> N
     plain = {"source": "jsonl", "path": write("o.jsonl", other), "text": "t", "target": "y"}
     kept: Any = prepare(read_data(**plain), "classes", 0, prior).pipeline
     assert kept.tokenizer == prior.tokenizer
+    assert kept.notes[0] == f"tokenizer of the base kept ({kept.tokenizer.size:,} tokens)."
     refit: Any = prepare(read_data(**plain, statistics="refit"), "classes", 0, prior).pipeline
     assert refit.tokenizer != prior.tokenizer
 

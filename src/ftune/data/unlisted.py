@@ -1,0 +1,41 @@
+"""Categories of the training rows that the statistics of a base do not list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ftune.data.frame import Frame, State
+from ftune.data.transforms.categories import texts
+
+SHOWN = 5
+
+
+def unlisted_categories(frame: Frame, known: State) -> list[str]:
+    """What `known` does not list, in how many rows, and what becomes of it: a sentence a column.
+
+    frame: the columns as the transform gets them. Columns without categories are passed over.
+    """
+    columns = {name: column for name, column in known.items() if "categories" in column}
+    counts = {name: _counts(frame, name, column["categories"]) for name, column in columns.items()}
+    return [_sentence(name, counts[name], columns[name]) for name in columns if counts[name]]
+
+
+def _counts(frame: Frame, name: str, categories: list[str]) -> Counter[str]:
+    every = Counter(value for value in texts(frame, name) if value is not None)
+    listed = set(categories)
+    return Counter({value: count for value, count in every.items() if value not in listed})
+
+
+def _sentence(name: str, counts: Counter[str], column: dict[str, Any]) -> str:
+    shown = ", ".join(
+        f"`{value}` ({count:,} {'row' if count == 1 else 'rows'})"
+        for value, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN]
+    )
+    more = f" … ({len(counts):,} in all)" if len(counts) > SHOWN else ""
+    # Only one_hot says whether there is a flag for the others; ordinal has code 0 for them.
+    becomes = {True: "count as `other`", False: "set no flag", None: "count as unknown"}
+    return (
+        f"categories of `{name}` that the base's statistics do not list: {shown}{more}; they"
+        f" {becomes[column.get('other')]}. `data.statistics: refit` lists them."
+    )
