@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ftune.adapt.schema import Rule
+from ftune.config.decimals import nearest_step
 from ftune.config.fields import block, group, rows, setting
 from ftune.config.load import Language
 from ftune.config.read import SettingError
@@ -54,7 +55,7 @@ class LookEvery:
 def _in_steps(epochs: float | None, steps: int | None, steps_per_epoch: int) -> int | None:
     found = [steps] if steps else []
     if epochs:
-        found.append(max(1, round(epochs * steps_per_epoch)))
+        found.append(max(1, nearest_step(epochs, steps_per_epoch)))
     return min(found) if found else None
 
 
