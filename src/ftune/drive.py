@@ -19,7 +19,7 @@ from ftune.engine.loop import Job, Reason, Scores
 from ftune.engine.state import Batch, Best, State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.models.call import counted
+from ftune.models.call import counted, targets
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
 from ftune.tasks.protocol import Task
@@ -49,6 +49,7 @@ def job(parts: Parts, observer: Observer) -> Job:
         train.clip_value,
         precision.autocast if precision.dtype else None,
         guard(parts),
+        getattr(parts.task, "weight", targets),
     )
     return Job(
         total=parts.total,

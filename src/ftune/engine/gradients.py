@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ftune.engine.state import Batch, State
+from ftune.engine.state import State
 from ftune.errors import DivergedError
-from ftune.models.call import targets
 
 OVERFLOWS = 20
 """So many skipped steps in a row are a fault: 17 halvings take GradScaler's first scale below 1."""
@@ -21,19 +20,21 @@ class Shares:
 
     The gradient of a sum over k micro-batches is k times that of their mean, and k times as soon
     too large for fp16. So each is divided by what the whole step will weigh, projected from the
-    weight so far by the number of targets, and the gradients gathered so far follow where the
-    projection changes. After the last it is the weight itself: nothing depends on the guess, and
-    where all targets weigh the same every backward pass is that of one large batch.
+    weight so far by a measure that is known beforehand, and the gradients gathered so far follow
+    where the projection changes. After the last it is the weight itself: the result depends on no
+    guess, and with a measure in proportion every backward pass is that of one large batch.
     """
 
-    def __init__(self, state: State, batches: Sequence[Batch]) -> None:
-        self.state, self.all = state, sum(map(targets, batches))
-        self.seen, self.projected = 0, 0.0
+    def __init__(self, state: State, measures: Sequence[float]) -> None:
+        """measures: of each micro-batch, a number in proportion to its weight."""
+        self.state, self.measures = state, measures
+        self.taken, self.projected = 0, 0.0
 
-    def of(self, batch: Batch, weight: float) -> float:
+    def next(self, weight: float) -> float:
         """The share of the next micro-batch; `weight`: of all so far, this one included."""
-        self.seen += targets(batch)
-        projected = weight if self.seen in (0, self.all) else weight * self.all / self.seen
+        self.taken += 1
+        seen, whole = sum(self.measures[: self.taken]), sum(self.measures)
+        projected = weight * whole / seen if seen and seen != whole else weight
         gradients = self.state.gradients()
         if self.projected and projected != self.projected and gradients:
             torch._foreach_mul_(gradients, self.projected / projected)
@@ -62,10 +63,11 @@ def unscaled(state: State, scaler: torch.amp.GradScaler, gradients: list[Tensor]
     if before + 1 < OVERFLOWS and scale >= 1:
         return False
     state.overflows = 0
+    scale_now = f"a loss scale of {2 * scale:,.10g}"
     after = f" after {before} skipped steps in a row" if before else ""
     raise DivergedError(
-        f"{first_broken(state)} is not finite in fp16, even at a loss scale of {2 * scale:g}{after}"
-        "; bf16 and fp32 have a wider range"
+        f"{first_broken(state)} is not finite in fp16, even at {scale_now}{after}; bf16 and fp32 "
+        "have a wider range"
     )
 
 

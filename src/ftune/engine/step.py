@@ -14,6 +14,7 @@ from torch import Tensor
 from ftune.engine.gradients import Shares, constant, finite, first_broken, unscaled
 from ftune.engine.state import Batch, State
 from ftune.errors import DivergedError
+from ftune.models.call import targets
 from ftune.runtime.memory import memory
 
 Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
@@ -45,6 +46,7 @@ class Step:
     loss returns the SUM of losses and what it weighs; sums and weights are added over the
     micro-batches and divided once, never a mean of means. Non-finite losses and gradients are
     found before any optimizer moves anything. accept: raises where it refuses the mean loss.
+    measure: a number in proportion to what a batch weighs, before its loss is known.
     """
 
     loss: Loss
@@ -52,6 +54,7 @@ class Step:
     clip_value: float | None = None
     autocast: Callable[[], AbstractContextManager[Any]] | None = None
     accept: Callable[[State, float], None] | None = None
+    measure: Callable[[Batch], Tensor | float] = targets
 
     def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
         """Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError."""
@@ -87,7 +90,8 @@ class Step:
         weighs infinitely: its gradient is 0.
         """
         several = len(batches) > 1
-        shares = Shares(state, batches) if several and state.scaler else None
+        measured = batches if several and state.scaler else []
+        shares = Shares(state, [float(self.measure(batch)) for batch in measured])
         total = weight = 0.0
         for batch in batches:
             loss, count = self.forward(state.model, batch)
@@ -96,7 +100,7 @@ class Step:
                 raise DivergedError(f"the loss is {value}")
             total, weight = total + value, weight + float(count)
             share = 1.0 if several else 1 / (weight or math.inf)
-            share = shares.of(batch, weight) if shares else share
+            share = shares.next(weight) if measured else share
             scaled = state.scaler.scale(loss) if state.scaler else loss
             scaled.backward(constant(share, scaled.dtype, loss.device))  # type: ignore[no-untyped-call]
         return total, weight or math.inf

@@ -33,7 +33,7 @@ def fading(
     first = bisect_left(range(steps), True, start, key=lambda t: built.factor(t) < NOTHING)
     yield (
         f"the schedule's rate is below {NOTHING:g} of its peak after {first / steps:.1%} of the "
-        f"training and ends at {last:.3g} of it: from there on next to nothing is learned"
+        f"training and at {last:.3g} at its end: from there on next to nothing is learned"
     )
 
 
