@@ -29,7 +29,10 @@ class Length:
         return cls(train.steps, None) if train.steps else cls(None, train.epochs)
 
     def __str__(self) -> str:
-        return _count(self.epochs, "epoch") if self.steps is None else _count(self.steps, "step")
+        if self.steps is None or self.epochs is None:
+            known = self.epochs if self.steps is None else self.steps
+            return _count(known, "epoch" if self.steps is None else "step")
+        return f"{_count(self.steps, 'step')} ({self.epochs:.4g} epochs)"
 
 
 def unreached(config: RunConfig, length: Length, judged: bool = True) -> list[str]:
