@@ -16,8 +16,11 @@ from support.trainings import QUIET, assert_same, trace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ftune.drive import job
 from ftune.engine.average import Average
+from ftune.engine.faults import Attempt
 from ftune.engine.gradients import Shares
+from ftune.engine.observer import Silent
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.models.call import targets
@@ -368,3 +371,11 @@ def test_a_checkpoint_of_version_0_1_goes_on(tmp_path: Path) -> None:
     other.load(tensors, old | {"faults": 2})
     assert (other.step, other.skipped, other.updates, other.overflows) == (5, 2, 3, 0)
     assert other.reference == other.best == run.state.best is not None
+
+
+def test_a_run_measures_by_the_task(tmp_path: Path) -> None:
+    """Micro-batches of weighted classes in a run are shared out as those above."""
+    run = half(tmp_path / "run", "task={name: classification, class_weights: {setosa: 9}}")
+    attempt = job(run.parts, Silent()).step
+    assert isinstance(attempt, Attempt) and isinstance(run.parts.task, ClassTask)
+    assert attempt.step.measure == run.parts.task.weight
