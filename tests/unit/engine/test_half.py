@@ -379,3 +379,13 @@ def test_a_run_measures_by_the_task(tmp_path: Path) -> None:
     attempt = job(run.parts, Silent()).step
     assert isinstance(attempt, Attempt) and isinstance(run.parts.task, ClassTask)
     assert attempt.step.measure == run.parts.task.weight
+
+
+def test_a_skipped_first_step_takes_no_parameter_for_idle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Version 0.1 clipped it by an infinite norm, and said that finite gradients were missing."""
+    run = half(tmp_path / "run", "train.epochs=1", "~adapt")
+    run.state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20)
+    assert train(run)["skipped"] and run.parts.config.train.clip_norm
+    assert "without gradient" not in capsys.readouterr().err

@@ -10,6 +10,7 @@ from support.trainings import QUIET, begin, configuration, undisturbed
 
 from ftune.build import build, read_data
 from ftune.commands.check import check
+from ftune.commands.sweep import sweep
 from ftune.console import Console
 from ftune.errors import ConfigError, RequestError
 from ftune.optim import SCHEDULES
@@ -230,6 +231,15 @@ def test_a_best_step_of_0_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     parts = build(config, read_data(config), load_base(tmp_path / "run"))
     summary = train(new_run("finetune", "", tmp_path / "tuned", parts, QUIET))
     assert summary["notes"][-1].endswith("the result is the base as it was")
+
+
+def test_a_sweep_says_it_of_its_best_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = (*PLAIN, "optimizer.lr=1e-30", "train.epochs=1", "model.layers=[{linear: out}]")
+    config = configuration(*still, "sweep={scientific: {optimizer.lr: [1e-30, 1e-31]}}")
+    sweep(config, None, "c", tmp_path / "sweep", False, Console())
+    assert "note: trial 0: no evaluation was better than that before" in capsys.readouterr().out
 
 
 def test_a_training_that_learns_has_no_note(tmp_path: Path) -> None:
