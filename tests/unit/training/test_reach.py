@@ -254,3 +254,15 @@ def test_min_delta_delivers_the_best_that_was_seen(tmp_path: Path) -> None:
     best = min(lines, key=lambda line: line["loss"])
     assert (summary["best"]["step"], summary["best"]["value"]) == (best["step"], best["loss"])
     assert summary["metrics"]["val"]["loss"] == pytest.approx(best["loss"], rel=1e-6)
+
+
+def test_min_delta_ends_a_training_that_improves_too_little(tmp_path: Path) -> None:
+    """Every evaluation is a new best here, and none is better by 0.5 than the first."""
+    ends = {}
+    for min_delta in (0.0, 0.5):
+        changes = (*PLAIN, "eval.every={steps: 1}", "eval.metric=loss")
+        early = f"train.early_stop={{patience: 3, min_delta: {min_delta}}}"
+        config = configuration(*changes, early, "model.layers=[{linear: out}]", "optimizer.lr=1e-4")
+        summary = undisturbed(config, tmp_path / str(min_delta))
+        ends[min_delta] = (summary["steps"], summary["best"]["step"])
+    assert ends == {0.0: (24, 24), 0.5: (3, 3)}
