@@ -13,6 +13,7 @@ from ftune.adapt.names import plain_name
 from ftune.adapt.quantize import SCALE
 from ftune.adapt.rules import Effect, resolve
 from ftune.adapt.schema import Rule
+from ftune.config.decimals import nearest_step
 from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split
 from ftune.data.pipeline import Pipeline, restore
@@ -107,12 +108,13 @@ def build(
     begin = origin(config, pipeline, task, base, resumed, device)
     model, rules = begin.module, begin.rules(config.adapt)
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
+    _refuse_idle(effects)
     phases = Phases(model, effects)
     batches = _batches(config, dataset.train, model)
     one = moved(dataset.train.batch(torch.arange(1)), device)
     work = multiply_adds(model, *arguments(one)) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
-    total = config.train.steps or max(1, round(config.train.epochs * batches.steps_per_epoch))
+    total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
     notes = [*dataset.notes, *(begin.transfer.notes if begin.transfer else [])]
     notes += [*_left_out(config, dataset, batches), *_far_from_zero(config, dataset)]
     return Parts(
@@ -142,6 +144,16 @@ def _refuse_blind(config: RunConfig) -> None:
     for key, used in needs.items():
         if used:
             raise RequestError(f"{key} goes by the validation split: give `data.split.val`")
+
+
+def _refuse_idle(effects: Mapping[str, Effect]) -> None:
+    """A step needs something to train, in the first epoch too."""
+    first = min((e.from_epoch for e in effects.values() if e.train), default=0)
+    if first:
+        raise RequestError(
+            f"adapt: no parameter is trained before epoch {first}; write `from_epoch: 0` for those "
+            "that begin"
+        )
 
 
 def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) -> Task:

@@ -16,10 +16,10 @@ from ftune.data.dataset import Split
 from ftune.data.store import Dense
 from ftune.engine.evaluate import evaluate
 from ftune.engine.loop import Job, Reason, Scores
-from ftune.engine.state import Best, State
-from ftune.engine.step import Batch, Step, StepResult
+from ftune.engine.state import Batch, Best, State
+from ftune.engine.step import Step, StepResult
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.models.call import counted
+from ftune.models.call import counted, targets
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
 from ftune.tasks.protocol import Task
@@ -42,24 +42,27 @@ def job(parts: Parts, observer: Observer) -> Job:
     config, train = parts.config, parts.config.train
     precision = choose_precision(train.precision, parts.device)
     inspected: set[int] = set()
+    judged = metric(parts)
     step = Step(
         partial(_loss, parts.task),
         train.clip_norm,
         train.clip_value,
         precision.autocast if precision.dtype else None,
         guard(parts),
+        getattr(parts.task, "weight", targets),
     )
     return Job(
         total=parts.total,
         steps_per_epoch=parts.batches.steps_per_epoch,
         step=attempt(parts, step, observer),
         rate=config.optimizer.lr,
-        look=partial(_look, parts, observer, metric(parts)),
+        look=partial(_look, parts, observer, judged),
         save=observer.save,
         stop=partial(_stop, parts, observer),
         log=observer.log,
         inspect=partial(_inspect, parts, observer, inspected),
-        better=partial(_better, parts, metric(parts)),
+        better=partial(_better, judged, 0.0),
+        resets=partial(_better, judged, train.early_stop.min_delta if train.early_stop else 0.0),
     )
 
 
@@ -131,19 +134,22 @@ def _stop(parts: Parts, observer: Observer, state: State) -> Reason | None:
 
 
 def _better(
-    parts: Parts, judged: tuple[str, float], scores: Scores, best: Best | None
+    judged: tuple[str, float], least: float, scores: Scores, other: Best | None
 ) -> Best | None:
-    """The new best, if it is one; an equal metric is decided by the loss."""
-    early = parts.config.train.early_stop
+    """The evaluation, if its metric beats that of `other` by more than `least`.
+
+    An equal metric is decided by the lower loss, unless a gain is asked for; where that is equal
+    too, the earlier evaluation stays. What is not finite beats nothing.
+    """
     name, sign = judged
-    found = Best(0, scores[name], scores.get("loss", 0.0))
-    if not math.isfinite(found.value) or not math.isfinite(found.loss):
+    evaluation = Best(0, scores[name], scores.get("loss", 0.0))
+    if not math.isfinite(evaluation.value) or not math.isfinite(evaluation.loss):
         return None
-    if best is None:
-        return found
-    gain = sign * (found.value - best.value) - (early.min_delta if early else 0.0)
-    tie = found.value == best.value and not (early and early.min_delta) and found.loss < best.loss
-    return found if gain > 0 or tie else None
+    if other is None:
+        return evaluation
+    gain = sign * (evaluation.value - other.value)
+    tie = gain == 0 and not least and evaluation.loss < other.loss
+    return evaluation if gain > least or tie else None
 
 
 def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ftune.adapt.schema import Rule
+from ftune.config.decimals import nearest_step
 from ftune.config.fields import block, group, rows, setting
 from ftune.config.load import Language
 from ftune.config.read import SettingError
+from ftune.config.spelling import suggestion
 from ftune.data.schema import Data
 from ftune.models import MODELS
 from ftune.optim import OPTIMIZERS, SCHEDULES
@@ -54,7 +56,7 @@ class LookEvery:
 def _in_steps(epochs: float | None, steps: int | None, steps_per_epoch: int) -> int | None:
     found = [steps] if steps else []
     if epochs:
-        found.append(max(1, round(epochs * steps_per_epoch)))
+        found.append(max(1, nearest_step(epochs, steps_per_epoch)))
     return min(found) if found else None
 
 
@@ -63,10 +65,11 @@ class EarlyStop:
     """Ends a training that no longer improves."""
 
     patience: int = setting(at_least=1)
-    """Evaluations without improvement after which the training ends."""
+    """Evaluations in a row without improvement after which the training ends."""
 
     min_delta: float = setting(0.0, at_least=0)
-    """Smallest change of the metric that counts as an improvement."""
+    """How much better than at the last improvement the metric must become, to be one. It decides
+    when the training ends, never which step is the best; with 0 every new best is one."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ class Train:
     """Largest absolute value of each entry of the gradient."""
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto")
-    """Number format of the forward pass; `auto` is bf16 on GPUs that have it, else fp32."""
+    """Number format of the forward pass; `auto` is bf16 on GPUs that have it, else fp32. fp16 skips
+    steps whose gradients overflow; they count as steps, the schedule waits for the next."""
 
     ema: float | None = setting(None, above=0, below=1)
     """Decay of an exponential moving average of the weights, used to evaluate and predict."""
@@ -162,7 +166,8 @@ class Eval:
     """How often the validation split is evaluated; a bare number means epochs."""
 
     metric: str = setting("auto")
-    """Metric that selects the best step; `auto` is accuracy or rmse, by the task."""
+    """Metric that selects the best step; `auto` is accuracy or rmse, by the task. Of equal values
+    the one with the lower validation loss is the best, then the earlier one."""
 
     batch_size: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",))
     """Rows evaluated at once; changes speed and memory, not results. `auto`: 4096 rows of a table,
@@ -298,8 +303,12 @@ class RunConfig:
     """Where runs go; default ./runs where the user stands."""
 
     def __post_init__(self) -> None:
-        """The data must hold what the task predicts."""
+        """The data must hold what the task predicts, and the metric must be one of the task's."""
         kind, data = self.task.target_kind, self.data
+        name, known = self.eval_.metric, ("auto", *self.task.metrics)
+        if name.partition("/")[0] not in known:  # r2/NAME is that of one target
+            hint = suggestion(name, known)
+            raise SettingError("eval.metric", f"`{name}` is not a metric of this task; {hint}")
         if kind == "tokens" and data.targets:
             raise SettingError(
                 "data.target", "a language model predicts the text itself; delete it"

@@ -95,6 +95,8 @@ FORGETFUL = {
     "waiting": Forgetful(_sets("waiting", 0)),
     "best": Forgetful(_sets("best", None)),
     "recent losses": Forgetful(_sets("recent", []), GUARDED),
+    "patience's reference": Forgetful(_sets("reference", None)),
+    "skipped steps": Forgetful(_sets("skipped", 1)),
     "faults": Forgetful(_sets("faults", 1)),
     "parts of a micro-batch": Forgetful(_sets("split", 2)),
     "losses not logged yet": Forgetful(lambda _: None),  # see `resumed_without`

@@ -13,6 +13,7 @@ from ftune.console import Console
 from ftune.errors import ConfigError, Problem
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, parse_space
+from ftune.training.reach import Length, unreached
 
 
 def check(
@@ -31,7 +32,11 @@ def check(
     console.say(f"{path}: valid")
     for command, what in would.items():
         console.say(f"  {command:9} {what}")
+    notes = unreached(config, Length.declared(config))
+    for note in notes:
+        console.say(f"note: {note}")
     summary = {"command": "check", "status": "done", "config": str(path), "would": would}
+    summary |= {"notes": notes}
     return summary | ({"data": _data(config, console)} if with_data else {})
 
 

@@ -29,7 +29,7 @@ from ftune.search.study import Trial, ranked
 from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
 from ftune.search.verdict import verdict
 from ftune.secret.redact import redact
-from ftune.training.describe import peak_memory
+from ftune.training.describe import peak_memory, untrained
 from ftune.training.facts import gathered
 from ftune.training.train import JUDGED_OTHERWISE
 
@@ -225,6 +225,8 @@ def _show_result(
     }
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
     console.say(f"{len(trials)} trials ({said}) in {summary['seconds']:.1f} s; run: {folder.path}")
+    if summary["best"] and summary["best"]["step"] == 0:
+        console.say(f"note: trial {summary['best_trial']}: {untrained(config)}")
     if order:
         command = "finetune" if config.base else "optimize"
         console.say(f"the best by itself: ftune {command} {folder.path / 'best.yaml'}")

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.state import State
-from ftune.engine.step import Batch, Loss, finite
+from ftune.engine.gradients import finite
+from ftune.engine.state import Batch, State
+from ftune.engine.step import Loss
 
 SHOWN = 5
 MOST_TRIES = 1000

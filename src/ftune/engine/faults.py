@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.state import State
-from ftune.engine.step import Batch, Step, StepResult
+from ftune.engine.state import Batch, State
+from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
 
 Policy = Literal["stop", "skip", "rollback"]
@@ -65,7 +65,10 @@ class Attempt:
         while True:
             batches = self.feed(state.step, state.split)
             try:
-                return self.step(state, batches, rate)
+                result = self.step(state, batches, rate)
+                if result.skipped:
+                    self.statistics.put_back()
+                return result
             except DivergedError as fault:
                 self.statistics.put_back()
                 return self._answer(state, batches, fault)
@@ -77,8 +80,6 @@ class Attempt:
         answers, spike = self.answers, isinstance(fault, SpikeError)
         policy = answers.spikes if spike else answers.policy
         state.clear_gradients()
-        if spike and state.scaler:  # it has unscaled this step's gradients, and does so once a step
-            state.scaler.update()
         cause = "" if spike else answers.explain(state, batches)
         said = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
         state.faults += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from ftune.engine.state import Best, State
@@ -25,7 +25,8 @@ class Job:
     total: optimizer steps. step: takes its batches and makes one update. rate: the base learning
     rate. look: scores when an evaluation is due, else None. save: called after every look. log:
     called after every step. stop: a reason to end before `total`, else None. inspect: called once
-    after the first step of each phase, with gradients still there.
+    after the first step of each phase, with gradients still there. better: an evaluation, if it
+    beats the best one. resets: the same against the one that last reset the patience.
     """
 
     total: int
@@ -38,6 +39,7 @@ class Job:
     log: Callable[[State, StepResult, float], None]
     inspect: Callable[[State], None]
     better: Callable[[Scores, Best | None], Best | None]
+    resets: Callable[[Scores, Best | None], Best | None]
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ def fit(state: State, job: Job) -> Outcome:
         epoch, offset = divmod(state.step, job.steps_per_epoch)
         if offset == 0:
             state.enter(epoch)
-        rate = job.rate * state.schedule.factor(state.step)
+        rate = job.rate * state.schedule.factor(state.updates)
         result = job.step(state, rate)
         state.step += 1
+        state.skipped += not result.applied
         seconds += time.perf_counter() - began
         if (state.step == start + 1 or offset == 0) and not result.fault:
             job.inspect(state)
@@ -80,10 +83,9 @@ def fit(state: State, job: Job) -> Outcome:
 
 
 def _judge(state: State, scores: Scores, job: Job) -> None:
-    """Keeps the best step, for early stopping and for the checkpoint that is used later."""
+    """Answers two questions: is this the step to use later, and does the patience start anew?"""
     state.looked = state.step
-    best = job.better(scores, state.best)
-    if best is None:
-        state.waiting += 1
-    else:
-        state.best, state.waiting = Best(state.step, best.value, best.loss), 0
+    best, reference = job.better(scores, state.best), job.resets(scores, state.reference)
+    state.best = replace(best, step=state.step) if best else state.best
+    state.reference = replace(reference, step=state.step) if reference else state.reference
+    state.waiting = 0 if reference else state.waiting + 1

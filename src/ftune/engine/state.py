@@ -16,6 +16,8 @@ from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
 from ftune.runtime.seeds import restore_rng, rng_state
 
+Batch = Mapping[str, Tensor]
+
 
 @dataclass(frozen=True)
 class Best:
@@ -30,10 +32,12 @@ class Best:
 class State:
     """A model in training after `step` updates.
 
-    enter: called with an epoch when it begins; sets which parameters move. waiting: evaluations
-    since the best one. looked: step of the last evaluation, so that a resume counts none twice.
-    split: in how many parts a micro-batch goes, since memory ran out. faults: steps that were left
-    out. recent: the last losses, for the spike guard.
+    enter: called with an epoch when it begins; sets which parameters move. reference: the
+    evaluation that last reset the patience. waiting: evaluations since. looked: step of the last
+    evaluation, so that a resume counts none twice. split: in how many parts a micro-batch goes,
+    since memory ran out. faults: steps that went wrong and were left out. skipped: steps that
+    updated nothing, faults among them. overflows: steps in a row whose fp16 gradients overflowed.
+    recent: the last losses, for the spike guard.
     """
 
     model: nn.Module
@@ -44,10 +48,13 @@ class State:
     average: Average | None = None
     step: int = 0
     best: Best | None = None
+    reference: Best | None = None
     waiting: int = 0
     looked: int = -1
     split: int = 1
     faults: int = 0
+    skipped: int = 0
+    overflows: int = 0
     recent: list[float] = field(default_factory=list)
     parameters: list[nn.Parameter] = field(init=False)
 
@@ -55,10 +62,19 @@ class State:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self.parameters = [parameter for group in groups for parameter in group["params"]]
 
+    @property
+    def updates(self) -> int:
+        """Steps that moved the weights: the clock of the schedule and of the average."""
+        return self.step - self.skipped
+
     def clear_gradients(self) -> None:
         """Before a step, and where their memory is wanted."""
         for parameter in self.parameters:
             parameter.grad = None
+
+    def gradients(self) -> list[Tensor]:
+        """Those that are there."""
+        return [p.grad for p in self.parameters if p.grad is not None]
 
     def evaluated(self) -> AbstractContextManager[None]:
         """The weights to judge: the averaged ones, where an average is kept."""
@@ -77,8 +93,11 @@ class State:
             "looked": self.looked,
             "split": self.split,
             "faults": self.faults,
+            "skipped": self.skipped,
+            "overflows": self.overflows,
             "recent": list(self.recent),
             "best": vars(self.best) if self.best else None,
+            "reference": vars(self.reference) if self.reference else None,
             "schedule": self.schedule.state(),
             "optimizer": scalars,
             "scaler": self.scaler.state_dict() if self.scaler else None,
@@ -95,8 +114,11 @@ class State:
         self.step, self.waiting = _count(loop, "step"), _count(loop, "waiting")
         self.looked = _count(loop, "looked")
         self.split, self.faults = _count(loop, "split", 1), _count(loop, "faults", 0)
+        self.skipped = _count(loop, "skipped", self.faults)  # version 0.1 counted faults alone
+        self.overflows = _count(loop, "overflows", 0)
         self.recent = list(loop.get("recent", ()))
-        self.best = Best(**loop["best"]) if loop["best"] else None
+        self.best = _evaluation(loop["best"])
+        self.reference = _evaluation(loop.get("reference", loop["best"]))  # 0.1: one for both
         restore_rng(_under("rng/", tensors))
 
     def load_learned(self, tensors: Mapping[str, Tensor], loop: Mapping[str, Any]) -> None:
@@ -106,6 +128,10 @@ class State:
             self.average.load(_under("ema/", tensors), loop["average_updates"])
         if self.scaler and loop["scaler"]:
             self.scaler.load_state_dict(dict(loop["scaler"]))
+
+
+def _evaluation(plain: Mapping[str, Any] | None) -> Best | None:
+    return Best(**plain) if plain else None
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ftune.engine.state import State
+from ftune.engine.gradients import Shares, constant, finite, first_broken, unscaled
+from ftune.engine.state import Batch, State
 from ftune.errors import DivergedError
+from ftune.models.call import targets
 from ftune.runtime.memory import memory
 
-Batch = Mapping[str, Tensor]
 Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
 
 
@@ -24,12 +24,19 @@ Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
 class StepResult:
     """loss: weighted mean over everything that counted. grad_norm: before clipping, if measured.
 
-    fault: why nothing was updated, where that is so.
+    fault: why nothing was updated, where something went wrong. skipped: nothing was updated, since
+    fp16 gradients overflowed at the loss scale of the time, which is part of finding it.
     """
 
     loss: float
     grad_norm: float | None = None
     fault: str = ""
+    skipped: bool = False
+
+    @property
+    def applied(self) -> bool:
+        """Whether the weights were updated."""
+        return not self.fault and not self.skipped
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Step:
 
     loss returns the SUM of losses and what it weighs; sums and weights are added over the
     micro-batches and divided once, never a mean of means. Non-finite losses and gradients are
-    found before the optimizer moves anything. accept: raises where it refuses the mean loss.
+    found before any optimizer moves anything. accept: raises where it refuses the mean loss.
+    measure: a number in proportion to what a batch weighs, before its loss is known.
     """
 
     loss: Loss
@@ -46,14 +54,18 @@ class Step:
     clip_value: float | None = None
     autocast: Callable[[], AbstractContextManager[Any]] | None = None
     accept: Callable[[State, float], None] | None = None
+    measure: Callable[[Batch], Tensor | float] = targets
 
     def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
         """Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError."""
         state.clear_gradients()
         with memory("a micro-batch", shrinks=True):
             total, weight = self._backward(state, batches)
-        gradients = [p.grad for p in state.parameters if p.grad is not None]
-        if len(batches) > 1 and gradients:
+        gradients = state.gradients()
+        if state.scaler:
+            if not unscaled(state, state.scaler, gradients):
+                return StepResult(total / weight, skipped=True)
+        elif len(batches) > 1 and gradients:
             torch._foreach_div_(gradients, weight)
         norm = self._check_and_clip(state, gradients)
         if self.accept is not None:
@@ -66,27 +78,31 @@ class Step:
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
-            state.scaler.step(optimizer) if state.scaler else optimizer.step()
-        if state.scaler:
-            state.scaler.update()
+            optimizer.step()
         if state.average:
             state.average.update(state.model)
 
     def _backward(self, state: State, batches: Sequence[Batch]) -> tuple[float, float]:
-        """Gradients of the mean loss for one micro-batch, of the summed loss for several.
+        """The summed loss and its weight; leaves gradients at the parameters.
 
-        A step in which nothing counts (class weights of 0) weighs infinitely: its gradient is 0.
+        Those of the mean loss for one micro-batch, of the summed loss for several, and in fp16 of
+        the mean loss times the loss scale. A step in which nothing counts (class weights of 0)
+        weighs infinitely: its gradient is 0.
         """
+        several = len(batches) > 1
+        measured = batches if several and state.scaler else []
+        shares = Shares(state, [float(self.measure(batch)) for batch in measured])
         total = weight = 0.0
         for batch in batches:
             loss, count = self.forward(state.model, batch)
-            value, counted = loss.item(), float(count)
+            value = loss.item()
             if not math.isfinite(value):
                 raise DivergedError(f"the loss is {value}")
-            total, weight = total + value, weight + counted
+            total, weight = total + value, weight + float(count)
+            share = 1.0 if several else 1 / (weight or math.inf)
+            share = shares.next(weight) if measured else share
             scaled = state.scaler.scale(loss) if state.scaler else loss
-            share = 1 / (counted or math.inf) if len(batches) == 1 else 1.0
-            scaled.backward(_constant(share, loss.dtype, loss.device))  # type: ignore[no-untyped-call]
+            scaled.backward(constant(share, scaled.dtype, loss.device))  # type: ignore[no-untyped-call]
         return total, weight or math.inf
 
     def forward(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor | float]:
@@ -97,15 +113,12 @@ class Step:
             return self.loss(model, batch)
 
     def _check_and_clip(self, state: State, gradients: list[Tensor]) -> float | None:
-        if state.scaler:  # it finds non-finite gradients, skips that step and halves its scale
-            for optimizer in state.optimizers:
-                state.scaler.unscale_(optimizer)
         if self.clip_value is not None:
             _refuse(state, finite(gradients))
             torch._foreach_clamp_min_(gradients, -self.clip_value)
             torch._foreach_clamp_max_(gradients, self.clip_value)
         if self.clip_norm is None:
-            _refuse(state, self.clip_value is not None or finite(gradients))
+            _refuse(state, bool(self.clip_value or state.scaler) or finite(gradients))
             return None
         norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
         _refuse(state, math.isfinite(norm))
@@ -114,30 +127,6 @@ class Step:
         return norm
 
 
-def finite(gradients: list[Tensor]) -> bool:
-    """Whether every entry of every gradient is finite, in one kernel where torch has it."""
-    if not gradients:
-        return True
-    device = gradients[0].device
-    if device.type not in ("cpu", "cuda"):
-        return all(bool(torch.isfinite(g).all()) for g in gradients)
-    found = torch.zeros(1, device=device)
-    one = _constant(1.0, torch.float32, device)
-    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
-    return found.item() == 0
-
-
-@functools.lru_cache(maxsize=64)
-def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number as a tensor, made once: on this path a kernel more is a percent more."""
-    return torch.tensor(value, dtype=dtype, device=device)
-
-
-def _refuse(state: State, ok: bool) -> None:
-    if ok or state.scaler:
-        return
-    names = reversed(list(state.model.named_parameters()))  # the order of the backward pass
-    found = (n for n, p in names if p.grad is not None and not finite([p.grad]))
-    first = next(found, None)
-    what = f"the gradient of {first}" if first else "the norm of the whole gradient"
-    raise DivergedError(f"{what} is not finite")
+def _refuse(state: State, fine: bool) -> None:
+    if not fine:
+        raise DivergedError(f"{first_broken(state)} is not finite")

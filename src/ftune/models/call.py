@@ -29,7 +29,7 @@ def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapp
     for these alone: a vocabulary is much wider than the states it is projected from.
     """
     y = batch.get("y")
-    if y is None or y.dim() != 2 or y.is_floating_point():
+    if y is None or not _by_position(y):
         return call(model, batch), batch
     counts = y != IGNORED
     kept = {**batch, "y": y[counts], "row": counts.nonzero()[:, 0]}
@@ -37,3 +37,15 @@ def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapp
     if project is None:
         return call(model, batch)[counts], kept
     return project(model.hidden(*arguments(batch))[counts]), kept  # type: ignore[operator]
+
+
+def targets(batch: Mapping[str, Tensor]) -> int:
+    """How many targets of a batch count: its rows, or positions whose target is not -100."""
+    y = batch.get("y")
+    if y is not None and _by_position(y):
+        return int((y != IGNORED).sum())
+    return len(batch["x"])
+
+
+def _by_position(y: Tensor) -> bool:
+    return y.dim() == 2 and not y.is_floating_point()

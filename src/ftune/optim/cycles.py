@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from math import cos, pi
 
+from ftune.config.decimals import as_written
 from ftune.config.fields import group, setting
 from ftune.optim.schedule import Curve, Schedule, Warmup
 
@@ -29,23 +31,31 @@ class CosineRestarts:
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
         """The schedule of a training of `total` optimizer steps."""
         warmup, final = self.warmup.length(total), self.final
-        lengths = [self.growth**i for i in range(self.cycles)]
-        unit = max(1, total - warmup) / sum(lengths)
-        starts = [unit * sum(lengths[:i]) for i in range(self.cycles + 1)]
+        length = max(1, total - warmup)
+        ends = list(accumulate(self._lengths(), initial=0))  # in parts of which ends[-1] are all
+        firsts = [-(-length * end // ends[-1]) for end in ends]
 
         def body(t: int) -> float:
-            i = min(bisect_right(starts, t), len(lengths)) - 1
-            share = min(1.0, (t - starts[i]) / (unit * lengths[i]))
+            if t >= length:
+                return final
+            i = bisect_right(firsts, t) - 1
+            share = (t * ends[-1] - length * ends[i]) / (length * (ends[i + 1] - ends[i]))
             return final + (1 - final) * 0.5 * (1 + cos(pi * share))
 
         return Curve(warmup, body)
+
+    def _lengths(self) -> list[int]:
+        """Lengths of the cycles, in whole numbers: a boundary rounded up would cost a peak."""
+        growth, last = as_written(self.growth), self.cycles - 1
+        return [growth.numerator**i * growth.denominator ** (last - i) for i in range(self.cycles)]
 
 
 @dataclass(frozen=True)
 class OneCycle:
     """Half a cosine up, half a cosine down (Smith and Topin 2019); it is its own warm-up.
 
-    The rate is torch's OneCycleLR with cosines; the momentum stays as the optimizer has it.
+    The rate is torch's OneCycleLR with cosines; the momentum stays as the optimizer has it. A
+    training of one step is at the peak.
     """
 
     peak_at: float = setting(0.3, above=0, below=1)
@@ -59,11 +69,12 @@ class OneCycle:
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
         """The schedule of a training of `total` optimizer steps."""
-        last = max(1, total - 1)
-        peak = min(max(0.0, self.peak_at * total - 1), last - 1)
+        last, peak = total - 1, self.peak_at * total - 1
         initial, final = self.initial, self.final
 
         def body(t: int) -> float:
+            if last == 0:
+                return 1.0
             if t < peak:
                 return 1 + (initial - 1) * 0.5 * (1 + cos(pi * t / peak))
             share = min(1.0, (t - peak) / (last - peak))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import cos, pi
 
 from ftune.config.fields import group, setting
-from ftune.optim.schedule import Schedule, Warmup, decaying
+from ftune.optim.schedule import Curve, Schedule, Warmup, decaying
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,10 @@ class Exponential:
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:
         """The schedule of a training of `total` optimizer steps."""
-        final = self.final
-        if self.gamma is not None:
-            epochs = (total - self.warmup.length(total)) / steps_per_epoch
-            final = self.gamma**epochs
-        return decaying(self.warmup, total, lambda p: final**p)
+        final, gamma = self.final, self.gamma
+        if gamma is None:
+            return decaying(self.warmup, total, lambda p: final**p)
+        return Curve(self.warmup.length(total), lambda t: gamma ** (t / steps_per_epoch))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from ftune.config.fields import group, setting
@@ -70,7 +71,7 @@ class Listening:
         """Whether `value` is lower by the threshold; a metric turned round is negative."""
         best = self._heard.best
         if best is None:
-            return value == value  # NaN is no best value
+            return isfinite(value)  # from infinity on, no share of the best value could be taken
         return value < best - self._rule.threshold * abs(best)
 
     def state(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ftune.config.decimals import nearest_step
 from ftune.config.fields import setting
 
 
@@ -41,7 +42,7 @@ class Warmup:
 
     def length(self, total: int) -> int:
         """Warm-up steps in a training of `total` steps."""
-        return round(self.fraction * total) if self.steps is None else self.steps
+        return nearest_step(self.fraction, total) if self.steps is None else self.steps
 
 
 class Curve:

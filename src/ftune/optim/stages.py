@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Literal
 
+from ftune.config.decimals import as_written, nearest_step
 from ftune.config.fields import group, setting
 from ftune.config.read import SettingError
 from ftune.optim.schedule import Curve, Schedule, Warmup
 
 _DEFAULT_DROPS = (0.5, 0.75)
+_MOST_DROPS = 10**18  # more no floating-point power takes, and none is different
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class WarmupStableDecay:
     """Rate at the end, as a share of the peak."""
 
     def __post_init__(self) -> None:
-        if self.warmup.steps is None and self.warmup.fraction + self.decay > 1:
+        shares = as_written(self.warmup.fraction) + as_written(self.decay)
+        if self.warmup.steps is None and shares > 1:
             raise SettingError("decay", "`warmup` and `decay` together are more than all steps")
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
         """The schedule of a training of `total` optimizer steps."""
         warmup, final = self.warmup.length(total), self.final
-        length = max(1, min(round(self.decay * total), total - warmup))
+        length = max(1, min(nearest_step(self.decay, total), total - warmup))
         level = total - warmup - length
         bend = sqrt if self.shape == "sqrt" else float
 
@@ -84,11 +88,13 @@ class Step:
         """The schedule of a training of `total` optimizer steps, drops counted from its start."""
         drops, gamma = self._drops(total, steps_per_epoch), self.gamma
         warmup = self.warmup.length(total)
-        return Curve(warmup, lambda t: gamma ** bisect_right(drops, t + warmup))
+        return Curve(warmup, lambda t: gamma ** drops(t + warmup))
 
-    def _drops(self, total: int, steps_per_epoch: int) -> list[int]:
-        """The first step of each new level."""
+    def _drops(self, total: int, steps_per_epoch: int) -> Callable[[int], int]:
+        """How often the rate has dropped before a step; the shares are exact."""
         if self.every is None:
-            return sorted(ceil(share * total) for share in self.at or _DEFAULT_DROPS)
-        length = self.every * steps_per_epoch
-        return [ceil(i * length) for i in range(1, int(total / length) + 1)]
+            shares = _DEFAULT_DROPS if self.at is None else self.at
+            firsts = sorted(ceil(as_written(share) * total) for share in shares)
+            return lambda step: bisect_right(firsts, step)
+        length = as_written(self.every) * steps_per_epoch
+        return lambda step: min(step * length.denominator // length.numerator, _MOST_DROPS)

@@ -85,6 +85,15 @@ class ClassTask:
         weights = self._class_weights(y)
         return float(len(y)) if weights is None else weights[y].sum()
 
+    def weight(self, batch: Batch) -> Tensor | float:
+        """What `loss` says that a batch weighs; no outputs are needed for it."""
+        y = batch["y"]
+        weights = self._class_weights(y)
+        if "partner" not in batch or weights is None:
+            return self._weight(y)
+        share = batch["share"]
+        return (weights[y] * share + weights[y[batch["partner"]]] * (1 - share)).sum()
+
     def meter(self) -> ClassMeter:
         return ClassMeter(self)
 

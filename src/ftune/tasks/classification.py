@@ -59,6 +59,12 @@ class Classification:
             raise SettingError("threshold", "is for `multi_label: true` only")
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names that `eval.metric` may have, those of two classes among them."""
+        kinds = ("exact",) if self.multi_label else ("f1", "precision", "recall", "auc")
+        return ("loss", "accuracy", "macro_f1", *kinds)
+
+    @property
     def target_kind(self) -> Literal["classes", "labels"]:
         return "labels" if self.multi_label else "classes"
 

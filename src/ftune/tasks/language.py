@@ -19,6 +19,7 @@ class CausalLm:
     """Language modelling: each token from those before it (softmax cross-entropy)."""
 
     main: ClassVar[tuple[str, Literal["max", "min"]]] = ("loss", "min")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "accuracy")
 
     label_smoothing: float = setting(0.0, at_least=0, below=1)
     """Share of each target spread evenly over the vocabulary (Szegedy et al. 2016)."""

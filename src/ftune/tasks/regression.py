@@ -22,6 +22,7 @@ class Regression:
     """One output per target column; several targets count equally in the loss."""
 
     main: ClassVar[tuple[str, Literal["max", "min"]]] = ("rmse", "min")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "rmse", "mae", "r2")
 
     loss: str = setting("mse")
     """mse (squared error), mae (absolute error), huber (squared up to `delta` and absolute beyond,

@@ -20,6 +20,7 @@ class TokenClassification:
     """One class per word, as named entities in BIO (Ramshaw and Marcus 1995), BIOES or BILOU."""
 
     main: ClassVar[tuple[str, Literal["max", "min"]]] = ("macro_f1", "max")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", "macro_f1", "entity_f1")
 
     label_smoothing: float = setting(0.0, at_least=0, below=1)
     """Share of each target spread evenly over all tags (Szegedy et al. 2016)."""

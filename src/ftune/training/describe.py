@@ -16,7 +16,9 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.engine.state import State
 from ftune.runs.checkpoint import Checkpoint
+from ftune.schema import RunConfig
 from ftune.secret.redact import left_out, redact_tree, stored
+from ftune.training.reach import Length, unreached
 
 
 def checkpoint_of(
@@ -87,13 +89,46 @@ def show_parts(console: Console, parts: Parts) -> None:
         f"{parts.config.train.batch_size * parts.config.train.accumulate} rows; "
         f"{parts.device}, {parts.threads} thread{'s' if parts.threads > 1 else ''}"
     )
-    for note in parts.notes:
+    for note in [*parts.notes, *beyond(parts)]:
         console.say(f"note: {note}")
     for key in left_out(dump(parts.config)):
         console.say(
             f"note: {key}: a secret, so it is not kept and the run cannot be repeated from its "
             "config.yaml; ${oc.env:NAME} and `runtime.env: [NAME]` would be"
         )
+
+
+def beyond(parts: Parts) -> list[str]:
+    """What this training, whose length is known now, never reaches."""
+    per_epoch = parts.batches.steps_per_epoch
+    length = Length(parts.total, parts.total / per_epoch, per_epoch)
+    return unreached(parts.config, length, parts.dataset.val is not None)
+
+
+def ending(parts: Parts, state: State) -> list[str]:
+    """What is worth a sentence after a training: steps without an update, and a best step of 0."""
+    notes = []
+    if state.skipped:
+        overflows = state.skipped - state.faults
+        why = {
+            "skipped, as their fp16 gradients overflowed at the loss scale of the time": overflows,
+            "left out as faults": state.faults,
+        }
+        reasons = " and ".join(f"{count:,} {reason}" for reason, count in why.items() if count)
+        notes.append(
+            f"{state.updates:,} of {state.step:,} steps updated the model, and by these the "
+            f"schedule and the average went; {reasons}"
+        )
+    if state.best is not None and state.best.step == 0:
+        notes.append(untrained(parts.config))
+    return notes
+
+
+def untrained(config: RunConfig) -> str:
+    """What a best step of 0 means."""
+    based = config.base or getattr(config.model, "source", None)
+    what = "the base as it was" if based else "the untrained model"
+    return f"no evaluation was better than that before the first step: the result is {what}"
 
 
 def peak_memory() -> int:

@@ -29,7 +29,9 @@ from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
+    beyond,
     checkpoint_of,
+    ending,
     peak_memory,
     show_parts,
     show_scores,
@@ -145,6 +147,8 @@ def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
         return _end(run, "paused", began, outcome, {})
     summary = _end(run, "done", began, outcome, scores)
     _show_end(run.console, summary, outcome)
+    for note in ending(run.parts, run.state):
+        run.console.say(f"note: {note}")
     return summary
 
 
@@ -215,6 +219,8 @@ def _summary(
         "best": picked,
         "checkpoint": str(used) if used else None,
         "lr": parts.config.optimizer.lr,
+        "skipped": state.skipped,
+        "notes": [*beyond(parts), *(ending(parts, state) if status == "done" else [])],
     }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,15 +61,11 @@ class Watched:
         self.seen.append(("inspect", state.step))
 
     def run(self, state: State) -> Outcome:
-        parts: Any = SimpleNamespace(
-            config=SimpleNamespace(
-                train=SimpleNamespace(early_stop=SimpleNamespace(min_delta=self.min_delta))
-            )
-        )
+        judged = ("score", 1.0)
         job = Job(
             self.total, PER_EPOCH, self.step, 0.5,
             self.look, self.save, self.stopping, self.log, self.inspect,
-            partial(_better, parts, ("score", 1.0)),
+            partial(_better, judged, 0.0), partial(_better, judged, self.min_delta),
         )  # fmt: skip
         return fit(state, job)
 
@@ -164,32 +160,101 @@ def test_a_score_that_is_no_number_is_never_best(bad: float) -> None:
 
 
 def better(
-    old: tuple[float, float] | None, new: tuple[float, float], sign: float, delta: float | None
+    old: tuple[float, float] | None, new: tuple[float, float], sign: float, least: float
 ) -> bool:
-    early = None if delta is None else SimpleNamespace(min_delta=delta)
-    parts: Any = SimpleNamespace(config=SimpleNamespace(train=SimpleNamespace(early_stop=early)))
     best = None if old is None else Best(0, *old)
-    return _better(parts, ("m", sign), {"m": new[0], "loss": new[1]}, best) is not None
+    return _better(("m", sign), least, {"m": new[0], "loss": new[1]}, best) is not None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "sign", "delta", "wanted"),
+    ("old", "new", "sign", "least", "wanted"),
     [
-        (None, (0.0, 1.0), 1, None, True),
-        ((0.5, 1.0), (0.6, 2.0), 1, None, True),
-        ((0.5, 1.0), (0.4, 0.5), 1, None, False),
-        ((0.5, 1.0), (0.4, 2.0), -1, None, True),
-        ((0.5, 1.0), (0.6, 0.5), -1, None, False),
-        ((0.5, 1.0), (0.5, 0.9), 1, None, True),  # equal: the loss decides
-        ((0.5, 1.0), (0.5, 1.0), 1, None, False),  # equal in all: the earlier one stays
+        (None, (0.0, 1.0), 1, 0.0, True),
+        (None, (0.0, 1.0), 1, 0.1, True),
+        ((0.5, 1.0), (0.6, 2.0), 1, 0.0, True),
+        ((0.5, 1.0), (0.4, 0.5), 1, 0.0, False),
+        ((0.5, 1.0), (0.4, 2.0), -1, 0.0, True),
+        ((0.5, 1.0), (0.6, 0.5), -1, 0.0, False),
+        ((0.5, 1.0), (0.5, 0.9), 1, 0.0, True),  # equal: the loss decides
+        ((0.5, 1.0), (0.5, 1.0), 1, 0.0, False),  # equal in all: the earlier one stays
         ((0.5, 1.0), (0.5, 0.9), -1, 0.0, True),
         ((0.5, 1.0), (0.55, 0.5), 1, 0.1, False),  # less than min_delta
+        ((0.5, 1.0), (0.75, 0.5), 1, 0.25, False),  # no more than min_delta
         ((0.5, 1.0), (0.65, 5.0), 1, 0.1, True),
+        ((0.5, 1.0), (0.35, 5.0), -1, 0.1, True),
         ((0.5, 1.0), (0.5, 0.5), 1, 0.1, False),
     ],
 )
 def test_which_of_two_is_better(
     old: tuple[float, float] | None, new: tuple[float, float], sign: float,
-    delta: float | None, wanted: bool,
+    least: float, wanted: bool,
 ) -> None:  # fmt: skip
-    assert better(old, new, sign, delta) is wanted
+    assert better(old, new, sign, least) is wanted
+
+
+def patient(values: list[float], min_delta: float, patience: int) -> tuple[int, State]:
+    """Where an early stop ends, and the state then; larger is better, the loss says nothing."""
+    watched = Watched(total=len(values) - 1, every=1, scores=lambda s: values[s])
+    watched.min_delta = min_delta
+    watched.stopping = lambda state: "early" if state.waiting >= patience else None
+    state = watched.state()
+    watched.run(state)
+    return state.step, state
+
+
+def by_keras(values: list[float], min_delta: float, patience: int) -> tuple[int, int]:
+    """Where Keras' EarlyStopping ends (`on_epoch_end`), and the step whose value is the largest."""
+    reference, wait, end = values[0], 0, len(values) - 1
+    for step, value in enumerate(values[1:], 1):
+        wait += 1
+        if value - min_delta > reference:
+            reference, wait = value, 0
+        if wait >= patience:
+            end = step
+            break
+    return end, values.index(max(values[: end + 1]))
+
+
+def test_min_delta_resets_the_patience_and_decides_no_best() -> None:
+    values = [0.5, 0.52, 0.54, 0.53, 0.56, 0.56, 0.55, 0.55, 0.55, 0.9]
+    step, state = patient(values, 0.05, 4)
+    assert (step, state.best, state.waiting) == (8, Best(4, 0.56, 1.0), 4)
+    assert state.reference == Best(4, 0.56, 1.0), "0.02 after 0.02 adds up"
+    step, state = patient(values, 0.5, 3)
+    assert (step, state.best) == (3, Best(2, 0.54, 1.0))
+    assert state.reference == Best(0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_patience_is_that_of_keras(seed: int) -> None:
+    dice = random.Random(seed)
+    values = [round(0.5 + 0.01 * i + dice.gauss(0, 0.05), 3) for i in range(30)]
+    for min_delta, patience in ((0.0, 2), (0.03, 2), (0.03, 5), (1.0, 4)):
+        step, state = patient(values, min_delta, patience)
+        assert state.best is not None
+        assert (step, state.best.step) == by_keras(values, min_delta, patience)
+
+
+def test_control_one_rule_for_both_questions_delivers_less() -> None:
+    """What version 0.1 did: the best step was the one that last reset the patience."""
+    _, state = patient([0.5, 0.52, 0.54, 0.53], 0.05, 9)
+    assert state.reference and state.best and state.reference.value < state.best.value
+
+
+def test_the_clock_of_the_schedule_counts_updates() -> None:
+    """Steps 1 and 3 update nothing, one overflowing and one at fault: the rate waits for them."""
+    watched = Watched(total=6, every=9)
+    lost = {1: StepResult(0.0, skipped=True), 3: StepResult(0.0, fault="bad")}
+    taken = watched.step
+
+    def step(state: State, rate: float) -> StepResult:
+        result = taken(state, rate)
+        return lost.get(state.step, result)
+
+    watched.step = step  # type: ignore[method-assign]
+    state = watched.state()
+    watched.run(state)
+    assert (state.step, state.skipped, state.updates) == (6, 2, 4)
+    assert watched.of("step") == [
+        (0, 0.5), (1, 0.25), (2, 0.25), (3, 0.5 / 3), (4, 0.5 / 3), (5, 0.125),
+    ]  # fmt: skip

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ftune.engine.average import Average
-from ftune.engine.state import State
-from ftune.engine.step import Batch, Step, StepResult, finite
+from ftune.engine.gradients import finite
+from ftune.engine.state import Batch, State
+from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
 from ftune.optim.schedule import Curve
 from ftune.tasks.classes import ClassTask
