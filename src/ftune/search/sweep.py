@@ -23,12 +23,14 @@ from ftune.errors import (
     CheckpointError,
     FtuneError,
     InterruptedRunError,
+    LockedError,
     RequestError,
     RunFailedError,
 )
 from ftune.limits.form import of_form
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
+from ftune.runs.lock import Lock
 from ftune.schema import RunConfig, Sweep
 from ftune.search.failures import alike_reason, in_words
 from ftune.search.kept import kept_space
@@ -143,9 +145,10 @@ class Executor:
         """Ends one trial only; the fifth in a row that failed alike ends the sweep."""
         reason = redact(reason)
         folder = RunFolder(self._place(trial))
-        with suppress(OSError):  # a full disk, which may be the reason itself
+        with suppress(OSError, LockedError):  # a full disk, which may be the reason itself
             if (folder.path / "run.json").exists():
-                folder.describe(status="failed", reason=reason)
+                with folder.locked():
+                    folder.describe(status="failed", reason=reason)
         self.study.tell(trial, None, "failed", reason)
         self.report(self.study.trials())
         self._give_up_on_repetition(reason)
@@ -153,7 +156,8 @@ class Executor:
     def _kept(self, trial: Trial) -> Run | dict[str, Any] | None:
         """The trial's run where there is one: continued from its checkpoint, or done as it is.
 
-        Raises RequestError where it cannot be continued exactly: that concerns the whole sweep.
+        Raises RequestError where it cannot be continued exactly, or another process writes it:
+        that concerns the whole sweep.
         """
         folder = RunFolder(self._place(trial))
         if not (folder.path / "run.json").exists():
@@ -171,7 +175,9 @@ class Executor:
 
     def _new(self, trial: Trial) -> Run:
         path = self._place(trial)
-        shutil.rmtree(path, ignore_errors=True)  # killed while it was being made
+        if path.exists():  # killed while it was being made, or damaged
+            with Lock.take(path):
+                shutil.rmtree(path, ignore_errors=True)
         config = configured(self.plain, trial.params)
         dataset = self._dataset(config)
         config = settle(config, dataset, self.base)
