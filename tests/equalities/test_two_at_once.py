@@ -48,13 +48,11 @@ def test_two_resumes_of_one_run(tmp_path: Path) -> None:
 def test_control_without_a_lock_something_is_lost(tmp_path: Path) -> None:
     racing.whole_run(tmp_path / "whole")
     racing.interrupted_run(tmp_path / "parts")
-    faults: list[str] = []
     for number in range(4):
         out = tmp_path / f"r{number}"
-        faults += faults_of(
-            race(tmp_path / "parts", out, goes_on_unlocked), out, tmp_path / "whole"
-        )
-    assert faults
+        if faults_of(race(tmp_path / "parts", out, goes_on_unlocked), out, tmp_path / "whole"):
+            return
+    pytest.fail("four pairs without a lock, and nothing was lost")
 
 
 def test_two_resumes_of_one_sweep(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def goes_on_unlocked(out: Path, gate: Barrier, said: Path) -> None:
         del shown
         return Lock(folder, None)
 
-    Lock.take = anybody  # type: ignore[method-assign, assignment]
+    Lock.take = anybody  # type: ignore[method-assign]
     goes_on(out, gate, said)
 
 

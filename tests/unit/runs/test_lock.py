@@ -108,7 +108,8 @@ def test_the_holder_takes_the_file_away_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opened before, locked after: a lock on a file that nobody sees is none."""
-    real, calls = lock._lock, []
+    real = lock._lock
+    calls: list[int] = []
 
     def late(descriptor: int) -> None:
         if not calls:
