@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from support.apart import apart, limit_files
 from torch import Tensor
 
 from ftune.commands.export import export
@@ -66,37 +65,35 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
+def on_a_small_disk(work: Callable[[], object], words: str) -> None:
     """The kernel refuses to write on; a limit on the size of files stands for the full disk."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
-    signal.signal(signal.SIGXFSZ, handler)
+
+    def limited() -> None:
+        limit_files(2_000)
+        with pytest.raises(RunFailedError, match=words):
+            work()
+
+    apart(limited)
 
 
 @pytest.mark.parametrize("name", ["m.pt", "m.safetensors", "m.pt2"])
-def test_a_really_full_disk(
-    name: str, table: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_really_full_disk(name: str, table: Path, tmp_path: Path) -> None:
     base = load_base(table)
     (tmp_path / name).write_bytes(b"before")
     form = {".pt2": "torch-export"}.get(Path(name).suffix, Path(name).suffix[1:])
-    request.getfixturevalue("small_disk")
-    with pytest.raises(RunFailedError, match=rf"cannot write .*{name}: File too large \([\d,]+ b"):
-        export(base, form, tmp_path / name, QUIET, overwrite=True)
+    on_a_small_disk(
+        lambda: export(base, form, tmp_path / name, QUIET, overwrite=True),
+        rf"cannot write .*{name}: File too large \([\d,]+ b",
+    )
     assert content(tmp_path) == {name: b"before"}
 
 
-def test_a_full_disk_under_transformers(
-    texts: Callable[..., Path], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_full_disk_under_transformers(texts: Callable[..., Path], tmp_path: Path) -> None:
     base = load_base(texts("lm"))
-    request.getfixturevalue("small_disk")
-    with pytest.raises(RunFailedError, match=r"cannot write .*hf: .*(File too large|rror)"):
-        export(base, "hf", tmp_path / "hf", QUIET)
+    on_a_small_disk(
+        lambda: export(base, "hf", tmp_path / "hf", QUIET),
+        r"cannot write .*hf: .*(File too large|rror)",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
