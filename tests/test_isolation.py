@@ -191,6 +191,24 @@ def test_control_what_a_test_leaves_is_seen(kind: str) -> None:
     assert "secret" not in found[0]
 
 
+LEAKING = "import os\ndef test_good():\n    pass\ndef test_bad():\n    os.umask(0o123)\n"
+
+
+def test_control_the_test_that_leaks_fails(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """The fixture of conftest.py itself, over a file of its own."""
+    plugin = pytestconfig.pluginmanager.get_plugin(str(TESTS_FOLDER / "conftest.py"))
+    (tmp_path / "test_leaking.py").write_text(LEAKING)
+    words = [str(tmp_path), f"--rootdir={tmp_path}", "-c", os.devnull, "-p", "no:cacheprovider"]
+    report = tmp_path / "report.xml"
+
+    def run() -> int:
+        return int(pytest.main([*words, f"--junitxml={report}"], plugins=[plugin]))
+
+    assert apart(run) == pytest.ExitCode.TESTS_FAILED
+    assert "changed in pytest's own process: umask: " in report.read_text()
+    assert 'tests="2"' in report.read_text() and 'errors="1"' in report.read_text()
+
+
 def test_control_the_guard_refuses_pytests_own_process() -> None:
     assert os.environ[TESTS] == str(os.getpid())
     with pytest.raises(AssertionError, match="must run in a child"):
