@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
-OF_LIBRARIES = {
-    "PYTEST_CURRENT_TEST", "CUBLAS_WORKSPACE_CONFIG", "TOKENIZERS_PARALLELISM",
-}  # fmt: skip
-"""Variables that pytest, or ftune where it trains, sets for the whole process."""
+OF_LIBRARIES = ("PYTEST_", "CUBLAS_", "TOKENIZERS_", "TORCH", "TRITON_", "KMP_", "CC", "CXX")
+"""How variables begin that pytest sets, ftune where it trains, and torch, scikit-learn and PEFT
+where parts of them are imported: once, for the whole process."""
 
 
 def state() -> dict[str, Any]:
@@ -23,7 +22,9 @@ def state() -> dict[str, Any]:
     os.umask(mask)
     limits = {name: resource.getrlimit(getattr(resource, name)) for name in LIMITS}
     handlers = {f"handler of {s.name}": signal.getsignal(s) for s in signal.Signals}
-    environment = {f"variable {k}": v for k, v in os.environ.items() if k not in OF_LIBRARIES}
+    environment = {
+        f"variable {k}": v for k, v in os.environ.items() if not k.startswith(OF_LIBRARIES)
+    }
     return {
         "umask": mask, **limits, **handlers, **environment,
         "blocked signals": signal.pthread_sigmask(signal.SIG_BLOCK, []),

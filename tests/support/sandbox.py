@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 import tempfile
 import traceback
@@ -189,6 +190,7 @@ def _inside(place: Path, work: Callable[[], Result]) -> Result:
             _settle(place, patch)
             return work()
 
+    platform.processor()  # a program that Python runs once: here, not in each child
     return apart(settled, place / "cwd")
 
 

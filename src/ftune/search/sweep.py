@@ -126,10 +126,7 @@ class Executor:
         """One training; None where it failed, with the reason told to the study."""
         kept = self._kept(trial)
         try:
-            run = kept or self._new(trial)
-            if isinstance(run, Run) and divisor:
-                run.pause_at = _rung_step(run, divisor)
-            summary = train(run) if isinstance(run, Run) else run
+            summary = _trained(kept or self._new(trial), divisor)
             if summary["best"] is None:
                 raise RunFailedError("the metric was never a finite number")
             return summary
@@ -220,6 +217,16 @@ def trial_count(sweep: Sweep) -> int:
 def best_config(plain: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
     """The configuration of the best trial, without the sweep."""
     return dump(replace(configured(plain, trial.params), sweep=None))
+
+
+def _trained(run: Run | dict[str, Any], divisor: int | None) -> dict[str, Any]:
+    """Trains up to a rung or the end, unless it is done; the folder is free again afterwards."""
+    if not isinstance(run, Run):
+        return run
+    with run.folder:
+        if divisor:
+            run.pause_at = _rung_step(run, divisor)
+        return train(run)
 
 
 def _rung_step(run: Run, divisor: int) -> int:

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ftune.commands.export import export
 from ftune.console import Console
-from ftune.errors import RunFailedError
+from ftune.errors import LockedError, RunFailedError
 from ftune.exports import pt
 from ftune.exports.place import beside, one_sentence
 from ftune.exports.prove import prove
 from ftune.exports.subject import Batch, Subject
 from ftune.runs.base import load_base
+from ftune.runs.lock import NAME, Lock
 
 QUIET = Console(quiet=True)
 
@@ -50,6 +51,45 @@ def test_what_fails_leaves_what_was_there(fault: BaseException, tmp_path: Path) 
         raise fault
     assert list(tmp_path.iterdir()) == [tmp_path / "m.bin"]
     assert content(tmp_path) == {"m.bin": b"before"}
+
+
+def test_one_process_at_a_time_writes_a_target(tmp_path: Path) -> None:
+    """Else two could mix the files of an export, each right by itself."""
+    (tmp_path / ".m.bin.tmp").mkdir()
+    (tmp_path / "m.bin").write_bytes(b"before")
+    with Lock.take(tmp_path / ".m.bin.tmp"):
+        with pytest.raises(LockedError, match=r"m.bin is being written by another process \("), \
+                beside(tmp_path / "m.bin"):  # fmt: skip
+            raise AssertionError
+        with beside(tmp_path / "n.bin") as path:
+            path.write_bytes(b"another target")
+    assert (tmp_path / "m.bin").read_bytes() == b"before"
+
+
+def test_what_a_killed_export_left_goes(tmp_path: Path) -> None:
+    torn = tmp_path / ".m.bin.tmp"
+    (torn / "folder").mkdir(parents=True)
+    for name in ("m.bin", "m.bin.data", "folder/x", NAME):
+        (torn / name).write_bytes(b"half")
+    with beside(tmp_path / "m.bin") as path:
+        path.write_bytes(b"1")
+    assert content(tmp_path) == {"m.bin": b"1"}
+
+
+def test_the_other_one_ends_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder goes away between our finding and our locking it."""
+    take, calls = Lock.take, []
+
+    def late(folder: Path, shown: Path | None = None) -> Lock:
+        calls.append(folder)
+        if len(calls) == 1:
+            folder.rmdir()
+        return take(folder, shown)
+
+    monkeypatch.setattr(Lock, "take", late)
+    with beside(tmp_path / "m.bin") as path:
+        path.write_bytes(b"1")
+    assert len(calls) == 2 and content(tmp_path) == {"m.bin": b"1"}
 
 
 def test_a_place_that_cannot_be(tmp_path: Path) -> None:
