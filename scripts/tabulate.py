@@ -22,7 +22,7 @@ PROMISES = {
     "C4": "SIGTERM and SIGINT",
     "N1": "NaN and Inf caught",
     "N2": "out of memory",
-    "W1": "sweeps under kill -9",
+    "W1": "sweeps under kill -9, one writer",
     "P1": "same command, same bytes",
     "S1": "no file can run code",
     "S2": "consent on the command line",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from support.apart import TESTS
+from support.process_state import changes, state
 
 from ftune import extend
 from ftune.data import SOURCES, TRANSFORMS
@@ -17,13 +21,27 @@ if TYPE_CHECKING:
     from support.sandbox import Sandbox
 
 
+# Of the whole process, before the first test: one thread, so that its forks never wait for another
+# one that they have not; and its number, so that children know that they are some.
+torch.set_num_threads(1)
+os.environ[TESTS] = str(os.getpid())
+
+
+@pytest.fixture(autouse=True)
+def unchanged_process() -> Iterator[None]:
+    """Fails the test that leaves pytest's own process other than it was; see support/apart.py."""
+    before = state()
+    yield
+    leaked = changes(before, state())
+    assert not leaked, f"changed in pytest's own process: {'; '.join(leaked)}"
+
+
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A home of its own, in which hostile files are tried."""
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """A home of its own, in which hostile files are tried, by `sandbox.inside`."""
     from support.sandbox import prepare
 
-    with pytest.MonkeyPatch.context() as patch:
-        yield prepare(tmp_path_factory.mktemp("box") / "s", patch)
+    return prepare(tmp_path_factory.mktemp("box") / "s")
 
 
 @pytest.fixture

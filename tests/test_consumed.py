@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.apart import apart
 from support.every_key import TABLE, run
 from support.every_key_media import use_everything
 from support.key_data import write_tables
@@ -27,17 +28,14 @@ from ftune.registry import Table
 from ftune.schema import RunConfig
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def test_every_setting_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def use() -> None:
+        watch = watch_all(monkeypatch)
+        use_everything(tmp_path)
+        assert watch.fields >= READ_BEFORE | NEEDS_TIMM
+        assert sorted(watch.unread) == []
 
-
-def test_every_setting_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = watch_all(monkeypatch)
-    use_everything(folder)
-    assert watch.fields >= READ_BEFORE | NEEDS_TIMM
-    assert sorted(watch.unread) == []
+    apart(use, tmp_path)
 
 
 def test_the_walk_reaches_every_variant() -> None:
@@ -50,12 +48,17 @@ def test_the_walk_reaches_every_variant() -> None:
     assert LAYERS["linear"] in found
 
 
-@pytest.mark.usefixtures("folder")
-def test_a_key_that_nothing_reads_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    write_tables()
-    with optimizer_with_an_unread_key(monkeypatch):
-        watch = watch_all(monkeypatch)
-        extended = {"name": "extended", "lr": 0.1, "unread": 2.0}
-        run("optimize", {"data": TABLE, "optimizer": extended})
-    assert "Extended.unread" in watch.unread
-    assert "Extended.momentum" not in watch.unread
+def test_a_key_that_nothing_reads_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def use() -> set[str]:
+        write_tables()
+        with optimizer_with_an_unread_key(monkeypatch):
+            watch = watch_all(monkeypatch)
+            extended = {"name": "extended", "lr": 0.1, "unread": 2.0}
+            run("optimize", {"data": TABLE, "optimizer": extended})
+        return set(watch.unread)
+
+    unread = apart(use, tmp_path)
+    assert "Extended.unread" in unread
+    assert "Extended.momentum" not in unread

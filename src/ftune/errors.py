@@ -5,6 +5,7 @@ FtuneError
 │   ├── ConfigError                  one or more Problems in a configuration
 │   ├── DataError                    a table, a split or a target that cannot be used
 │   ├── CheckpointError              a base or run that cannot be read or does not fit
+│   ├── LockedError                  a folder or file that another process is writing
 │   └── MissingExtraError            a feature whose optional packages are not installed
 ├── RunFailedError          exit 1   the run began and could not be finished
 │   ├── DivergedError                a non-finite loss or gradient, or a sudden jump of the loss
@@ -70,6 +71,10 @@ class DataError(RequestError):
 
 class CheckpointError(RequestError):
     """A base, checkpoint or run folder that cannot be read, is damaged, or does not fit."""
+
+
+class LockedError(RequestError):
+    """A run folder or an export that another process is writing; nothing was touched."""
 
 
 class MissingExtraError(RequestError):

@@ -75,7 +75,6 @@ CASES: dict[str, Case] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
     found = tmp_path_factory.mktemp("adapters")
     save_models(found)
     lines = [f"{text},{'ab'[i % 2]}" for i, text in enumerate(SENTENCES * 8)]

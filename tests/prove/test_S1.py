@@ -18,7 +18,7 @@ FEWEST = 40
 def test_every_file_at_every_entry(sandbox: Sandbox, ledger: Ledger) -> None:
     names = NAMES[:: max(1, round(1 / SHARE))]
     assert len(NAMES) >= FEWEST
-    harms = list(all_harms(names, sandbox))
+    harms = sandbox.inside(lambda: list(all_harms(names, sandbox)))
     bad = [harm for harm in harms if harm.what]
     shown = "".join(f"\n{harm.name} {harm.words}: {harm.what}" for harm in bad)
     ledger.counted("S1", len(harms), len(bad), f"{len(names)} files × entry points{shown}")
@@ -29,20 +29,21 @@ def test_overrides(sandbox: Sandbox, ledger: Ledger) -> None:
     fresh(sandbox)
     tries = [("check", "c.yaml"), ("optimize", "c.yaml"), ("evaluate", sandbox.good.run)]
     words = [(*one, text.replace("CANARY", str(canary))) for one in tries for text in OVERRIDES]
-    bad = [harm for one in words if (harm := tried("override", one, canary, sandbox)).what]
+    harms = sandbox.inside(lambda: [tried("override", one, canary, sandbox) for one in words])
+    bad = [harm for harm in harms if harm.what]
     ledger.counted("S1", len(words), len(bad), f"overrides{bad or ''}")
 
 
 def harmed(names: list[str], verb: str, sandbox: Sandbox) -> list[str]:
     """The files that do harm with a command, as they should where a guard is gone."""
-    found = []
-    for name in names:
+
+    def does(name: str) -> bool:
         path, canary = make(name, sandbox)
         fresh(sandbox)
         asked = [words for words in commands(name, path, sandbox) if words[0] == verb]
-        if any(tried(name, words, canary, sandbox).what for words in asked):
-            found.append(name)
-    return found
+        return any(tried(name, words, canary, sandbox).what for words in asked)
+
+    return sandbox.inside(lambda: [name for name in names if does(name)])
 
 
 def test_control_torch_load(sandbox: Sandbox, ledger: Ledger) -> None:

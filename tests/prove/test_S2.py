@@ -12,9 +12,9 @@ from support.sandbox import Sandbox
 from ftune import consent
 
 
-def noticed(check: Callable[..., None], *given: object) -> bool:
+def noticed(check: Callable[..., None], sandbox: Sandbox, *given: object) -> bool:
     try:
-        check(*given)
+        sandbox.inside(lambda: check(sandbox, *given))
     except AssertionError:
         return True
     return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,12 @@ from support.hidden import HIDDEN
 from support.ledger import Ledger
 from support.plain_files import faults
 from support.run_kinds import every_kind
-from support.sandbox import prepare
+from support.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    with pytest.MonkeyPatch.context() as patch:
-        sandbox = prepare(tmp_path_factory.mktemp("box") / "s", patch)
-        yield every_kind(sandbox, sandbox.place / "kinds")
+def runs(sandbox: Sandbox) -> dict[str, Path]:
+    return sandbox.inside(lambda: every_kind(sandbox, sandbox.place / "kinds"))
 
 
 def test_run_folders(runs: dict[str, Path], ledger: Ledger) -> None:

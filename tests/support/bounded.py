@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from ftune.cli import app
 from ftune.errors import FtuneError
+from support.apart import only_in_a_child
 
 SECONDS = 2.0
 GROWTH = 500_000_000
@@ -55,7 +56,6 @@ def warm() -> None:
     import pyarrow.parquet  # noqa: F401
     import sklearn.datasets  # noqa: F401
     import tokenizers  # noqa: F401
-    import torch
     import transformers
 
     from ftune.commands import finetune, optimize, resume, runs, sweep  # noqa: F401
@@ -64,7 +64,6 @@ def warm() -> None:
     from ftune.optim import OPTIMIZERS, SCHEDULES
     from ftune.tasks import TASKS
 
-    torch.set_num_threads(1)
     PIL.Image.init()
     for table in (SOURCES, TRANSFORMS, LAYERS, MODELS, OPTIMIZERS, SCHEDULES, TASKS):
         assert [table[name] for name in table]
@@ -92,6 +91,7 @@ def observed(work: Callable[[], Any]) -> Seen:
 
 def _report(work: Callable[[], Any], theirs: int) -> None:
     """In the child: never returns."""
+    only_in_a_child()
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = _pages() * resource.getpagesize() + ROOM

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ftune.errors import FtuneError
+from support.apart import only_in_a_child
 
 _SERVER = multiprocessing.get_context("forkserver")
 PRELOADED = [
@@ -40,6 +41,7 @@ def launch(work: Callable[..., None], *given: Any) -> BaseProcess:
 
 def _guarded(here: Connection, work: Callable[..., None], *given: Any) -> None:
     """A user's fault or a signal is an exit code, as on the command line."""
+    only_in_a_child()
     torch.set_num_threads(1)
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -122,6 +122,9 @@ def _escaped(word: bytes) -> str:
 
 def main(target: str, folder: Path, given: list[str]) -> None:
     """`--first` among what is given: ends at the first finding."""
+    from support.apart import only_in_a_child
+
+    only_in_a_child()
     read, seeds = coverage_targets.made(target, folder / "case")
     for number, seed in enumerate(seeds):
         (folder / "corpus" / f"seed-{number}").write_bytes(seed)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ftune.errors import FtuneError
+from support.apart import only_in_a_child
 from support.bounded import GROWTH, ROOM, SECONDS
 
 Maker = Callable[[random.Random, Path], Callable[[], Any]]
@@ -80,6 +81,7 @@ def _forked(
 
 
 def _child(name: str, make: Maker, place: Path, first: int, until: float, theirs: int) -> None:
+    only_in_a_child()
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + ROOM

@@ -16,6 +16,7 @@ from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder
 from ftune.training.train import reopen, train
+from support.apart import apart
 from support.trainings import EVERYTHING, QUIET, begin, configuration
 
 
@@ -108,7 +109,14 @@ EXACT = {
 
 
 def named(name: str, folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """What is wrong with the answer to one of `INEXACT`; nothing, where it is as promised."""
+    """What is wrong with the answer to one of `INEXACT`; nothing, where it is as promised.
+
+    In a child: another number of threads is one of the whole process.
+    """
+    return apart(lambda: _named(name, folder, patch))
+
+
+def _named(name: str, folder: Path, patch: pytest.MonkeyPatch) -> str:
     change, said = INEXACT[name]
     out = write_run(folder)
     change(out, patch)

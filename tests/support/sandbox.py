@@ -1,26 +1,29 @@
-"""A place where commands run in this process, watched for what they run and where they write."""
+"""A place where commands run in a fork, watched for what they run and where they write."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from ftune.cli import app
+from support.apart import apart
 from support.hostile_folders import Good
 from support.tiny_hf import save_models
 
+Result = TypeVar("Result")
 TABLE = "\n".join(["a,b,label", *(f"{i % 7},{i % 3},{'xy'[i % 2]}" for i in range(40))])
 CONFIG = """\
 task: classification
@@ -136,6 +139,10 @@ class Sandbox:
         return [self.cwd / "runs", self.cwd / "o", self.place / "home" / ".cache",
                 self.place / "tmp"]  # fmt: skip
 
+    def inside(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns in a fork of this process that has moved here."""
+        return _inside(self.place, work)
+
     def tree(self) -> dict[str, tuple[int, int]]:
         """Every file outside those, with size and time."""
         skipped = tuple(str(place) for place in self.allowed)
@@ -149,8 +156,8 @@ class Sandbox:
         return found
 
 
-def prepare(place: Path, patch: pytest.MonkeyPatch) -> Sandbox:
-    """Trains what the hostile copies are made of, and moves the process there."""
+def prepare(place: Path) -> Sandbox:
+    """Trains what the hostile copies are made of."""
     for name in ("cwd", "home", "tmp", "hostile"):
         (place / name).mkdir(parents=True)
     cwd = place / "cwd"
@@ -161,7 +168,10 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Sandbox:
     (cwd / "chat.jsonl").write_text("\n".join([json.dumps({"messages": turns})] * 20))
     for name, text in (("c", CONFIG), ("s", SWEEP), ("w", TEXT), ("chat", CHAT)):
         (cwd / f"{name}.yaml").write_text(text)
-    _move(place, patch)
+    return Sandbox(place, _inside(place, lambda: _trained(place)))
+
+
+def _trained(place: Path) -> Good:
     models = save_models(place / "models")
     good = Good(place / "run", place / "sweep", place / "good.safetensors", models["bert"])
     for words_ in (
@@ -171,17 +181,25 @@ def prepare(place: Path, patch: pytest.MonkeyPatch) -> Sandbox:
     ):
         answer = command(*words_, "--quiet")
         assert answer.code == 0, answer
-    return Sandbox(place, good)
+    return good
 
 
-def _move(place: Path, patch: pytest.MonkeyPatch) -> None:
+def _inside(place: Path, work: Callable[[], Result]) -> Result:
+    def settled() -> Result:
+        with pytest.MonkeyPatch.context() as patch:
+            _settle(place, patch)
+            return work()
+
+    platform.processor()  # a program that Python runs once: here, not in each child
+    return apart(settled, place / "cwd")
+
+
+def _settle(place: Path, patch: pytest.MonkeyPatch) -> None:
     """The user's home is in the sandbox, and the hub is not there."""
     from huggingface_hub import constants
 
-    patch.chdir(place / "cwd")
     for name, value in (("HOME", "home"), ("XDG_CACHE_HOME", "home/.cache"), ("TMPDIR", "tmp")):
         patch.setenv(name, str(place / value))
     patch.setattr(tempfile, "tempdir", str(place / "tmp"))
     patch.setattr(constants, "HF_HUB_OFFLINE", True)
     patch.setattr(sys, "dont_write_bytecode", True)
-    torch.set_num_threads(1)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ftune import care
@@ -16,6 +15,7 @@ from ftune.build import build, read_data
 from ftune.data.store import Dense, Draw
 from ftune.schema import LANGUAGE
 from ftune.training.train import new_run, train
+from support.apart import only_in_a_child
 from support.trainings import QUIET
 
 MIB = 2**20
@@ -50,7 +50,7 @@ def plain(file: Path, norm: bool = False) -> dict[str, Any]:
 def train_within(
     out: Path, configuration: dict[str, Any], spare: int | None, shrinks: bool = True
 ) -> None:
-    """Trains with `spare` bytes more than are in use when the first step begins.
+    """In a child: trains with `spare` bytes more than are in use when the first step begins.
 
     Writes the rows of every batch into `out.json`. shrinks=False: the guard against batches that
     hang together is taken away.
@@ -66,19 +66,24 @@ def train_within(
     Dense.take = watched  # type: ignore[method-assign]
     if not shrinks:
         care._bound_together = lambda *_: None
-    torch.set_num_threads(1)
     config = LANGUAGE.of(configuration)
     run = new_run("optimize", "", out, build(config, read_data(config)), QUIET)
     if spare is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (_in_use() + spare, resource.RLIM_INFINITY))
+        limit_memory(_in_use() + spare)
     seen.clear()
     try:
         train(run)
     finally:
         if spare is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            limit_memory(resource.RLIM_INFINITY)
         told = {"split": run.state.split, "rows": seen}
         out.with_suffix(".json").write_text(json.dumps(told))
+
+
+def limit_memory(size: int) -> None:
+    """Bytes that the process can address."""
+    only_in_a_child()
+    resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
 
 
 def _in_use() -> int:

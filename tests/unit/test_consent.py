@@ -9,9 +9,9 @@ from support.sandbox import Sandbox
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_consent(name: str, sandbox: Sandbox) -> None:
-    CHECKS[name](sandbox)
+    sandbox.inside(lambda: CHECKS[name](sandbox))
 
 
 def test_a_reader_that_opens_the_file_again_is_caught(sandbox: Sandbox) -> None:
     with pytest.raises(AssertionError, match="what was not hashed has run"):
-        swapped_file(sandbox, careless=True)
+        sandbox.inside(lambda: swapped_file(sandbox, careless=True))

@@ -27,12 +27,16 @@ OTHERS = {"finetune", "export"}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_runs(name: str, sandbox: Sandbox) -> None:
-    path, canary = make(name, sandbox)
-    fresh(sandbox)
     verbs = LIKELY.get(name.partition("-")[0], OTHERS)
-    for words in commands(name, path, sandbox):
-        if words[0] in verbs:
-            assert tried(name, words, canary, sandbox).what == (), words
+
+    def try_all() -> None:
+        path, canary = make(name, sandbox)
+        fresh(sandbox)
+        for words in commands(name, path, sandbox):
+            if words[0] in verbs:
+                assert tried(name, words, canary, sandbox).what == (), words
+
+    sandbox.inside(try_all)
 
 
 def test_every_command_is_tried_with_every_file(sandbox: Sandbox) -> None:
@@ -47,7 +51,7 @@ def test_overrides_are_text(text: str, sandbox: Sandbox) -> None:
     canary = sandbox.place / "canary-override"
     fresh(sandbox)
     words = ("optimize", "c.yaml", text.replace("CANARY", str(canary)))
-    assert tried("override", words, canary, sandbox).what == ()
+    assert sandbox.inside(lambda: tried("override", words, canary, sandbox)).what == ()
 
 
 @pytest.mark.parametrize("name", ["pt-shell", "pth-exec-nested", "pt-legacy-process", "peft-bin"])
@@ -57,12 +61,12 @@ def test_a_loader_that_trusts_is_caught(
     real = torch.load
     monkeypatch.setattr(torch, "load", lambda *a, **k: real(*a, **{**k, "weights_only": False}))
     path, canary = make(name, sandbox)
-    harm = tried(name, ("evaluate", path), canary, sandbox)
+    harm = sandbox.inside(lambda: tried(name, ("evaluate", path), canary, sandbox))
     assert "the canary was left" in harm.what
 
 
 def test_what_runs_leave_is_plain(sandbox: Sandbox, tmp_path: Path) -> None:
-    runs = every_kind(sandbox, sandbox.place / "kinds")
+    runs = sandbox.inside(lambda: every_kind(sandbox, sandbox.place / "kinds"))
     assert [why for run in runs.values() for why in faults(run)] == []
     for kind, plant in HIDDEN.items():
         copy = tmp_path / kind.replace(" ", "-")

@@ -32,7 +32,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models, and sentences in jsonl: plain, with a label, with a tag for each word."""
-    torch.set_num_threads(1)
     found = tmp_path_factory.mktemp("predictor")
     save_models(found)
     rows = [

@@ -34,17 +34,17 @@ def lr_find(
     """Finds a rate, shows and saves the curve, and returns the summary."""
     began = time.monotonic()
     config = with_base(config, base) if base else config
+    place = RunFolder.place("lr-find", stem, out, config.runs_folder)  # refused before it costs
     dataset = read_data(config, prior=base_pipeline(base))
     finding = search(config, dataset, base, console)
-    folder = RunFolder.create(
-        RunFolder.place("lr-find", stem, out, config.runs_folder), to_yaml(dump(config)),
-        command="lr-find", status="done", pid=os.getpid(),
+    with RunFolder.create(
+        place, to_yaml(dump(config)), command="lr-find", status="done", pid=os.getpid(),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         **gathered(config, dataset, torch.get_num_threads()),
-    )  # fmt: skip
-    summary = _summary(folder, finding, time.monotonic() - began)
-    folder.write_summary(summary)
-    _show(finding, config, folder, console)
+    ) as folder:  # fmt: skip
+        summary = _summary(folder, finding, time.monotonic() - began)
+        folder.write_summary(summary)
+        _show(finding, config, folder, console)
     return summary
 
 

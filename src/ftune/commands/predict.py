@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
 from ftune.predictor import Predictor, Sampling, Told, restore
 from ftune.runs.base import Base
+from ftune.runs.files import temporary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,7 @@ def _to_file(
 
     columns = predictor.predict(source, sampling, told)
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    beside = temporary(target)
     try:
         WRITERS[target.suffix](table, beside)
         beside.replace(target)

@@ -12,14 +12,20 @@ from ftune.training.train import reopen, train
 
 
 def resume(folder: RunFolder, allow_inexact: bool, console: Console) -> dict[str, Any]:
-    """Continues from the newest whole checkpoint, or a sweep from its study."""
+    """Continues from the newest whole checkpoint, or a sweep from its study.
+
+    Locked before it is read, as another process could change it meanwhile. Raises LockedError.
+    """
+    with folder.locked() as own:
+        return _resume(own, allow_inexact, console)
+
+
+def _resume(folder: RunFolder, allow_inexact: bool, console: Console) -> dict[str, Any]:
     with of_form(str(folder.path)):
         facts = folder.facts()
         status, command = facts["status"], facts["command"]
     if status == "done":
         raise RequestError(f"{folder.path} is done; there is nothing to continue")
-    if status == "running":
-        raise RequestError(f"{folder.path} is still running (process {facts['pid']})")
     if command == "sweep":
         from ftune.commands.sweep import continue_sweep
 

@@ -53,17 +53,17 @@ def sweep(
     _show_plan(config, first.total, console)
     if plan:
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
-    folder = RunFolder.create(
+    with RunFolder.create(
         RunFolder.place("sweep", stem, out, config.runs_folder), to_yaml(plain),
         command="sweep", status="running", pid=os.getpid(), metric=judged[0], sign=judged[1],
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         **gathered(config, first.dataset),
-    )  # fmt: skip
-    return _run(folder, config, base, judged, console)
+    ) as folder:  # fmt: skip
+        return _run(folder, config, base, judged, console)
 
 
 def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
-    """Goes on with a sweep: finished trials stay, open ones continue from their checkpoint."""
+    """Goes on with a locked sweep: finished trials stay, open ones continue from a checkpoint."""
     config = LANGUAGE.load(folder.config_file)
     base = load_bases(config.base) if config.base else None
     with of_form(str(folder.path)):
@@ -96,6 +96,8 @@ def _run(
 ) -> dict[str, Any]:
     assert config.sweep is not None
     began, total = time.monotonic(), trial_count(config.sweep)
+    if folder.note:
+        console.warn(folder.note)
     try:
         with stopper() as stopping, console.progress("trials", total) as bar:
             stopping.leave(lambda number: InterruptedRunError(number, str(folder.path)))

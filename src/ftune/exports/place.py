@@ -4,27 +4,51 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ftune.errors import RunFailedError
 from ftune.runs.files import sync_folder
+from ftune.runs.lock import NAME, Lock
 
 
 @contextmanager
 def beside(target: Path) -> Iterator[Path]:
-    """A place on the target's disk to write at; it takes the target's when the block ends well."""
+    """A place on the target's disk to write at; it takes the target's when the block ends well.
+
+    Raises LockedError where another process is writing the same target.
+    """
     target = target.absolute()  # `.` has no name
     folder = target.parent / f".{target.name}.tmp"
-    try:
-        with one_sentence(target):
+    with one_sentence(target):
+        lock = _locked(folder, target)
+    with lock:
+        try:
+            with one_sentence(target):
+                _clear(folder)
+            yield folder / target.name
+            with one_sentence(target):
+                _replace(folder, target)
+        finally:
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-        yield folder / target.name
-        with one_sentence(target):
-            _replace(folder, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(folder: Path, target: Path) -> Lock:
+    """Makes the folder and locks it; once more where whoever had it deletes it meanwhile."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return Lock.take(folder, target)
+
+
+def _clear(folder: Path) -> None:
+    """Deletes what a killed export left."""
+    for torn in _entries(folder):
+        shutil.rmtree(torn) if torn.is_dir() and not torn.is_symlink() else torn.unlink()
+
+
+def _entries(folder: Path) -> list[Path]:
+    return [entry for entry in folder.iterdir() if entry.name != NAME]
 
 
 @contextmanager
@@ -57,7 +81,7 @@ def _replace(folder: Path, target: Path) -> None:
     """What was made, and what lies beside it, takes its place."""
     for path in folder.rglob("*"):
         sync_folder(path)  # a file is synced in the same way
-    for made in list(folder.iterdir()):
+    for made in _entries(folder):
         place = target.with_name(made.name)
         if place.is_dir():
             place.rename(folder / ".before")

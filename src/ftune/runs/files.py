@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,15 @@ from ftune.limits import documents
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes beside, flushes to the disk, renames, and makes the rename durable."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary(path)
     write_durable(beside, data)
     beside.replace(path)
     sync_folder(path.parent)
+
+
+def temporary(path: Path) -> Path:
+    """A new name beside a file; a process number alone is the same in another container."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def write_durable(path: Path, data: bytes) -> None:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from ftune.errors import CheckpointError, RequestError
+from ftune.errors import CheckpointError, LockedError, RequestError
 from ftune.limits import documents
+from ftune.limits.form import of_form
 from ftune.limits.memory import check
 from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
+from ftune.runs.lock import NAME, Lock, busy
 from ftune.runs.process import alive, identity
 from ftune.secret.redact import redact_tree
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths inside one run, and the small files that describe it."""
+    """Paths inside one run, and the small files that describe it.
+
+    lock: of a folder that is written; readers have none. As a context manager it is given back.
+    """
 
     path: Path
+    lock: Lock | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def place(cls, command: str, stem: str, out: Path | None, parent: Path) -> Path:
@@ -35,31 +43,34 @@ class RunFolder:
         if out is None:
             time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             out = parent / f"{command}-{stem}-{time}-{secrets.token_hex(2)}"
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RequestError(
-                f"{out} exists already; choose another --out, or `ftune resume {out}`"
-            )
+        elif out.exists() and not (out.is_dir() and _is_empty(out)):
+            raise _taken(out)
         return out
 
     @classmethod
     def create(cls, path: Path, config: str, **facts: Any) -> RunFolder:
-        """The folder with config.yaml and run.json, all at once: killed before, there is none.
+        """Makes the folder with config.yaml and run.json, all at once, and returns it locked.
 
-        Raises RequestError where it cannot be made.
+        Killed before, there is none. Raises RequestError where it cannot be made.
         """
         beside = path if path.exists() else path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             beside.mkdir(parents=True, exist_ok=True)
-            made = cls(beside)
-            made.write_config(config)
-            made.describe(**facts)
-            beside.replace(path)
-            sync_folder(path.parent)
+            with Lock.take(beside, path) as lock:
+                if beside == path and not _is_empty(path):
+                    raise _taken(path)
+                new = cls(beside)
+                new.write_config(config)
+                new.describe(**facts)
+                beside.replace(path)
+                sync_folder(path.parent)
+                return cls(path, lock.moved(path))
         except OSError as error:
             if beside != path:
                 shutil.rmtree(beside, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+                raise _taken(path) from None
             raise RequestError(f"cannot create the run folder {path}: {error.strerror}") from None
-        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -69,6 +80,42 @@ class RunFolder:
             raise RequestError(f"{path}: {what}; `ftune runs` lists the runs")
         _check_links(path)
         return cls(path)
+
+    def locked(self) -> RunFolder:
+        """The folder with a lock: itself if it has one, else as soon as nobody else writes it.
+
+        Raises LockedError where another process does. Its number in run.json is asked first, as
+        version 0.1 and file systems without locks have nothing else.
+        """
+        if self.lock is not None and self.lock.held:
+            return self
+        with of_form(str(self.path)):
+            facts = self.facts() if (self.path / "run.json").exists() else {}
+            if facts.get("status") == "running":
+                raise LockedError(f"{self.path} {busy(facts)}")
+        try:
+            return replace(self, lock=Lock.take(self.path))
+        except FileNotFoundError:
+            raise RequestError(f"{self.path} was deleted meanwhile") from None
+
+    def release(self) -> None:
+        """Gives the lock back, if there is one."""
+        if self.lock is not None:
+            self.lock.release()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.release()
+
+    @property
+    def note(self) -> str:
+        """What the user should know of the lock; empty where there is nothing."""
+        return self.lock.note if self.lock is not None else ""
 
     @property
     def checkpoints(self) -> Path:
@@ -157,6 +204,15 @@ def list_runs(parent: Path) -> list[RunFolder]:
     """The runs below a folder, oldest first."""
     found = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
     return sorted(found, key=lambda run: str(run.facts().get("started", "")))
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder is free for a run: a lock may be left of one that was killed."""
+    return all(entry.name == NAME for entry in folder.iterdir())
+
+
+def _taken(path: Path) -> RequestError:
+    return RequestError(f"{path} exists already; choose another --out, or `ftune resume {path}`")
 
 
 def _check_links(path: Path) -> None:

@@ -50,8 +50,11 @@ def elsewhere(facts: Mapping[str, Any]) -> str | None:
 
 
 def _changed(folder: Path) -> float:
-    """When anything at the top of a run or among its checkpoints was last written."""
-    found = [folder, *folder.glob("*"), *folder.glob("checkpoints/*"), *folder.glob("trials/*/*")]
+    """When a file at the top of a run or among its checkpoints was last written.
+
+    Not the folder itself, nor hidden files: who only asks for the lock changes them.
+    """
+    found = [*folder.glob("[!.]*"), *folder.glob("checkpoints/*"), *folder.glob("trials/*/*")]
     return max((path.stat().st_mtime for path in found if path.exists()), default=0.0)
 
 

@@ -23,12 +23,14 @@ from ftune.errors import (
     CheckpointError,
     FtuneError,
     InterruptedRunError,
+    LockedError,
     RequestError,
     RunFailedError,
 )
 from ftune.limits.form import of_form
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
+from ftune.runs.lock import Lock
 from ftune.schema import RunConfig, Sweep
 from ftune.search.failures import alike_reason, in_words
 from ftune.search.kept import kept_space
@@ -124,10 +126,7 @@ class Executor:
         """One training; None where it failed, with the reason told to the study."""
         kept = self._kept(trial)
         try:
-            run = kept or self._new(trial)
-            if isinstance(run, Run) and divisor:
-                run.pause_at = _rung_step(run, divisor)
-            summary = train(run) if isinstance(run, Run) else run
+            summary = _trained(kept or self._new(trial), divisor)
             if summary["best"] is None:
                 raise RunFailedError("the metric was never a finite number")
             return summary
@@ -143,9 +142,10 @@ class Executor:
         """Ends one trial only; the fifth in a row that failed alike ends the sweep."""
         reason = redact(reason)
         folder = RunFolder(self._place(trial))
-        with suppress(OSError):  # a full disk, which may be the reason itself
+        with suppress(OSError, LockedError):  # a full disk, which may be the reason itself
             if (folder.path / "run.json").exists():
-                folder.describe(status="failed", reason=reason)
+                with folder.locked():
+                    folder.describe(status="failed", reason=reason)
         self.study.tell(trial, None, "failed", reason)
         self.report(self.study.trials())
         self._give_up_on_repetition(reason)
@@ -153,7 +153,8 @@ class Executor:
     def _kept(self, trial: Trial) -> Run | dict[str, Any] | None:
         """The trial's run where there is one: continued from its checkpoint, or done as it is.
 
-        Raises RequestError where it cannot be continued exactly: that concerns the whole sweep.
+        Raises RequestError where it cannot be continued exactly, or another process writes it:
+        that concerns the whole sweep.
         """
         folder = RunFolder(self._place(trial))
         if not (folder.path / "run.json").exists():
@@ -171,7 +172,9 @@ class Executor:
 
     def _new(self, trial: Trial) -> Run:
         path = self._place(trial)
-        shutil.rmtree(path, ignore_errors=True)  # killed while it was being made
+        if path.exists():  # killed while it was being made, or damaged
+            with Lock.take(path):
+                shutil.rmtree(path, ignore_errors=True)
         config = configured(self.plain, trial.params)
         dataset = self._dataset(config)
         config = settle(config, dataset, self.base)
@@ -214,6 +217,16 @@ def trial_count(sweep: Sweep) -> int:
 def best_config(plain: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
     """The configuration of the best trial, without the sweep."""
     return dump(replace(configured(plain, trial.params), sweep=None))
+
+
+def _trained(run: Run | dict[str, Any], divisor: int | None) -> dict[str, Any]:
+    """Trains up to a rung or the end, unless it is done; the folder is free again afterwards."""
+    if not isinstance(run, Run):
+        return run
+    with run.folder:
+        if divisor:
+            run.pause_at = _rung_step(run, divisor)
+        return train(run)
 
 
 def _rung_step(run: Run, divisor: int) -> int:

@@ -81,7 +81,19 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
 
 
 def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
-    """A run as its newest whole checkpoint left it. Raises RequestError where that is not exact."""
+    """Locks a run and returns it as its newest whole checkpoint left it.
+
+    Raises RequestError where that is not exact, LockedError where another process writes it.
+    """
+    folder = folder.locked()
+    try:
+        return _continued(folder, console, allow_inexact)
+    except BaseException:
+        folder.release()
+        raise
+
+
+def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
     config = LANGUAGE.load(folder.config_file)
     if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
         return _anew(folder, config, console)
@@ -117,12 +129,14 @@ def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
 
 
 def train(run: Run) -> dict[str, Any]:
-    """Trains, evaluates the best step, and leaves a summary.
+    """Trains, evaluates the best step, leaves a summary, and gives the folder's lock back.
 
     Raises InterruptedRunError after a signal, with the state saved, and whatever the training
     raises; the status on disk says so in each case. A paused run has status `paused`.
     """
-    with stopper() as stopping:  # until the last word is on the disk
+    with run.folder, stopper() as stopping:  # until the last word is on the disk
+        if run.folder.note:
+            run.console.warn(run.folder.note)
         return _train(run, stopping)
 
 

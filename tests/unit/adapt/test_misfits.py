@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.apart import apart
 from support.misfits import (
     CASES,
     PASSED_OVER,
@@ -22,9 +23,8 @@ pytest.importorskip("transformers")
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    write_texts()
+    apart(write_texts, tmp_path)
     return tmp_path
 
 
@@ -35,14 +35,18 @@ def test_there_are_enough() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CASES)
 def test_each_is_said(name: str, here: Path) -> None:
-    assert faults(CASES[name], here) == []
+    assert apart(lambda: faults(CASES[name], here), here) == []
 
 
 def test_control_a_base_that_fits_is_loaded_whole(here: Path) -> None:
-    report = brought(Misfit(saved(tensors()), ()), here)
-    assert [len(report.loaded), len(report.missing), report.notes] == [6, 0, []]
+
+    def counts() -> list[object]:
+        report = brought(Misfit(saved(tensors()), ()), here)
+        return [len(report.loaded), len(report.missing), report.notes]
+
+    assert apart(counts, here) == [6, 0, []]
 
 
 def test_control_silence_would_be_seen(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ftune.weights.transfer", careless)
-    assert [name for name in PASSED_OVER if not faults(CASES[name], here)] == []
+    assert [n for n in PASSED_OVER if not apart(lambda n=n: faults(CASES[n], here), here)] == []  # type: ignore[misc]

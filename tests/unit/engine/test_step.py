@@ -23,11 +23,6 @@ from ftune.tasks.classes import ClassTask
 WEIGHTS = [0.5, 2.0, 1.0]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def network(outputs: int = 3) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, outputs))

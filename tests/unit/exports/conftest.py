@@ -26,7 +26,6 @@ Make = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
     found = tmp_path_factory.mktemp("exports")
     lines = [f"{text},{'ab'[i % 2]}" for i, text in enumerate(SENTENCES * 10)]
     (found / "t.csv").write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from support.apart import apart, limit_files
 from torch import Tensor
 
 from ftune.commands.export import export
 from ftune.console import Console
-from ftune.errors import RunFailedError
+from ftune.errors import LockedError, RunFailedError
 from ftune.exports import pt
 from ftune.exports.place import beside, one_sentence
 from ftune.exports.prove import prove
 from ftune.exports.subject import Batch, Subject
 from ftune.runs.base import load_base
+from ftune.runs.lock import NAME, Lock
 
 QUIET = Console(quiet=True)
 
@@ -53,6 +53,45 @@ def test_what_fails_leaves_what_was_there(fault: BaseException, tmp_path: Path) 
     assert content(tmp_path) == {"m.bin": b"before"}
 
 
+def test_one_process_at_a_time_writes_a_target(tmp_path: Path) -> None:
+    """Else two could mix the files of an export, each right by itself."""
+    (tmp_path / ".m.bin.tmp").mkdir()
+    (tmp_path / "m.bin").write_bytes(b"before")
+    with Lock.take(tmp_path / ".m.bin.tmp"):
+        with pytest.raises(LockedError, match=r"m.bin is being written by another process \("), \
+                beside(tmp_path / "m.bin"):  # fmt: skip
+            raise AssertionError
+        with beside(tmp_path / "n.bin") as path:
+            path.write_bytes(b"another target")
+    assert (tmp_path / "m.bin").read_bytes() == b"before"
+
+
+def test_what_a_killed_export_left_goes(tmp_path: Path) -> None:
+    torn = tmp_path / ".m.bin.tmp"
+    (torn / "folder").mkdir(parents=True)
+    for name in ("m.bin", "m.bin.data", "folder/x", NAME):
+        (torn / name).write_bytes(b"half")
+    with beside(tmp_path / "m.bin") as path:
+        path.write_bytes(b"1")
+    assert content(tmp_path) == {"m.bin": b"1"}
+
+
+def test_the_other_one_ends_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder goes away between our finding and our locking it."""
+    take, calls = Lock.take, []
+
+    def late(folder: Path, shown: Path | None = None) -> Lock:
+        calls.append(folder)
+        if len(calls) == 1:
+            folder.rmdir()
+        return take(folder, shown)
+
+    monkeypatch.setattr(Lock, "take", late)
+    with beside(tmp_path / "m.bin") as path:
+        path.write_bytes(b"1")
+    assert len(calls) == 2 and content(tmp_path) == {"m.bin": b"1"}
+
+
 def test_a_place_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RunFailedError, match=r"cannot write .*: Not a directory"), \
@@ -66,37 +105,35 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
+def on_a_small_disk(work: Callable[[], object], words: str) -> None:
     """The kernel refuses to write on; a limit on the size of files stands for the full disk."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
-    signal.signal(signal.SIGXFSZ, handler)
+
+    def limited() -> None:
+        limit_files(2_000)
+        with pytest.raises(RunFailedError, match=words):
+            work()
+
+    apart(limited)
 
 
 @pytest.mark.parametrize("name", ["m.pt", "m.safetensors", "m.pt2"])
-def test_a_really_full_disk(
-    name: str, table: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_really_full_disk(name: str, table: Path, tmp_path: Path) -> None:
     base = load_base(table)
     (tmp_path / name).write_bytes(b"before")
     form = {".pt2": "torch-export"}.get(Path(name).suffix, Path(name).suffix[1:])
-    request.getfixturevalue("small_disk")
-    with pytest.raises(RunFailedError, match=rf"cannot write .*{name}: File too large \([\d,]+ b"):
-        export(base, form, tmp_path / name, QUIET, overwrite=True)
+    on_a_small_disk(
+        lambda: export(base, form, tmp_path / name, QUIET, overwrite=True),
+        rf"cannot write .*{name}: File too large \([\d,]+ b",
+    )
     assert content(tmp_path) == {name: b"before"}
 
 
-def test_a_full_disk_under_transformers(
-    texts: Callable[..., Path], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_full_disk_under_transformers(texts: Callable[..., Path], tmp_path: Path) -> None:
     base = load_base(texts("lm"))
-    request.getfixturevalue("small_disk")
-    with pytest.raises(RunFailedError, match=r"cannot write .*hf: .*(File too large|rror)"):
-        export(base, "hf", tmp_path / "hf", QUIET)
+    on_a_small_disk(
+        lambda: export(base, "hf", tmp_path / "hf", QUIET),
+        r"cannot write .*hf: .*(File too large|rror)",
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.apart import apart, limit_files
 from support.storms import in_place, storm, weights
 
 from ftune.errors import CheckpointError, RunFailedError
@@ -186,15 +185,13 @@ def test_really_full_disk(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     checkpoint.save(folder, weights(1), 1)
     before = bytes_of(folder)
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, old[1]))
+
+    def save_once_more() -> None:
+        limit_files(20_000)
         with pytest.raises(RunFailedError, match=r"needs 65,792 bytes|needs [\d,]+ bytes"):
             checkpoint.save(folder, weights(2), 2)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
+
+    apart(save_once_more)
     assert bytes_of(folder) == before
     assert checkpoint.newest_valid(folder)[0].meta["step"] == 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.apart import apart
 
 from ftune.runtime.versions import ftune_version, git_state, versions
 
@@ -28,14 +29,17 @@ def test_versions_are_json_and_true() -> None:
 
 
 def test_git_tells_commit_and_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_state() is None
-    git("init")
-    git("commit", "--allow-empty", "-m", "first")
-    assert git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": False}
-    (tmp_path / "new").write_text("x")
-    assert git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+
+    def look() -> None:
+        assert git_state() is None
+        git("init")
+        git("commit", "--allow-empty", "-m", "first")
+        assert git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+        (tmp_path / "new").write_text("x")
+        assert git_state() == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+
+    apart(look, tmp_path)
 
 
 def test_without_git_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ import io
 import itertools
 import json
 import os
+import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +26,8 @@ VERSION = 1
 BLOCK = 2**24
 LIMIT = 20 * 10**9
 """Bytes that the folder may hold."""
+TORN_SECONDS = 24 * 3600.0
+"""Age at which a file that is not finished is taken for one of a process that was killed."""
 _BEGIN = 128
 """Where the bytes begin in a .npy file of one dimension."""
 
@@ -86,35 +90,45 @@ def keep(images: Callable[[], Iterator[Array]], count: int, place: Path | None) 
     if place is None:
         return _kept_for_now(images(), count)
     try:
-        told = _written(images(), place)
+        pixels = _written(images(), place)
     except OSError as error:
         note = f"Decoded images could not be kept in {place.parent}: {error.strerror or error}."
         return replace(_kept_for_now(images(), count), notes=[note])
     _tidy(place)
-    return _pixels(np.load(place.with_suffix(".npy"), mmap_mode="r", allow_pickle=False), told)
+    return pixels
 
 
-def _written(images: Iterator[Array], place: Path) -> dict[str, Any]:
-    """Beside, then renamed, the notes last: without them there is nothing."""
+def _written(images: Iterator[Array], place: Path) -> Pixels:
+    """Beside, then renamed, the notes last: without them there is nothing.
+
+    Mapped before it has its name, under which another process may replace or delete it.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(f".{os.getpid()}.tmp")
+    temporary = place.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             told = _write(images, file)
             file.flush()
             os.fsync(file.fileno())
+        pixels = _pixels(np.load(temporary, mmap_mode="r", allow_pickle=False), told)
         temporary.replace(place.with_suffix(".npy"))
         temporary.write_text(json.dumps(told))
         temporary.replace(place.with_suffix(".json"))
     finally:
         with suppress(OSError):
             temporary.unlink()
-    return told
+    return pixels
 
 
 def _tidy(place: Path) -> None:
-    """Removes what was not used for the longest time; an open file is gone when it is closed."""
+    """Removes what was not used for the longest time; an open file is gone when it is closed.
+
+    And what is torn, old enough to be nobody's any more.
+    """
     with suppress(OSError):
+        for torn in place.parent.glob("*.tmp"):
+            if time.time() - torn.stat().st_mtime > TORN_SECONDS:
+                torn.unlink()
         states = [(file.stat(), file) for file in place.parent.glob("*.npy")]
         total = sum(state.st_size for state, _ in states)
         for state, file in sorted(states, key=lambda one: one[0].st_mtime):

@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from ftune.data.frame import Array
 
 LIMIT = 4 * 10**9
 """Bytes that the folder may hold."""
+TORN_SECONDS = 24 * 3600.0
+"""Age at which a file that is not finished is taken for one of a process that was killed."""
 Content = tuple[dict[str, Array], list[str]]
 
 
@@ -77,7 +81,7 @@ def _write(file: Path, arrays: Mapping[str, Array], notes: list[str]) -> None:
     from safetensors.numpy import save_file
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.stem}.{os.getpid()}.part")
+    beside = file.with_name(f".{file.stem}.{os.getpid()}-{secrets.token_hex(4)}.part")
     solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
         save_file(solid, beside, {"sha256": _sum(solid, notes), "notes": json.dumps(notes)})
@@ -96,7 +100,10 @@ def _sum(arrays: Mapping[str, Array], notes: list[str]) -> str:
 
 
 def _tidy(place: Path, newest: Path) -> None:
-    """Deletes the least recently used files beyond LIMIT, never the newest."""
+    """Deletes the least recently used files beyond LIMIT, never the newest, and torn ones."""
+    for torn in place.glob(".*.part"):
+        if time.time() - torn.stat().st_mtime > TORN_SECONDS:
+            torn.unlink(missing_ok=True)
     found = [(file.stat(), file) for file in place.glob("*.safetensors") if file != newest]
     room = LIMIT - newest.stat().st_size
     for about, file in sorted(found, key=lambda one: -one[0].st_mtime):

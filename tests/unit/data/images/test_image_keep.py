@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,39 @@ def test_a_disk_that_refuses_costs_time_alone(tmp_path: Path) -> None:
     found = made(tmp_path / "file" / "key")
     assert_same(found)
     assert "could not be kept" in found.notes[0] and str(tmp_path / "file") in found.notes[0]
+
+
+def test_two_at_one_key_with_one_process_number(tmp_path: Path) -> None:
+    """As in two containers with a common cache: one writes it whole while the other is at it."""
+    place = tmp_path / "key"
+
+    def slow() -> Iterator[Any]:
+        yield IMAGES[0]
+        assert_same(made(place))
+        yield from IMAGES[1:]
+
+    late = keep.keep(slow, 3, place)
+    assert_same(late)
+    again = keep.kept(place)
+    assert late.notes == [] and again is not None
+    assert_same(again)
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".npy"]
+
+
+def test_another_process_deletes_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the folder is too full for both; what is mapped stays."""
+    monkeypatch.setattr(keep, "_tidy", lambda place: place.with_suffix(".npy").unlink())
+    assert_same(made(tmp_path / "key"))
+
+
+def test_what_a_killed_process_left_goes_after_a_day(tmp_path: Path) -> None:
+    for name, age in (("old.1-aa.tmp", 90_000), ("young.1-bb.tmp", 60)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    made(tmp_path / "key")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["key.json", "key.npy", "young.1-bb.tmp"]
 
 
 def test_a_write_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
