@@ -38,7 +38,9 @@ FEATURES: dict[str, Sequence[str]] = {
     "batchnorm": ("model.layers=[{linear: 8}, batchnorm, relu, {linear: out}]",),
     "a lone row": (
         "model.layers=[{linear: 8}, batchnorm, relu, {linear: out}]",
-        "data.limit=89", "train.batch_size=8", "train.accumulate=2",
+        "data.limit=89",
+        "train.batch_size=8",
+        "train.accumulate=2",
     ),
     "ema": ("train.ema=0.9",),
     "accumulation": ("train.accumulate=3", "train.batch_size=5"),
