@@ -23,6 +23,7 @@ from ftune.engine.average import Average
 from ftune.engine.state import State
 from ftune.errors import RequestError
 from ftune.models.call import arguments
+from ftune.models.lone import alone, lone_batches
 from ftune.models.shapes import Built
 from ftune.models.work import multiply_adds
 from ftune.optim import SCHEDULES
@@ -110,13 +111,13 @@ def build(
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
     _refuse_idle(effects)
     phases = Phases(model, effects)
-    batches = _batches(config, dataset.train, model)
-    one = moved(dataset.train.batch(torch.arange(1)), device)
-    work = multiply_adds(model, *arguments(one)) * config.train.batch_size
+    one = arguments(moved(dataset.train.batch(torch.arange(1)), device))
+    batches = _batches(config, dataset.train, alone(model, phases.resting(), *one))
+    work = multiply_adds(model, *one) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
     notes = [*dataset.notes, *(begin.transfer.notes if begin.transfer else [])]
-    notes += [*_left_out(config, dataset, batches), *_far_from_zero(config, dataset)]
+    notes += [*_left_out(config, batches), *_far_from_zero(config, dataset)]
     return Parts(
         config, dataset, device, threads, begin, task, rules, effects, phases, batches, total, notes
     )
@@ -191,18 +192,19 @@ def base_pipeline(base: Base | Checkpoint | None) -> Pipeline | None:
     return restore(base.meta["pipeline"], {k: t.numpy() for k, t in base.pipeline.items()})
 
 
-def _batches(config: RunConfig, train: Split, model: nn.Module) -> Batches:
+def _batches(config: RunConfig, train: Split, norm: str) -> Batches:
+    """norm: the module that fails on one row, if any. Raises RequestError where all are such."""
     settings = config.train
-    has_statistics = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    # A last batch of one row has no variance to normalise by.
-    lone = has_statistics and len(train) % settings.batch_size == 1 and len(train) > 1
+    if norm and settings.batch_size == 1:
+        raise RequestError(f"train.batch_size: {lone_batches(norm)}")
     return Batches(
         len(train),
         settings.batch_size,
         settings.accumulate,
         config.seed,
-        settings.drop_last or lone,
+        settings.drop_last,
         train.inputs.lengths,
+        lone=not norm,
     )
 
 
@@ -239,12 +241,20 @@ def never_trained(model: nn.Module, effects: Mapping[str, Effect]) -> frozenset[
     return frozenset([*names, *(name + SCALE for name in names)])
 
 
-def _left_out(config: RunConfig, dataset: Dataset, batches: Batches) -> list[str]:
-    """In words, how many rows each epoch does without."""
-    used = batches.steps_per_epoch * config.train.batch_size * config.train.accumulate
-    rows = len(dataset.train) - used
-    why = "drop_last" if config.train.drop_last else "a batch of one row has no batch statistics"
-    return [f"{rows} rows are left out of each epoch, others each time: {why}"] if rows > 0 else []
+def _left_out(config: RunConfig, batches: Batches) -> list[str]:
+    """In words, which rows each epoch does without, and which share a micro-batch."""
+    rows = batches.left_out
+    if batches.shared:
+        return [
+            "the last micro-batch of an epoch would be one row, which has no batch statistics; it"
+            " shares the rows of the one before it"
+        ]
+    if not rows:
+        return []
+    why = "drop_last" if config.train.drop_last else "one row alone has no batch statistics"
+    many = "1 row is left out of each epoch, another" if rows == 1 else (
+        f"{rows:,} rows are left out of each epoch, others")  # fmt: skip
+    return [f"{many} each time: {why}"]
 
 
 def _groups(parts: Parts) -> list[Group]:

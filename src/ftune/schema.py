@@ -324,6 +324,18 @@ class RunConfig:
             raise SettingError("data.text", "is required: the column of the words of each text")
         if kind != "tokens" and not data.targets:
             raise SettingError("data.target", "is required: the column to predict")
+        self._check_lone_rows()
+
+    def _check_lone_rows(self) -> None:
+        """What rules may freeze, and what only building tells, `build` looks at."""
+        if self.train.batch_size > 1 or self.adapt:
+            return
+        from ftune.data.sources.csv import Csv
+        from ftune.models.lone import declared, lone_batches
+
+        norm = declared(self.model, True if isinstance(self.data.source, Csv) else None)
+        if norm:
+            raise SettingError("train.batch_size", lone_batches(norm))
 
     @property
     def runs_folder(self) -> Path:

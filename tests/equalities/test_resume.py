@@ -36,6 +36,12 @@ FEATURES: dict[str, Sequence[str]] = {
     "bare": (),
     "dropout": ("model.layers=[{linear: 8}, relu, {dropout: 0.4}, {linear: out}]",),
     "batchnorm": ("model.layers=[{linear: 8}, batchnorm, relu, {linear: out}]",),
+    "a lone row": (
+        "model.layers=[{linear: 8}, batchnorm, relu, {linear: out}]",
+        "data.limit=89",
+        "train.batch_size=8",
+        "train.accumulate=2",
+    ),
     "ema": ("train.ema=0.9",),
     "accumulation": ("train.accumulate=3", "train.batch_size=5"),
     "plateau": ("schedule={name: plateau, warmup: 0.2, patience: 0}",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import nn
 
@@ -31,6 +31,11 @@ class Phases:
         ]  # fmt: skip
         self.train_mode()
 
+    def resting(self) -> list[nn.Module]:
+        """The topmost modules that no phase trains."""
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        return frozen_subtrees(self.model, lambda p: self.effects[names[id(p)]].train)
+
     def train_mode(self) -> None:
         """Training mode, except where everything is frozen: dropout and statistics rest there.
 
@@ -43,14 +48,16 @@ class Phases:
             _train_adapter(module)
 
 
-def frozen_subtrees(model: nn.Module) -> list[nn.Module]:
+def frozen_subtrees(
+    model: nn.Module, trained: Callable[[nn.Parameter], bool] = lambda p: p.requires_grad
+) -> list[nn.Module]:
     """The topmost modules that have parameters, none of which, adapters' apart, is trained."""
     if isinstance(model, Adapters):
         return []
     own = list(_base_parameters(model))
-    if own and not any(p.requires_grad for p in own):
+    if own and not any(map(trained, own)):
         return [model]
-    return [frozen for child in model.children() for frozen in frozen_subtrees(child)]
+    return [frozen for child in model.children() for frozen in frozen_subtrees(child, trained)]
 
 
 def adapter_modules(model: nn.Module) -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,19 +32,24 @@ class Batches:
         seed: int = 0,
         drop_last: bool = False,
         lengths: torch.Tensor | None = None,
+        lone: bool = True,
     ) -> None:
-        """lengths: int64 [rows]; where given, the rows of a step are of similar length."""
+        """lengths: int64 [rows]; where given, the rows of a step are of similar length.
+
+        lone: whether one row may be a micro-batch. Where not, it shares the rows of the one before
+        it; a step of one row is left out.
+        """
         rows = batch_size * accumulate
-        self.steps_per_epoch = size_of_set // rows if drop_last else -(-size_of_set // rows)
+        whole, rest = divmod(size_of_set, rows)
+        self.left_out = rest if drop_last or (rest == 1 and not lone) else 0
+        self.steps_per_epoch = whole + (rest > self.left_out)
         if not self.steps_per_epoch:
-            raise DataError(
-                f"train.batch_size {batch_size} × accumulate {accumulate} is more than the"
-                f" {size_of_set} training rows, and drop_last leaves no step; make it smaller"
-            )
+            raise DataError(_no_step(size_of_set, batch_size, accumulate, drop_last))
+        self.shared = not lone and not self.left_out and rest % batch_size == 1
         self._size, self._batch_size, self._accumulate = size_of_set, batch_size, accumulate
         self._seed, self._lengths = seed % 2**64, lengths
         self._epoch = -1
-        self._parts: tuple[torch.Tensor, ...] = ()
+        self._parts: Sequence[torch.Tensor] = ()
 
     def indices(self, step: int) -> list[torch.Tensor]:
         """The micro-batches of step `step` (from 0): each [rows] int64."""
@@ -61,18 +67,39 @@ class Batches:
         if self._lengths is not None:
             rows = self._batch_size * self._accumulate
             order = _by_length(order, self._lengths.numpy(), rows, rng)
-        self._parts, self._epoch = torch.split(torch.from_numpy(order), self._batch_size), epoch
+        parts = torch.split(torch.from_numpy(order), self._batch_size)
+        self._parts, self._epoch = _halved(parts) if self.shared else parts, epoch
+
+
+def _no_step(size_of_set: int, batch_size: int, accumulate: int, drop_last: bool) -> str:
+    if drop_last:
+        return (
+            f"train.batch_size {batch_size} × accumulate {accumulate} is more than the"
+            f" {size_of_set} training rows, and drop_last leaves no step; make it smaller"
+        )
+    return "the only training row has no batch statistics to normalise by; give more rows"
+
+
+def _halved(parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The last two with their rows divided evenly; three rows stay together."""
+    import torch
+
+    *before, full, lone = parts
+    rows = torch.cat([full, lone])
+    return [*before, *torch.chunk(rows, 2 if len(rows) > 3 else 1)]
 
 
 def _by_length(order: Rows, lengths: Rows, rows: int, rng: np.random.Generator) -> Rows:
     """The same rows, so that each `rows` in a row are of similar length, in random order.
 
-    Sorted within stretches of 50 steps, not over the whole set: most of the padding is saved and
-    the batches still differ from epoch to epoch. A smaller last step stays the last.
+    Sorted within stretches of 50 steps, as transformers' `group_by_length` does, and of half an
+    epoch at most: over the whole set each epoch would have the same batches. What does not fill a
+    step is drawn before anything is sorted, and stays the last.
     """
-    stretch = 50 * rows
-    parts = [order[at : at + stretch] for at in range(0, len(order), stretch)]
-    order = np.concatenate([part[np.argsort(-lengths[part], kind="stable")] for part in parts])
     whole = len(order) // rows
-    steps = order[: whole * rows].reshape(whole, rows)
-    return np.concatenate([steps[rng.permutation(whole)].reshape(-1), order[whole * rows :]])
+    stretch = rows * max(1, min(50, whole // 2))
+    full, rest = order[: whole * rows], order[whole * rows :]
+    parts = [full[at : at + stretch] for at in range(0, len(full), stretch)]
+    *parts, rest = (part[np.argsort(-lengths[part], kind="stable")] for part in (*parts, rest))
+    steps = np.concatenate([full[:0], *parts]).reshape(whole, rows)
+    return np.concatenate([steps[rng.permutation(whole)].reshape(-1), rest])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ftune.data.apart import check_apart
 from ftune.data.dataset import Dataset, Split
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
@@ -43,6 +44,8 @@ def prepare(
     for frame in parts.values():
         target.check(frame)
     check_classes(first, target, classes, fitted)
+    if not fitted:
+        check_apart(parts, data.split)
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
     pipeline = (

@@ -16,7 +16,8 @@ class Split:
     """Which rows are kept back for validation and test.
 
     A number below 1 is a share of the rows, from 1 on a count of rows; 0: none. Where there are
-    several files, only a missing validation file is replaced by rows of the training file.
+    several files, only a missing validation file is replaced by rows of the training file; `group`
+    and `time` are checked across them.
     """
 
     val: int | float = setting(0.1, at_least=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,7 @@ def split(
     classes = None if in_order else classes
     order = _ordered(frame, how.time) if how.time else np.arange(total) if in_order else None
     left, parts = np.arange(total), {}
+    mix = _Mix(frame.origin, classes, bool(how.stratify))
     for purpose, part in ((TEST, "test"), (VAL, "val")):
         if not sizes[part]:
             continue
@@ -60,13 +62,14 @@ def split(
             chosen = _grouped(frame, how.group, left, sizes[part], generator(seed, purpose))
         else:
             rng = generator(seed, purpose)
-            chosen = _drawn(frame, left, sizes[part], rng, classes, how.stratify, notes)
+            chosen = mix.drawn(part, left, sizes[part], rng)
         left = np.setdiff1d(left, chosen)
         parts[part] = np.sort(chosen)
     if not len(left):
         raise DataError(
             f"{frame.origin}: no rows are left to train on after the split; lower data.split"
         )
+    notes += mix.notes
     return {part: frame.take(rows) for part, rows in {"train": left, **parts}.items()}
 
 
@@ -75,49 +78,79 @@ def _count(size: float, total: int) -> int:
     return int(size) if size >= 1 or not size else max(1, round(size * total))
 
 
-def _drawn(
-    frame: Frame,
-    left: Rows,
-    count: int,
-    rng: np.random.Generator,
-    labels: Array | None,
-    stratify: bool | None,
-    notes: list[str],
-) -> Rows:
-    """`count` of the rows `left` at random, each class by its share where that can be done."""
-    if labels is not None:
-        why = _not_stratifiable(labels[left], count)
+class _Mix:
+    """Draws rows so that each class keeps its share, where that can be done; and says where not.
+
+    labels: [rows] the classes, None where they do not matter. strict: rather refuses.
+    """
+
+    def __init__(self, origin: str, labels: Array | None, strict: bool) -> None:
+        self.origin, self.labels, self.strict = origin, labels, strict
+        self.mixed: list[str] = []
+        self.plain: dict[str, str] = {}
+        self.single: list[str] = []
+
+    def drawn(self, part: str, left: Rows, count: int, rng: np.random.Generator) -> Rows:
+        """`count` of the rows `left` at random. Raises DataError where that is refused."""
+        if self.labels is None:
+            return rng.permutation(left)[:count]
+        several, self.single = _by_number(self.labels[left])
+        if self.single and self.strict:
+            raise DataError(unstratified(self.origin, single_rows(self.single)))
+        candidates = left[several]
+        why = _not_stratifiable(self.labels[candidates], count)
         if not why:
             from sklearn.model_selection import train_test_split
 
-            state = int(rng.integers(2**31))
+            self.mixed.append(part)
+            labels, state = self.labels[candidates], int(rng.integers(2**31))
             _, chosen = train_test_split(
-                left, test_size=count, stratify=labels[left], random_state=state
+                candidates, test_size=count, stratify=labels, random_state=state
             )
             return np.asarray(chosen)
-        if stratify:
-            raise DataError(unstratified(frame.origin, why))
-        notes.append(f"The split is not stratified: {why}.")
-    return rng.permutation(left)[:count]
+        if self.strict:
+            raise DataError(unstratified(self.origin, why))
+        self.plain[part] = why
+        return rng.permutation(left)[:count]
+
+    @property
+    def notes(self) -> list[str]:
+        """Each thing once, whatever parts it is true of."""
+        parts, notes = list(self.plain), []
+        if self.single and self.mixed:
+            stay = "stay" if len(self.single) > 1 else "stays"
+            notes.append(
+                f"The split: {single_rows(self.single)}, which {stay} in training; the other"
+                " classes are stratified."
+            )
+        if parts:
+            are = "are" if len(parts) > 1 else "is"
+            notes.append(f"{' and '.join(parts)} {are} not stratified: {self.plain[parts[0]]}.")
+        return notes
+
+
+def _by_number(labels: Array) -> tuple[npt.NDArray[np.bool_], list[str]]:
+    """[rows] whether a row's class has others, and the names, in backticks, of those without."""
+    names, places, counts = np.unique(labels.astype(str), return_inverse=True, return_counts=True)
+    return counts[places] > 1, [f"`{name}`" for name in names[counts == 1]]
 
 
 def _not_stratifiable(labels: Array, count: int) -> str:
     """Why `count` rows cannot be taken with every class on both sides; empty if they can."""
-    names, counts = np.unique(labels.astype(str), return_counts=True)
-    small = [f"`{n}`" for n, c in zip(names, counts, strict=True) if c < 2]
-    if small:
-        return single_rows(small)
-    if min(count, len(labels) - count) < len(names):
-        return (
-            f"{count:,} of {len(labels):,} rows cannot hold all {len(names)} classes on both sides"
-        )
+    names = len(set(labels))
+    if not names:
+        return "no class has more than 1 row"
+    if min(count, len(labels) - count) < names:
+        return f"{count:,} of {len(labels):,} rows cannot hold all {names} classes on both sides"
     return ""
 
 
-def single_rows(small: list[str]) -> str:
+def single_rows(small: Sequence[str]) -> str:
     """What is said of classes, in backticks, that have one row."""
-    more = f" and {len(small) - 5} more" if len(small) > 5 else ""
-    return f"class {', '.join(small[:5])}{more} has only 1 row left to divide"
+    shown = ", ".join(small[:5]) + (f" and {len(small) - 5} more" if len(small) > 5 else "")
+    if len(small) == 1:
+        return f"class {shown} has only 1 row left to divide"
+    return f"classes {shown} have only 1 row each left to divide"
 
 
 def unstratified(origin: str, why: str) -> str:
@@ -127,11 +160,16 @@ def unstratified(origin: str, why: str) -> str:
     )
 
 
-def _grouped(frame: Frame, column: str, left: Rows, count: int, rng: np.random.Generator) -> Rows:
-    """Whole groups in random order until `count` rows are reached, always leaving one group."""
+def group_names(frame: Frame, column: str) -> Array:
+    """[rows] the group of each row, as text. Raises DataError where one is missing."""
     _refuse_missing(frame, column, "group")
     names = as_text(frame[column]) if frame.kind(column) != "date" else frame[column]
-    groups, places = np.unique(names[left].astype(str), return_inverse=True)
+    return names.astype(str)
+
+
+def _grouped(frame: Frame, column: str, left: Rows, count: int, rng: np.random.Generator) -> Rows:
+    """Whole groups in random order until `count` rows are reached, always leaving one group."""
+    groups, places = np.unique(group_names(frame, column)[left], return_inverse=True)
     if len(groups) < 2:
         raise DataError(
             f"{frame.origin}: data.split.group: the rows left to divide are all of one group of"
@@ -143,15 +181,20 @@ def _grouped(frame: Frame, column: str, left: Rows, count: int, rng: np.random.G
     return left[np.isin(places, taken)]
 
 
-def _ordered(frame: Frame, column: str) -> Rows:
-    """The rows from the earliest to the latest; equal times keep the order of the file."""
+def ordering(frame: Frame, column: str) -> Array:
+    """[rows] what the rows are ordered by. Raises DataError: missing, neither dates nor numbers."""
     _refuse_missing(frame, column, "time")
     if frame.kind(column) not in ("date", "number"):
         raise DataError(
             f"{frame.origin}: data.split.time: column `{column}` holds {frame.kind(column)}s, not"
             f" dates or numbers; declare it (csv: `types: {{{column}: date}}`)"
         )
-    times = frame[column]
+    return frame[column]
+
+
+def _ordered(frame: Frame, column: str) -> Rows:
+    """The rows from the earliest to the latest; equal times keep the order of the file."""
+    times = ordering(frame, column)
     if times.min() == times.max():
         raise DataError(
             f"{frame.origin}: data.split.time: `{column}` is {times[0]} in every row, which"

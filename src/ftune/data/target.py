@@ -61,12 +61,12 @@ class Target:
         numbers = np.fromiter((place.get(label, -1) for label in labels), np.int64, len(labels))
         if (numbers < 0).any():
             unknown = numbers < 0
-            found = ", ".join(f"`{v}`" for v in list(dict.fromkeys(labels[unknown]))[:5])
             raise DataError(
-                f"{frame.origin}: target `{self.names[0]}`: unknown class {found} in"
-                f" {frame.where(unknown)}; known: {_shown(self.classes)}. Keep only known ones with"
-                " `classes`, or train on rows that have it"
-            )
+                unknown_classes(
+                    frame.origin, self.names[0], list(labels[unknown]), frame.where(unknown),
+                    self.classes,
+                )
+            )  # fmt: skip
         return torch.from_numpy(numbers)
 
     def label_values(self, frame: Frame) -> torch.Tensor:
@@ -83,6 +83,17 @@ class Target:
             if np.isinf(frame[name]).any():
                 raise infinite_values(frame, name, np.isinf(frame[name]))
         return Frame({name: frame[name] for name in self.names}, frame.origin, frame.rows)
+
+
+def unknown_classes(
+    origin: str, name: str, labels: Sequence[str], where: str, known: Sequence[str]
+) -> str:
+    """What is said of classes that the training rows do not tell."""
+    found = ", ".join(f"`{label}`" for label in list(dict.fromkeys(labels))[:5])
+    return (
+        f"{origin}: target `{name}`: unknown class {found} in {where}; known: {_shown(known)}. Keep"
+        " only known ones with `classes`, or train on rows that have it"
+    )
 
 
 def missing_target(origin: str, name: str, where: str) -> str:

@@ -92,6 +92,54 @@ def test_a_rare_class_is_said_or_refused() -> None:
         split(frame(), Split(stratify=True), 0, labels, [])
 
 
+RARE = np.array(["a"] * 70 + ["b"] * 28 + ["c", "d"], dtype=object)
+
+
+def share_of_b(labels: Array, how: Split, seed: int) -> list[float]:
+    parts = split(frame(len(labels)), how, seed, labels, [])
+    return [round(float((labels[part.rows - 1] == "b").mean()), 1) for part in parts.values()]
+
+
+def test_classes_of_one_row_leave_the_others_stratified() -> None:
+    """The others are divided as scikit-learn divides them alone; unstratified they are not."""
+    for seed in range(5):
+        assert share_of_b(RARE, Split(), seed) == [0.3, 0.3, 0.3]
+        parts = split(frame(), Split(), seed, RARE, [])
+        assert {99, 100} <= set(parts["train"].rows.tolist())
+        sizes = {name: len(part) for name, part in parts.items()}
+        assert sizes == {"train": 70, "val": 10, "test": 20}
+    drawn = [share_of_b(RARE, Split(stratify=False), seed) for seed in range(5)]
+    assert any(shares != [0.3, 0.3, 0.3] for shares in drawn)
+    alone, among = frame(98), frame(100)
+    for seed in range(3):
+        whole = split(alone, Split(test=20, val=10), seed, RARE[:98], [])
+        same = split(among, Split(test=20, val=10), seed, RARE, [])
+        assert all(
+            whole[part].rows.tolist() == same[part].rows.tolist() for part in ("val", "test")
+        )
+
+
+def test_what_is_said_of_the_split_is_said_once() -> None:
+    def notes(labels: Array, **how: float) -> list[str]:
+        found: list[str] = []
+        split(frame(len(labels)), Split(**how), 0, labels, found)  # type: ignore[arg-type]
+        return found
+
+    (note,) = notes(RARE)
+    assert "classes `c`, `d` have only 1 row each" in note and "stay in training" in note
+    (note,) = notes(np.array(["a"] * 99 + ["b"], dtype=object))
+    assert "class `b` has only 1 row" in note and "stays in training" in note
+    many = np.array([f"c{i // 2}" for i in range(100)], dtype=object)
+    (note,) = notes(many)
+    assert note.startswith("test and val are not stratified: 20 of 100 rows cannot hold all 50")
+    (note,) = notes(np.array([str(i) for i in range(100)], dtype=object))
+    assert note == "test and val are not stratified: no class has more than 1 row."
+    # Only one row of `b` is left beside the test split: val does without it, and the rest is mixed.
+    (note,) = notes(np.array(["a"] * 98 + ["b"] * 2, dtype=object), test=50, val=10)
+    assert "`b` has only 1 row" in note
+    assert notes(LABELS) == []
+
+
 @pytest.mark.parametrize(
     ("how", "labels", "message"),
     [

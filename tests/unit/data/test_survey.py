@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from ftune.data.prepare import prepare
 from ftune.data.survey.survey import Told, survey
 from ftune.data.target import TargetKind
 from ftune.errors import DataError
+from ftune.schema import LANGUAGE
 
 ReadData = Callable[..., Any]
 Write = Callable[[str, str | bytes], str]
@@ -155,6 +157,48 @@ def test_files_of_other_columns(read_data: ReadData, write: Write) -> None:
     assert "c.csv: the file is empty" in said
     paths["val"] = paths["test"] = paths["train"]
     assert len(survey(read_data(source="csv", path=paths, target="y"), "classes")) == 3
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "unknown"),
+    [
+        (csv(), csv({(21, 2): "c", (40, 2): "d"}), "unknown class `c`, `d` in 2 rows (21, 40)"),
+        (csv(), csv({(21, 2): "c"}), "unknown class `c` in row 21; known: `a`, `b`. Keep only"),
+        (csv(every(2, "1") | {(1, 2): "2"}), csv(every(2, "3")), "unknown class `3` in 60 rows"),
+        (csv(every(2, "1") | {(1, 2): "2"}), csv(every(2, "1.0")), ""),
+        (csv({(21, 2): "c"}), csv(), ""),
+        (csv(), csv(), ""),
+    ],
+)
+def test_a_class_of_another_file_only(
+    train: str, val: str, unknown: str, read_data: ReadData, write: Write
+) -> None:
+    """What `check --data` says of it is what training says."""
+    paths = {"train": write("a.csv", train), "val": write("b.csv", val)}
+    data = read_data(source="csv", path=paths, target="y")
+    if not unknown:
+        assert len(survey(data, "classes")) == 2
+        prepare(data, "classes", 0)
+        return
+    with pytest.raises(DataError) as caught:
+        prepare(data, "classes", 0)
+    assert found(data) == str(caught.value)
+    assert unknown in found(data) and "b.csv" in found(data)
+
+
+def test_classes_that_are_not_chosen_may_be_anywhere(read_data: ReadData, write: Write) -> None:
+    paths = {"train": write("a.csv", csv()), "val": write("b.csv", csv({(21, 2): "c"}))}
+    data = read_data(source="csv", path=paths, target="y", classes=["a", "b"])
+    assert len(survey(data, "classes")) == 2
+    assert prepare(data, "classes", 0).val is not None
+
+
+def test_the_case_of_a_class_in_the_validation_file_only() -> None:
+    folder = Path(__file__).resolve().parents[3] / "../shared/cases/34-class-only-in-val"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/cases")
+    data = LANGUAGE.load(folder / "t.yaml").data
+    assert "unknown class `c` in row 21" in found(data)
 
 
 def test_texts_where_numbers_are_predicted(read_data: ReadData, write: Write) -> None:

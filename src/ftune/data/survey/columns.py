@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.found import Rows
+from ftune.data.found import MOST, Rows
 from ftune.data.frame import label_text
 from ftune.data.sources.arrow import MIXED_SHARE, NUMBER, mixed
 
@@ -114,8 +114,7 @@ class Classes:
         for entry in pc.value_counts(column).to_pylist():
             value: Any = entry["values"]
             if value is not None and value == value:
-                text = str(value).lower() if isinstance(value, bool) else label_text(value)
-                self.counts[text] += entry["counts"]
+                self.counts[_text(value)] += entry["counts"]
         if len(self.counts) > MOST_CLASSES:
             self.counts = None
 
@@ -129,6 +128,39 @@ class Classes:
             return found
         except ValueError:
             return dict(self.counts or {})
+
+
+@dataclass
+class Unknown:
+    """Rows of classes that the first file does not have; numbers are alike however written."""
+
+    known: frozenset[str]
+    odd: Rows = field(default_factory=Rows)
+    texts: dict[str, None] = field(default_factory=dict)
+
+    def see(self, column: pa.Array, rows: Numbers) -> None:
+        if pa.types.is_nested(column.type):
+            return
+        odd = [
+            (row, text)
+            for row, value in zip(rows, column.to_pylist(), strict=True)
+            if value is not None and value == value and not self._knows(text := _text(value))
+        ]
+        self.odd.add([row for row, _ in odd])
+        for _, text in odd[: MOST - len(self.texts)]:
+            self.texts[text] = None
+
+    def _knows(self, text: str) -> bool:
+        if text in self.known:
+            return True
+        try:
+            return label_text(float(text)) in self.known
+        except ValueError:
+            return False
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else label_text(value)
 
 
 @dataclass

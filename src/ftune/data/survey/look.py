@@ -23,6 +23,7 @@ from ftune.data.target import (
     missing_target,
     sorted_classes,
     texts_for_numbers,
+    unknown_classes,
 )
 from ftune.data.text.templates import Template, blank_text, missing_text
 from ftune.errors import DataError
@@ -61,13 +62,20 @@ def _of_transforms(data: Data) -> list[str]:
 
 @dataclass
 class Look:
-    """divided: the file is the one that `data.split` divides. first: it tells the classes."""
+    """divided: the file is the one that `data.split` divides. known: the classes of the first file.
+
+    classes, groups: what a look at this one has found: class names in order, and the values of
+    `data.split.group`.
+    """
 
     file: File
     data: Data
     kind: TargetKind
     first: bool
     divided: bool
+    known: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    groups: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Goes once over the file; what is wrong is added to its faults."""
@@ -106,7 +114,12 @@ class Look:
         numbers = self.data.targets if self.kind == "numbers" else ()
         found |= {("", n): seen.Numeric() for n in [*numeric, *numbers] if n not in types}
         if self.kind == "classes":
-            found["classes", self.data.targets[0]] = seen.Classes()
+            known = self.known and not self.data.classes
+            found["classes", self.data.targets[0]] = (
+                seen.Unknown(frozenset(self.known)) if known else seen.Classes()
+            )
+        if self.data.split.group and self.data.split.group not in self.data.targets:
+            found["groups", self.data.split.group] = seen.Classes()
         if self.data.kind == "images":
             from ftune.data.images.decode import base_of
 
@@ -125,6 +138,12 @@ class Look:
             return [misfit(path, name, odd.values[0], odd.said)] if odd else []
         if isinstance(tally, seen.Numeric):
             return self._numeric(name, tally)
+        if isinstance(tally, seen.Unknown):
+            odd, texts = tally.odd, list(tally.texts)
+            return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
+        if isinstance(tally, seen.Classes) and setting == "groups":
+            self.groups = frozenset(tally.rows)
+            return []
         if isinstance(tally, seen.Classes):
             return self._classes(name, tally.rows) if self.first else []
         from ftune.data.images.decode import unusable
@@ -164,6 +183,7 @@ class Look:
         faults, chosen, data = [], sorted_classes(labels), self.data
         try:
             chosen = chosen_classes(frame, name, data.classes) if data.classes else chosen
+            self.classes = chosen
             check_classes(frame, Target((name,), "classes"), chosen, None)
         except DataError as error:
             faults.append(str(error))

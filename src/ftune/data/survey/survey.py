@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftune.data.apart import nothing_to_divide, shared
 from ftune.data.prepare import lacking
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.files import PARTS
@@ -55,35 +57,49 @@ def survey(data: Data, kind: TargetKind) -> list[Told]:
     """Looks at every file. Raises one DataError that lists what is wrong in all of them."""
     faults: list[str] = []
     told: list[Told] = []
-    first: File | None = None
+    looks: list[Look] = []
     for part, open_file in _files(data):
         started = time.monotonic()
         try:
             file = open_file()
-            _look(file, part, first, data, kind)
         except DataError as error:
             faults.append(str(error))
             continue
-        first = first or file
+        looks.append(_look(file, part, looks[0] if looks else None, data, kind))
         faults += file.faults
         seconds, size = round(time.monotonic() - started, 3), _size(file.path)
         told.append(Told(file.path, file.rows, len(file.names), size, seconds, file.note))
+    faults += _between(looks, data)
     if faults:
         raise DataError(_listed(list(dict.fromkeys(faults))))
     return told
 
 
-def _look(file: File, part: str, first: File | None, data: Data, kind: TargetKind) -> None:
-    """Raises DataError for what ends the reading, with what was found until then."""
-    if first is not None and (lacks := lacking(file.path, file.names, first.path, first.names)):
+def _look(file: File, part: str, first: Look | None, data: Data, kind: TargetKind) -> Look:
+    """Adds to the faults of the file what is wrong in it, also what ends the reading."""
+    if first and (lacks := lacking(file.path, file.names, first.file.path, first.file.names)):
         file.faults.append(lacks)
     divided = part == "all" or (part == "train" and not _has_val(data))
-    if isinstance(data.source, Text):
-        return
+    look = Look(file, data, kind, first is None, divided, first.classes if first else ())
+    if part == "val" and data.split.stratify:
+        file.faults.append(nothing_to_divide(file.path))
     try:
-        Look(file, data, kind, first is None, divided).run()
+        if not isinstance(data.source, Text):
+            look.run()
     except DataError as error:
         file.faults.append(str(error))
+    return look
+
+
+def _between(looks: list[Look], data: Data) -> list[str]:
+    """What is wrong with files side by side: groups that stand in two of them."""
+    column = data.split.group
+    pairs = combinations(looks, 2) if column else ()
+    shares = (
+        shared(one.file.path, other.file.path, str(column), one.groups & other.groups)
+        for one, other in pairs
+    )
+    return [fault for fault in shares if fault]
 
 
 def _has_val(data: Data) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ftune.data.images import uniform
 from ftune.data.prepare import prepare
@@ -152,6 +154,21 @@ def test_evaluation_is_the_same_for_training_rows(
         assert tuple(found["x"].shape[1:]) == made.pipeline.features.shape
         drawn = made.train.inputs.take(torch.arange(20), Draw(0, 0))["x"]
         assert drawn.shape == found["x"].shape
+
+
+def test_a_crop_shrinks_as_evaluation_does(train: Callable[..., Store], folder: Folder) -> None:
+    """The whole image as the crop: what Pillow's resize makes of the file."""
+    fine = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(fine).save(file, "PNG")
+    path = str(folder({f"{n}/{i}.png": file.getvalue() for n in "ab" for i in range(3)}))
+    cut = {"random_resized_crop": {"size": 20, "area": [1.0, 1.0], "ratio": [1.0, 1.0]}}
+    made = train([{"resize": 60}, cut], path=path).take(rows(0, 4), Draw(0, 0))["x"] * 255
+    wanted = np.asarray(Image.fromarray(fine).resize((20, 20), Image.Resampling.BILINEAR))
+    assert (made - torch.from_numpy(wanted.copy()).permute(2, 0, 1)).abs().max() <= 1.01
+    by_scale = [{"resize": 60}, {"affine": {"scale": [1 / 3, 1 / 3]}}, {"center_crop": 20}]
+    made = train(by_scale, path=path).take(rows(0, 4), Draw(0, 0))["x"] * 255
+    assert (made - torch.from_numpy(wanted.copy()).permute(2, 0, 1)).abs().max() <= 1.01
 
 
 def test_pixels_are_those_of_the_file(
