@@ -19,16 +19,50 @@ OPPOSITES: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 # Calls whose loss stops the program at once, or that change nothing which a CPU can show.
 PLAIN = frozenset(
-    "bool cast contiguous cpu cuda enumerate float int items iter keys len range repr str super"
-    " tolist type values".split()
+    [
+        "bool",
+        "cast",
+        "contiguous",
+        "cpu",
+        "cuda",
+        "enumerate",
+        "float",
+        "int",
+        "items",
+        "iter",
+        "keys",
+        "len",
+        "range",
+        "repr",
+        "str",
+        "super",
+        "tolist",
+        "type",
+        "values",
+    ]
 )
 # Their two arguments mean the same either way round, or can only be given one way.
 SYMMETRIC = frozenset(
-    "equal gcd getattr hasattr isclose isinstance issubclass max maximum min minimum range"
-    " setattr".split()
+    [
+        "equal",
+        "gcd",
+        "getattr",
+        "hasattr",
+        "isclose",
+        "isinstance",
+        "issubclass",
+        "max",
+        "maximum",
+        "min",
+        "minimum",
+        "range",
+        "setattr",
+    ]
 )
 # Keywords that move work elsewhere without changing a number, or guard against a programmer.
-UNSEEN = frozenset("device dtype maxsize non_blocking pin_memory stacklevel strict".split())
+UNSEEN = frozenset(
+    ["device", "dtype", "maxsize", "non_blocking", "pin_memory", "stacklevel", "strict"]
+)
 TEXT = (ast.JoinedStr, ast.List, ast.ListComp, ast.Dict)
 
 

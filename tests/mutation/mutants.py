@@ -196,7 +196,9 @@ def _may_go(site: _Site) -> bool:
 
 def _bound(node: ast.AST) -> set[str]:
     targets = node.targets if isinstance(node, ast.Assign) else []
-    return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return {
+        part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)
+    }
 
 
 def _lines(node: Any) -> tuple[int, int]:

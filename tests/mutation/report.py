@@ -20,7 +20,8 @@ def equivalents(text: str) -> Reasons:
     A line `FILE SCOPE` is followed by mutants, each indented by two, and their reason by four.
     """
     reasons: Reasons = {}
-    home, waiting = ("", ""), []
+    home = ("", "")
+    waiting: list[tuple[str, str, str, str]] = []
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
@@ -85,5 +86,10 @@ class Score:
 def total(scores: Sequence[Score]) -> Score:
     """Of all rooms together."""
     lived = tuple(line for score in scores for line in score.lived)
-    sums = [sum(getattr(s, name) for s in scores) for name in ("noticed", "count", "equivalent")]
-    return Score("all", *sums, lived)
+    return Score(
+        "all",
+        sum(score.noticed for score in scores),
+        sum(score.count for score in scores),
+        sum(score.equivalent for score in scores),
+        lived,
+    )

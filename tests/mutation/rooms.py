@@ -55,7 +55,9 @@ def _files(paths: Iterable[str]) -> list[str]:
     found = dict.fromkeys(
         file
         for path in paths
-        for file in (sorted((ROOT / path).rglob("*.py")) if (ROOT / path).is_dir() else [ROOT / path])
+        for file in (
+            sorted((ROOT / path).rglob("*.py")) if (ROOT / path).is_dir() else [ROOT / path]
+        )
         if file.exists()
     )
     return [str(file.relative_to(ROOT)) for file in found]

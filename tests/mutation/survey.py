@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from mutation.child import in_child
 from mutation.mutants import Mutant, Source
 from mutation.results import FOLDER, Result, Results
 from mutation.rooms import ROOT, Room
 from mutation.trial import PYTEST, Loaded, Shadow, Toothless, Verdict, first_failure, verdict
-from mutation.watch import MOST_SECONDS, Coverage, coverage
+from mutation.watch import Coverage, coverage
 
 HEAVY = ("torch", "numpy", "pyarrow", "pyarrow.parquet", "safetensors.torch", "sklearn.metrics")
 
@@ -82,7 +81,9 @@ class Survey:
                 asked = [by_name[test] for test in tests]
 
                 def work(
-                    source: Source = source, mutant: Mutant = mutant, asked: Sequence[pytest.Item] = asked
+                    source: Source = source,
+                    mutant: Mutant = mutant,
+                    asked: Sequence[pytest.Item] = asked,
                 ) -> str:
                     if not loaded.plant(source, mutant):
                         return "=cold"

@@ -65,7 +65,7 @@ class Coverage:
         return sorted(chosen, key=lambda test: self.tests[test]["seconds"])
 
     def seconds(self, tests: Iterable[str]) -> float:
-        return sum(self.tests[test]["seconds"] for test in tests)
+        return float(sum(self.tests[test]["seconds"] for test in tests))
 
 
 def coverage(room: Room, items: Sequence[pytest.Item], kept: Path) -> Coverage:
@@ -84,7 +84,9 @@ def coverage(room: Room, items: Sequence[pytest.Item], kept: Path) -> Coverage:
         answer = json.loads(in_child(lambda own=own: _watch(room, own), MOST_SECONDS))  # type: ignore[misc]
         files[file] = {"state": state, "tests": answer["tests"]}
         told["modules"] = sorted({*told["modules"], *answer["modules"]})
-        kept.write_text(json.dumps({"files": {**told["files"], **files}, "modules": told["modules"]}))
+        kept.write_text(
+            json.dumps({"files": {**told["files"], **files}, "modules": told["modules"]})
+        )
     kept.write_text(json.dumps({"files": files, "modules": told["modules"]}))
     return Coverage.of(files, told["modules"])
 
@@ -127,7 +129,7 @@ class _Tracer:
 
     def stop(self) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
     def _call(self, frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ARG002
         code = frame.f_code

@@ -82,7 +82,9 @@ def test_groups_part_by_rate_decay_and_the_epoch_they_begin_in() -> None:
     built = parts(plain={**MUON, "adapt": rules})
     groups = _groups(built)
     names = [name for group in groups for name in group.names]
-    assert sorted(names) == sorted(n for n, _ in built.model.named_parameters() if "layernorm1" not in n)
+    assert sorted(names) == sorted(
+        n for n, _ in built.model.named_parameters() if "layernorm1" not in n
+    )
     scale = {n: (g.lr_scale, g.weight_decay) for g in groups for n in g.names}
     assert scale["layer1.weight"] == (0.5, None) and scale["layer1.bias"] == (0.5, 0)
     assert scale["head.bias"] == (1.0, 0) and scale["head.weight"] == (1.0, None)

@@ -48,7 +48,9 @@ def _foreign(layer: Any, name: str) -> nn.Parameter:
     """PEFT's factor A or B of a layer."""
     embedded = getattr(layer, f"lora_embedding_{name}")
     factor: nn.Parameter = (
-        embedded["default"] if "default" in embedded else getattr(layer, f"lora_{name}")["default"].weight
+        embedded["default"]
+        if "default" in embedded
+        else getattr(layer, f"lora_{name}")["default"].weight
     )
     return factor
 
@@ -72,9 +74,7 @@ def test_outputs_and_gradients_are_pefts(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_control_a_norm_with_a_gradient_is_seen(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_control_a_norm_with_a_gradient_is_seen(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, adapter, _, _, x = both(kind)
     expected = gradients(ours, x, [adapter.A])[0]
 
