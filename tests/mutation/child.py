@@ -68,7 +68,7 @@ def _bound(seconds: float) -> None:
         signal.signal(kind, signal.SIG_DFL)
     signal.alarm(int(seconds * WALL_FACTOR) + 1)
     computing = int(seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (computing, computing))
+    resource.setrlimit(resource.RLIMIT_CPU, (computing, computing + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
     if pages:
