@@ -200,7 +200,7 @@ def _name(function: ast.expr) -> str:
 
 
 Plant = Callable[[Any], Iterator[ast.AST]]
-LEFT_OUT = (ast.Expr, ast.Assign, ast.Delete, ast.Raise, ast.Continue, ast.Break)
+LEFT_OUT = (ast.Expr, ast.Assign, ast.Raise, ast.Continue, ast.Break)
 PLANTS: tuple[tuple[Any, Plant], ...] = (
     (ast.Compare, _comparison),
     ((ast.BinOp, ast.BoolOp, ast.AugAssign), _operation),
