@@ -1,4 +1,4 @@
-"""scripts/mutate ROOM…: which small faults the tests of a room notice, and which they do not."""
+"""Which small faults the tests of a room notice, and which they do not."""
 
 from __future__ import annotations
 
