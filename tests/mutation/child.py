@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -62,13 +63,20 @@ def _work(work: Callable[[], str], seconds: float, answer: Path) -> NoReturn:
         os._exit(0)
 
 
+def allow(seconds: float) -> None:
+    """From now on the process may compute for so long."""
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = int(time.process_time() + seconds) + 1
+    soft = soft if most == resource.RLIM_INFINITY else min(soft, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, most))
+
+
 def _bound(seconds: float) -> None:
     """The kernel ends it, whatever it does: no handler in Python is needed."""
     for kind in (signal.SIGXCPU, signal.SIGALRM, signal.SIGTERM):
         signal.signal(kind, signal.SIG_DFL)
     signal.alarm(int(seconds * WALL_FACTOR) + 1)
-    computing = int(seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (computing, computing + 5))
+    allow(seconds)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
     if pages:

@@ -44,8 +44,7 @@ ROOMS = {
         Room("batches", ("data/batches.py",), ("tests/unit/data/test_batches.py",)),
         Room("transforms", ("data/transforms",), (
             "tests/unit/data/test_transforms.py", "tests/unit/data/test_prepare.py",
-            "tests/unit/data/images/test_image_transforms.py",
-            "tests/unit/data/images/test_image_pipeline.py", REFERENCE,
+            "tests/unit/data/images", REFERENCE,
         )),
     )
 }  # fmt: skip

@@ -7,9 +7,10 @@ import importlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from mutation.rooms import ROOT, Room
 from mutation.trial import PYTEST, Loaded, Shadow, Toothless, Verdict, first_failure, verdict
 from mutation.watch import Coverage, coverage
 
+NOT_LOADED = "not loaded"
+IMPORTING = 10.0
 HEAVY = ("torch", "numpy", "pyarrow", "pyarrow.parquet", "safetensors.torch", "sklearn.metrics")
 
 
@@ -78,19 +81,9 @@ class Survey:
             if not tests:
                 self._note(mutant, ("uncovered", ""))
             elif mutant.live:
-                asked = [by_name[test] for test in tests]
-
-                def work(
-                    source: Source = source,
-                    mutant: Mutant = mutant,
-                    asked: Sequence[pytest.Item] = asked,
-                ) -> str:
-                    if not loaded.plant(source, mutant):
-                        return "=cold"
-                    return first_failure(asked)
-
-                outcome = verdict(work, known.seconds(tests))
-                if outcome != ("killed", "=cold"):
+                work = partial(_planted, loaded, source, mutant, by_name, tests)
+                outcome = verdict(work, sum(tests.values()))
+                if outcome != ("killed", NOT_LOADED):
                     self._note(mutant, outcome)
 
     def _cold(self) -> None:
@@ -103,19 +96,17 @@ class Survey:
         for source, mutant in missing:
             tests = self._ordered(known, mutant)
             with shadow.planted(source, mutant):
-                outcome = verdict(
-                    lambda tests=tests: shadow.first_failure(tests, self._plugins),  # type: ignore[misc]
-                    10 + known.seconds(tests),
-                )
+                work = partial(shadow.first_failure, tests, self._plugins)
+                outcome = verdict(work, IMPORTING + sum(tests.values()))
             self._note(mutant, outcome)
 
-    def _ordered(self, known: Coverage, mutant: Mutant) -> list[str]:
+    def _ordered(self, known: Coverage, mutant: Mutant) -> dict[str, float]:
         """The covering tests: what killed it before, what kills its like, then the fastest."""
         tests = known.covering(mutant)
         kills = self._kills.get(mutant.scope, Counter())
         last = self.results.last_killer(mutant)
-        rank = {test: number for number, test in enumerate(tests)}
-        return sorted(tests, key=lambda test: (test != last, -kills[test], rank[test]))
+        order = sorted(tests, key=lambda test: (test != last, -kills[test]))
+        return {test: tests[test] for test in order}
 
     def _note(self, mutant: Mutant, outcome: Verdict) -> None:
         status, killer = outcome
@@ -123,6 +114,19 @@ class Survey:
         if killer:
             self._kills.setdefault(mutant.scope, Counter())[killer] += 1
         print(f"  {status:<9} {mutant}", flush=True)  # noqa: T201
+
+
+def _planted(
+    loaded: Loaded,
+    source: Source,
+    mutant: Mutant,
+    items: Mapping[str, pytest.Item],
+    seconds: Mapping[str, float],
+) -> str:
+    """The first test that fails with the fault; NOT_LOADED where it cannot be put in."""
+    if not loaded.plant(source, mutant):
+        return NOT_LOADED
+    return first_failure([items[test] for test in seconds], seconds)
 
 
 class Session:

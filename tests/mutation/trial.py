@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mutation.child import CrashedError, TimedOutError, in_child
+from mutation.child import CrashedError, TimedOutError, allow, in_child
 from mutation.mutants import Mutant, Source
 from mutation.rooms import ROOT
 
@@ -24,8 +24,8 @@ IMPORT, NO_TESTS = "import", "no tests"
 
 
 def allowance(normal: float) -> float:
-    """Seconds of computing after which a mutant counts as caught in a loop."""
-    return 10 + 5 * normal
+    """Seconds of computing after which a test counts as caught in a loop."""
+    return 5 + 5 * normal
 
 
 def verdict(work: Callable[[], str], normal: float) -> Verdict:
@@ -41,9 +41,10 @@ def verdict(work: Callable[[], str], normal: float) -> Verdict:
     return ("killed", killer) if killer else ("survived", "")
 
 
-def first_failure(items: Sequence[pytest.Item]) -> str:
-    """Runs tests until one fails; its name, or nothing."""
+def first_failure(items: Sequence[pytest.Item], seconds: Mapping[str, float]) -> str:
+    """Runs tests until one fails; its name, or nothing. seconds: what each takes otherwise."""
     for item, following in zip(items, [*items[1:], None], strict=True):
+        allow(allowance(seconds[item.nodeid]))
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if item.session.testsfailed:
             return item.nodeid
@@ -102,13 +103,13 @@ class Shadow:
         finally:
             shutil.copyfile(ROOT / source.file, file)
 
-    def first_failure(self, tests: Sequence[str], plugins: Sequence[object]) -> str:
+    def first_failure(self, seconds: Mapping[str, float], plugins: Sequence[object]) -> str:
         """Imports the copy and runs tests; for a child that has not imported ftune."""
         sys.path.insert(0, str(self.folder))
         sys.dont_write_bytecode = True
         os.environ |= {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        ordered = Ordered(tests)
-        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        ordered = Ordered(seconds)
+        files = list(dict.fromkeys(test.partition("::")[0] for test in seconds))
         code = pytest.main([*PYTEST, *files], plugins=[ordered, *plugins])
         if code == pytest.ExitCode.NO_TESTS_COLLECTED:
             return NO_TESTS
@@ -118,15 +119,17 @@ class Shadow:
 class Ordered:
     """A plugin that runs the named tests in their order, up to the first failure."""
 
-    def __init__(self, tests: Sequence[str]) -> None:
-        self._tests, self.killer, self.began = tests, "", False
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        """seconds: of each test, in the order in which they are to run."""
+        self._seconds, self.killer, self.began = seconds, "", False
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed:  # a file that could not be imported
             return True
         self.began = True
         items = {item.nodeid: item for item in session.items}
-        self.killer = first_failure([items[test] for test in self._tests if test in items])
+        asked = [items[test] for test in self._seconds if test in items]
+        self.killer = first_failure(asked, self._seconds)
         return True
 
 

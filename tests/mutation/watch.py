@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
@@ -49,8 +49,8 @@ class Coverage:
         tests = {name: test for entry in files.values() for name, test in entry["tests"].items()}
         return cls({n: t for n, t in tests.items() if t["seconds"] <= SLOWEST}, modules)
 
-    def covering(self, mutant: Mutant) -> list[str]:
-        """The tests that run a mutant's statement, the fastest first.
+    def covering(self, mutant: Mutant) -> dict[str, float]:
+        """The tests that run a mutant's statement and their seconds, the fastest first.
 
         What is computed at import is covered by all that use its file, and by those that start a
         process of their own, whose lines are not seen.
@@ -62,10 +62,8 @@ class Coverage:
             covers = any(first <= line <= last for line in lines)
             if covers or (not mutant.live and (lines or "::test_the_reference" in test)):
                 chosen.append(test)
-        return sorted(chosen, key=lambda test: self.tests[test]["seconds"])
-
-    def seconds(self, tests: Iterable[str]) -> float:
-        return float(sum(self.tests[test]["seconds"] for test in tests))
+        seconds = {test: float(self.tests[test]["seconds"]) for test in chosen}
+        return dict(sorted(seconds.items(), key=lambda pair: pair[1]))
 
 
 def coverage(room: Room, items: Sequence[pytest.Item], kept: Path) -> Coverage:

@@ -86,8 +86,11 @@ def test_groups_part_by_rate_decay_and_the_epoch_they_begin_in() -> None:
         n for n, _ in built.model.named_parameters() if "layernorm1" not in n
     )
     scale = {n: (g.lr_scale, g.weight_decay) for g in groups for n in g.names}
-    assert scale["layer1.weight"] == (0.5, None) and scale["layer1.bias"] == (0.5, 0)
-    assert scale["head.bias"] == (1.0, 0) and scale["head.weight"] == (1.0, None)
+    expected: dict[str, tuple[float, float | None]] = {
+        "layer1.weight": (0.5, None), "layer1.bias": (0.5, 0),
+        "head.weight": (1.0, None), "head.bias": (1.0, 0),
+    }  # fmt: skip
+    assert {name: scale[name] for name in expected} == expected
     assert [g.names for g in groups if "layer2.weight" in g.names] == [("layer2.weight",)]
     for group in groups:
         assert len(group.matrix) == len(group.parameters) == len(group.names)

@@ -21,7 +21,7 @@ from mutation.rooms import ROOMS, Room
 from mutation.survey import mutants_of
 from mutation.trial import Loaded, verdict
 from mutation.watch import Coverage
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 
 def inside(*lines: str) -> set[str]:
@@ -136,6 +136,10 @@ def test_a_child_cannot_hang_crash_or_be_mistaken() -> None:
         while True:
             pass
 
+    def wait() -> str:
+        time.sleep(60)
+        return ""
+
     def die() -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         return ""
@@ -143,7 +147,7 @@ def test_a_child_cannot_hang_crash_or_be_mistaken() -> None:
     with pytest.raises(TimedOutError):
         in_child(spin, 0.1)
     with pytest.raises(TimedOutError):
-        in_child(lambda: str(time.sleep(60)), 0.05)
+        in_child(wait, 0.05)
     with pytest.raises(CrashedError):
         in_child(die, 5)
     with pytest.raises(CrashedError):
@@ -233,7 +237,8 @@ def test_the_covering_tests_are_the_quickest_first() -> None:
         "slow": {"seconds": 2.0, "lines": lines}, "quick": {"seconds": 1.0, "lines": lines},
         "other": {"seconds": 0.1, "lines": {"f.py": [9]}},
     }  # fmt: skip
-    assert Coverage(tests, []).covering(mutant) == ["quick", "slow"]
+    assert Coverage(tests, []).covering(mutant) == {"quick": 1.0, "slow": 2.0}
+    assert list(Coverage(tests, []).covering(mutant)) == ["quick", "slow"]
 
 
 def test_each_equivalent_mutant_exists_and_has_a_reason() -> None:

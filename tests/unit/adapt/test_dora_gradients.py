@@ -79,7 +79,9 @@ def test_control_a_norm_with_a_gradient_is_seen(kind: str, monkeypatch: pytest.M
     expected = gradients(ours, x, [adapter.A])[0]
 
     def lengths(self: LoraAdapter, matrix: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(matrix + self.scaling * (self.B @ self.A), dim=1)
+        adapted = matrix + self.scaling * (self.B @ self.A)
+        norms: Tensor = torch.linalg.vector_norm(adapted, dim=1)
+        return norms
 
     monkeypatch.setattr(LoraAdapter, "_lengths", lengths)
     assert not torch.allclose(gradients(ours, x, [adapter.A])[0], expected, rtol=1e-2, atol=1e-3)

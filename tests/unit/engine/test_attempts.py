@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
@@ -28,7 +28,7 @@ class Watched:
         self.faults, self.seen = list(faults), list[tuple[Any, ...]]()
         self.model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
         self.statistics = Statistics(self.model)
-        rules = {"policy": "skip", "limit": 9, "spikes": "skip"} | policy
+        rules: dict[str, Any] = {"policy": "skip", "limit": 9, "spikes": "skip"} | policy
         self.answers = Answers(
             rules["policy"], rules["limit"], rules["spikes"], self.explain, self.back,
             self.tell, self.smaller,
@@ -67,7 +67,8 @@ class Watched:
         self.seen.append(("smaller",))
 
     def run(self) -> StepResult:
-        return Attempt(self.feed, self.step, self.answers, self.statistics)(self.state, 0.25)
+        step: Any = self.step
+        return Attempt(self.feed, step, self.answers, self.statistics)(self.state, 0.25)
 
     @property
     def mean(self) -> list[float]:

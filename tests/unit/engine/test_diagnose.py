@@ -129,7 +129,7 @@ def test_the_search_gives_up_after_so_many_tries(monkeypatch: pytest.MonkeyPatch
 
 
 def test_parameters_come_before_buffers_before_inputs_before_outputs() -> None:
-    model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
+    model: Any = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
     clean, broken = {"x": torch.ones(3, 2)}, {"x": torch.full((3, 2), math.inf)}
     assert first_tensor(model, [clean], squares) == ""
     assert first_tensor(model, [clean, broken], squares) == "the input x is not finite"
@@ -138,7 +138,7 @@ def test_parameters_come_before_buffers_before_inputs_before_outputs() -> None:
     model.eval()
     said = first_tensor(model, [clean, huge], squares)
     assert said == "first not finite: the output of 1 (Linear)"
-    model[0].running_mean[0] = math.nan  # type: ignore[index]
+    model[0].running_mean[0] = math.nan
     said = first_tensor(model, [broken], squares)
     assert said == "the buffer 0.running_mean is not finite"
     model[1].bias.data[0] = math.nan
