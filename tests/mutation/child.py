@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -46,8 +47,8 @@ def in_child(work: Callable[[], str], seconds: float) -> str:
         Path(name).unlink()
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGALRM):
         raise TimedOutError
-    if not answer:
-        raise CrashedError(str(status))
+    if not answer.startswith("="):
+        raise CrashedError(answer or f"status {status}")
     return answer.removeprefix("=")
 
 
@@ -59,6 +60,8 @@ def _work(work: Callable[[], str], seconds: float, answer: Path) -> NoReturn:
         for stream in (0, 1, 2):
             os.dup2(null, stream)
         answer.write_text(f"={work()}", "utf-8")
+    except BaseException:
+        answer.write_text(traceback.format_exc(), "utf-8")
     finally:
         os._exit(0)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from mutation.mutants import Mutant, Source
 from mutation.results import FOLDER, Result, Results
 from mutation.rooms import ROOT, Room
 from mutation.trial import PYTEST, Loaded, Shadow, Toothless, Verdict, first_failure, verdict
-from mutation.watch import Coverage, coverage
+from mutation.watch import MOST_SECONDS, Coverage, coverage
 
 NOT_LOADED = "not loaded"
 IMPORTING = 10.0
@@ -60,11 +61,10 @@ class Survey:
 
     def _live(self) -> None:
         """Collects the room's tests once, and forks from there."""
-        import_quietly(Coverage.modules_in(self._map))
-        pytest.main(
-            [*PYTEST, *self.room.test_arguments()],
-            plugins=[Session(self), *self._plugins],
-        )
+        plugins = [Session(self), *self._plugins]
+        code = pytest.main([*PYTEST, *self.room.test_arguments()], plugins=plugins)
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            raise RuntimeError(f"pytest ended with {code!r}")
 
     def try_loaded(self, items: Sequence[pytest.Item]) -> None:
         """In a process that has collected the tests."""
@@ -76,6 +76,7 @@ class Survey:
         loaded = Loaded(self.room.source_files())
         gc.collect()
         gc.freeze()
+        _require_sound(partial(first_failure, *_all_of(known, by_name)))
         for source, mutant in self._missing():
             tests = self._ordered(known, mutant)
             if not tests:
@@ -92,7 +93,10 @@ class Survey:
         if not missing:
             return
         known = Coverage.read(self._map)
+        import_quietly(known.modules)
         shadow = Shadow(FOLDER / f"{self.room.name}-copy")
+        tests = {t: s for _, mutant in missing for t, s in self._ordered(known, mutant).items()}
+        _require_sound(partial(shadow.first_failure, tests, self._plugins))
         for source, mutant in missing:
             tests = self._ordered(known, mutant)
             with shadow.planted(source, mutant):
@@ -114,6 +118,21 @@ class Survey:
         if killer:
             self._kills.setdefault(mutant.scope, Counter())[killer] += 1
         print(f"  {status:<9} {mutant}", flush=True)  # noqa: T201
+
+
+def _all_of(
+    known: Coverage, items: Mapping[str, pytest.Item]
+) -> tuple[list[pytest.Item], dict[str, float]]:
+    """Every quick test and its seconds."""
+    seconds = {name: float(test["seconds"]) for name, test in known.tests.items()}
+    return [items[name] for name in seconds], seconds
+
+
+def _require_sound(work: Callable[[], str]) -> None:
+    """Raises where a test fails without a fault: it would seem to notice every mutant."""
+    outcome = verdict(work, MOST_SECONDS, explained=True)
+    if outcome != ("survived", ""):
+        raise RuntimeError(f"without any fault the tests end in {outcome}")
 
 
 def _planted(
@@ -142,14 +161,16 @@ class Session:
         return True
 
 
-def in_child_loudly(work: object) -> None:
+def in_child_loudly(work: Callable[[], None]) -> None:
     """Runs `work` in a forked child that may print; raises where it does not end well."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            work()  # type: ignore[operator]
+            work()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)

@@ -19,7 +19,11 @@ from mutation.mutants import Mutant, Source
 from mutation.rooms import ROOT
 
 Verdict = tuple[str, str]
-PYTEST = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-s", "--rootdir", str(ROOT))
+# Forked children have plugins of pytest imported, which it warns about.
+PYTEST = (
+    "-p", "no:cacheprovider", "-p", "no:faulthandler", "-s", "--rootdir", str(ROOT),
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+)  # fmt: skip
 IMPORT, NO_TESTS = "import", "no tests"
 
 
@@ -28,16 +32,19 @@ def allowance(normal: float) -> float:
     return 5 + 5 * normal
 
 
-def verdict(work: Callable[[], str], normal: float) -> Verdict:
-    """Status and killer; `work` returns the first test that failed, or nothing."""
+def verdict(work: Callable[[], str], normal: float, explained: bool = False) -> Verdict:
+    """Status and killer; `work` returns the first test that failed, or nothing.
+
+    explained: of a crash, its traceback in the killer's place.
+    """
     try:
         killer = in_child(work, allowance(normal))
         if killer == NO_TESTS:
             raise RuntimeError("pytest collected nothing")
     except TimedOutError:
         return "timeout", ""
-    except CrashedError:
-        return "crashed", ""
+    except CrashedError as error:
+        return "crashed", str(error) if explained else ""
     return ("killed", killer) if killer else ("survived", "")
 
 

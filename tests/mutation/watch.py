@@ -18,6 +18,7 @@ from mutation.child import in_child
 from mutation.mutants import Mutant
 from mutation.rooms import ROOT, Room, content_hash
 
+OWN = frozenset(("ftune", "tests", "support", "conftest", "__main__"))
 MOST_SECONDS = 3600
 # Slower tests are not asked: a survivor would have to wait for every one of them.
 SLOWEST = 4.0
@@ -32,11 +33,6 @@ class Coverage:
 
     tests: dict[str, dict[str, Any]]
     modules: list[str]
-
-    @staticmethod
-    def modules_in(kept: Path) -> list[str]:
-        """As an earlier run has noted them; none where there was none."""
-        return json.loads(kept.read_text("utf-8"))["modules"] if kept.exists() else []
 
     @classmethod
     def read(cls, kept: Path) -> Coverage:
@@ -107,7 +103,7 @@ def _watch(room: Room, items: Sequence[pytest.Item]) -> str:
             tests[item.nodeid] = {"seconds": sum(os.times()[:4]) - began, "lines": lines}
     foreign = {
         name for name in set(sys.modules) - before
-        if name.partition(".")[0] not in ("ftune", "tests", "support", "conftest", "__main__")
+        if name.partition(".")[0] not in OWN
         and getattr(sys.modules[name], "__spec__", None) is not None
     }  # fmt: skip
     return json.dumps({"tests": tests, "modules": sorted(foreign)})
