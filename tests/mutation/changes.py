@@ -17,52 +17,20 @@ OPPOSITES: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.BitAnd: (ast.BitOr,), ast.BitOr: (ast.BitAnd,),
 }  # fmt: skip
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
-# Calls whose loss stops the program at once, or that change nothing which a CPU can show.
-PLAIN = frozenset(
-    [
-        "bool",
-        "cast",
-        "contiguous",
-        "cpu",
-        "cuda",
-        "enumerate",
-        "float",
-        "int",
-        "items",
-        "iter",
-        "keys",
-        "len",
-        "range",
-        "repr",
-        "str",
-        "super",
-        "tolist",
-        "type",
-        "values",
-    ]
-)
+# Calls whose loss stops the program at once, or changes nothing that a CPU can show.
+PLAIN = frozenset((
+    "bool", "cast", "contiguous", "cpu", "cuda", "enumerate", "float", "int", "items", "iter",
+    "keys", "len", "range", "repr", "setting", "str", "super", "tolist", "type", "values",
+))  # fmt: skip
 # Their two arguments mean the same either way round, or can only be given one way.
-SYMMETRIC = frozenset(
-    [
-        "equal",
-        "gcd",
-        "getattr",
-        "hasattr",
-        "isclose",
-        "isinstance",
-        "issubclass",
-        "max",
-        "maximum",
-        "min",
-        "minimum",
-        "range",
-        "setattr",
-    ]
-)
+SYMMETRIC = frozenset((
+    "equal", "gcd", "getattr", "hasattr", "isclose", "isinstance", "issubclass", "max",
+    "maximum", "min", "minimum", "range", "setattr",
+))  # fmt: skip
 # Keywords that move work elsewhere without changing a number, or guard against a programmer.
-UNSEEN = frozenset(
-    ["device", "dtype", "maxsize", "non_blocking", "pin_memory", "stacklevel", "strict"]
-)
+UNSEEN = frozenset((
+    "device", "dtype", "maxsize", "non_blocking", "pin_memory", "stacklevel", "strict",
+))  # fmt: skip
 TEXT = (ast.JoinedStr, ast.List, ast.ListComp, ast.Dict)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from mutation.changes import alternatives
+from mutation.changes import UNSEEN, alternatives
 
 WIDTH = 100
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -169,7 +169,7 @@ def _entered(node: ast.AST, scope: _Scope, text: str) -> _Scope:
 
 
 def _passed_over(node: ast.AST, scope: _Scope) -> bool:
-    if isinstance(node, PASSED_KINDS):
+    if isinstance(node, PASSED_KINDS) or (isinstance(node, ast.keyword) and node.arg in UNSEEN):
         return True
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return True

@@ -44,6 +44,7 @@ def inside(*lines: str) -> set[str]:
         ("a.b = c", {"pass"}),
         ("new = c", set()),
         ("a = c", {"pass"}),
+        ("g(device=1, strict=True)", {"pass"}),
         ("g(a, b, k=c)", {"g(b, a, k=c)", "g(a, b)", "pass"}),
         ("return a[b:]", {"return None", "return a[b + 1:]"}),
         ("return a.detach()", {"return None", "return a"}),

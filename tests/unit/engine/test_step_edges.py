@@ -107,7 +107,8 @@ def test_gradients_of_any_size_are_clipped_as_torch_does(size: float) -> None:
     state = state_of(Line())
     result = Step(total, clip_norm=size / 8)(state, [rows(size)], 0.0)
     assert result.grad_norm == pytest.approx(size / 2)
-    torch.testing.assert_close(state.model.get_parameter("slope").grad, reference.grad)
+    clipped = state.model.get_parameter("slope").grad
+    torch.testing.assert_close(clipped, reference.grad, rtol=1e-5, atol=0)
 
 
 def test_a_gradient_on_the_limit_stays_as_it_is() -> None:

@@ -101,6 +101,54 @@ def test_parameters_without_updates_are_left_out_of_the_state() -> None:
     assert tensors["a/exp_avg"] is optimizers[0].state[first]["exp_avg"]
 
 
+def test_a_parameter_without_updates_does_not_end_the_list() -> None:
+    optimizers = OPTIMIZERS["adamw"]().build([group("a", "b")], 0.1)
+    _, second = optimizers[0].param_groups[0]["params"]
+    second.grad = torch.ones_like(second)
+    optimizers[0].step()
+    assert optimizer_tensors(optimizers)[1]["optimizers"][0]["updated"] == ["b"]
+
+
+def test_state_that_a_rollback_takes_back_is_gone() -> None:
+    """Loaded into an optimizer that has gone on: what had no update then has no state now."""
+    optimizers = OPTIMIZERS["adamw"]().build([group("a", "b")], 0.1)
+    first, second = optimizers[0].param_groups[0]["params"]
+    first.grad = torch.ones_like(first)
+    optimizers[0].step()
+    tensors, scalars = optimizer_tensors(optimizers)
+    kept = {name: tensor.clone() for name, tensor in tensors.items()}
+    second.grad = torch.ones_like(second)
+    optimizers[0].step()
+    load_optimizer_tensors(optimizers, kept, scalars)
+    tensors, scalars = optimizer_tensors(optimizers)
+    assert scalars["optimizers"][0]["updated"] == ["a"] and tensors.keys() == kept.keys()
+
+
+def test_state_without_tensors_comes_back() -> None:
+    """Plain SGD keeps None for the momentum that it has not."""
+    optimizers = OPTIMIZERS["sgd"](momentum=0.0).build([group("a")], 0.1)
+    (parameter,) = optimizers[0].param_groups[0]["params"]
+    parameter.grad = torch.ones_like(parameter)
+    optimizers[0].step()
+    tensors, scalars = optimizer_tensors(optimizers)
+    assert tensors == {}
+    fresh = OPTIMIZERS["sgd"](momentum=0.0).build([group("a")], 0.1)
+    load_optimizer_tensors(fresh, tensors, scalars)
+    (parameter,) = fresh[0].param_groups[0]["params"]
+    parameter.grad = torch.ones_like(parameter)
+    fresh[0].step()
+    torch.testing.assert_close(parameter.detach(), torch.full((2, 2), 0.9))
+
+
+def test_one_parameter_that_cannot_be_fused_unfuses_all() -> None:
+    real, complex_ = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2) + 0j)
+    (optimizer,) = OPTIMIZERS["adam"]().build([Group(("a", "b"), (real, complex_))], 0.1)
+    assert optimizer.defaults["foreach"] and not optimizer.defaults["fused"]
+    real.grad, complex_.grad = torch.ones_like(real), torch.ones_like(complex_)
+    optimizer.step()
+    torch.testing.assert_close(real.detach(), torch.full((2,), 0.9))
+
+
 def test_groups_keep_rate_decay_and_names() -> None:
     (optimizer,) = construct(
         torch.optim.SGD, [group("a"), Group(("b",), group("b").parameters, 3.0, 0.5)], 0.1, 0.25
@@ -175,6 +223,47 @@ def test_warmup_of_all_steps_ends_at_the_peak(total: int) -> None:
     for name in ("cosine", "linear", "cosine_restarts", "exponential", "polynomial"):
         rates = factors(name, total, warmup=Warmup(steps=total))
         assert rates == pytest.approx([(t + 1) / (total + 1) for t in range(total)] + [1.0])
+
+
+def test_warmup_is_a_whole_number_of_steps() -> None:
+    """As Python rounds: half a step goes to the even side."""
+    lengths = [Warmup(fraction=0.05).length(total) for total in (30, 50, 49, 10, 29)]
+    assert lengths == [2, 2, 2, 0, 1]
+    assert all(isinstance(length, int) for length in lengths)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "polynomial", "wsd"])
+def test_one_step_is_at_the_peak_and_its_end_at_the_end(name: str) -> None:
+    settings = {"decay": 1.0} if name == "wsd" else {}
+    rates = factors(name, 1, warmup=Warmup(steps=0), final=0.125, **settings)
+    assert rates == pytest.approx([1.0, 0.125])
+
+
+def test_wsd_falls_over_whole_steps() -> None:
+    rates = factors("wsd", 10, warmup=Warmup(steps=0), decay=0.25)
+    assert rates == pytest.approx([1.0] * 9 + [0.5, 0.0])
+
+
+@pytest.mark.parametrize("best", [100.0, 0.01])
+def test_plateaus_threshold_is_a_share_of_the_best(best: float) -> None:
+    """As torch's ReduceLROnPlateau in its relative mode, for large and for small values."""
+    values = [best, best * 0.95, best * 0.85, best * 0.75]
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    reference = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.1)
+    schedule = SCHEDULES["plateau"](
+        warmup=Warmup(steps=0), patience=0, factor=0.5, threshold=0.1
+    ).build(20, 10)
+    for value in values:
+        reference.step(value)
+        schedule.observe(value)
+        assert schedule.factor(9) == optimizer.param_groups[0]["lr"]
+
+
+def test_a_curve_has_no_state() -> None:
+    for name in ("constant", "cosine", "step", "one_cycle"):
+        schedule = SCHEDULES[name]().build(20, 10)
+        schedule.observe(1.0)
+        assert schedule.state() == {}
 
 
 def test_step_drops_at_exact_multiples() -> None:
