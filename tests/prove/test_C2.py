@@ -17,16 +17,18 @@ from ftune.runs.folder import RunFolder
 from ftune.training.train import reopen, train
 
 
-def test_flips(tmp_path: Path, ledger: Ledger) -> None:
+def test_flips(part: int, tmp_path: Path, ledger: Ledger) -> None:
     path = checkpoint.save(tmp_path, weights(1), 1)
     count = full(1000)
-    ledger.counted("C2", count, missed(path, count, flip, 7), "flipped bits, any file")
+    ledger.counted(
+        "C2", count, missed(path, count, flip, 7 + 1000 * part), "flipped bits, any file"
+    )
 
 
-def test_truncations(tmp_path: Path, ledger: Ledger) -> None:
+def test_truncations(part: int, tmp_path: Path, ledger: Ledger) -> None:
     path = checkpoint.save(tmp_path, weights(1), 1)
     count = full(400)
-    ledger.counted("C2", count, missed(path, count, cut, 8), "truncations, any file")
+    ledger.counted("C2", count, missed(path, count, cut, 8 + 1000 * part), "truncations, any file")
 
 
 def test_falls_back(tmp_path: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,10 +19,10 @@ from support.trainings import EVERYTHING, assert_same, configuration, trace, und
 from ftune.runs.folder import RunFolder
 
 
-def test_random_instants(tmp_path: Path, ledger: Ledger) -> None:
+def test_random_instants(part: int, tmp_path: Path, ledger: Ledger) -> None:
     """Chains of signals; only what a signal saved lets them come to the undisturbed end."""
     undisturbed(configuration(*RARE.changes), tmp_path / "whole")
-    whole, dice = trace(tmp_path / "whole"), random.Random(2000)
+    whole, dice = trace(tmp_path / "whole"), random.Random(2000 + part)
     hits, faults = 0, []
     for number in itertools.count():
         if hits >= full(100):

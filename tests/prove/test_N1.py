@@ -45,8 +45,8 @@ def injected(out: Path, dice: random.Random) -> tuple[int, str, str, dict[str, s
     return step, said, wanted, state_hash(run.state), late
 
 
-def test_n1_caught(tmp_path: Path, ledger: Ledger) -> None:
-    dice, known, failures = random.Random(11), dict[int, dict[str, str]](), 0
+def test_n1_caught(part: int, tmp_path: Path, ledger: Ledger) -> None:
+    dice, known, failures = random.Random(11 + 1000 * part), dict[int, dict[str, str]](), 0
     for number in range(full(100)):
         step, said, wanted, state, late = injected(tmp_path / str(number), dice)
         told = said.startswith(f"step {step + 1}:") and wanted in said

@@ -28,29 +28,31 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def killed(name: str, work: Work, kills: int, longest: float, folder: Path, ledger: Ledger) -> None:
+def killed(
+    name: str, work: Work, kills: int, longest: float, folder: Path, ledger: Ledger, part: int
+) -> None:
     undisturbed(configuration(*work.changes, plain=work.plain), folder / "whole")
-    hits = chains(trace(folder / "whole"), folder, work, kills, longest, 1000)
+    hits = chains(trace(folder / "whole"), folder, work, kills, longest, 1000 * (1 + part))
     way = "one step ahead" if work.ahead else "when asked for"
     ledger.counted("R1", hits, 0, f"SIGKILLs, {name}, batches made {way}: all bits equal")
 
 
 @pytest.mark.parametrize("ahead", [False, True])
-def test_table(ahead: bool, tmp_path: Path, ledger: Ledger) -> None:
-    killed("table", Work(OFTEN, ahead=ahead), full(100), 0.8, tmp_path, ledger)
+def test_table(ahead: bool, part: int, tmp_path: Path, ledger: Ledger) -> None:
+    killed("table", Work(OFTEN, ahead=ahead), full(100), 0.8, tmp_path, ledger, part)
 
 
 @pytest.mark.parametrize("ahead", [False, True])
-def test_lora(ahead: bool, place: Path, tmp_path: Path, ledger: Ledger) -> None:
+def test_lora(ahead: bool, part: int, place: Path, tmp_path: Path, ledger: Ledger) -> None:
     work = Work(("train.epochs=12",), lora(place, packing=ahead), ahead)
     name = "LoRA, packed texts" if ahead else "LoRA, padded texts"
-    killed(name, work, full(20), 1.2, tmp_path, ledger)
+    killed(name, work, full(20), 1.2, tmp_path, ledger, part)
 
 
 @pytest.mark.parametrize("ahead", [False, True])
-def test_images(ahead: bool, place: Path, tmp_path: Path, ledger: Ledger) -> None:
+def test_images(ahead: bool, part: int, place: Path, tmp_path: Path, ledger: Ledger) -> None:
     work = Work(("train.epochs=10",), images(place), ahead)
-    killed("augmented images", work, full(20), 1.2, tmp_path, ledger)
+    killed("augmented images", work, full(20), 1.2, tmp_path, ledger, part)
 
 
 @pytest.mark.parametrize("name", FORGETFUL)

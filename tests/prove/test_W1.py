@@ -28,10 +28,10 @@ KINDS: dict[str, dict[str, Any]] = {"grid": GRID, "halving": HALVING}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sweeps(kind: str, tmp_path: Path, ledger: Ledger) -> None:
+def test_sweeps(kind: str, part: int, tmp_path: Path, ledger: Ledger) -> None:
     block = KINDS[kind]
     run_sweep(tmp_path / "whole", block)
-    hits, seed, failures = 0, 3000, 0
+    hits, seed, failures = 0, 3000 + 1000 * part, 0
     while hits < full(50):
         hits += kill_sweep(tmp_path / f"s{seed}", block, 6, seed)
         try:

@@ -13,6 +13,7 @@ import pytest
 from torch import nn
 
 from ftune.drive import _better
+from ftune.engine import loop
 from ftune.engine.loop import Job, Outcome, Reason, Scores, fit
 from ftune.engine.state import Best, State
 from ftune.engine.step import StepResult
@@ -99,6 +100,36 @@ def test_rates_follow_the_step() -> None:
     watched.run(watched.state())
     assert watched.of("step") == [(0, 0.5), (1, 0.25), (2, 0.5 / 3)]
     assert watched.of("log") == [(1, 0.5), (2, 0.25), (3, 0.5 / 3)]
+
+
+def test_seconds_are_those_inside_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking, saving and logging take time too, and do not count."""
+    clock = [100.0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    watched = Watched(total=4, every=1)
+    step, save = watched.step, watched.save
+
+    def slow_step(state: State, rate: float) -> StepResult:
+        clock[0] += 2.0
+        return step(state, rate)
+
+    def slow_save(state: State, scores: Scores | None, ending: bool) -> None:
+        clock[0] += 50.0
+        save(state, scores, ending)
+
+    monkeypatch.setattr(watched, "step", slow_step)
+    monkeypatch.setattr(watched, "save", slow_save)
+    assert watched.run(watched.state()) == Outcome("done", 8.0)
+    assert Watched(total=0).run(Watched(total=0).state()) == Outcome("done", 0.0)
+
+
+def test_each_evaluation_is_noted_so_that_a_resume_makes_none_twice() -> None:
+    watched = Watched(total=7, every=2)
+    watched.stopping = lambda state: "interrupted" if state.step == 5 else None
+    state = watched.state()
+    assert state.looked == -1 and state.waiting == 0
+    watched.run(state)
+    assert state.looked == 4
 
 
 def test_epochs_are_entered_and_inspected() -> None:
