@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.state import State
-from ftune.engine.step import Batch, Step, finite
+from ftune.engine.gradients import finite
+from ftune.engine.state import Batch, State
+from ftune.engine.step import Step
 from ftune.errors import DivergedError, OutOfMemoryError
 from ftune.optim.schedule import Curve
 
