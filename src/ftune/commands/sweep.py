@@ -24,10 +24,12 @@ from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.kept import kept_space
-from ftune.search.space import check_space, configured, parse_space
+from ftune.search.labels import label
+from ftune.search.lr_find import RATE
+from ftune.search.space import Axis, check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
 from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
-from ftune.search.verdict import verdict
+from ftune.search.verdict import repeated, verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered
@@ -135,7 +137,7 @@ class _Reporter:
         self.bar.update(len(ended), best)
         for trial in ended:
             if trial.number not in self.said and not self.console.is_terminal:
-                result = f"{trial.status} {_value(trial)}".rstrip()
+                result = f"{trial.status} {_value(trial)}".rstrip() + _same(trial)
                 self.console.say(f"trial {trial.number}: {result} {_params(trial)}")
             self.said.add(trial.number)
 
@@ -188,10 +190,13 @@ def _summary(
         "trials": [
             {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
             | ({"reason": t.reason} if t.reason else {})
+            | ({"same_as": t.same_as} if t.same_as is not None else {})
             for t in trials
         ],
         "best_trial": best.number if best else None,
+        "trained": sum(t.same_as is None for t in trials),
         "verdict": verdict(config.sweep, trials, judged[1] > 0),
+        "notes": [*repeated(trials), *_rate_notes(best, runs)],
     }
 
 
@@ -209,18 +214,27 @@ def _show_result(
     keys = [
         key.rpartition(".")[2] if key.count(".") == 1 else key for key in parse_space(config.sweep)
     ]
-    rows = [(t.number, *(_cell(v) for v in t.params.values()), t.value) for t in order[:10]]
-    console.table("best trials", ("trial", *keys, f"val {judged[0]}"), rows)
+    space = parse_space(config.sweep)
+    again = any(t.same_as is not None for t in order[:10])
+    rows = [
+        (t.number, *(_cell(v, space[k]) for k, v in t.params.items()), t.value)
+        + ((f"as trial {t.same_as}" if t.same_as is not None else "",) if again else ())
+        for t in order[:10]
+    ]
+    heads = ("trial", *keys, f"val {judged[0]}", *(["result"] if again else []))
+    console.table("best trials", heads, rows)
     if config.sweep.scientific:
         found = [tuple(row.values()) for row in summary["verdict"]["by_setting"]]
         heads = ("setting", "trials", f"best {judged[0]}", "trial", "status")
         console.table("by scientific setting", heads, found)
-    for edge in summary["verdict"]["edges"]:
-        console.say(f"note: {edge}")
+    for note in (*summary["verdict"]["edges"], *summary["notes"]):
+        console.say(f"note: {note}")
     counts = {
         status: sum(t.status == status for t in trials) for status in ("done", "pruned", "failed")
     }
     said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    trained = summary["trained"]
+    said += f"; {trained} trained" if trained < len(trials) else ""
     console.say(f"{len(trials)} trials ({said}) in {summary['seconds']:.1f} s; run: {folder.path}")
     if order:
         command = "finetune" if config.base else "optimize"
@@ -238,5 +252,17 @@ def _params(trial: Trial) -> str:
     return " ".join(f"{key}={_cell(value)}" for key, value in trial.params.items())
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _cell(value: Any, axis: Axis | None = None) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return label(value, axis) if axis else str(value)
+
+
+def _same(trial: Trial) -> str:
+    return "" if trial.same_as is None else f" (as trial {trial.same_as})"
+
+
+def _rate_notes(best: Trial | None, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the search for the best trial's rate could not tell."""
+    notes = runs[best.number].get("notes", []) if best else []
+    return [f"trial {best.number}: {note}" for note in notes if best and note.startswith(RATE)]

@@ -95,6 +95,11 @@ def overrides(params: Mapping[str, Any]) -> list[str]:
 
 def check_space(plain: Mapping[str, Any], space: Space) -> None:
     """Raises ConfigError with every value that is not accepted, before anything is trained."""
+    if set(space) & {"base"}:
+        raise RequestError(
+            "sweep: `base`: all trials of a sweep start from the same model; sweep each base by "
+            "itself, with `--base`"
+        )
     fixed = {key: axis.samples[0] for key, axis in space.items()}
     if plain.get("sweep"):  # without its lists, which each reading would read once more
         short = {**plain["sweep"], "scientific": {"seed": [0]}, "nuisance": {}}
@@ -127,9 +132,19 @@ def grid(space: Space) -> list[dict[str, Any]]:
 
 def places(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
     """The whole grid in order, or `count` of its points drawn without repetition."""
+    if count < grid_size(space):  # rather other points than one whose value is written twice
+        without = {key: _distinct(axis) for key, axis in space.items()}
+        space = without if count <= grid_size(without) else space
     size = grid_size(space)
     numbers = range(size) if count >= size else random.Random(seed).sample(range(size), count)
     return [_point(space, number) for number in numbers]
+
+
+def _distinct(axis: Axis) -> Axis:
+    """A list without the values that stand in it again."""
+    if not isinstance(axis, Choices):
+        return axis
+    return Choices(tuple({json.dumps(value): value for value in axis.values}.values()))
 
 
 def _point(space: Space, number: int) -> dict[str, Any]:

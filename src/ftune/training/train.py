@@ -68,6 +68,7 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
         status="running",
         pid=os.getpid(),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        notes=parts.notes,
         **facts_of(parts),
     )
     return Run(parts, folder, state, console)
@@ -92,6 +93,8 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
         raise RequestError(
             f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
         )
+    # Of a rate that was searched for, only the beginning knew what was in doubt.
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     state = start(parts)
     state.load(found.training, found.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
@@ -105,6 +108,7 @@ def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     if fingerprint(dataset) != folder.facts()["data"]:
         raise RequestError(f"{folder.path}: {DATA_CHANGED}")
     parts = build(config, dataset, base)
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     folder.describe(status="running", pid=os.getpid())
     return Run(parts, folder, start(parts), console)
 
@@ -210,6 +214,7 @@ def _summary(
         "best": picked,
         "checkpoint": str(used) if used else None,
         "lr": parts.config.optimizer.lr,
+        "notes": list(parts.notes),
     }
 
 
