@@ -195,7 +195,7 @@ def lr_find(
         summary = command(config, optional_base(base or [], config), path.stem, out, console)
         if write:
             write_rate(path, summary["lr"]["suggested"])
-            doubt = "; it is no better than the warnings above say" if summary["notes"] else ""
+            doubt = "; mind the warnings above" if summary["notes"] else ""
             console.say(f"written to {path}{doubt}")
         return summary
 

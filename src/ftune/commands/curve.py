@@ -81,7 +81,7 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
         decade = 10.0 ** math.floor(math.log10(min(positive)))
         decades = math.log10(max(positive) / decade)
         axes.set_yscale("symlog", linthresh=decade, linscale=max(0.2, decades / 10))
-        axes.set_ylim(bottom=-0.3 * decade)
+        axes.set_ylim(-0.3 * decade, 3 * max(positive))
         every = max(1, math.ceil(decades / 8))
         powers = range(0, math.ceil(decades) + 1, every)
         axes.set_yticks([0.0, *(decade * 10.0**power for power in powers)])

@@ -44,15 +44,13 @@ def before(parts: Parts, lengths: Sequence[int]) -> list[str]:
     return [*_phases(parts, lengths), *_schedule(parts, lengths[-1])]
 
 
-def refuse_untrained(parts: Parts, steps: int) -> None:
-    """Raises RequestError where nothing is trained within the first `steps` steps."""
-    begins = [e.from_epoch for e in parts.effects.values() if e.train]
-    at = min(begins, default=0) * parts.batches.steps_per_epoch
-    if at >= steps:
+def refuse_untrained(parts: Parts) -> None:
+    """Raises RequestError where nothing is trained from the start: then no loss has a gradient."""
+    first = min((e.from_epoch for e in parts.effects.values() if e.train), default=0)
+    if first:
         raise RequestError(
-            f"lr-find: nothing is trained in a training of {steps:,} steps, as `from_epoch` is "
-            f"{min(begins)} for all that is trained (step {at:,}); raise lr_find.first above "
-            f"{at / parts.total:.2g}, or write a number for optimizer.lr"
+            f"adapt: nothing is trained before epoch {first}, as `from_epoch` is {first} or more "
+            "for all that is trained; leave it out for the part that begins, such as the head"
         )
 
 
@@ -88,10 +86,10 @@ def _phases(parts: Parts, lengths: Sequence[int]) -> list[str]:
         step = epoch * parts.batches.steps_per_epoch
         missed = [length for length in lengths if length <= step]
         if missed and step < parts.total:
-            which = "the short trainings" if len(missed) > 1 else "those of the first pass"
+            which = "the short" if len(missed) == len(lengths) else "the first pass's"
             notes.append(
-                f"{', '.join(names)} (from_epoch: {epoch}) never begins to train in {which}: it "
-                f"begins at step {step:,} of {parts.total:,}, they have "
+                f"{', '.join(names)} (from_epoch: {epoch}) never begins in {which} trainings: "
+                f"it begins at step {step:,} of {parts.total:,}, they have "
                 f"{' and '.join(f'{length:,}' for length in missed)} steps, as the schedule is "
                 "compressed and from_epoch is not"
             )

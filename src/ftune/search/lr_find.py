@@ -74,7 +74,7 @@ def find(
 
     shares = (settings.first, settings.second)
     lengths = [max(1, min(settings.max_steps, round(parts.total * s))) for s in shares]
-    refuse_untrained(parts, lengths[0])
+    refuse_untrained(parts)
     untrained = _judged(0.0, score(parts, dataset.val)["loss"], 0, parts)
     survey = [attempt(rate, lengths[0]) for rate in rates]
     curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade, untrained)

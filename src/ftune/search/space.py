@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ftune.errors import ConfigError, Problem, RequestError
@@ -95,7 +95,7 @@ def overrides(params: Mapping[str, Any]) -> list[str]:
 
 def check_space(plain: Mapping[str, Any], space: Space) -> None:
     """Raises ConfigError with every value that is not accepted, before anything is trained."""
-    if set(space) & {"base"}:
+    if "base" in space:
         raise RequestError(
             "sweep: `base`: all trials of a sweep start from the same model; sweep each base by "
             "itself, with `--base`"
@@ -110,9 +110,21 @@ def check_space(plain: Mapping[str, Any], space: Space) -> None:
             try:
                 LANGUAGE.of(plain, overrides({**fixed, key: value}), source="sweep")
             except ConfigError as error:
-                problems += error.problems
+                problems += [_of_one_variant(problem, space) for problem in error.problems]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _of_one_variant(problem: Problem, space: Space) -> Problem:
+    """With the remedy where a setting is not one of every variant that the sweep tries."""
+    block, _, setting = problem.key.rpartition(".")
+    if problem.kind != "misplaced" or not block or not {block, f"{block}.name"} & set(space):
+        return problem
+    remedy = (
+        f"a setting of one variant only goes into its block: `{block}: [NAME, {{name: NAME, "
+        f"{setting}: …}}]`"
+    )
+    return replace(problem, hint=f"{problem.hint}; {remedy}" if problem.hint else remedy)
 
 
 def grid_size(space: Space) -> int:

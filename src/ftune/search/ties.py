@@ -41,7 +41,8 @@ def tied(point: Point, best: Point) -> bool:
     """Whether the rows cannot tell that `point` is worse than `best`.
 
     They cannot where the losses are equal, where both are below what so many right answers can
-    show, and where the mean difference is within its standard error.
+    show, and where the mean difference is within its standard error. That needs rows for the one
+    and rows for the other: differences that are all of one sign have a mean of an error or more.
     """
     if not math.isfinite(point.loss):
         return False
@@ -86,4 +87,4 @@ def _told_apart(worse: Point, better: Point) -> bool:
     if worse.rows is None or better.rows is None:
         return worse.loss > better.loss
     difference, error = worse.rows.above(better.rows)
-    return difference > error
+    return difference >= error * (1 - 1e-9)
