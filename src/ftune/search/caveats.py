@@ -21,12 +21,11 @@ def what_remains_open(
     best, alike = best_of(curve), rivals(curve, untrained)
     notes = _too_few_steps(survey, curve)
     if not learned(best, untrained):
-        rows = f"{len(best.rows.weight):,} validation rows" if best.rows else "the validation rows"
         return [
             *notes,
-            f"too little to tell: {rows} cannot tell that any rate improves on the model before "
-            f"its training (loss {untrained.loss:.3g}, at best {best.loss:.3g}); the suggestion "
-            "is a guess",
+            f"too little to tell: {_rows(best)} cannot tell that any rate improves on the model "
+            f"before its training (loss {untrained.loss:.3g}, at best {best.loss:.3g}); the "
+            "suggestion is a guess",
         ]
     if len(alike) > 1:
         notes.append(_tie(alike, best))
@@ -65,14 +64,19 @@ def _too_few_steps(survey: Sequence[Point], curve: Sequence[Point]) -> list[str]
 
 
 def _tie(alike: Sequence[Point], best: Point) -> str:
-    rows, floor = (len(best.rows.weight), best.rows.floor) if best.rows else (0, 0.0)
+    floor = best.rows.floor if best.rows else 0.0
     worst = max(alike, key=lambda p: p.loss)
     why = f"losses below {floor:.2g}" if worst.loss <= floor else "within a standard error"
     return (
-        f"{len(alike)} rates from {alike[0].lr:.2g} to {alike[-1].lr:.2g} tie: {rows:,} validation "
-        f"rows cannot tell a loss of {worst.loss:.3g} from {best.loss:.3g} ({why}); the smallest "
+        f"{len(alike)} rates from {alike[0].lr:.2g} to {alike[-1].lr:.2g} tie: {_rows(best)} "
+        f"cannot tell a loss of {worst.loss:.3g} from {best.loss:.3g} ({why}); the smallest "
         "of these rates is taken"
     )
+
+
+def _rows(point: Point) -> str:
+    count = point.rows.count if point.rows else 0
+    return "1 validation row" if count == 1 else f"{count:,} validation rows"
 
 
 def _phases(parts: Parts, lengths: Sequence[int]) -> list[str]:

@@ -148,7 +148,7 @@ def conclude(
     best, alike = best_of(curve), rivals(curve, untrained)
     choice = alike[0]
     suggested = choice.lr if len(alike) > 1 else _vertex(curve, best)
-    near = [p.lr for p in curve if p.loss <= best.loss * TOLERANCE or tied(p, best)]
+    near = [p.lr for p in curve if p.loss <= best.loss * TOLERANCE or p in alike]
     low, high = min(*near, suggested, best.lr), max(*near, suggested, best.lr)
     on_edge = choice.lr in (curve[0].lr, curve[-1].lr)
     return Finding(float(f"{suggested:.2g}"), low, high, tuple(curve), tuple(survey), on_edge)

@@ -21,11 +21,13 @@ class RowLosses:
     """summed, weight: float64 [units], of each row, or of a few rows where they are thousands.
 
     floor: a mean loss below it says no more than "every row is right"; 0 where there is no such.
+    count: rows, of which a unit may be several.
     """
 
     summed: Tensor
     weight: Tensor
-    floor: float = 0.0
+    floor: float
+    count: int
 
     def above(self, other: RowLosses) -> tuple[float, float]:
         """By how much the mean loss is larger than another's on the same rows, and its error.
@@ -33,14 +35,14 @@ class RowLosses:
         The error is the standard error of the paired difference, of a ratio where rows have
         weights (Cochran 1977, 2.11); infinite for a single row, which has no spread.
         """
-        count, total = len(self.weight), float(self.weight.sum())
+        units, total = len(self.weight), float(self.weight.sum())
         difference = self.summed - other.summed
         mean = float(difference.sum()) / total
-        if count < 2:
+        if units < 2:
             return mean, math.inf
         residual = difference - mean * self.weight
         squares = float(residual.square().sum())
-        return mean, math.sqrt(squares * count / (count - 1)) / total
+        return mean, math.sqrt(squares * units / (units - 1)) / total
 
 
 def row_losses(parts: Parts) -> RowLosses:
@@ -57,7 +59,7 @@ def row_losses(parts: Parts) -> RowLosses:
     summed = torch.stack(meters[-1].summed).double().cpu()
     weight = torch.tensor(meters[-1].weight, dtype=torch.float64)
     judged = float(weight.sum()) if parts.task.positions else len(parts.dataset.val)
-    return RowLosses(summed, weight, _floor(parts, judged))
+    return RowLosses(summed, weight, _floor(parts, judged), len(parts.dataset.val))
 
 
 def _floor(parts: Parts, judged: float) -> float:

@@ -56,7 +56,7 @@ def test_few_steps_are_said(tmp_path: Path) -> None:
 def test_rows_that_cannot_tell_any_rate_from_no_training_are_said() -> None:
     def point(rate: float, *losses: float) -> Point:
         rows = torch.tensor(losses, dtype=torch.float64)
-        return Point(rate, float(rows.mean()), 30, RowLosses(rows, torch.ones_like(rows)))
+        return Point(rate, float(rows.mean()), 30, RowLosses(rows, torch.ones_like(rows), 0.0, 2))
 
     untrained = point(0.0, 0.7, 0.7)
     curve = [point(0.01, 0.69, 0.72), point(0.1, 0.3, 0.9), point(1.0, 3.0, 0.1)]

@@ -96,8 +96,12 @@ def test_nothing_is_said_where_all_differ(
 
 def test_against_the_grid_enumerated(tmp_path: Path, trained: list[str]) -> None:
     """As many trainings as there are different rows of (rate, steps that are made, seed)."""
-    axes: dict[str, list[Any]] = {"optimizer.lr": [1, 1.0], "train.epochs": [1, 2], "train.steps": [None, 6],
-            "seed": [3, 3]}  # fmt: skip
+    axes: dict[str, list[Any]] = {
+        "optimizer.lr": [1, 1.0],
+        "train.epochs": [1, 2],
+        "train.steps": [None, 6],
+        "seed": [3, 3],
+    }
     short(tmp_path / "s", {"sweep": {"nuisance": axes}})
     rows = {
         (float(rate), steps or epochs * 6, seed)

@@ -21,7 +21,9 @@ from ftune.search.ties import UNKNOWN, Point, chosen, learned, rivals, tied
 
 def point(rate: float, losses: Any, floor: float = 0.0) -> Point:
     rows = torch.as_tensor(losses, dtype=torch.float64)
-    return Point(rate, float(rows.mean()), 9, RowLosses(rows, torch.ones_like(rows), floor))
+    return Point(
+        rate, float(rows.mean()), 9, RowLosses(rows, torch.ones_like(rows), floor, len(rows))
+    )
 
 
 def test_the_error_is_that_of_the_paired_t_test() -> None:
@@ -41,8 +43,8 @@ def test_rows_with_weights_are_a_ratio() -> None:
     dice = np.random.default_rng(1)
     weight = dice.uniform(0.5, 2, 400)
     a, b = dice.exponential(size=400) * weight, dice.exponential(size=400) * weight
-    one = RowLosses(torch.tensor(a), torch.tensor(weight))
-    mean, error = one.above(RowLosses(torch.tensor(b), torch.tensor(weight)))
+    one = RowLosses(torch.tensor(a), torch.tensor(weight), 0.0, 400)
+    mean, error = one.above(RowLosses(torch.tensor(b), torch.tensor(weight), 0.0, 400))
     assert mean == pytest.approx((a - b).sum() / weight.sum())
     without = ((a - b).sum() - (a - b)) / (weight.sum() - weight)
     jackknife = math.sqrt(399 / 400 * ((without - without.mean()) ** 2).sum())
@@ -134,6 +136,6 @@ def test_thousands_of_rows_are_taken_a_few_together(monkeypatch: pytest.MonkeyPa
     each = row_losses(parts)
     monkeypatch.setattr(module, "MOST_UNITS", 8)
     few = row_losses(parts)
-    assert len(few.weight) == 8 and float(few.weight.sum()) == 22
+    assert len(few.weight) == 8 and float(few.weight.sum()) == few.count == 22
     assert float(few.summed.sum()) == pytest.approx(float(each.summed.sum()))
     assert few.floor == each.floor
