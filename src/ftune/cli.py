@@ -195,7 +195,8 @@ def lr_find(
         summary = command(config, optional_base(base or [], config), path.stem, out, console)
         if write:
             write_rate(path, summary["lr"]["suggested"])
-            console.say(f"written to {path}")
+            doubt = "; mind the warnings above" if summary["notes"] else ""
+            console.say(f"written to {path}{doubt}")
         return summary
 
     _call(Console(json_output=json, quiet=quiet), run, code, code_from)

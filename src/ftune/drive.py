@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from ftune.build import Parts, eval_size, whole
 from ftune.care import attempt, guard
 from ftune.data.dataset import Split
 from ftune.data.store import Dense
-from ftune.engine.evaluate import evaluate
+from ftune.engine.evaluate import Meter, evaluate
 from ftune.engine.loop import Job, Reason, Scores
 from ftune.engine.state import Batch, Best, State
 from ftune.engine.step import Step, StepResult
@@ -76,8 +76,12 @@ def metric(parts: Parts) -> tuple[str, float]:
     return name, 1.0 if parts.task.directions[name] == "max" else -1.0
 
 
-def score(parts: Parts, split: Split, most: int | None = None) -> dict[str, float]:
+def score(
+    parts: Parts, split: Split, most: int | None = None, make: Callable[[], Meter] | None = None
+) -> dict[str, float]:
     """All metrics of the model as it stands on one split, or on `most` of its rows.
+
+    make: another meter than the task's, anew for each try.
 
     Where memory runs out, once more with half as many rows at once, which changes no result.
     Raises OutOfMemoryError where one row is too much.
@@ -87,7 +91,7 @@ def score(parts: Parts, split: Split, most: int | None = None) -> dict[str, floa
         try:
             with memory("an evaluation"):
                 rows = whole(split, size, parts.device, most)
-                return evaluate(parts.model, parts.task.meter(), rows)
+                return evaluate(parts.model, (make or parts.task.meter)(), rows)
         except OutOfMemoryError:
             if size == 1:
                 raise

@@ -223,13 +223,16 @@ class Sweep:
     """What the sweep shall answer; printed with its result."""
 
     scientific: dict[str, Any] = setting({}, open=True)
-    """Settings whose effect is asked for: `key.path: [values]` or `{low, high, log, step}`."""
+    """Settings whose effect is asked for: `key.path: [values]` or `{low, high, log, step}`. A value
+    may be a whole block, `optimizer: [adamw, {name: sgd, momentum: 0.9}]`, so that each variant
+    has settings of its own."""
 
     nuisance: dict[str, Any] = setting({}, open=True)
     """Settings that must be tuned for a fair answer, in the same form."""
 
     trials: int | None = setting(None, at_least=1)
-    """How many trainings; default the whole grid, or 20."""
+    """How many trials; default the whole grid, or 20. One with the settings of an earlier trial
+    takes over its result and is not trained again."""
 
     sampler: Literal["auto", "grid", "qmc", "tpe"] = setting("auto")
     """Where the next trial lies; `auto` is grid where all settings are lists, else qmc."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ftune.search.lr_find import Finding, Point
+from ftune.search.lr_find import Finding
+from ftune.search.ties import Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 64, 12
 
@@ -17,8 +22,9 @@ def plot(finding: Finding) -> str:
     ○ first pass, ● second pass, × diverged; the bar marks the suggestion.
     """
     points = [*finding.survey, *finding.curve]
-    finite = [p.loss for p in points if math.isfinite(p.loss)]
-    low, high = min(finite), max(finite)
+    losses = [p.loss for p in points if math.isfinite(p.loss)]
+    zero, positive = min(losses) <= 0, [loss for loss in losses if loss > 0]
+    low, high = min(positive, default=1.0), max(positive, default=1.0)
     first, last = min(p.lr for p in points), max(p.lr for p in points)
     grid = [[" "] * WIDTH for _ in range(HEIGHT)]
     for row in grid:
@@ -26,9 +32,10 @@ def plot(finding: Finding) -> str:
     for mark, found in (("○", finding.survey), ("●", finding.curve)):
         for p in found:
             fine = math.isfinite(p.loss)
-            height = _place(p.loss, low, high, HEIGHT) if fine else HEIGHT - 1
+            height = _height(p.loss, low, high, zero) if fine else HEIGHT - 1
             grid[HEIGHT - 1 - height][_place(p.lr, first, last, WIDTH)] = mark if fine else "×"
-    labels = {0: f"{high:9.3g} ┤", HEIGHT - 1: f"{low:9.3g} ┤"}
+    labels = {0: f"{high:9.3g} ┤", HEIGHT - 1 - zero: f"{low:9.3g} ┤"}
+    labels |= {HEIGHT - 1: f"{0:9} ┤"} if zero else {}
     lines = [labels.get(i, f"{'│':>11}") + "".join(row).rstrip() for i, row in enumerate(grid)]
     ends = f"{first:<10.1e}{f'lr {finding.suggested:g}':^{WIDTH - 20}}{last:>10.1e}"
     return "\n".join([*lines, " " * 10 + "└" + "─" * WIDTH, " " * 11 + ends])
@@ -52,7 +59,8 @@ def save_plot(finding: Finding, path: Path) -> bool:
     for point in (*finding.survey, *finding.curve):
         if not math.isfinite(point.loss):
             axes.axvline(point.lr, color="0.7", linestyle=":", linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="validation loss")
+    _scale(axes, [p.loss for p in (*finding.survey, *finding.curve) if math.isfinite(p.loss)])
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -64,9 +72,32 @@ def _finite(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [p.lr for p in kept], [p.loss for p in kept]
 
 
+def _scale(axes: Axes, losses: Sequence[float]) -> None:
+    """A ratio scale; where a loss is 0, with a step below its smallest decade that ends at 0."""
+    positive = [loss for loss in losses if loss > 0]
+    if len(positive) == len(losses):
+        axes.set(yscale="log")
+    elif positive:
+        decade = 10.0 ** math.floor(math.log10(min(positive)))
+        decades = math.log10(max(positive) / decade)
+        axes.set_yscale("symlog", linthresh=decade, linscale=max(0.2, decades / 10))
+        axes.set_ylim(-0.3 * decade, 3 * max(positive))
+        every = max(1, math.ceil(decades / 8))
+        powers = range(0, math.ceil(decades) + 1, every)
+        axes.set_yticks([0.0, *(decade * 10.0**power for power in powers)])
+        axes.set_yticks([], minor=True)
+
+
+def _height(loss: float, low: float, high: float, zero: bool) -> int:
+    """The row of a loss, counted from the bottom one, which is 0's where there is one."""
+    if loss <= 0:
+        return 0
+    return int(zero) + _place(loss, low, high, HEIGHT - int(zero))
+
+
 def _place(value: float, low: float, high: float, size: int) -> int:
-    """Where a value stands on a ratio scale of `size` cells; a loss of 0 stands at its foot."""
+    """Where a value stands on a ratio scale of `size` cells."""
     if not 0 < low < high:
         return 0
-    share = math.log(max(value, low) / low) / math.log(high / low)
+    share = math.log(value / low) / math.log(high / low)
     return round(min(share, 1.0) * (size - 1))

@@ -30,8 +30,10 @@ def finetune(
     """Trains from the base's weights and returns the summary."""
     config = with_base(config, base)
     dataset = read_data(config, prior=base_pipeline(base))
-    config = settled(config, dataset, base, console)
-    return train(new_run("finetune", stem, out, build(config, dataset, base), console))
+    config, notes = settled(config, dataset, base, console)
+    parts = build(config, dataset, base)
+    parts.notes += notes
+    return train(new_run("finetune", stem, out, parts, console))
 
 
 def with_base(config: RunConfig, base: Base) -> RunConfig:

@@ -23,7 +23,8 @@ from ftune.runs.base import Base
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig
-from ftune.search.lr_find import Finding, Point, best_of
+from ftune.search.lr_find import Finding
+from ftune.search.ties import Point, best_of
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered
 
@@ -81,6 +82,7 @@ def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, A
         "best": {"step": best.steps, "metric": "loss", "value": best.loss},
         "checkpoint": None,
         "lr": {"suggested": finding.suggested, "low": finding.low, "high": finding.high},
+        "notes": list(finding.notes),
         "curve": [
             {"lr": p.lr, "loss": p.loss if math.isfinite(p.loss) else None, "steps": p.steps}
             for p in sorted((*finding.survey, *finding.curve), key=lambda p: (p.steps, p.lr))
@@ -109,10 +111,8 @@ def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Conso
         for found in (finding.survey, finding.curve)
     ]
     console.say(f"from {counts[0]}, then {counts[1]}")
-    if finding.on_edge:
-        console.warn(
-            "the best rate is at the edge of those tried; widen lr_find.low or lr_find.high"
-        )
+    for note in finding.notes:
+        console.warn(note)
     if save_plot(finding, folder.path / "lr.png"):
         console.say(f"plot: {folder.path / 'lr.png'}")
     else:

@@ -15,5 +15,7 @@ from ftune.training.train import new_run, train
 def optimize(config: RunConfig, stem: str, out: Path | None, console: Console) -> dict[str, Any]:
     """Trains from fresh weights and returns the summary."""
     dataset = read_data(config)
-    config = settled(config, dataset, None, console)
-    return train(new_run("optimize", stem, out, build(config, dataset), console))
+    config, notes = settled(config, dataset, None, console)
+    parts = build(config, dataset)
+    parts.notes += notes
+    return train(new_run("optimize", stem, out, parts, console))

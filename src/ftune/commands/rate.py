@@ -10,20 +10,24 @@ from ftune.errors import InterruptedRunError
 from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
 from ftune.schema import RunConfig
-from ftune.search.lr_find import Finding, Point, find
+from ftune.search.lr_find import Finding, find, notes_of
+from ftune.search.ties import Point
 
 
-def settled(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> RunConfig:
-    """The configuration with a number where it said `lr: auto`."""
+def settled(
+    config: RunConfig, dataset: Dataset, base: Base | None, console: Console
+) -> tuple[RunConfig, list[str]]:
+    """The configuration with a number where it said `lr: auto`, and notes about the number."""
     if config.optimizer.lr != "auto":
-        return config
+        return config, []
     console.say("optimizer.lr is auto: finding the learning rate first")
     finding = search(config, dataset, base, console)
     console.say(
         f"learning rate: {finding.suggested:g} "
         f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
     )
-    return replace(config, optimizer=replace(config.optimizer, lr=finding.suggested))
+    rated = replace(config, optimizer=replace(config.optimizer, lr=finding.suggested))
+    return rated, notes_of(finding)
 
 
 def search(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> Finding:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ftune.build import Parts, base_pipeline, build, read_data
 from ftune.commands.finetune import with_base
+from ftune.commands.sweep_report import settings_line, show_result, trial_line
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import metric
@@ -24,12 +25,13 @@ from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.kept import kept_space
+from ftune.search.lr_find import RATE
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
 from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
-from ftune.search.verdict import verdict
+from ftune.search.verdict import repeated, verdict
 from ftune.secret.redact import redact
-from ftune.training.describe import peak_memory, untrained
+from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered
 from ftune.training.train import JUDGED_OTHERWISE
 
@@ -120,7 +122,7 @@ def _run(
     reason = f"all trials failed, the first because {trials[0].reason}" if failed else None
     folder.write_summary({**summary, "reason": reason} if failed else summary)
     folder.describe(status=summary["status"], **({"reason": reason} if failed else {}))
-    _show_result(config, folder, trials, summary, judged, console)
+    show_result(config, trials, summary, judged, console)
     if failed:
         raise RunFailedError(f"{reason}; run: {folder.path}")
     return summary
@@ -140,8 +142,7 @@ class _Reporter:
         self.bar.update(len(ended), best)
         for trial in ended:
             if trial.number not in self.said and not self.console.is_terminal:
-                result = f"{trial.status} {_value(trial)}".rstrip()
-                self.console.say(f"trial {trial.number}: {result} {_params(trial)}")
+                self.console.say(trial_line(trial))
             self.said.add(trial.number)
 
 
@@ -193,57 +194,24 @@ def _summary(
         "trials": [
             {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
             | ({"reason": t.reason} if t.reason else {})
+            | ({"same_as": t.same_as} if t.same_as is not None else {})
             for t in trials
         ],
         "best_trial": best.number if best else None,
+        "trained": sum(t.same_as is None for t in trials),
         "verdict": verdict(config.sweep, trials, judged[1] > 0),
+        "notes": [*repeated(trials), *_rate_notes(best, runs)],
     }
 
 
 def _best_file(config: RunConfig, best: Trial, judged: Judged) -> str:
-    title = f"# Trial {best.number}: validation {judged[0]} {best.value:.6g}, {_params(best)}\n"
+    title = (
+        f"# Trial {best.number}: validation {judged[0]} {best.value:.6g}, {settings_line(best)}\n"
+    )
     return redact(title) + to_yaml(best_config(dump(config), best))
 
 
-def _show_result(
-    config: RunConfig, folder: RunFolder, trials: Sequence[Trial], summary: dict[str, Any],
-    judged: Judged, console: Console,
-) -> None:  # fmt: skip
-    assert config.sweep is not None
-    order = ranked(trials, judged[1] > 0)
-    keys = [
-        key.rpartition(".")[2] if key.count(".") == 1 else key for key in parse_space(config.sweep)
-    ]
-    rows = [(t.number, *(_cell(v) for v in t.params.values()), t.value) for t in order[:10]]
-    console.table("best trials", ("trial", *keys, f"val {judged[0]}"), rows)
-    if config.sweep.scientific:
-        found = [tuple(row.values()) for row in summary["verdict"]["by_setting"]]
-        heads = ("setting", "trials", f"best {judged[0]}", "trial", "status")
-        console.table("by scientific setting", heads, found)
-    for edge in summary["verdict"]["edges"]:
-        console.say(f"note: {edge}")
-    counts = {
-        status: sum(t.status == status for t in trials) for status in ("done", "pruned", "failed")
-    }
-    said = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-    console.say(f"{len(trials)} trials ({said}) in {summary['seconds']:.1f} s; run: {folder.path}")
-    if summary["best"] and summary["best"]["step"] == 0:
-        console.say(f"note: trial {summary['best_trial']}: {untrained(config)}")
-    if order:
-        command = "finetune" if config.base else "optimize"
-        console.say(f"the best by itself: ftune {command} {folder.path / 'best.yaml'}")
-    for trial in trials:
-        if trial.status == "failed":
-            console.say(f"trial {trial.number} failed: {trial.reason}")
-
-
-def _value(trial: Trial) -> str:
-    return "" if trial.value is None else f"{trial.value:.4g}"
-
-
-def _params(trial: Trial) -> str:
-    return " ".join(f"{key}={_cell(value)}" for key, value in trial.params.items())
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _rate_notes(best: Trial | None, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the search for the best trial's rate could not tell."""
+    notes = runs[best.number].get("notes", []) if best else []
+    return [f"trial {best.number}: {note}" for note in notes if best and note.startswith(RATE)]

@@ -11,26 +11,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ftune.build import build, start
+from ftune.build import Parts, build, start
 from ftune.data.dataset import Dataset
-from ftune.drive import job
+from ftune.drive import job, score
 from ftune.engine.loop import fit
 from ftune.engine.observer import Silent
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
 from ftune.schema import LookEvery, NonFinite, RunConfig
+from ftune.search.caveats import before, refuse_untrained, what_remains_open
+from ftune.search.row_losses import row_losses
+from ftune.search.ties import UNKNOWN, Point, best_of, chosen, learned, rivals, tied
 
 TOLERANCE = 1.2
 CLIP = 1.5
-
-
-@dataclass(frozen=True)
-class Point:
-    """One short training: its rate, its steps, its validation loss (inf where it diverged)."""
-
-    lr: float
-    loss: float
-    steps: int
+RATE = "learning rate: "
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Finding:
     """suggested: the rate to use. low, high: rates of the second pass nearly as good.
 
     curve: the second pass. survey: the first. on_edge: whether the best rate is the smallest or
-    largest that was tried.
+    largest that was tried. notes: what the search could not tell, in words.
     """
 
     suggested: float
@@ -47,6 +42,7 @@ class Finding:
     curve: tuple[Point, ...]
     survey: tuple[Point, ...]
     on_edge: bool
+    notes: tuple[str, ...] = ()
 
 
 Report = Callable[[Point, int, int], None]
@@ -66,28 +62,38 @@ def find(
     """
     if dataset.val is None:
         raise RequestError("lr-find judges by validation loss: give `data.split.val`")
-    settings, total = config.lr_find, build(_with_rate(config, 1.0), dataset, base).total
+    settings, parts = config.lr_find, build(_with_rate(config, 1.0), dataset, base)
     rates = spaced(settings.low, settings.high, settings.per_decade)
     done: list[Point] = []
 
     def attempt(rate: float, steps: int) -> Point:
-        loss = _train_at(rate, steps, config, dataset, base, interrupted)
-        done.append(Point(rate, loss, steps))
+        done.append(_train_at(rate, steps, config, dataset, base, interrupted))
         if report:
             report(done[-1], len(done), len(rates) + settings.refine)
         return done[-1]
 
-    lengths = [max(1, min(settings.max_steps, round(total * s))) for s in _shares(config)]
+    shares = (settings.first, settings.second)
+    lengths = [max(1, min(settings.max_steps, round(parts.total * s))) for s in shares]
+    refuse_untrained(parts)
+    untrained = _judged(0.0, score(parts, dataset.val)["loss"], 0, parts)
     survey = [attempt(rate, lengths[0]) for rate in rates]
-    curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade)
-    return conclude(survey, curve)
+    curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade, untrained)
+    finding = conclude(survey, curve, untrained)
+    open_questions = what_remains_open(survey, curve, untrained, finding.on_edge)
+    return replace(finding, notes=(*open_questions, *before(parts, lengths)))
 
 
-def settle(config: RunConfig, dataset: Dataset, base: Base | None) -> RunConfig:
-    """The configuration with a number where it said `lr: auto`."""
+def settle(config: RunConfig, dataset: Dataset, base: Base | None) -> tuple[RunConfig, list[str]]:
+    """The configuration with a number where it said `lr: auto`, and notes about the number."""
     if config.optimizer.lr != "auto":
-        return config
-    return _with_rate(config, find(config, dataset, base).suggested)
+        return config, []
+    finding = find(config, dataset, base)
+    return _with_rate(config, finding.suggested), notes_of(finding)
+
+
+def notes_of(finding: Finding) -> list[str]:
+    """What the search could not tell, as the training that uses its rate says it."""
+    return [RATE + note for note in finding.notes]
 
 
 def spaced(low: float, high: float, per_decade: int) -> list[float]:
@@ -98,21 +104,30 @@ def spaced(low: float, high: float, per_decade: int) -> list[float]:
 
 
 def refined(
-    survey: Sequence[Point], attempt: Attempt, steps: int, count: int, per_decade: int
+    survey: Sequence[Point],
+    attempt: Attempt,
+    steps: int,
+    count: int,
+    per_decade: int,
+    untrained: Point = UNKNOWN,
 ) -> list[Point]:
     """The second pass: `count` rates up to the neighbours of the survey's best, and on from there.
 
     Where its best is its smallest or largest rate, the pass goes on in that direction, for at
-    most `count` more rates.
+    most `count` more rates, as long as they improve on the untrained model. Of rates that tie the
+    smallest is the best, in both passes.
     """
-    centre = best_of(survey).lr
+    centre = chosen(survey, untrained).lr
     reach = 10 ** (1 / per_decade)
     points = [attempt(rate, steps) for rate in _around(centre, reach, count)]
     ratio = reach ** (2 / (count - 1))
     for _ in range(count):
-        best = best_of(points)
+        best = chosen(points, untrained)
+        if not learned(best, untrained):
+            break
         if best.lr == points[0].lr:
-            points.insert(0, attempt(best.lr / ratio, steps))
+            down = reach if tied(points[1], best) else ratio  # a tie may go on for decades
+            points.insert(0, attempt(best.lr / down, steps))
         elif best.lr == points[-1].lr:
             points.append(attempt(best.lr * ratio, steps))
         else:
@@ -120,27 +135,23 @@ def refined(
     return points
 
 
-def conclude(survey: Sequence[Point], curve: Sequence[Point]) -> Finding:
+def conclude(
+    survey: Sequence[Point], curve: Sequence[Point], untrained: Point = UNKNOWN
+) -> Finding:
     """The lowest point of a parabola through the second pass, log loss over log rate.
 
     One training per rate is noisy; the parabola uses all of them. Losses far above the best are
     clipped, so that a rate that diverged does not bend it. Where it has no lowest point within
-    the rates tried, the best of them is suggested.
+    the rates tried, the best of them is suggested. Where the rows cannot tell the best from
+    smaller rates, the smallest of these is.
     """
-    best = best_of(curve)
-    suggested = _vertex(curve, best)
-    near = [p.lr for p in curve if p.loss <= best.loss * TOLERANCE]
+    best, alike = best_of(curve), rivals(curve, untrained)
+    choice = alike[0]
+    suggested = choice.lr if len(alike) > 1 else _vertex(curve, best)
+    near = [p.lr for p in curve if p.loss <= best.loss * TOLERANCE or p in alike]
     low, high = min(*near, suggested, best.lr), max(*near, suggested, best.lr)
-    on_edge = best.lr in (curve[0].lr, curve[-1].lr)
+    on_edge = choice.lr in (curve[0].lr, curve[-1].lr)
     return Finding(float(f"{suggested:.2g}"), low, high, tuple(curve), tuple(survey), on_edge)
-
-
-def best_of(points: Sequence[Point]) -> Point:
-    """Raises RequestError where every rate diverged."""
-    best = min(points, key=lambda p: p.loss)
-    if not math.isfinite(best.loss):
-        raise RequestError("every learning rate diverged; lower `lr_find.low`")
-    return best
 
 
 def _vertex(curve: Sequence[Point], best: Point) -> float:
@@ -161,10 +172,6 @@ def _around(centre: float, reach: float, count: int) -> list[float]:
     return [centre * reach ** (2 * i / (count - 1) - 1) for i in range(count)]
 
 
-def _shares(config: RunConfig) -> tuple[float, float]:
-    return config.lr_find.first, config.lr_find.second
-
-
 def _train_at(
     rate: float,
     steps: int,
@@ -172,22 +179,28 @@ def _train_at(
     dataset: Dataset,
     base: Base | None,
     interrupted: Callable[[], bool],
-) -> float:
-    """Validation loss after a training of `steps` at one rate; inf where it diverged."""
+) -> Point:
+    """A training of `steps` at one rate."""
     short = _with_rate(config, rate)
     faults = NonFinite()  # a rate that diverges shall be seen to
     train = replace(short.train, steps=steps, early_stop=None, non_finite=faults, spike_guard=None)
     look = replace(short.eval_, every=LookEvery(steps=steps))
     parts = build(replace(short, train=train, eval_=look), dataset, base)
-    watcher = Silent(interrupted)
+    watcher, state = Silent(interrupted), start(parts)
     try:
-        outcome = fit(start(parts), job(parts, watcher))
+        outcome = fit(state, job(parts, watcher))
     except DivergedError:
-        return math.inf
+        return Point(rate, math.inf, steps)
     if outcome.reason == "interrupted":
         raise KeyboardInterrupt
-    loss = watcher.scores["loss"]
-    return loss if math.isfinite(loss) else math.inf
+    with state.evaluated():
+        return _judged(rate, watcher.scores["loss"], steps, parts)
+
+
+def _judged(rate: float, loss: float, steps: int, parts: Parts) -> Point:
+    if not math.isfinite(loss):
+        return Point(rate, math.inf, steps)
+    return Point(rate, loss, steps, row_losses(parts))
 
 
 def _with_rate(config: RunConfig, rate: float) -> RunConfig:

@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ftune.errors import ConfigError, Problem, RequestError
@@ -95,6 +95,11 @@ def overrides(params: Mapping[str, Any]) -> list[str]:
 
 def check_space(plain: Mapping[str, Any], space: Space) -> None:
     """Raises ConfigError with every value that is not accepted, before anything is trained."""
+    if "base" in space:
+        raise RequestError(
+            "sweep: `base`: all trials of a sweep start from the same model; sweep each base by "
+            "itself, with `--base`"
+        )
     fixed = {key: axis.samples[0] for key, axis in space.items()}
     if plain.get("sweep"):  # without its lists, which each reading would read once more
         short = {**plain["sweep"], "scientific": {"seed": [0]}, "nuisance": {}}
@@ -105,9 +110,21 @@ def check_space(plain: Mapping[str, Any], space: Space) -> None:
             try:
                 LANGUAGE.of(plain, overrides({**fixed, key: value}), source="sweep")
             except ConfigError as error:
-                problems += error.problems
+                problems += [_of_one_variant(problem, space) for problem in error.problems]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _of_one_variant(problem: Problem, space: Space) -> Problem:
+    """With the remedy where a setting is not one of every variant that the sweep tries."""
+    block, _, setting = problem.key.rpartition(".")
+    if problem.kind != "misplaced" or not block or not {block, f"{block}.name"} & set(space):
+        return problem
+    remedy = (
+        f"a setting of one variant only goes into its block: `{block}: [NAME, {{name: NAME, "
+        f"{setting}: …}}]`"
+    )
+    return replace(problem, hint=f"{problem.hint}; {remedy}" if problem.hint else remedy)
 
 
 def grid_size(space: Space) -> int:
@@ -127,9 +144,19 @@ def grid(space: Space) -> list[dict[str, Any]]:
 
 def places(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
     """The whole grid in order, or `count` of its points drawn without repetition."""
+    if count < grid_size(space):  # rather other points than one whose value is written twice
+        without = {key: _distinct(axis) for key, axis in space.items()}
+        space = without if count <= grid_size(without) else space
     size = grid_size(space)
     numbers = range(size) if count >= size else random.Random(seed).sample(range(size), count)
     return [_point(space, number) for number in numbers]
+
+
+def _distinct(axis: Axis) -> Axis:
+    """A list without the values that stand in it again."""
+    if not isinstance(axis, Choices):
+        return axis
+    return Choices(tuple({json.dumps(value): value for value in axis.values}.values()))
 
 
 def _point(space: Space, number: int) -> dict[str, Any]:

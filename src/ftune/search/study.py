@@ -34,7 +34,10 @@ _STATUS: dict[TrialState, Status] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial as the record has it; `rungs` are the values reached so far, by rung."""
+    """One trial as the record has it; `rungs` are the values reached so far, by rung.
+
+    same_as: the earlier trial whose settings it has, and whose result it takes over.
+    """
 
     number: int
     params: Mapping[str, Any]
@@ -42,6 +45,7 @@ class Trial:
     value: float | None
     rungs: Mapping[int, float]
     reason: str = ""
+    same_as: int | None = None
 
 
 class Study:
@@ -98,6 +102,37 @@ class Study:
                 self._live(trial.number).set_user_attr("reason", reason)
             self._study.tell(trial.number, None if status != "done" else value, state=state)
 
+    def link(self, trial: Trial, original: int) -> None:
+        """Notes that a trial has the settings of an earlier one, so that it is not trained."""
+        with _writable(self.path):
+            self._live(trial.number).set_user_attr("same_as", original)
+
+    def repeat(self) -> None:
+        """Ends every linked trial whose original has ended, as that one ended.
+
+        The sampler then sees one value twice, as Optuna's FAQ has it for repeated settings.
+        """
+        trials = self.trials()
+        for trial in trials:
+            if trial.status != "open" or trial.same_as is None:
+                continue
+            original = trials[trial.same_as]
+            if original.status == "open":
+                continue
+            for rung in sorted(set(original.rungs) - set(trial.rungs)):
+                self.report(trial, rung, original.rungs[rung])
+            self.tell(trial, original.value, original.status, original.reason)
+
+    def note_training(self, trial: Trial, key: str) -> None:
+        """Keeps what the trial's training is recognised by."""
+        with _writable(self.path):
+            self._live(trial.number).set_user_attr("training", key)
+
+    def trainings(self) -> dict[str, int]:
+        """The trial of each training that was noted."""
+        noted = {t.number: t.user_attrs.get("training") for t in self._all()}
+        return {key: number for number, key in noted.items() if key}
+
     def _complete(self) -> None:
         """Places the trials that a dead process began to place; Optuna writes axis by axis."""
         for frozen in self._all():
@@ -118,8 +153,11 @@ class Study:
         if frozen.state == TrialState.PRUNED and rungs:
             value = rungs[max(rungs)]
         params = {key: _decode(frozen.params[key]) for key in self.space if key in frozen.params}
-        reason = frozen.user_attrs.get("reason", "")
-        return Trial(frozen.number, params, _STATUS[frozen.state], value, rungs, reason)
+        notes = frozen.user_attrs
+        return Trial(
+            frozen.number, params, _STATUS[frozen.state], value, rungs, notes.get("reason", ""),
+            notes.get("same_as"),
+        )  # fmt: skip
 
 
 @contextmanager

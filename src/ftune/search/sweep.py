@@ -35,6 +35,7 @@ from ftune.schema import RunConfig, Sweep
 from ftune.search.failures import alike_reason, in_words
 from ftune.search.kept import kept_space
 from ftune.search.lr_find import settle
+from ftune.search.originals import Originals
 from ftune.search.space import configured, grid_size, is_grid, parse_space, places
 from ftune.search.study import Study, Trial
 from ftune.secret.redact import redact
@@ -64,6 +65,7 @@ class Executor:
         self.study = Study(
             self.folder.path / "study.db", self.space, sampler, seed, self.larger_is_better, points
         )
+        self.originals = Originals(self.plain, self.study)
         self.quiet = Console(json_output=True, quiet=True)
         self._data: tuple[str, Dataset] | None = None
 
@@ -80,6 +82,7 @@ class Executor:
             summary = self._train(trial, None)
             if summary is not None:
                 self.study.tell(trial, summary["best"]["value"], "done")
+            self.study.repeat()
             self.report(self.study.trials())
 
     def _rungs(self, rungs: int, factor: int) -> None:
@@ -92,13 +95,14 @@ class Executor:
             for trial in alive:
                 if trial.number not in kept:
                     self.study.tell(trial, None, "pruned")
+            self.study.repeat()
             for trial in alive:
                 if trial.number in kept:
                     self._climb(trial, rung, factor ** (rungs - 1 - rung))
 
     def _survivors(self, alive: list[Trial], rung: int, factor: int) -> set[int]:
         """Those that may climb to `rung`: the best of all that reached the rung below."""
-        reached = [t for t in self.study.trials() if rung - 1 in t.rungs]
+        reached = [t for t in self.study.trials() if rung - 1 in t.rungs and t.same_as is None]
         best = sorted(reached, key=lambda t: t.rungs[rung - 1], reverse=self.larger_is_better)
         count = max(1, round(len(best) / factor))
         return {t.number for t in best[:count]} & {t.number for t in alive}
@@ -108,12 +112,14 @@ class Executor:
         if rung in trial.rungs or trial.status != "open":
             return
         summary = self._train(trial, divisor if divisor > 1 else None)
+        self.study.repeat()
         if summary is None:
             return
         value = summary["best"]["value"]
         self.study.report(trial, rung, value)
         if summary["status"] == "done":
             self.study.tell(trial, value, "done")
+            self.study.repeat()
         self.report(self.study.trials())
 
     def _fill(self) -> Iterator[Trial]:
@@ -123,10 +129,18 @@ class Executor:
             yield self.study.ask()
 
     def _train(self, trial: Trial, divisor: int | None) -> dict[str, Any] | None:
-        """One training; None where it failed, with the reason told to the study."""
+        """One training; None where it failed or has the settings of an earlier trial.
+
+        The study is told which of the two.
+        """
         kept = self._kept(trial)
         try:
-            summary = _trained(kept or self._new(trial), divisor)
+            if kept is None and self.originals.links(trial):
+                return None
+            run = kept or self._new(trial)
+            if run is None:
+                return None
+            summary = _trained(run, divisor)
             if summary["best"] is None:
                 raise RunFailedError("the metric was never a finite number")
             return summary
@@ -170,15 +184,19 @@ class Executor:
     def _place(self, trial: Trial) -> Path:
         return self.folder.path / "trials" / f"{trial.number:04d}"
 
-    def _new(self, trial: Trial) -> Run:
+    def _new(self, trial: Trial) -> Run | None:
+        """The trial's run at its beginning; None where an earlier trial trained the very same."""
         path = self._place(trial)
         if path.exists():  # killed while it was being made, or damaged
             with Lock.take(path):
                 shutil.rmtree(path, ignore_errors=True)
         config = configured(self.plain, trial.params)
         dataset = self._dataset(config)
-        config = settle(config, dataset, self.base)
+        config, notes = settle(config, dataset, self.base)
         parts = build(config, dataset, self.base)
+        if self.originals.links(trial, parts):
+            return None
+        parts.notes += notes
         return new_run("finetune" if self.base else "optimize", "", path, parts, self.quiet)
 
     def _dataset(self, config: RunConfig) -> Dataset:
@@ -190,7 +208,8 @@ class Executor:
         return self._data[1]
 
     def _give_up_on_repetition(self, reason: str) -> None:
-        ended = [t for t in self.study.trials() if t.status != "open"][-SAME_FAILURES:]
+        trials = [t for t in self.study.trials() if t.same_as is None]
+        ended = [t for t in trials if t.status != "open"][-SAME_FAILURES:]
         alike = {alike_reason(t.reason) for t in ended}
         if len(ended) == SAME_FAILURES and alike == {alike_reason(reason)}:
             raise RunFailedError(f"{SAME_FAILURES} trials in a row failed alike: {reason}")

@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.schema import Sweep
+from ftune.search.labels import label
 from ftune.search.space import Range, parse_space
 from ftune.search.study import Trial, ranked
+
+MOST_LISTED = 10
 
 
 def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> dict[str, Any]:
     """The best of each scientific setting, and the settings whose best lies at an end.
 
     A setting whose trials were all pruned or failed stands in the list with what it reached.
+    `trials` counts trainings: one whose result several trials share is one.
     """
+    space = parse_space(sweep)
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
-        name = ", ".join(f"{key}={short(trial.params[key])}" for key in sweep.scientific)
-        groups.setdefault(name, []).append(trial)
+        names = [f"{key}={label(trial.params[key], space[key])}" for key in sweep.scientific]
+        groups.setdefault(", ".join(names), []).append(trial)
     rows = [_row(name, found, larger_is_better) for name, found in groups.items()]
     sign = -1 if larger_is_better else 1
     rows.sort(key=lambda row: (row["best"] is None, sign * (row["best"] or 0.0)))
@@ -29,9 +34,24 @@ def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> di
     }
 
 
-def short(value: Any) -> str:
-    """A value in a table: of a block, its name."""
-    return str(value.get("name", value)) if isinstance(value, dict) else str(value)
+def repeated(trials: Sequence[Trial]) -> list[str]:
+    """Sentences: which trials were not trained, as an earlier one has the same settings."""
+    groups: dict[int, list[int]] = {}
+    for trial in trials:
+        if trial.same_as is not None:
+            groups.setdefault(trial.same_as, []).append(trial.number)
+    return [
+        f"{_listed(numbers)} {'has' if len(numbers) == 1 else 'have'} the settings of trial "
+        f"{original} and {'takes' if len(numbers) == 1 else 'take'} over its result; nothing was "
+        "trained again"
+        for original, numbers in groups.items()
+    ]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:MOST_LISTED]))
+    shown += f", … ({len(numbers)} trials)" if len(numbers) > MOST_LISTED else ""
+    return f"trial {shown}" if len(numbers) == 1 else f"trials {shown}"
 
 
 def _row(name: str, found: Sequence[Trial], larger_is_better: bool) -> dict[str, Any]:
@@ -43,11 +63,16 @@ def _row(name: str, found: Sequence[Trial], larger_is_better: bool) -> dict[str,
     status = next((s for s in ("done", "pruned", "failed") if s in states), "open")
     return {
         "setting": name,
-        "trials": len(found),
+        "trials": len({_trained(trial) for trial in found}),
         "best": best.value if best else None,
-        "trial": best.number if best else None,
+        "trial": _trained(best) if best else None,
         "status": status,
     }
+
+
+def _trained(trial: Trial) -> int:
+    """The number of the trial whose training gave the result."""
+    return trial.number if trial.same_as is None else trial.same_as
 
 
 def _edges(sweep: Sweep, order: Sequence[Trial]) -> list[str]:

@@ -75,6 +75,7 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
         status="running",
         pid=os.getpid(),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        notes=parts.notes,
         **facts_of(parts),
     )
     return Run(parts, folder, state, console)
@@ -111,6 +112,8 @@ def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
         raise RequestError(
             f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
         )
+    # Of a rate that was searched for, only the beginning knew what was in doubt.
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     state = start(parts)
     state.load(found.training, found.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
@@ -124,6 +127,7 @@ def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     if not _same_data(dataset, folder.facts()):
         raise RequestError(f"{folder.path}: {DATA_CHANGED}")
     parts = build(config, dataset, base)
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     folder.describe(status="running", pid=os.getpid())
     return Run(parts, folder, start(parts), console)
 
@@ -234,7 +238,11 @@ def _summary(
         "checkpoint": str(used) if used else None,
         "lr": parts.config.optimizer.lr,
         "skipped": state.skipped,
-        "notes": [*beyond(parts), *(ending(parts, state) if status == "done" else [])],
+        "notes": [
+            *parts.notes,
+            *beyond(parts),
+            *(ending(parts, state) if status == "done" else []),
+        ],
     }
 
 

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from ftune.errors import RequestError
-from ftune.search.lr_find import Attempt, Point, best_of, conclude, refined, spaced
+from ftune.search.lr_find import Attempt, conclude, refined, spaced
+from ftune.search.ties import Point, best_of
 
 
 def loss_at(rate: float, lowest: float) -> float:

@@ -1,0 +1,83 @@
+"""What a sweep prints at its end: the best trials, the settings compared, the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftune.console import Console
+from ftune.schema import RunConfig
+from ftune.search.labels import label
+from ftune.search.space import Axis, parse_space
+from ftune.search.study import Trial, ranked
+from ftune.training.describe import untrained
+
+MOST_ROWS = 10
+
+
+def show_result(
+    config: RunConfig, trials: Sequence[Trial], summary: Mapping[str, Any],
+    judged: tuple[str, float], console: Console,
+) -> None:  # fmt: skip
+    """Prints the tables, the notes and the counts of a sweep that has ended."""
+    assert config.sweep is not None
+    sweep, metric = config.sweep, judged[0]
+    order = ranked(trials, judged[1] > 0)
+    _best_trials(parse_space(sweep), order[:MOST_ROWS], metric, console)
+    if sweep.scientific:
+        rows = [tuple(row.values()) for row in summary["verdict"]["by_setting"]]
+        heads = ("setting", "trials", f"best {metric}", "trial", "status")
+        console.table("by scientific setting", heads, rows)
+    for note in (*summary["verdict"]["edges"], *summary["notes"]):
+        console.say(f"note: {note}")
+    if summary["best"] and summary["best"]["step"] == 0:
+        console.say(f"note: trial {summary['best_trial']}: {untrained(config)}")
+    console.say(f"{_counts(trials)} in {summary['seconds']:.1f} s; run: {summary['run']}")
+    if order:
+        command, best = "finetune" if config.base else "optimize", Path(summary["run"], "best.yaml")
+        console.say(f"the best by itself: ftune {command} {best}")
+    for trial in trials:
+        if trial.status == "failed" and trial.same_as is None:
+            console.say(f"trial {trial.number} failed: {trial.reason}")
+
+
+def trial_line(trial: Trial) -> str:
+    """One trial as a line: how it ended, its value and its settings."""
+    value = "" if trial.value is None else f" {trial.value:.4g}"
+    same = "" if trial.same_as is None else f" (as trial {trial.same_as})"
+    return f"trial {trial.number}: {trial.status}{value}{same} {settings_line(trial)}"
+
+
+def settings_line(trial: Trial) -> str:
+    """A trial's settings as `key=value`."""
+    return " ".join(f"{key}={_cell(value)}" for key, value in trial.params.items())
+
+
+def _best_trials(
+    space: Mapping[str, Axis], order: Sequence[Trial], metric: str, console: Console
+) -> None:
+    """With a column of where a result is from, if there is one that was taken over."""
+    keys = [key.rpartition(".")[2] if key.count(".") == 1 else key for key in space]
+    again = any(trial.same_as is not None for trial in order)
+    rows = []
+    for trial in order:
+        cells = [_cell(value, space[key]) for key, value in trial.params.items()]
+        origin = "" if trial.same_as is None else f"as trial {trial.same_as}"
+        rows.append((trial.number, *cells, trial.value, *([origin] if again else [])))
+    heads = ("trial", *keys, f"val {metric}", *(["result"] if again else []))
+    console.table("best trials", heads, rows)
+
+
+def _counts(trials: Sequence[Trial]) -> str:
+    states = [trial.status for trial in trials]
+    counts = [f"{states.count(s)} {s}" for s in ("done", "pruned", "failed") if s in states]
+    trained = sum(trial.same_as is None for trial in trials)
+    repeated = f"; {trained} trained" if trained < len(trials) else ""
+    return f"{len(trials)} trials ({', '.join(counts)}{repeated})"
+
+
+def _cell(value: Any, axis: Axis | None = None) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return label(value, axis) if axis else str(value)

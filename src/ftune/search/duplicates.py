@@ -1,0 +1,88 @@
+"""Which trials of a sweep cannot differ: they would train the same settings.
+
+Two keys, compared as text. The key of a configuration is there before anything is read or built;
+the key of a training also knows what `auto`, shares and epochs came to on these data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ftune.build import Parts
+from ftune.config.dump import dump
+from ftune.drive import metric
+from ftune.runtime.precision import choose_precision
+from ftune.schema import RunConfig
+from ftune.training.exact import FREE
+
+# Free for a resume, which compares what they lead to; between trials they are what may differ.
+BINDING = ("base", "data.path", "model.path", "model.hub", "runtime.threads", "runtime.device")
+
+
+def configuration_key(config: RunConfig) -> str:
+    """Equal for two configurations only where they train the same; `lr: auto` stays `auto`."""
+    return _digest(_effective(config))
+
+
+def training_key(parts: Parts) -> str:
+    """Equal for two built trainings only where every number of them is the same."""
+    config, rows = parts.config, len(parts.dataset.train)
+    plain, train = _effective(config), config.train
+    every = config.eval_.every.in_steps(parts.batches.steps_per_epoch)
+    size, accumulate = min(train.batch_size, rows), train.accumulate
+    accumulate = 1 if size == rows else accumulate
+    plain["train"] |= {
+        "steps": parts.total,
+        "batch_size": size,
+        "accumulate": accumulate,
+        "drop_last": train.drop_last and rows % (size * accumulate) != 0,
+        "precision": str(choose_precision(train.precision, parts.device).dtype or torch.float32),
+    }
+    plain["train"].pop("epochs", None)
+    plain["eval"] |= {"every": min(every or parts.total, parts.total), "metric": metric(parts)[0]}
+    plain["runtime"] |= {"threads": parts.threads, "device": str(parts.device)}
+    if (warmup := getattr(config.schedule, "warmup", None)) is not None:
+        plain["schedule"]["warmup"] = warmup.length(parts.total)
+    return _digest(plain)
+
+
+def _effective(config: RunConfig) -> dict[str, Any]:
+    """The settings that can change a number of the training."""
+    plain = dump(config)
+    for key in {*FREE, *_without_effect(config)} - _with_effect(config):
+        _drop(plain, key)
+    return plain
+
+
+def _with_effect(config: RunConfig) -> set[str]:
+    """Settings that are free for a resume, and are not between trials."""
+    searched = {"lr_find"} if config.optimizer.lr == "auto" else set()
+    return {*BINDING, *searched, *(["train.checkpoint_every"] if config.train.rolls_back else [])}
+
+
+def _without_effect(config: RunConfig) -> list[str]:
+    """Settings that another one switches off."""
+    unused = {
+        "train.epochs": config.train.steps is not None,
+        "optimizer.dampening": not getattr(config.optimizer, "momentum", None),  # torch.optim.SGD
+    }
+    return [key for key, idle in unused.items() if idle]
+
+
+def _drop(plain: dict[str, Any], key: str) -> None:
+    *blocks, name = key.split(".")
+    for block in blocks:
+        plain = plain.get(block) or {}
+    if isinstance(plain, dict):
+        plain.pop(name, None)
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    """Of the whole text, as a configuration may hold what is not to be kept in a file."""
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
