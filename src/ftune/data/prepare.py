@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftune.data.dataset import Dataset, Split
+from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.splits import few_of_each, limited, split
+from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
 from ftune.data.transforms.columns import Rename
@@ -49,6 +51,7 @@ def prepare(
         fitted.cached(data.cache) if fitted else fit(data, train, kind, prior, classes, tokenizer)
     )
     notes += _about_base(prior, pipeline)
+    notes += [] if fitted else fit_notes(_steps(pipeline), _steps(prior))
     notes += _absent_classes(train, pipeline.target)
     made = {
         part: _made(pipeline, frame, part == "train")
@@ -178,12 +181,16 @@ def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
 def _called(pipeline: Pipeline) -> dict[str, str]:
     """The raw columns by the names that `rename` gives them."""
     names = {name: name for name in pipeline.columns}
-    steps = pipeline.steps if isinstance(pipeline, TablePipeline) else ()
-    for step in steps:
+    for step in _steps(pipeline):
         if isinstance(step.transform, Rename):
             renames = {old: found["new"] for old, found in step.state.items()}
             names = {renames.get(name, name): raw for name, raw in names.items()}
     return names
+
+
+def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
+    """The fitted transforms of a table; others tell of theirs by the stores they make."""
+    return pipeline.steps if isinstance(pipeline, TablePipeline) else ()
 
 
 def _absent_classes(train: Frame, target: Target) -> list[str]:

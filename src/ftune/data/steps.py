@@ -40,7 +40,7 @@ def fit_steps(
     """
     left = list(prior)
     steps: list[Step] = []
-    for transform in _expanded(transforms):
+    for transform in _expanded(transforms, [step.transform for step in prior]):
         known = next((old for old in left if type(old.transform) is type(transform)), None)
         if known:
             left.remove(known)
@@ -50,8 +50,8 @@ def fit_steps(
     return tuple(steps), frame
 
 
-def _expanded(transforms: Sequence[Any]) -> list[Any]:
-    nested = [t.steps() if hasattr(t, "steps") else (t,) for t in transforms]
+def _expanded(transforms: Sequence[Any], base: Sequence[Any]) -> list[Any]:
+    nested = [t.steps(base) if hasattr(t, "steps") else (t,) for t in transforms]
     return [one for some in nested for one in some]
 
 
