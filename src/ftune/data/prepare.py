@@ -15,7 +15,7 @@ from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
-from ftune.data.transforms.columns import Rename
+from ftune.data.transforms.columns import DropConstant, Rename
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def prepare(
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind)
     parts = data.source.load()
-    first = next(iter(parts.values()))
+    first, read = next(iter(parts.values())), parts
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
     for frame in parts.values():
@@ -51,7 +51,8 @@ def prepare(
         fitted.cached(data.cache) if fitted else fit(data, train, kind, prior, classes, tokenizer)
     )
     notes += _about_base(prior, pipeline)
-    notes += [] if fitted else fit_notes(_steps(pipeline), _steps(prior))
+    notes += _about_reading(read, data, pipeline) if fitted is None else []
+    notes += fit_notes(_steps(pipeline), _steps(prior)) if fitted is None else []
     notes += _absent_classes(train, pipeline.target)
     made = {
         part: _made(pipeline, frame, part == "train")
@@ -186,6 +187,15 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
             renames = {old: found["new"] for old, found in step.state.items()}
             names = {renames.get(name, name): raw for name, raw in names.items()}
     return names
+
+
+def _about_reading(parts: dict[str, Frame], data: Data, pipeline: Pipeline) -> list[str]:
+    """What reading changed in the columns that are used, or left out for being constant."""
+    states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
+    used = {*pipeline.columns, *data.targets, data.split.group, data.split.time}
+    used |= {name for state in states for name in state}
+    notes = {note: None for f in parts.values() for name, note in f.notes.items() if name in used}
+    return list(notes)
 
 
 def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
