@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,11 +29,13 @@ class Frame:
       float32 n-d array · uint8 flag (0 or 1, made by one_hot) · int64 code (made by ordinal).
     origin: the file, for messages.
     rows: [rows] int64, the number of each row in that file, from 1, header not counted.
+    notes: by column, what reading the file changed in it; parts of the rows do not repeat it.
     """
 
     columns: dict[str, Array]
     origin: str
     rows: npt.NDArray[np.int64]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert all(len(column) == len(self.rows) for column in self.columns.values())

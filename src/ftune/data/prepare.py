@@ -9,12 +9,14 @@ import numpy as np
 
 from ftune.data.apart import check_apart
 from ftune.data.dataset import Dataset, Split
+from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.splits import few_of_each, limited, split
+from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
-from ftune.data.transforms.columns import Rename
+from ftune.data.transforms.columns import DropConstant, Rename
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def prepare(
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind)
     parts = data.source.load()
-    first = next(iter(parts.values()))
+    first, read = next(iter(parts.values())), parts
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
     for frame in parts.values():
@@ -52,6 +54,9 @@ def prepare(
         fitted.cached(data.cache) if fitted else fit(data, train, kind, prior, classes, tokenizer)
     )
     notes += [*_about_base(prior, pipeline), *pipeline.notes]
+    if fitted is None:
+        notes += _about_reading(read, data, pipeline)
+        notes += fit_notes(_steps(pipeline), _steps(prior))
     notes += _absent_classes(train, pipeline.target)
     made = {
         part: Split.of(pipeline, frame, part == "train")
@@ -181,12 +186,25 @@ def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
 def _called(pipeline: Pipeline) -> dict[str, str]:
     """The raw columns by the names that `rename` gives them."""
     names = {name: name for name in pipeline.columns}
-    steps = pipeline.steps if isinstance(pipeline, TablePipeline) else ()
-    for step in steps:
+    for step in _steps(pipeline):
         if isinstance(step.transform, Rename):
             renames = {old: found["new"] for old, found in step.state.items()}
             names = {renames.get(name, name): raw for name, raw in names.items()}
     return names
+
+
+def _about_reading(parts: dict[str, Frame], data: Data, pipeline: Pipeline) -> list[str]:
+    """What reading changed in the columns that are used, or left out for being constant."""
+    states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
+    used = {*pipeline.columns, *data.targets, data.split.group, data.split.time}
+    used |= {name for state in states for name in state}
+    notes = {note: None for f in parts.values() for name, note in f.notes.items() if name in used}
+    return list(notes)
+
+
+def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
+    """The fitted transforms of a table; others tell of theirs by the stores they make."""
+    return pipeline.steps if isinstance(pipeline, TablePipeline) else ()
 
 
 def _absent_classes(train: Frame, target: Target) -> list[str]:

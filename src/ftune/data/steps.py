@@ -49,7 +49,7 @@ def fit_steps(
     own = kinds_of(frame)
     fits, lineage = fits_of(prior, own if kinds is None else kinds), Lineage(own)
     steps: list[Step] = []
-    for transform in _expanded(transforms):
+    for transform in _expanded(transforms, [step.transform for step in prior]):
         known = lineage.known_to(fits, transform)
         state = transform.fit(frame, known or None)
         if notes is not None:
@@ -76,8 +76,8 @@ def fits_of(steps: Sequence[Step], kinds: Mapping[str, str]) -> dict[str, list[F
     return fits
 
 
-def _expanded(transforms: Sequence[Any]) -> list[Any]:
-    nested = [t.steps() if hasattr(t, "steps") else (t,) for t in transforms]
+def _expanded(transforms: Sequence[Any], base: Sequence[Any]) -> list[Any]:
+    nested = [t.steps(base) if hasattr(t, "steps") else (t,) for t in transforms]
     return [one for some in nested for one in some]
 
 

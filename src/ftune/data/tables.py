@@ -202,11 +202,11 @@ class TablePipeline:
 
 
 def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:
-    """The raw columns without those that leading select and drop leave out."""
-    from ftune.data.transforms.columns import Drop, Select
+    """The raw columns without those that leading select, drop and drop_constant leave out."""
+    from ftune.data.transforms.columns import Drop, DropConstant, Select
 
     for step in steps:
-        if not isinstance(step.transform, Drop | Select):
+        if not isinstance(step.transform, Drop | DropConstant | Select):
             break
         raw = step.transform.apply(raw, step.state)
     return list(raw.columns)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ftune.config.spelling import nearest
 from ftune.data.frame import Array, Frame, spoken_rows
+from ftune.data.sources.integers import integer_notes
 from ftune.errors import DataError
 from ftune.limits.memory import check
 
@@ -59,11 +60,12 @@ def to_frame(table: pa.Table, path: str) -> Frame:
         raise DataError(no_rows(table.column_names, path))
     rows, columns = table.num_rows, {}
     check(f"{path}: its {rows:,} rows", rows * table.num_columns * 8, SMALLER)
+    notes = integer_notes(table)
     waiting = dict(zip(table.column_names, table.columns, strict=True))
     del table  # each column is freed when it is read: the table never exists twice
     for name in list(waiting):
         columns[name] = to_column(waiting.pop(name), f"{path}: column `{name}`")
-    return Frame(columns, path, np.arange(1, rows + 1))
+    return Frame(columns, path, np.arange(1, rows + 1), notes)
 
 
 def doubled(names: Sequence[str], path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
@@ -79,7 +79,18 @@ class Csv:
         for fault in self.faults_of(list(frame.columns), path, named=types is None):
             raise DataError(fault)
         check_mixed(frame, REMEDY, skip=wanted)
-        return frame
+        return replace(frame, notes=self._notes(path, frame, wanted))
+
+    def _notes(self, path: str, frame: Frame, types: dict[str, str]) -> dict[str, str]:
+        """About whole numbers that were rounded; only the text tells what they were."""
+        from ftune.data.sources.integers import beyond, text_notes
+
+        names = [name for name in frame.named("number") if beyond(frame[name])]
+        if not names:
+            return {}
+        read, parse, convert = self._options(path, types | dict.fromkeys(names, "text"))
+        convert.include_columns = names
+        return text_notes(self._read(path, read, parse, convert).unify_dictionaries())
 
     def _table(self, path: str, types: dict[str, str]) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
@@ -49,7 +49,34 @@ class Jsonl:
                     raise
                 size = min(file.stat().st_size + 1, 2**31 - 1)
                 table = json.read_json(path, json.ReadOptions(block_size=size))
-            return to_frame(table.flatten(), path)
+            frame = to_frame(table.flatten(), path)
+        return replace(frame, notes={**frame.notes, **_longer(file, frame)})
+
+
+def _longer(file: Path, frame: Frame) -> dict[str, str]:
+    """About whole numbers beyond 64 bits, which Arrow reads as floats; only the text tells them."""
+    import json
+
+    from ftune.data.sources.integers import STORE, beyond, rounded
+
+    names = [n for n in frame.named("number") if n not in frame.notes and beyond(frame[n])]
+    if not names:
+        return {}
+    integers: dict[str, set[int]] = {name: set() for name in names}
+    with file.open("rb") as lines:
+        for line in (line for line in lines if line.strip()):
+            try:
+                item = json.loads(line)
+            except ValueError:  # an object over several lines
+                continue
+            for name in names:
+                value = item.get(name)
+                if isinstance(value, int):
+                    integers[name].add(value)
+    sentences: dict[str, str] = {}
+    for name, values in integers.items():
+        sentences |= rounded(name, values, STORE)
+    return sentences
 
 
 def check_claims(file: Path) -> None:

@@ -104,6 +104,7 @@ def to_frame(arrays: dict[str, Array], path: str) -> Frame:
     import numpy as np
 
     from ftune.data.frame import Frame
+    from ftune.data.sources.integers import array_notes
 
     lengths = {key: len(array) if array.ndim else 0 for key, array in arrays.items()}
     if not any(lengths.values()):
@@ -115,7 +116,8 @@ def to_frame(arrays: dict[str, Array], path: str) -> Frame:
         columns = {key: _column(array) for key, array in arrays.items()}
     except (SystemError, ValueError) as error:  # code points that no text has
         raise DataError(f"{path}: not a readable npz file: {_first(error)}") from None
-    return Frame(columns, path, np.arange(1, next(iter(lengths.values())) + 1))
+    rows = np.arange(1, next(iter(lengths.values())) + 1)
+    return Frame(columns, path, rows, array_notes(arrays))
 
 
 def _column(array: Array) -> Array:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ftune.data.frame import Array, Frame, as_text
+from ftune.data.frame import Array, Frame, State, as_text
+from ftune.data.transforms.choose import enumerated
 from ftune.errors import DataError
 
 
@@ -17,12 +20,45 @@ def texts(frame: Frame, name: str) -> Array:
     return as_text(frame[name])
 
 
-def frequent(values: Array, min_count: int, most: int | None) -> list[str]:
-    """The categories with at least `min_count` rows, at most `most` of them, in text order."""
+def usual_min_count(rows: int) -> int:
+    """The rows that a category needs of its own: one in 2,000, at least 2 and at most 10.
+
+    One row says nothing about the next of its category; and 2,000 flags a column are enough.
+    """
+    return min(10, max(2, rows // 2000))
+
+
+def frequent(
+    values: Array, min_count: int | None, most: int | None
+) -> tuple[list[str], dict[str, Any]]:
+    """The categories with at least `min_count` rows (None: the usual), at most `most` of them.
+
+    Returns their names in text order; and of the others `merged`, how many categories and rows, and
+    `of`, how many categories there are. Nothing where there are no others.
+    """
     known = np.array([value for value in values if value is not None], dtype=str)
     names, counts = np.unique(known, return_counts=True)
+    least = usual_min_count(len(values)) if min_count is None else min_count
     order = np.argsort(-counts, kind="stable")[:most]
-    return sorted(str(names[i]) for i in order if counts[i] >= min_count)
+    kept = order[counts[order] >= least]
+    rare = len(names) - len(kept)
+    rows = int(counts.sum() - counts[kept].sum())
+    count = {"merged": [rare, rows], "of": len(names)} if rare else {}
+    return sorted(str(names[i]) for i in kept), count
+
+
+def merged_note(transform: str, state: State, become: str) -> list[str]:
+    """One sentence about the categories that have no place of their own, if there are any."""
+    parts = [
+        f"`{name}` ({c['merged'][0]:,} of {c['of']:,} categories, {_rows(c['merged'][1])})"
+        for name, c in state.items()
+        if "merged" in c
+    ]
+    return [f"{transform}: rare categories {become}: {enumerated(parts)}."] if parts else []
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
 
 
 def codes(values: Array, categories: list[str]) -> Array:

@@ -48,6 +48,11 @@ def known(frame: Frame, name: str) -> Array:
     return flat
 
 
+def enumerated(parts: Sequence[str], most: int = 20) -> str:
+    """The first `most` of `parts` with commas between, and how many there are in all."""
+    return ", ".join(parts[:most]) + (f" … ({len(parts):,} in all)" if len(parts) > most else "")
+
+
 def infinite_values(frame: Frame, name: str, mask: Array) -> DataError:
     where = frame.where(any_in_row(mask))
     return DataError(

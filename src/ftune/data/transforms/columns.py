@@ -46,6 +46,44 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class DropConstant:
+    """Leaves out columns that hold one value in all training rows, or none at all.
+
+    Gaps in numbers and dates do not count as a value, those in texts do. Arrays stay.
+    """
+
+    columns: list[str] | None = setting(None)
+    """Which columns may be left out; null: all but arrays."""
+
+    def fit(self, frame: Frame, prior: State | None) -> State:
+        """A column that a base has as an input stays one: its weights count on the value."""
+        from ftune.data.transforms.choose import chosen
+
+        names = chosen(frame, self.columns, "number", "text", "date", "flag", "code")
+        used = {name for name, column in (prior or {}).items() if not column["constant"]}
+        return {n: {"constant": n not in used and is_constant(frame, n)} for n in names}
+
+    def apply(self, frame: Frame, state: State) -> Frame:
+        return frame.without(name for name, column in state.items() if column["constant"])
+
+    def notes(self, state: State) -> list[str]:
+        from ftune.data.transforms.choose import enumerated
+
+        names = [f"`{name}`" for name, column in state.items() if column["constant"]]
+        said = "drop_constant: left out, as they are the same in all training rows: "
+        return [f"{said}{enumerated(names)}."] if names else []
+
+
+def is_constant(frame: Frame, name: str) -> bool:
+    """Whether a column of one dimension holds at most one value."""
+    column, gaps = frame[name], frame.missing(name)
+    known = column[~gaps]
+    if not len(known):
+        return True
+    return bool((known == known[0]).all()) and not (frame.kind(name) == "text" and gaps.any())
+
+
+@dataclass(frozen=True)
 class Rename:
     """Gives columns other names, e.g. those that the base model knows."""
 

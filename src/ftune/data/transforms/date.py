@@ -32,7 +32,8 @@ class Date:
     parts: (
         list[Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year"]] | None
     ) = setting(None)
-    """Which parts (Monday is 0); null: year, month, day, weekday, and hour if there are times."""
+    """Which parts (Monday is 0); null: those of year, month, day, weekday and, if there are times,
+    hour that vary in the training rows."""
     cyclic: bool = setting(False)
     """Whether parts that start again become a sine and a cosine (12 is next to 1)."""
 
@@ -51,7 +52,21 @@ class Date:
         dates = _dates(frame, name)
         times = (dates != dates.astype("datetime64[D]")) & ~np.isnat(dates)
         usual = ["year", "month", "day", "weekday", *(["hour"] if times.any() else [])]
-        return {"parts": usual if self.parts is None else list(self.parts)}
+        if self.parts is not None:
+            return {"parts": list(self.parts)}
+        still = [part for part in usual if not _varies(dates, part)]
+        return {
+            "parts": [p for p in usual if p not in still],
+            **({"still": still} if still else {}),
+        }
+
+    def notes(self, state: State) -> list[str]:
+        """The parts that were not made."""
+        from ftune.data.transforms.choose import enumerated
+
+        still = [f"`{name}.{part}`" for name, c in state.items() for part in c.get("still", ())]
+        said = "date: parts that are the same in all training rows are not made: "
+        return [f"{said}{enumerated(still)}."] if still else []
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:
         """The columns that stand for a date, by name."""
@@ -89,6 +104,13 @@ def _dates(frame: Frame, name: str) -> Array:
             f" declare it (csv: `types: {{{name}: date}}`)"
         )
     return frame[name]
+
+
+def _varies(dates: Array, part: str) -> bool:
+    import numpy as np
+
+    values = _part(dates[~np.isnat(dates)], part)
+    return bool(len(values)) and bool(values.min() < values.max())
 
 
 def _part(dates: Array, part: str) -> Array:

@@ -55,13 +55,14 @@ class Impute:
         import numpy as np
 
         from ftune.data.transforms.choose import known
+        from ftune.data.transforms.exact import mean_of
 
         if self.strategy == "constant":
             return self.value
         values = known(frame, name)
         if self.strategy == "most_frequent":
             return float(_most_frequent(values))
-        return float(np.median(values) if self.strategy == "median" else np.mean(values))
+        return float(np.median(values)) if self.strategy == "median" else mean_of(values)[0]
 
     def _text(self, frame: Frame, name: str) -> str:
         from ftune.data.transforms.choose import nothing_known

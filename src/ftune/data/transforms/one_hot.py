@@ -19,8 +19,9 @@ class OneHot:
     is `other` where there is one, else no flag is set.
     """
 
-    min_count: int = setting(1, at_least=1)
-    """Categories with fewer training rows than this become `other`."""
+    min_count: int | None = setting(1, at_least=1)
+    """Categories with fewer training rows than this become `other`; null: 2 to 10, one in 2,000 of
+    the training rows."""
     most: int | None = setting(None, at_least=1)
     """At most so many categories a column, the most frequent ones; null: no limit."""
     columns: list[str] | None = setting(None)
@@ -34,11 +35,16 @@ class OneHot:
     def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
         from ftune.data.transforms.categories import frequent, texts
 
-        values = texts(frame, name)
-        every, kept = frequent(values, 1, None), frequent(values, self.min_count, self.most)
-        other = len(kept) < len(every)
+        kept, rare = frequent(texts(frame, name), self.min_count, self.most)
+        other = bool(rare)
         # A category of that very name shares the flag of the rare ones.
-        return {"categories": [c for c in kept if not (other and c == "other")], "other": other}
+        names = [c for c in kept if not (other and c == "other")]
+        return {"categories": names, "other": other, **rare}
+
+    def notes(self, state: State) -> list[str]:
+        from ftune.data.transforms.categories import merged_note
+
+        return merged_note("one_hot", state, "share the flag `other`")
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:
         """The flags that stand for a column, in the order of their categories."""

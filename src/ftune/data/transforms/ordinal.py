@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
 
@@ -24,11 +24,16 @@ class Ordinal:
         from ftune.data.transforms.categories import frequent, texts
         from ftune.data.transforms.choose import chosen, fit_each
 
-        return fit_each(
-            chosen(frame, self.columns, "text"),
-            prior,
-            lambda name: {"categories": frequent(texts(frame, name), self.min_count, None)},
-        )
+        def listed(name: str) -> dict[str, Any]:
+            kept, rare = frequent(texts(frame, name), self.min_count, None)
+            return {"categories": kept, **rare}
+
+        return fit_each(chosen(frame, self.columns, "text"), prior, listed)
+
+    def notes(self, state: State) -> list[str]:
+        from ftune.data.transforms.categories import merged_note
+
+        return merged_note("ordinal", state, "count as unknown")
 
     def apply(self, frame: Frame, state: State) -> Frame:
         from ftune.data.transforms.categories import codes, texts

@@ -16,7 +16,11 @@ TAIL = 1e-7
 
 @dataclass(frozen=True)
 class Quantile:
-    """Maps values through their empirical distribution; outliers lose their reach."""
+    """Maps values through their empirical distribution; outliers lose their reach.
+
+    A column that is constant in the training rows gives the middle there, exactly (scikit-learn:
+    the low end, -5.2).
+    """
 
     to: Literal["normal", "uniform"] = setting("normal")
     """The distribution of the result."""
@@ -54,6 +58,8 @@ class Quantile:
         ranks = np.where(
             values <= points[0], 0, np.where(values >= points[-1], 1, (low + high) / 2)
         )
+        if points[0] == points[-1]:
+            ranks = np.where(values == points[0], 0.5, ranks)
         ranks = np.where(np.isnan(values), np.nan, ranks)
         if self.to == "uniform":
             return np.asarray(ranks)

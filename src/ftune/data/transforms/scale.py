@@ -45,19 +45,28 @@ class Scale:
         from ftune.data.transforms.choose import known
 
         if self.range is None:
-            return {"factor": self.by, "offset": 0.0}
+            return {"factor": self.by, "offset": 0.0, "origin": 0.0}
         values = known(frame, name)
         low, high = float(values.min()), float(values.max())
         factor = (self.range[1] - self.range[0]) / ((high - low) or 1.0)
-        return {"factor": factor, "offset": self.range[0] - low * factor}
+        # From `low`, not from 0: of timestamps 0 is so far that the difference would be rounded.
+        return {"factor": factor, "offset": self.range[0], "origin": low}
 
     def apply(self, frame: Frame, state: State) -> Frame:
         from ftune.data.transforms.choose import numbers
 
         return frame.with_columns(
-            {name: numbers(frame, name) * c["factor"] + c["offset"] for name, c in state.items()}
+            {
+                name: (numbers(frame, name) - _origin(c)) * c["factor"] + c["offset"]
+                for name, c in state.items()
+            }
         )
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
-        result: Array = (values - column["offset"]) / column["factor"]
+        result: Array = (values - column["offset"]) / column["factor"] + _origin(column)
         return result
+
+
+def _origin(column: dict[str, Any]) -> float:
+    """What is subtracted first; version 0.1 had it in the offset."""
+    return float(column.get("origin", 0.0))

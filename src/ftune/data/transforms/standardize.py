@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Standardize:
     """Subtracts the mean and divides by the standard deviation (1 where that is 0).
 
-    Each numeric column has its own; an array (image) has one over all its values.
+    Each numeric column has its own; an array (image) has one over all its values. A column that is
+    constant in the training rows becomes exactly 0 there, however large its value.
     """
 
     columns: list[str] | None = setting(None)
@@ -24,21 +25,27 @@ class Standardize:
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each, known
 
-        def statistics(name: str) -> dict[str, Any]:
-            values = known(frame, name)
-            # The deviation of equal values is not exactly 0 in floating point.
-            spread = 0.0 if values.min() == values.max() else float(values.std())
-            return {"mean": float(values.mean()), "scale": spread or 1.0}
-
-        return fit_each(chosen(frame, self.columns, "number", "array"), prior, statistics)
+        names = chosen(frame, self.columns, "number", "array")
+        return fit_each(names, prior, lambda name: moments(known(frame, name)))
 
     def apply(self, frame: Frame, state: State) -> Frame:
         from ftune.data.transforms.choose import numbers
+        from ftune.data.transforms.exact import centred
 
         return frame.with_columns(
-            {name: (numbers(frame, name) - c["mean"]) / c["scale"] for name, c in state.items()}
+            {name: centred(numbers(frame, name), c) / c["scale"] for name, c in state.items()}
         )
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
-        result: Array = values * column["scale"] + column["mean"]
+        result: Array = values * column["scale"] + column.get("rest", 0.0) + column["mean"]
         return result
+
+
+def moments(values: Array) -> dict[str, Any]:
+    """The mean of `values` [n] float64 (with what its rounding lost) and the deviation, 1 for 0."""
+    from ftune.data.transforms.exact import mean_of
+
+    mean, rest = mean_of(values)
+    # Differences first: the deviation does not depend on how far from 0 the values lie.
+    spread = float((values - mean).std())
+    return {"mean": mean, "rest": rest, "scale": spread or 1.0}

@@ -1,0 +1,78 @@
+"""Whole numbers that a float64 does not hold exactly: ids and timestamps beyond 2**53."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ftune.data.frame import Array
+
+EXACT = 2**53
+"""Up to here every whole number is a float64 of its own."""
+WRITTEN = re.compile(r"\s*[-+]?\d+\s*")
+STORE = "if they are names, store them as text"
+
+
+def beyond(column: Array) -> bool:
+    """Whether a column of numbers reaches where whole numbers are rounded."""
+    return bool((np.abs(column[np.isfinite(column)]) >= EXACT).any())
+
+
+def integer_notes(table: pa.Table) -> dict[str, str]:
+    """By column of whole numbers, what becomes of those that are rounded."""
+    sentences: dict[str, str] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if _whole(column.type) and _reaches(column):
+            values = pc.unique(column).to_pylist()
+            sentences |= rounded(name, [int(v) for v in values if v is not None], STORE)
+    return sentences
+
+
+def _whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0))
+
+
+def _reaches(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(column).as_py().values()
+    return any(end is not None and abs(end) >= EXACT for end in ends)
+
+
+def text_notes(table: pa.Table) -> dict[str, str]:
+    """`integer_notes` of columns of texts as they stand in a CSV file."""
+    sentences: dict[str, str] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        texts = [t for t in pc.unique(column).to_pylist() if t and WRITTEN.fullmatch(t)]
+        remedy = f"if they are names, declare `types: {{{name}: text}}`"
+        sentences |= rounded(name, {int(text) for text in texts}, remedy)
+    return sentences
+
+
+def array_notes(arrays: dict[str, Array]) -> dict[str, str]:
+    """`integer_notes` of the arrays of one number a row."""
+    sentences: dict[str, str] = {}
+    for name, array in arrays.items():
+        if array.dtype.kind in "iu" and array.size == len(array) and beyond(array):
+            sentences |= rounded(name, np.unique(array).tolist(), STORE)
+    return sentences
+
+
+def rounded(name: str, integers: Collection[int], remedy: str) -> dict[str, str]:
+    """The sentence for the distinct `integers` of a column; nothing where all are exact."""
+    changed = [n for n in integers if abs(n) > EXACT and int(float(n)) != n]
+    if not changed:
+        return {}
+    merged = len(integers) - len(_floats(integers))
+    apart = f", and {merged:,} can no longer be told from another" if merged else ""
+    first = min(changed)
+    return {
+        name: f"column `{name}`: {len(changed):,} of {len(integers):,} distinct whole numbers are"
+        f" rounded, as they lie beyond 2**53 ({first} to {int(float(first))}){apart}; {remedy}."
+    }
+
+
+def _floats(integers: Iterable[int]) -> set[float]:
+    return {float(n) for n in integers}
