@@ -22,7 +22,8 @@ def frame(**columns: Array) -> Frame:
 
 def apply(name: str, values: Array, **settings: Any) -> Array:
     transform, rows = TRANSFORMS[name](**settings), frame(x=values)
-    return transform.apply(rows, transform.fit(rows, None))["x"]
+    applied: Array = transform.apply(rows, transform.fit(rows, None))["x"]
+    return applied
 
 
 @pytest.mark.parametrize("value", HUGE)

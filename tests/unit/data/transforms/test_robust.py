@@ -25,7 +25,7 @@ def apply(x: Array, state: State) -> Array:
 
 @pytest.mark.parametrize("x", [RNG.normal(5, 3, 400), RNG.gamma(2, 3, 401), RNG.random(20)])
 def test_equals_scikit_learn_and_the_published_bound(x: Array) -> None:
-    from scipy.stats import norm
+    from scipy.stats import norm  # type: ignore[import-untyped]
     from sklearn.preprocessing import RobustScaler
 
     assert norm.ppf(0.75) - norm.ppf(0.25) == pytest.approx(NORMAL, rel=1e-12)
