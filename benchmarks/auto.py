@@ -23,6 +23,11 @@ from ftune.schema import LANGUAGE
 Numbers = npt.NDArray[np.float64]
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 BY_HAND = ["date", "impute", "quantile", "one_hot"]
+STANDARDIZED = ["date", "impute", "standardize", "one_hot"]
+MODELS: dict[str, dict[str, Any]] = {
+    "mlp": {"name": "mlp", "width": 64, "depth": 2},
+    "linear": {"name": "sequential", "layers": [{"linear": "out"}]},
+}
 
 
 def months(out: Path) -> list[Figure]:
@@ -53,15 +58,26 @@ def _months(seed: int, out: Path) -> tuple[float, float]:
 
 
 def constant(out: Path) -> list[Figure]:
-    """One training row of another year, hour or fare: how far predictions leave the targets."""
-    return [
-        Figure(f"{name}: predictions beyond the targets' range", 0.1, max(values), values, True)
+    """One training row of another year, hour or fare: how far predictions leave the targets.
+
+    The control is `standardize`, which must leave them by more in the linear model.
+    """
+    figures = [
+        Figure(f"{name}, {model}: beyond the targets' range", 0.1, max(values), values, True)
         for name in ("year", "hour", "fare")
-        for values in [[_beyond(name, seed, out / f"{name}-{seed}") for seed in range(5)]]
+        for model in MODELS
+        for values in [_seeds(name, model, "auto", out)]
     ]
+    control = _seeds("hour", "linear", STANDARDIZED, out)
+    return [*figures, Figure("hour, linear: with standardize", 0.1, max(control), control)]
 
 
-def _beyond(name: str, seed: int, out: Path) -> float:
+def _seeds(name: str, model: str, transforms: Any, out: Path) -> list[float]:
+    folders = [out / f"{name}-{model}-{transforms == 'auto'}-{seed}" for seed in range(5)]
+    return [_beyond(name, model, transforms, *item) for item in enumerate(folders)]
+
+
+def _beyond(name: str, model: str, transforms: Any, seed: int, out: Path) -> float:
     """The share of the range of the training targets by which a prediction leaves it."""
     rng = np.random.default_rng(seed)
     rows, train = 800, 500
@@ -73,7 +89,8 @@ def _beyond(name: str, seed: int, out: Path) -> float:
         part: str(_write(Path(f"{out}-{part}.csv"), {n: c[cut] for n, c in columns.items()}))
         for part, cut in cuts.items()
     }
-    config = _regression(seed, {"path": files, "target": "y"}, epochs=20, batch_size=32)
+    source = {"path": files, "target": "y", "transforms": transforms}
+    config = _regression(seed, source, epochs=20, batch_size=32) | {"model": MODELS[model]}
     ftune.run("optimize", config, out=out)
     predicted = _predicted(out, files["test"])
     low, high = float(y[:train].min()), float(y[:train].max())
@@ -141,7 +158,7 @@ def _regression(seed: int, source: dict[str, Any], **train: int) -> dict[str, An
         "task": "regression",
         "seed": seed,
         "data": {"source": "csv", "target_transforms": ["standardize"], **source},
-        "model": {"name": "mlp", "width": 64, "depth": 2},
+        "model": MODELS["mlp"],
         "optimizer": {"name": "adamw", "lr": 3e-3},
         "schedule": "cosine",
         "train": train,

@@ -15,9 +15,10 @@ OLDER = Path(__file__).parent / "fixtures/0.1"
 MADE_IN = "/srv/ftune-0.1"
 EVALUATED: dict[str, dict[str, float]] = json.loads((OLDER / "evaluated.json").read_text())
 INPUTS = dict.fromkeys(("table", "regression"), "table.csv") | {
-    "images": "pictures", "texts": "texts.csv", "lora": "texts.csv", "quantized": "texts.csv"
+    "auto": "dated.csv", "images": "pictures",
+    "texts": "texts.csv", "lora": "texts.csv", "quantized": "texts.csv",
 }  # fmt: skip
-PREDICTED = ("table", "regression", "images", "texts")
+PREDICTED = ("table", "regression", "auto", "images", "texts")
 
 
 @pytest.fixture
@@ -85,6 +86,30 @@ def test_is_fine_tuned_from(name: str, older: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     before = json.loads((older / name / "summary.json").read_text())["metrics"]["val"]["loss"]
     assert summary["metrics"]["val"]["loss"] == pytest.approx(before, rel=1e-3)
+
+
+def test_the_auto_of_then_keeps_its_statistics_to_the_bit(older: Path, tmp_path: Path) -> None:
+    """On other rows, of which a refit makes something else."""
+    header, *rows = (older / "dated.csv").read_text("utf-8").splitlines()
+    (older / "dated.csv").write_text("\n".join([header, *rows[:35]]) + "\n", encoding="utf-8")
+
+    def tuned(name: str, *changes: str) -> Any:
+        data = f"data.path={older / 'dated.csv'}"
+        words = ("--base", older / "auto", data, "train.steps=1", *changes)
+        summary_of("finetune", *words, "--out", tmp_path / name)
+        return steps_of(tmp_path / name)
+
+    then = steps_of(older / "auto")
+    assert tuned("kept") == then and len(then) == 4
+    assert tuned("stated", "data.transforms=auto") == then
+    control = tuned("refit", "data.statistics=refit")
+    assert control[2]["transform"] == "standardize" and control != then
+
+
+def steps_of(run: Path) -> Any:
+    """The transforms and statistics in the latest checkpoint."""
+    (*_, state) = sorted((run / "checkpoints").glob("step-*/state.json"))
+    return json.loads(state.read_text("utf-8"))["pipeline"]["steps"]
 
 
 @pytest.mark.parametrize("name", ["interrupted", "interrupted-sweep"])

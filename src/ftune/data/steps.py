@@ -39,17 +39,19 @@ def fit_steps(
     prior: Sequence[Step] = (),
     kinds: Mapping[str, str] | None = None,
     notes: list[str] | None = None,
+    base: Sequence[Any] = (),
 ) -> tuple[tuple[Step, ...], Frame]:
     """Fits each transform on what the ones before it made of `frame`.
 
     A column keeps the statistics that `prior` has of it after the same transforms with the same
     settings. kinds: what the raw columns of `prior` hold; None: the same as those of `frame`.
-    notes: gets what the statistics of `prior` do not know of.
+    notes: gets what the statistics of `prior` do not know of. base: the transforms of a model to
+    fine-tune, whose statistics may be left aside; `auto` goes by them.
     """
     own = kinds_of(frame)
     fits, lineage = fits_of(prior, own if kinds is None else kinds), Lineage(own)
     steps: list[Step] = []
-    for transform in _expanded(transforms, [step.transform for step in prior]):
+    for transform in _expanded(transforms, base):
         known = lineage.known_to(fits, transform)
         state = transform.fit(frame, known or None)
         if notes is not None:

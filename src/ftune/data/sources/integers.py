@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Iterable
 
 import numpy as np
@@ -13,7 +14,12 @@ from ftune.data.frame import Array
 
 EXACT = 2**53
 """Up to here every whole number is a float64 of its own."""
-WRITTEN = re.compile(r"\s*[-+]?\d+\s*")
+LARGEST = int(sys.float_info.max)
+"""Beyond it a number is read as infinite, which is refused where it is used."""
+WRITTEN = re.compile(r"\s*[-+]?\d{1,309}\s*")
+"""A whole number of at most as many digits as the largest."""
+LONG = 10**30
+"""From here on not all digits are shown."""
 STORE = "if they are names, store them as text"
 
 
@@ -62,16 +68,22 @@ def array_notes(arrays: dict[str, Array]) -> dict[str, str]:
 
 def rounded(name: str, integers: Collection[int], remedy: str) -> dict[str, str]:
     """The sentence for the distinct `integers` of a column; nothing where all are exact."""
-    changed = [n for n in integers if abs(n) > EXACT and int(float(n)) != n]
+    finite = [n for n in integers if abs(n) <= LARGEST]
+    changed = [n for n in finite if abs(n) > EXACT and int(float(n)) != n]
     if not changed:
         return {}
-    merged = len(integers) - len(_floats(integers))
+    merged = len(finite) - len(_floats(finite))
     apart = f", and {merged:,} can no longer be told from another" if merged else ""
-    first = min(changed)
+    beyond_it = "is rounded, as it lies" if len(changed) == 1 else "are rounded, as they lie"
     return {
-        name: f"column `{name}`: {len(changed):,} of {len(integers):,} distinct whole numbers are"
-        f" rounded, as they lie beyond 2**53 ({first} to {int(float(first))}){apart}; {remedy}."
+        name: f"column `{name}`: {len(changed):,} of {len(integers):,} distinct whole numbers"
+        f" {beyond_it} beyond 2**53 ({_example(min(changed))}){apart}; {remedy}."
     }
+
+
+def _example(number: int) -> str:
+    """What becomes of one of them; of a long one only how large it is."""
+    return f"{number} to {int(float(number))}" if abs(number) < LONG else f"{number:.3e}"
 
 
 def _floats(integers: Iterable[int]) -> set[float]:

@@ -37,7 +37,7 @@ def numbers(frame: Frame, name: str) -> Array:
 
 
 def known(frame: Frame, name: str) -> Array:
-    """The values that are not missing, flat float64. Raises DataError: none, or infinite."""
+    """The values that are not missing, flat float64. Raises DataError: none, or too far apart."""
     values = numbers(frame, name)
     infinite: Array = np.isinf(values)
     if infinite.any():
@@ -45,6 +45,12 @@ def known(frame: Frame, name: str) -> Array:
     flat: Array = values[~np.isnan(values)].astype(np.float64)
     if not flat.size:
         raise nothing_known(frame, name)
+    low, high = float(flat.min()), float(flat.max())
+    if high - low == np.inf:
+        raise DataError(
+            f"{frame.origin}: column `{name}`: from {low:g} to {high:g} is more than a float64"
+            f" holds; write it in a larger unit, or add `drop: [{name}]` to the transforms"
+        )
     return flat
 
 

@@ -46,6 +46,16 @@ def moments(values: Array) -> dict[str, Any]:
     from ftune.data.transforms.exact import mean_of
 
     mean, rest = mean_of(values)
-    # Differences first: the deviation does not depend on how far from 0 the values lie.
-    spread = float((values - mean).std())
-    return {"mean": mean, "rest": rest, "scale": spread or 1.0}
+    return {"mean": mean, "rest": rest, "scale": _deviation(values - mean) or 1.0}
+
+
+def _deviation(differences: Array) -> float:
+    """Of differences to the mean: so it does not depend on how far from 0 the values lie."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        deviation = float(differences.std())
+    far = float(np.abs(differences).max())
+    if (deviation and np.isfinite(deviation)) or not far:
+        return deviation
+    return float((differences / far).std()) * far  # squares beyond or below what a float64 holds

@@ -97,3 +97,27 @@ def test_the_cases(name: str, said: list[str], read_data: ReadData) -> None:
     notes = " ".join(made.notes)
     assert all(words in notes for words in said)
     assert ("width" in (made.pipeline.features.names or ())) == (name == "07-huge-ints/u")
+
+
+@pytest.mark.parametrize("source", ["csv", "jsonl"])
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_numbers_that_are_read_as_infinite_are_no_fault_here(
+    source: str, digits: int, read_data: ReadData, tmp_path: Path
+) -> None:
+    """Where the column is used they are refused; the others are counted as ever."""
+    near = "\n".join(str(n) for n in NEAR)
+    file = tmp_path / f"t.{source}"
+    rows = [*near.splitlines(), "1" + "0" * (digits - 1)]
+    lines = [f"{n},1" if source == "csv" else f'{{"id": {n}, "y": 1}}' for n in rows]
+    file.write_text("\n".join([*(["id,y"] if source == "csv" else []), *lines]) + "\n")
+    (frame,) = read_data(source=source, path=str(file), target="y").source.load().values()
+    if frame.kind("id") == "number":
+        assert "10 of " in frame.notes["id"] and np.isinf(frame["id"][-1])
+
+
+def test_a_long_number_is_told_by_its_size(read_data: ReadData, tmp_path: Path) -> None:
+    (note,) = notes(read_data, tmp_path, "csv", [10**300] * 20)
+    assert note == (
+        "column `id`: 1 of 1 distinct whole numbers is rounded, as it lies beyond 2**53"
+        " (1.000e+300); if they are names, declare `types: {id: text}`."
+    )

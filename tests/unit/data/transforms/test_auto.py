@@ -174,3 +174,32 @@ def test_statistics_taken_over_are_not_told_of_again(read_data: ReadData, tmp_pa
         split={"val": 2, "test": 0},
     )  # fmt: skip
     assert not [n for n in prepare(data, "numbers", 0, prior=first.pipeline).notes if "robust" in n]
+
+
+def test_a_base_keeps_its_statistics_to_the_bit(read_data: ReadData) -> None:
+    """Other rows, after the way through a checkpoint; the control is `statistics: refit`."""
+    old, new = (Frame(many(seed), "t.csv", np.arange(1, 201)) for seed in (0, 1))
+    plain = {"source": "csv", "path": "t.csv", "target": "y"}
+    base = TablePipeline.fit(read_data(**plain), old, "numbers")
+    again = TablePipeline.restore(json.loads(json.dumps(base.to_json())), base.arrays())
+    tuned = TablePipeline.fit(read_data(**plain), new, "numbers", again)
+    assert tuned.steps == base.steps and tuned.features == base.features
+    np.testing.assert_array_equal(tuned.inputs(new).x, base.inputs(new).x)
+    assert "statistics of the base kept" in " ".join(tuned.notes)
+    refitted = TablePipeline.fit(read_data(**plain, statistics="refit"), new, "numbers", again)
+    assert refitted.steps != base.steps
+    assert [s.transform for s in refitted.steps] == [s.transform for s in base.steps]
+
+
+def many(seed: int) -> Columns:
+    """A column of each kind that `auto` learns from, 200 rows."""
+    dice = np.random.default_rng(seed)
+    return {
+        "x": dice.gamma(2 + seed, 3, 200),
+        "gaps": np.where(dice.random(200) < 0.2, np.nan, dice.normal(seed, 1, 200)),
+        "fare": np.append(np.full(199, 37.0), 38.0 + seed),
+        "town": dice.choice(np.array(["Rome", "Oslo", "Ulm"], dtype=object), 200),
+        "day": np.datetime64("2020-01-01T00:00:00") + dice.integers(0, 700, 200) * 3600,
+        "nanoseconds": 1.7e18 + 256.0 * dice.integers(0, 50, 200),
+        "y": dice.normal(size=200),
+    }

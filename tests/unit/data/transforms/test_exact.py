@@ -11,6 +11,7 @@ import pytest
 from ftune.data import TRANSFORMS
 from ftune.data.frame import Array, Frame
 from ftune.data.transforms.exact import mean_of
+from ftune.errors import DataError
 
 HUGE = [1700000000123456789.0, 1.2345678901234568e22, -9007199254740993.0, 0.1, 1e-300, 37.0]
 NANOSECONDS = 1.7e18 + 256.0 * np.random.default_rng(0).integers(0, 50, 1001)
@@ -87,3 +88,24 @@ def test_the_way_back_from_timestamps(name: str, settings: dict[str, Any]) -> No
     state = transform.fit(rows, None)
     back = transform.invert(transform.apply(rows, state)["x"], state["x"])
     assert np.abs(back - NANOSECONDS).max() <= 256
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_squares_beyond_a_float64_do_not_flatten_a_column(unit: float) -> None:
+    """The reference: scikit-learn, of the column in another unit."""
+    from sklearn.preprocessing import StandardScaler
+
+    steps = np.arange(60.0) % 7
+    expected = StandardScaler().fit_transform(steps[:, None])[:, 0]
+    values = steps * unit
+    np.testing.assert_allclose(
+        apply("standardize", values), expected, atol=0.2 * (unit < 1e-320) + 1e-9
+    )
+    with np.errstate(over="ignore", under="ignore"):
+        assert not 0 < values.std() < np.inf  # the control
+
+
+@pytest.mark.parametrize("name", ["standardize", "robust", "quantile", "impute"])
+def test_a_column_wider_than_a_float64_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="column `x`: from -1e\\+308 to 1e\\+308 is more than"):
+        apply(name, np.array([1e308, -1e308] * 10))
