@@ -33,7 +33,7 @@ def _tagged(rng: np.random.Generator, prefixes: str, lengths: list[int]) -> list
 
 def _ours(truth: list[list[str]], guess: list[list[str]], tags: tuple[str, ...]) -> float:
     """The metric over batches of three texts."""
-    task = TASKS["token-classification"]().build(tags, ("tags",), None, lambda x: x)
+    task = TASKS["token-classification"]().build(tags, ("tags",), None, lambda x: x, 0)
     meter = task.meter()
     for at in range(0, len(truth), 3):
         rows = range(at, min(at + 3, len(truth)))

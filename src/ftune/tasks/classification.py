@@ -74,7 +74,7 @@ class Classification:
         target_names: tuple[str, ...],
         train_targets: Tensor,
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
-        vocabulary: int = 0,  # noqa: ARG002
+        vocabulary: int,  # noqa: ARG002
     ) -> ClassTask | LabelTask:
         """`train_targets`: int64 [rows], or [rows, labels] of 0 and 1.
 

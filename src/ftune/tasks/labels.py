@@ -64,8 +64,8 @@ class LabelTask:
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """`<label>` as 0 or 1, and `probability/<label>` of each label."""
-        decided = self.decide(outputs).long().numpy(force=True)
         probabilities = outputs.double().sigmoid().numpy(force=True)
+        decided = (probabilities >= self.threshold).astype(np.int64)
         columns = {name: decided[:, i] for i, name in enumerate(self.output_names)}
         shares = {f"probability/{n}": probabilities[:, i] for i, n in enumerate(self.output_names)}
         return {**columns, **shares}
@@ -84,8 +84,8 @@ class LabelMeter:
         self.loss: Tensor | float = 0.0
         self.weight = 0.0
         self.rows = 0
-        self.same: Tensor | float = 0.0
-        self.exact: Tensor | float = 0.0
+        self.same: Tensor | int = 0
+        self.exact: Tensor | int = 0
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
         outputs, y = outputs.detach(), batch["y"]
@@ -93,10 +93,10 @@ class LabelMeter:
         self.loss = self.loss + summed.double()
         self.weight += weight
         self.rows += len(y)
-        predicted, true = self.task.decide(outputs), y > 0.5
+        predicted, true = self.task.decide(outputs), y.bool()
         same = predicted == true
-        self.same = self.same + same.double().sum()
-        self.exact = self.exact + same.all(1).double().sum()
+        self.same = self.same + same.sum()
+        self.exact = self.exact + same.all(1).sum()
         self.counts.add((predicted & true).sum(0), predicted.sum(0), true.sum(0))
 
     def compute(self) -> dict[str, float]:

@@ -34,7 +34,7 @@ class CausalLm:
         target_names: tuple[str, ...],  # noqa: ARG002
         train_targets: Tensor | None,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
-        vocabulary: int = 0,
+        vocabulary: int,
     ) -> TokenTask:
         """One output for each of the `vocabulary` token ids, at every position."""
         from ftune.tasks.tokens import TokenTask

@@ -67,7 +67,7 @@ class QuantityTask:
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """`<target>` in its own unit."""
-        values = self.invert(outputs.detach().double()).numpy(force=True)
+        values = self.invert(outputs.double()).numpy(force=True)
         return {name: values[:, index] for index, name in enumerate(self.output_names)}
 
 

@@ -45,7 +45,7 @@ class Regression:
         target_names: tuple[str, ...],
         train_targets: Tensor,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],
-        vocabulary: int = 0,  # noqa: ARG002
+        vocabulary: int,  # noqa: ARG002
     ) -> QuantityTask:
         """`invert` takes targets as the model sees them, [rows, targets], to their own unit."""
         from ftune.tasks.quantities import QuantityTask

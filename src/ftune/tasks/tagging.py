@@ -35,7 +35,7 @@ class TokenClassification:
         target_names: tuple[str, ...],  # noqa: ARG002
         train_targets: Tensor | None,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
-        vocabulary: int = 0,  # noqa: ARG002
+        vocabulary: int,  # noqa: ARG002
     ) -> TagTask:
         """Raises DataError for fewer than two tags."""
         from ftune.tasks.tags import TagTask

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -49,21 +49,21 @@ class TokenMeter:
     def __init__(self, task: TokenTask) -> None:
         self.task = task
         self.loss: Tensor | float = 0.0
-        self.right: Tensor | float = 0.0
+        self.right: Tensor | int = 0
         self.tokens = 0
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
         y = batch["y"]
         entropy = F.cross_entropy(outputs.detach().float(), y, reduction="sum")
         self.loss = self.loss + entropy.double()
-        self.right = self.right + (outputs.argmax(1) == y).sum().double()
+        self.right = self.right + (outputs.argmax(1) == y).sum()
         self.tokens += len(y)
 
     def compute(self) -> dict[str, float]:
         loss = ratio(self.loss, self.tokens)
         return {
             "loss": loss,
-            "perplexity": math.inf if loss >= 700 else math.exp(loss),
+            "perplexity": float(torch.tensor(loss, dtype=torch.float64).exp()),
             "accuracy": ratio(self.right, self.tokens),
             "tokens": self.tokens,
         }

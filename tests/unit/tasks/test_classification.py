@@ -41,14 +41,14 @@ def classes(
     names: tuple[str, ...] = ANIMALS, y: Tensor | None = None, **settings: Any
 ) -> ClassTask:
     targets = torch.arange(len(names)) if y is None else y
-    task = read(**settings).build(names, ("animal",), targets, lambda x: x)
+    task = read(**settings).build(names, ("animal",), targets, lambda x: x, 0)
     assert isinstance(task, ClassTask)
     return task
 
 
 def labels(names: tuple[str, ...] = ANIMALS, **settings: Any) -> LabelTask:
     schema = read(multi_label=True, **settings)
-    task = schema.build((), names, torch.zeros(1, len(names)), lambda x: x)
+    task = schema.build((), names, torch.zeros(1, len(names)), lambda x: x, 0)
     assert isinstance(task, LabelTask)
     return task
 
@@ -117,6 +117,9 @@ def test_balanced_weight_of_a_class_without_rows_is_finite() -> None:
     task = classes(y=torch.tensor([0, 0, 1, 3]), class_weights="balanced")
     assert task.weights is not None
     assert task.weights.tolist() == [0.5, 1, 1, 1]
+    task = classes(y=torch.tensor([0, 0, 1, 1]), class_weights="balanced")
+    assert task.weights is not None
+    assert task.weights.tolist() == [0.5, 0.5, 1, 1], "the last ones too"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -357,6 +360,11 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
 def test_classes_that_are_not_there_are_named() -> None:
     with pytest.raises(RequestError, match="`bat` is not a class of the target; they are cat, dog"):
         classes(class_weights={"bat": 1.0})
+    for count, end in ((20, "c19"), (21, "c19, …")):
+        names = tuple(f"c{i}" for i in range(count))
+        with pytest.raises(RequestError) as caught:
+            classes(names, class_weights={"bat": 1.0})
+        assert str(caught.value).endswith(f"c18, {end}")
     with pytest.raises(RequestError, match="`maybe` is not a class"):
         classes(("no", "yes"), positive="maybe")
     with pytest.raises(RequestError, match="the target has 4"):

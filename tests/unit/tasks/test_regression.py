@@ -33,7 +33,7 @@ def to_euros(scaled: Tensor) -> Tensor:
 
 def build(targets: tuple[str, ...] = ("price",), **settings: Any) -> QuantityTask:
     config = Language(Root).of({"task": {"name": "regression", **settings}})
-    return config.task.build((), targets, torch.zeros(1, len(targets)), to_euros)
+    return config.task.build((), targets, torch.zeros(1, len(targets)), to_euros, 0)
 
 
 def sample(rows: int, targets: int) -> tuple[Tensor, Tensor]:
@@ -79,7 +79,7 @@ def test_a_target_of_one_dimension_is_not_broadcast() -> None:
     assert measured(task, outputs, y[:, 0]) == measured(task, outputs, y)
 
 
-@pytest.mark.parametrize("targets", [("price",), ("price", "rent", "tax")])
+@pytest.mark.parametrize("targets", [("price",), ("price", "rent"), ("price", "rent", "tax")])
 def test_metrics_are_sklearns_in_the_targets_unit(targets: tuple[str, ...]) -> None:
     outputs, y = sample(60, len(targets))
     task = build(targets)
