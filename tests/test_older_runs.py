@@ -95,7 +95,7 @@ def test_the_auto_of_then_keeps_its_statistics_to_the_bit(older: Path, tmp_path:
 
     def tuned(name: str, *changes: str) -> Any:
         data = f"data.path={older / 'dated.csv'}"
-        words = ("--base", older / "auto", data, "train.steps=1", *changes)
+        words: list[str | Path] = ["--base", older / "auto", data, "train.steps=1", *changes]
         summary_of("finetune", *words, "--out", tmp_path / name)
         return steps_of(tmp_path / name)
 
