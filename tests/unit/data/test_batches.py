@@ -228,7 +228,9 @@ def test_steps_are_sorted_within_each_stretch_of_the_drawn_order(
     for number in range(3):
         order = np.random.default_rng([3, number]).permutation(size).tolist()
         full = len(order) // rows * rows
-        parts = [order[at : min(full, at + stretch * rows)] for at in range(0, full, stretch * rows)]
+        parts = [
+            order[at : min(full, at + stretch * rows)] for at in range(0, full, stretch * rows)
+        ]
         longest_first = [sorted(part, key=lambda row: -int(lengths[row])) for part in parts]
         steps = [part[at : at + rows] for part in longest_first for at in range(0, len(part), rows)]
         result = [step.tolist() for step in steps_of(batches, number)]
