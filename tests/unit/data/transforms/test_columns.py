@@ -80,7 +80,8 @@ def test_a_constant_is_one_value_and_no_gap_that_is_a_category() -> None:
     day, nat = np.datetime64("2024-01-01", "s"), np.datetime64("NaT", "s")
     columns = {
         "number": ([5.0, 5.0, np.nan], True), "numbers": ([5.0, 5.0, 6.0], False),
-        "unknown": ([np.nan] * 3, True), "text": (words("a", "a", "a"), True),
+        "unknown": ([np.nan] * 3, True), "once": ([np.nan, 5.0, np.nan], True),
+        "text": (words("a", "a", "a"), True),
         "texts": (words("b", "a", "a"), False), "asked": (words("a", None, "a"), False),
         "silent": (words(None, None, None), True), "date": (np.array([day, day, nat]), True),
         "dates": (np.array([day, day + 1, nat]), False),
@@ -143,7 +144,7 @@ def test_numbers_are_codes_of_categories_too() -> None:
     assert texts(rows, "n").tolist() == ["3", "1.5", None, "3"]
     result = codes(texts(rows, "n"), ["1.5", "3"])
     assert result.tolist() == [2, 1, 0, 2] and result.dtype == np.int64
-    with pytest.raises(DataError, match="t.csv: column `d` holds dates, not categories"):
+    with pytest.raises(DataError, match=r"t.csv: column `d` holds dates, not categories"):
         texts(rows, "d")
 
 

@@ -102,6 +102,9 @@ def test_what_is_not_random_stays_in_evaluation() -> None:
     assert RandomResizedCrop(224).plain() == (Resize(256), CenterCrop(224))
     assert RandomResizedCrop([224, 224]).plain() == (Resize(256), CenterCrop([224, 224]))
     assert RandomResizedCrop([224, 112]).plain() == (Resize([256, 128]), CenterCrop([224, 112]))
+    assert RandomResizedCrop(100).plain()[0] == Resize(114)  # 114.3
+    assert RandomResizedCrop([100, 55]).plain()[0] == Resize([114, 63])  # 62.9
+    assert CenterCrop.draws == 0
 
 
 @pytest.mark.parametrize("step", [CenterCrop(3), RandomCrop(3), Flip()])

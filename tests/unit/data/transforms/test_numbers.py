@@ -150,8 +150,10 @@ def test_two_values_of_which_one_is_everywhere() -> None:
     assert applied(transform, state, x=[1.0, 1.5, 2.0])["x"] == [0.0, 0.75, 1.0]
 
 
-@pytest.mark.parametrize(("strategy", "filled"), [("mean", 3.0), ("median", 2.5),
-                                                  ("most_frequent", 1.0), ("constant", 0.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("strategy", "filled"),
+    [("mean", 3.0), ("median", 2.5), ("most_frequent", 1.0), ("constant", 0.0)],
+)
 def test_gaps_are_filled(strategy: Any, filled: float) -> None:
     """Ties of the most frequent: the smallest, as in scikit-learn."""
     values = [6.0, 1.0, np.nan, 1.0, 4.0, np.nan]

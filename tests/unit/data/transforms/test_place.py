@@ -49,7 +49,7 @@ def test_a_centre_crop_is_that_of_the_decoded_image(size: Any) -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 3])
-@pytest.mark.parametrize("size", [None, 8, [12, 5], [40, 6], [6, 40]])
+@pytest.mark.parametrize("size", [None, 8, [12, 5], [40, 6], [6, 40], [20, 25], [21, 26]])
 @pytest.mark.parametrize("u", [(0.0, 0.0), (0.5, 0.25), (0.99, 0.0), (0.0, NEARLY_1)])
 def test_a_random_crop_is_a_slice_of_the_padded_image(
     u: tuple[float, float], size: Any, padding: int
