@@ -147,3 +147,45 @@ def test_the_first_line_of_a_fault_is_enough(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(DataError) as caught:
             step.require(3)
         assert str(caught.value) == f"data.transforms: kornia: RandomGaussianNoise: {said}"
+
+
+def test_lists_become_tuples_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kornia reads a range from a tuple, one value a channel from a list."""
+    from kornia import augmentation
+
+    given: dict[str, Any] = {}
+
+    class RandomRecorded(augmentation.RandomGaussianNoise):  # type: ignore[misc]
+        def __init__(self, **settings: Any) -> None:
+            given.update(settings)
+            super().__init__(p=1.0)
+
+    monkeypatch.setattr(augmentation, "RandomRecorded", RandomRecorded, raising=False)
+    settings = {"a": [1, [2, 3]], "b": {"c": [4.0, 5.0]}, "d": "text", "e": 6}
+    Kornia("RandomRecorded", settings).require(3)
+    assert given == {"a": (1, (2, 3)), "b": {"c": (4.0, 5.0)}, "d": "text", "e": 6}
+
+
+class OnAGpu(torch.Tensor):
+    """Says that it lies there."""
+
+    is_cuda = True
+    device = torch.device("cuda", 3)
+
+
+def test_the_generator_of_a_gpu_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.manual_seed` sets it as well, and dropout goes on from it."""
+    from contextlib import nullcontext
+
+    kept: list[list[torch.device]] = []
+
+    def fork(devices: Any) -> Any:
+        kept.append(list(devices))
+        return nullcontext()
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork)
+    step = Kornia("RandomGaussianNoise")
+    monkeypatch.setitem(vars(step), "_made", lambda image: image)
+    step.color(pictures(), drawn())
+    step.color(pictures().as_subclass(OnAGpu), drawn())
+    assert kept == [[], [torch.device("cuda", 3)]]

@@ -274,3 +274,29 @@ def test_settings_that_do_not_fit_are_refused(make: Any, setting: str, message: 
 )  # fmt: skip
 def test_settings_that_fit_are_taken(make: Any) -> None:
     make()
+
+
+def test_a_constant_column_keeps_its_unit() -> None:
+    """As scikit-learn, whose scale of a constant is 1: new values are not blown up."""
+    from sklearn.preprocessing import StandardScaler
+
+    constant, new = np.full((9, 1), 5.0), np.array([[5.0], [7.0], [-1.0]])
+    transform = TRANSFORMS["standardize"]()
+    done = applied(transform, fitted(transform, x=constant[:, 0]), x=new[:, 0])["x"]
+    assert done == StandardScaler().fit(constant).transform(new)[:, 0].tolist() == [0.0, 2.0, -6.0]
+
+
+@pytest.mark.parametrize(
+    ("part", "period"),
+    [("month", 12), ("day", 31), ("weekday", 7), ("hour", 24), ("minute", 60),
+     ("day_of_year", 365.2425)],
+)  # fmt: skip
+def test_parts_of_dates_go_round_in_their_period(part: Any, period: float) -> None:
+    days = np.datetime64("2023-01-01T00:00:00", "s") + RNG.integers(0, 10**8, 50)
+    plain, cyclic = (TRANSFORMS["date"](parts=["year", part], cyclic=c) for c in (False, True))
+    values = np.array(applied(plain, fitted(plain, d=days), d=days)[f"d.{part}"])
+    done = applied(cyclic, fitted(cyclic, d=days), d=days)
+    assert list(done) == ["d.year", f"d.{part}.sin", f"d.{part}.cos"]
+    angle = 2 * np.pi * values / period
+    np.testing.assert_allclose(done[f"d.{part}.sin"], np.sin(angle), atol=1e-12)
+    np.testing.assert_allclose(done[f"d.{part}.cos"], np.cos(angle), atol=1e-12)
