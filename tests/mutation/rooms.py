@@ -44,6 +44,7 @@ ROOMS = {
         Room("batches", ("data/batches.py",), ("tests/unit/data/test_batches.py",)),
         Room("transforms", ("data/transforms",), (
             "tests/unit/data/test_transforms.py", "tests/unit/data/test_prepare.py",
+            "tests/unit/data/test_takeover.py", "tests/unit/data/transforms",
             "tests/unit/data/images", REFERENCE,
         )),
     )

@@ -189,3 +189,51 @@ def test_one_row_alone_is_no_step() -> None:
     with pytest.raises(DataError, match="only training row has no batch statistics"):
         Batches(1, 8, lone=False)
     assert Batches(1, 8).steps_per_epoch == 1
+
+
+@pytest.mark.parametrize("seed", [0, 7, 200, -1, 2**63 + 5, 2**64 + 3, -(2**70) + 1])
+def test_the_order_is_numpys_permutation(seed: int) -> None:
+    """Of the pair (seed modulo 2^64, epoch): the same in any later version, as a resume needs."""
+    batches = Batches(30, 4, seed=seed)
+    for number in range(3):
+        dice = np.random.default_rng([seed % 18446744073709551616, number])
+        assert epoch(batches, number).tolist() == dice.permutation(30).tolist()
+    assert isinstance(batches.indices(0), list)
+
+
+def test_the_seed_is_0_unless_given() -> None:
+    assert torch.equal(epoch(Batches(30, 4), 1), epoch(Batches(30, 4, seed=0), 1))
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "accumulate", "stretch"),
+    [
+        (400, 2, 1, 50),  # 200 steps: the stretch of transformers' group_by_length
+        (403, 1, 2, 50),
+        (206, 1, 2, 50),  # 103 steps, three of them in a stretch of their own
+        (120, 2, 1, 30),  # 60 steps: half an epoch
+        (52, 5, 1, 5),
+        (11, 4, 1, 1),
+        (7, 4, 1, 1),  # one whole step
+        (3, 2, 2, 1),  # none
+    ],
+)
+def test_steps_are_sorted_within_each_stretch_of_the_drawn_order(
+    size: int, batch: int, accumulate: int, stretch: int
+) -> None:
+    """By Python's stable sort, written out: long rows first, ties in the order drawn."""
+    lengths = torch.from_numpy(np.random.default_rng(1).integers(3, 9, size))
+    batches = Batches(size, batch, accumulate, seed=3, lengths=lengths)
+    rows = batch * accumulate
+    for number in range(3):
+        order = np.random.default_rng([3, number]).permutation(size).tolist()
+        full = len(order) // rows * rows
+        parts = [
+            order[at : min(full, at + stretch * rows)] for at in range(0, full, stretch * rows)
+        ]
+        longest_first = [sorted(part, key=lambda row: -int(lengths[row])) for part in parts]
+        steps = [part[at : at + rows] for part in longest_first for at in range(0, len(part), rows)]
+        result = [step.tolist() for step in steps_of(batches, number)]
+        assert sorted(result[: len(steps)]) == sorted(steps)
+        rest = sorted(order[full:], key=lambda row: -int(lengths[row]))
+        assert [row for step in result[len(steps) :] for row in step] == rest

@@ -87,7 +87,8 @@ class Kornia:
         """x [n, c, h, w] float32 of 0 to 255, u [n, 1]: what each image's generator starts from."""
         import torch
 
-        with torch.random.fork_rng(devices=[]):
+        # manual_seed sets the generator of the GPU too, from which dropout draws.
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
             rows = []
             for image, share in zip(torch.split(x, 1), u[:, 0].tolist(), strict=True):
                 torch.manual_seed(int(share * 2**53))
