@@ -24,6 +24,7 @@ PROMISES = {
     "N2": "out of memory",
     "W1": "sweeps under kill -9, one writer",
     "P1": "same command, same bytes",
+    "T1": "numbers as references compute them",
     "T4": "tests notice a wrong line",
     "S1": "no file can run code",
     "S2": "consent on the command line",

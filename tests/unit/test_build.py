@@ -103,7 +103,7 @@ def test_a_batch_size_of_one_is_refused(accumulate: int) -> None:
 
 def test_a_single_training_row_is_refused() -> None:
     with pytest.raises(RequestError, match="the only training row"):
-        parts_of("data.limit=1")
+        parts_of("data.limit=1", "data.transforms=[]")
 
 
 @pytest.fixture(params=["24-batchnorm-last-row/bn.yaml", "80-batchnorm-accumulate/t.yaml"])

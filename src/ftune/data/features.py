@@ -38,7 +38,10 @@ def features_of(frame: Frame, steps: Sequence[Step]) -> Features:
     from ftune.data.transforms.ordinal import Ordinal
 
     if not frame.columns:
-        raise DataError(f"{frame.origin}: the transforms leave no column as an input")
+        raise DataError(
+            f"{frame.origin}: the transforms leave no column as an input"
+            "; `auto` leaves out columns that are the same in all training rows"
+        )
     _check_text(frame)
     coded = [step.state for step in steps if isinstance(step.transform, Ordinal)]
     counts = {name: len(c["categories"]) + 1 for state in coded for name, c in state.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ftune.build import Parts
-from ftune.errors import RequestError
 from ftune.optim import SCHEDULES
 from ftune.search.ties import Point, best_of, learned, rivals
 
@@ -41,16 +40,6 @@ def what_remains_open(
 def before(parts: Parts, lengths: Sequence[int]) -> list[str]:
     """What begins or acts in the whole training, and never in the short ones."""
     return [*_phases(parts, lengths), *_schedule(parts, lengths[-1])]
-
-
-def refuse_untrained(parts: Parts) -> None:
-    """Raises RequestError where nothing is trained from the start: then no loss has a gradient."""
-    first = min((e.from_epoch for e in parts.effects.values() if e.train), default=0)
-    if first:
-        raise RequestError(
-            f"adapt: nothing is trained before epoch {first}, as `from_epoch` is {first} or more "
-            "for all that is trained; leave it out for the part that begins, such as the head"
-        )
 
 
 def _too_few_steps(survey: Sequence[Point], curve: Sequence[Point]) -> list[str]:

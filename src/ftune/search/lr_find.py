@@ -19,7 +19,7 @@ from ftune.engine.observer import Silent
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
 from ftune.schema import LookEvery, NonFinite, RunConfig
-from ftune.search.caveats import before, refuse_untrained, what_remains_open
+from ftune.search.caveats import before, what_remains_open
 from ftune.search.row_losses import row_losses
 from ftune.search.ties import UNKNOWN, Point, best_of, chosen, learned, rivals, tied
 
@@ -74,7 +74,6 @@ def find(
 
     shares = (settings.first, settings.second)
     lengths = [max(1, min(settings.max_steps, round(parts.total * s))) for s in shares]
-    refuse_untrained(parts)
     untrained = _judged(0.0, score(parts, dataset.val)["loss"], 0, parts)
     survey = [attempt(rate, lengths[0]) for rate in rates]
     curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade, untrained)

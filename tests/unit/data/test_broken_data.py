@@ -112,7 +112,7 @@ CASES: dict[str, tuple[str, bytes | None, dict[str, Any], list[str]]] = {
         {"split": {"test": 0, "val": 0}, "transforms": [{"select": ["age"]}]},
         ["`age`: infinite values in row 5"]),
     "column without values": (
-        "t.csv", csv([("", *r[1:]) for r in GOOD]), {},
+        "t.csv", csv([("", *r[1:]) for r in GOOD]), {"transforms": ["impute", "one_hot"]},
         ["`age` has no known value", "drop: [age]"]),
     "parquet as csv": ("t.csv", parquet_bytes(x=X, y=Y), {}, ["not a text file", "`source`"]),
     "corrupt parquet": ("t.parquet", parquet_bytes(x=X, y=Y)[:-20], {}, ["not a readable Parquet"]),

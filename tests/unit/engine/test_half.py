@@ -35,11 +35,6 @@ WEIGHTS = [0.2, 2.0, 5.0]
 STEPS, RATE = 12, 1e-3
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def network(steep: float = 1.0) -> nn.Sequential:
     """steep: multiplies the last weights, and with them the gradients of the layer before."""
     torch.manual_seed(0)

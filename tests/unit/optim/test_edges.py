@@ -186,15 +186,6 @@ def test_one_step_of_one_cycle_is_at_the_peak() -> None:
     assert factors("one_cycle", 1)[0] == 1.0
 
 
-@pytest.mark.parametrize("total", [5, 10, 33])
-def test_one_cycle_reaches_peak_and_end_wherever_the_peak_is(total: int) -> None:
-    """At most one step before the last, which has the final rate."""
-    rates = factors("one_cycle", total, peak_at=0.999, final=0.125)
-    assert rates[total - 2] == 1.0 and rates[total - 1] == pytest.approx(0.125)
-    early = factors("one_cycle", total, peak_at=0.001, final=0.125)
-    assert early[0] == 1.0 and early[total - 1] == pytest.approx(0.125)
-
-
 @pytest.mark.parametrize("peak_at", [0.2, 0.3, 0.5, 0.75])
 def test_one_cycle_is_torchs_at_any_length(peak_at: float) -> None:
     for total in (20, 41):

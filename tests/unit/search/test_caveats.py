@@ -85,7 +85,7 @@ def test_phases_that_never_begin_are_named() -> None:
 
 
 def test_where_nothing_is_trained_the_search_is_refused() -> None:
-    with pytest.raises(RequestError, match="nothing is trained before epoch 1"):
+    with pytest.raises(RequestError, match="no parameter is trained before epoch 1"):
         search(SHORT, 'adapt=[{match: "*", from_epoch: 1}]', "train.steps=50")
 
 

@@ -254,6 +254,6 @@ def test_control_compared_by_what_is_written_a_setting_is_trained_twice(
 def test_settings_of_one_variant_are_shown_the_way(tmp_path: Path) -> None:
     axes = {"scientific": {"optimizer.name": ["adamw", "sgd"]},
             "nuisance": {"optimizer.momentum": [0.0, 0.9]}}  # fmt: skip
-    with pytest.raises(RequestError, match="goes into its") as caught:
+    with pytest.raises(RequestError, match=r"goes\s+into\s+its") as caught:
         run_sweep(tmp_path / "s", {"sweep": axes})
     assert "optimizer: [NAME, {name: NAME, momentum: …}]" in " ".join(str(caught.value).split())
