@@ -22,6 +22,12 @@ def merge(model: nn.Module) -> list[str]:
     untied first, since only this module was adapted; the paths of such modules are returned.
     Quantised weights become plain ones.
     """
+    untied = _merge_lora(model)
+    merge_methods(model)
+    return untied
+
+
+def _merge_lora(model: nn.Module) -> list[str]:
     uses = _uses(model)
     untied = []
     for path, (module, adapters) in adapted_modules(model).items():
@@ -37,7 +43,6 @@ def merge(model: nn.Module) -> list[str]:
             module.__class__ = nn.Linear
         module._parameters["weight"] = nn.Parameter(folded.contiguous(), requires_grad=False)
         untied += [path] if uses[id(weight)] > 1 else []
-    merge_methods(model)
     return untied
 
 
@@ -58,8 +63,9 @@ def folded(model: nn.Module) -> tuple[nn.Module, list[str]]:
     """
     plain = copy.deepcopy(model).eval()
     unmerge(plain)
+    with torch.no_grad():
+        untied = _merge_lora(plain)  # first, since it lies inside the wrappers of PEFT's methods
     plain = fold_methods(plain)
-    untied = merge(plain)
     detach(plain)
     return plain, untied
 

@@ -54,7 +54,7 @@ def write_peft(
     config = _config(found, own, saved, biases)
     config |= {"base_model_name_or_path": base_model or None, "task_type": task_type}
     tensors = {
-        PREFIX + key: tensor.detach().cpu().contiguous().clone()
+        PREFIX + key: tensor.cpu().contiguous().clone()
         for key, tensor in [*_adapter_tensors(found), *_whole_tensors(own, saved, biases)]
     }
     folder = Path(folder)

@@ -189,7 +189,8 @@ def _saved_modules(
             if name not in scene.owner and any(matches(whole, path) for path in parents(plain))
         ]  # fmt: skip
         if not matched:
-            paths = sorted({p for plain in scene.plain.values() for p in parents(plain)})
+            own = (plain for name, plain in scene.plain.items() if name not in scene.owner)
+            paths = sorted({path for plain in own for path in parents(plain)})
             near = nearest(pattern.strip("*."), paths)
             hint = f"did you mean `{near}`?" if near else f"modules: {', '.join(paths[:12])}"
             raise RequestError(

@@ -86,8 +86,7 @@ def _chosen(
 
 def _holds(module: nn.Module) -> bool:
     """Whether a module is a container: what it has, its children have."""
-    children = [child for child in module.children() if not isinstance(child, Adapters)]
-    return bool(children) and kinds.kind_of(module) is None
+    return kinds.kind_of(module) is None and next(module.children(), None) is not None
 
 
 def _adaptable(modules: Modules) -> Callable[[str], str | None]:

@@ -73,6 +73,6 @@ def area_under_roc(scores: Tensor, positive: Tensor) -> float:
     if not positives or not negatives or bool(scores.isnan().any()):
         return float("nan")
     _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
-    ranks = counts.double().cumsum(0) - (counts.double() - 1) / 2
+    ranks = counts.cumsum(0) - (counts.double() - 1) / 2
     rank_sum = float(ranks[inverse][positive].sum())
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)

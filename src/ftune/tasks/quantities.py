@@ -112,7 +112,7 @@ class QuantityMeter:
         r2 = self._r2()
         metrics = {
             "loss": ratio(self.loss, self.weight),
-            "rmse": ratio(self.squared.div(max(self.rows, 1)).sqrt().mean() * self.rows, self.rows),
+            "rmse": float(self.squared.div(self.rows).sqrt().mean()),
             "mae": ratio(self.absolute.mean(), self.rows),
             "r2": float(r2.mean()),
         }
@@ -130,7 +130,7 @@ class QuantityMeter:
             return torch.full_like(self.spread, torch.nan)
         constant = self.low == self.high
         met = (self.squared == 0).double()
-        return torch.where(constant, met, 1 - self.squared / self.spread.where(~constant, 1.0))
+        return torch.where(constant, met, 1 - self.squared / self.spread)
 
     def details(self) -> list[dict[str, Any]]:
         """Errors and r2 of each target."""

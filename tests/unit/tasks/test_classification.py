@@ -96,6 +96,12 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     assert sum(means) / 2 != pytest.approx(float(whole), rel=1e-3)
 
 
+def test_a_class_may_weigh_nothing() -> None:
+    outputs, y = sample(50, 4)
+    summed, total = classes(class_weights={"cat": 0.0}).loss(outputs, {"y": y})
+    torch.testing.assert_close(summed / total, F.cross_entropy(outputs[y > 0], y[y > 0]))
+
+
 def test_gradient_is_torchs() -> None:
     outputs, y = sample(20, 4)
     ours, theirs = outputs.clone().requires_grad_(), outputs.clone().requires_grad_()
@@ -319,10 +325,11 @@ def test_the_area_under_the_curve_sees_what_the_predictions_say() -> None:
 
 def test_a_label_is_predicted_from_the_threshold_on() -> None:
     """At exactly one half, as `threshold` says: from this probability on."""
-    columns = labels(("hot", "wet")).predictions(torch.tensor([[0.0, -1e-3]]))
+    outputs = torch.tensor([[0.0, -1e-9]])  # of which float32 makes one half as well
+    columns = labels(("hot", "wet")).predictions(outputs)
     assert [list(columns[name]) for name in ("hot", "wet")] == [[1], [0]]
     true = torch.tensor([[1.0, 0.0]])
-    assert measured(labels(("hot", "wet")), torch.tensor([[0.0, -1e-3]]), true)["exact"] == 1
+    assert measured(labels(("hot", "wet")), outputs, true)["exact"] == 1
 
 
 def test_label_predictions_and_no_rows() -> None:
@@ -344,6 +351,7 @@ def test_target_kind_follows_the_setting() -> None:
     [
         ({"class_weights": {"cat": -1.0}}, "at least 0"),
         ({"class_weights": {"cat": float("inf")}}, "at least 0"),
+        ({"class_weights": {"cat": 1.0, "dog": -1.0}}, "at least 0"),
         ({"class_weights": "balance"}, "balanced"),
         ({"class_weights": "balanced", "multi_label": True}, "one class per row"),
         ({"positive": "cat", "multi_label": True}, "multi_label"),

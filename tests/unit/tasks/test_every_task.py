@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,14 @@ from ftune.tasks.tokens import TokenTask
 
 HUGE = 2.0**26
 """A loss beside which float32 no longer sees one of a few units."""
-BUILT: dict[str, Any] = {
-    "classification": ClassTask(("no", "yes"), None, 0.0, None),
-    "weighted classes": ClassTask(("no", "yes"), (1.0, 3.0), 0.0, 1),
-    "labels": LabelTask(("hot", "wet"), None, 0.0, 0.5),
-    "weighted labels": LabelTask(("hot", "wet"), (1.0, 3.0), 0.1, 0.5),
-    "regression": QuantityTask(("a", "b"), "mse", 1.0, lambda x: x),
-    "token-classification": TagTask(("O", "B-P"), 0.0),
-    "causal-lm": TokenTask(2, 0.0),
+BUILDS: dict[str, Callable[[], Any]] = {
+    "classification": lambda: ClassTask(("no", "yes"), None, 0.0, None),
+    "weighted classes": lambda: ClassTask(("no", "yes"), (1.0, 3.0), 0.0, 1),
+    "labels": lambda: LabelTask(("hot", "wet"), None, 0.0, 0.5),
+    "weighted labels": lambda: LabelTask(("hot", "wet"), (1.0, 3.0), 0.1, 0.5),
+    "regression": lambda: QuantityTask(("a", "b"), "mse", 1.0, lambda x: x),
+    "token-classification": lambda: TagTask(("O", "B-P"), 0.0),
+    "causal-lm": lambda: TokenTask(2, 0.0),
 }
 
 
@@ -57,20 +57,21 @@ def reference(name: str, outputs: Tensor) -> float:
     return float(F.cross_entropy(outputs, y))
 
 
-@pytest.mark.parametrize("name", [name for name in BUILT if "weighted" not in name])
+@pytest.mark.parametrize("name", [name for name in BUILDS if "weighted" not in name])
 def test_a_huge_loss_does_not_swallow_small_ones(name: str) -> None:
     size = math.sqrt(HUGE) if name == "regression" else HUGE
     low = -100.0 if name == "labels" else 0.0  # a label that costs nothing
     outputs = torch.tensor([[low, size], *[[low, 1.5]] * 64])
-    meter = BUILT[name].meter()
+    task = BUILDS[name]()
+    meter = task.meter()
     for row in torch.split(outputs, 1):
         meter.update(row, rows(name, row))
     found, expected = meter.compute()["loss"], reference(name, outputs)
     assert found == pytest.approx(expected, rel=1e-9)
     in_float32 = torch.zeros(())
     for row in torch.split(outputs, 1):
-        in_float32 = in_float32 + BUILT[name].loss(row, rows(name, row))[0]
-    count = BUILT[name].loss(outputs, rows(name, outputs))[1]
+        in_float32 = in_float32 + task.loss(row, rows(name, row))[0]
+    count = task.loss(outputs, rows(name, outputs))[1]
     assert float(in_float32) / count != pytest.approx(expected, rel=1e-9), "the negative control"
 
 
@@ -86,7 +87,7 @@ def test_a_huge_class_weight_does_not_swallow_small_ones() -> None:
 @pytest.mark.parametrize(("name", "share"), [("causal-lm", "accuracy"), ("labels", "exact")])
 def test_counts_beyond_float32_are_exact(name: str, share: str) -> None:
     """Of 2^24 + 1 rows all but one are right, after which float32 cannot count on."""
-    meter: Any = BUILT[name].meter()
+    meter: Any = BUILDS[name]().meter()
     right, wrong = torch.tensor([[0.0, -1.0]]) - 1, torch.tensor([[0.0, 1.0]])
     meter.update(wrong, rows(name, wrong))
     for counter in {"causal-lm": ("right", "tokens"), "labels": ("exact", "rows")}[name]:
@@ -95,9 +96,9 @@ def test_counts_beyond_float32_are_exact(name: str, share: str) -> None:
     assert meter.compute()[share] == (2**24 + 1) / (2**24 + 2)
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", BUILDS)
 def test_meters_keep_no_graph_and_predictions_need_no_detaching(name: str) -> None:
-    task, outputs = BUILT[name], torch.randn(4, 2, requires_grad=True)
+    task, outputs = BUILDS[name](), torch.randn(4, 2, requires_grad=True)
     meter = task.meter()
     meter.update(outputs, rows(name, outputs))
     held = [value for value in vars(meter).values() if isinstance(value, Tensor)]
@@ -109,19 +110,19 @@ def test_meters_keep_no_graph_and_predictions_need_no_detaching(name: str) -> No
         assert arrays or name == "token-classification"
 
 
-@pytest.mark.parametrize("name", [name for name in BUILT if "weighted" in name])
+@pytest.mark.parametrize("name", [name for name in BUILDS if "weighted" in name])
 def test_weights_go_where_the_outputs_are(name: str) -> None:
     """`meta` refuses, as a GPU does, to work with what lies on the CPU."""
-    task, outputs = copy.deepcopy(BUILT[name]), torch.zeros(3, 2, device="meta")
+    task, outputs = BUILDS[name](), torch.zeros(3, 2, device="meta")
     with pytest.raises(RuntimeError, match="device"):
         outputs * torch.ones(2)
     assert task.loss(outputs, rows(name, outputs))[0].device.type == "meta"
     assert task.weights.device.type == "meta"
 
 
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", BUILDS)
 def test_targets_are_by_row_but_for_tags_and_tokens(name: str) -> None:
-    assert BUILT[name].positions is (name in ("token-classification", "causal-lm"))
+    assert BUILDS[name]().positions is (name in ("token-classification", "causal-lm"))
 
 
 def test_every_variant_builds_its_task() -> None:
@@ -153,9 +154,11 @@ def test_metrics_that_may_be_named_are_those_of_the_meter() -> None:
         "causal-lm": CausalLm(),
     }  # fmt: skip
     for name, schema in schemas.items():
-        plain = {metric for metric in BUILT[name].directions if "/" not in metric}
+        plain = {metric for metric in BUILDS[name]().directions if "/" not in metric}
         assert set(schema.metrics) == plain, name
-        assert schema.main[0] in plain and schema.main[1] == BUILT[name].directions[schema.main[0]]
+        assert (
+            schema.main[0] in plain and schema.main[1] == BUILDS[name]().directions[schema.main[0]]
+        )
 
 
 def test_one_tag_is_refused() -> None:
@@ -165,5 +168,5 @@ def test_one_tag_is_refused() -> None:
 
 def test_texts_are_not_predicted_row_by_row() -> None:
     with pytest.raises(NotImplementedError, match="3 rows: generate instead"):
-        BUILT["causal-lm"].predictions(torch.zeros(3, 2))
-    assert BUILT["causal-lm"].meter().details() == []
+        BUILDS["causal-lm"]().predictions(torch.zeros(3, 2))
+    assert BUILDS["causal-lm"]().meter().details() == []

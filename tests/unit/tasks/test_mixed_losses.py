@@ -64,6 +64,20 @@ def test_mixed_classes_are_soft_targets(
     assert float(summed) != pytest.approx(float(whole[0]), rel=1e-3), "rows are mixed"
 
 
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_what_a_batch_weighs_needs_no_outputs(weights: tuple[float, ...] | None) -> None:
+    outputs, y = drawn(3)
+    task = ClassTask(NAMES, weights, 0.0, None)
+    for own in (batch(y), {"y": y}):
+        known = torch.as_tensor(task.weight(own))
+        torch.testing.assert_close(known, torch.as_tensor(task.loss(outputs, own)[1]))
+        share = own.get("share", torch.ones(ROWS))
+        hot = F.one_hot(y, 3) * share[:, None]
+        hot = hot + F.one_hot(y[own.get("partner", y * 0)], 3) * (1 - share[:, None])
+        expected = (hot @ torch.tensor(weights or (1.0, 1.0, 1.0))).sum()
+        assert float(known) == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_rows_mixed_with_nothing_are_the_rows_themselves() -> None:
     outputs, y = drawn(3)
     mixed = batch(y) | {"share": torch.ones(ROWS)}

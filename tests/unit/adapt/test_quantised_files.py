@@ -1,0 +1,158 @@
+"""8-bit weights from and into files: by value, under plain names, inside PEFT's wrappers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.quantize import (
+    is_quantised,
+    keep_packed,
+    load_tensors,
+    obstacle,
+    plain_tensors,
+    quantize_module,
+    unpacked,
+)
+from ftune.adapt.rules import resolve
+from ftune.adapt.schema import Rule
+from ftune.adapt.targets import adapters_of_rules
+from ftune.errors import CheckpointError, RequestError
+
+pytest.importorskip("torchao")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def net(seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return nn.ModuleDict({name: nn.Linear(6, 6, dtype=torch.float32) for name in "abc"})
+
+
+def quantised(seed: int = 0, *names: str) -> Any:
+    model = net(seed)
+    for name in names or "ab":
+        quantize_module(model, name, "int8")
+    return model
+
+
+def test_values_are_symmetric_steps_of_one_scale_an_output() -> None:
+    """Written out: scale = max |w| / 127 of a row, values round(w / scale)."""
+    weight, model = net().a.weight.detach(), quantised()
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    stored = plain_tensors(model, packed=True)
+    torch.testing.assert_close(stored["a.weight_scale"], scale, rtol=0.02, atol=0)
+    error = stored["a.weight"].float() * stored["a.weight_scale"] - weight
+    assert (error.abs() <= 0.51 * stored["a.weight_scale"] + 1e-7).all()
+    torch.testing.assert_close(plain_tensors(model)["a.weight"], weight + error)
+    assert torch.equal(unpacked(stored)["a.weight"], weight + error)
+    assert not any(t.requires_grad for t in plain_tensors(model).values())
+
+
+def test_only_what_is_asked_for_and_frozen() -> None:
+    model = quantised()
+    assert [is_quantised(model[name].weight) for name in "abc"] == [True, True, False]
+    assert [p.requires_grad for p in (model.a.weight, model.c.weight)] == [False, True]
+    assert not is_quantised(None)
+    weight = model.a.weight
+    quantize_module(model, "a", "int8")
+    assert model.a.weight is weight, "twice is once"
+    with pytest.raises(RequestError, match=r"`d` to adapt"):
+        quantize_module(model, "d", "int8")
+    with pytest.raises(RequestError, match="`0` cannot be quantised to int8: ReLU is no linear"):
+        quantize_module(nn.Sequential(nn.ReLU()), "0", "int8")
+
+
+def test_what_stands_in_the_way() -> None:
+    linear = nn.Linear(2, 2)
+    computed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+    assert obstacle(linear, "int8") is None and obstacle(linear, "int8", shared=True)
+    assert obstacle(computed, "int8") == "ParametrizedLinear is no linear layer"
+    assert "model is on cpu; use int8" in (obstacle(linear, "nf4") or "")
+
+
+def test_a_base_in_8_bits_is_kept_to_the_bit_under_wrappers_too() -> None:
+    """Dequantised and quantised anew, as a float is, they move."""
+    pytest.importorskip("peft")
+    base = quantised(seed=1)
+    stored = plain_tensors(base, packed=True)
+    model = quantised(seed=2)
+    wrapper: Any = nn.Module()
+    wrapper.base_layer = model.a
+    model["a"] = wrapper
+    assert "a.base_layer.weight" in model.state_dict()
+    keep_packed(model, {name: t for name, t in stored.items() if name != "b.weight_scale"})
+    kept = plain_tensors(model, packed=True)
+    assert torch.equal(kept["a.weight"], stored["a.weight"])
+    assert torch.equal(kept["a.weight_scale"], stored["a.weight_scale"])
+    fresh = plain_tensors(quantised(seed=2), packed=True)
+    assert torch.equal(kept["b.weight"], fresh["b.weight"]), "without its scale it says nothing"
+    assert torch.equal(kept["c.weight"], fresh["c.weight"])
+
+
+def test_files_come_back_inside_wrappers() -> None:
+    stored = plain_tensors(quantised(seed=1), packed=True)
+    model = quantised(seed=2)
+    wrapper: Any = nn.Module()
+    wrapper.base_layer = model.a
+    model["a"] = wrapper
+    load_tensors(model, stored)
+    again = plain_tensors(model, packed=True)
+    assert set(again) == set(stored)
+    assert all(torch.equal(again[name], tensor) for name, tensor in stored.items())
+    load_tensors(model, unpacked(stored))
+    for name, tensor in plain_tensors(model).items():
+        torch.testing.assert_close(tensor, unpacked(stored)[name], atol=0.01, rtol=0)
+
+
+def test_a_plain_model_takes_packed_files_unpacked() -> None:
+    stored = plain_tensors(quantised(seed=1), packed=True)
+    with pytest.raises(CheckpointError, match=r"(?m)^  missing"):
+        load_tensors(net(), {k: t for k, t in stored.items() if k.startswith("a")})
+    with pytest.raises(CheckpointError, match=r"unexpected: a.weight_scale, b.weight_scale"):
+        load_tensors(net(), stored)
+    model = net()
+    load_tensors(model, unpacked(stored))
+    assert torch.equal(model.a.weight, unpacked(stored)["a.weight"])
+    scaled: dict[str, Tensor] = {"x": torch.ones(2), "x_scale": torch.ones(3)}
+    assert set(unpacked(scaled)) == {"x", "x_scale"}, "a scale of no 8-bit weight is a tensor"
+
+
+def test_what_does_not_fit_is_listed_up_to_eight() -> None:
+    names = "abcdefghi"
+    model = nn.ModuleDict({name: nn.Linear(1, 1, bias=False) for name in names})
+    first = ", ".join(f"{name}.weight" for name in names[:8])
+    stored = {f"{name}.weight": torch.ones(2, 2) for name in names}
+    with pytest.raises(CheckpointError) as caught:
+        load_tensors(model, stored)
+    said = "the stored tensors do not fit the model:\n  of another shape: "
+    assert str(caught.value) == f"{said}{first} … (9 in all)"
+    del model["i"]
+    with pytest.raises(CheckpointError) as caught:
+        load_tensors(model, {f"{name}.weight": torch.ones(2, 2) for name in names[:8]})
+    assert str(caught.value) == said + first
+
+
+def test_each_rule_says_what_it_quantised_whatever_their_order() -> None:
+    rules = [Rule(name, quantize="int8") for name in "cab"]
+    model = net()
+    attach(model, adapters_of_rules(rules[:2], model))
+    model["d"] = nn.Linear(6, 2)
+    effects = resolve(rules, [name for name, _ in model.named_parameters()], model)
+    found = {name: (e.rule, e.train, e.adapter) for name, e in effects.items()}
+    assert found["c.weight"] == (0, False, "int8") and found["a.weight"] == (1, False, "int8")
+    assert found["b.weight"] == (None, True, ""), "what is not quantised is as it was"
+    assert found["a.bias"] == (None, True, "")
+
+
+def test_quantised_first_and_adapted_then_whatever_the_order() -> None:
+    model = net()
+    specs = [AdapterSpec("lora", "a", settings={"rank": 2, "alpha": 4.0, "dora": True}),
+             AdapterSpec("int8", "a", "int8")]  # fmt: skip
+    attach(model, specs)
+    lengths = plain_tensors(model)["a.weight"].norm(dim=1)
+    torch.testing.assert_close(model.a.lora.default.magnitude.detach(), lengths)
+    assert not torch.allclose(lengths, net().a.weight.norm(dim=1), rtol=1e-5), "the control"
