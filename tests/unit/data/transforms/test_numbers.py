@@ -300,3 +300,30 @@ def test_parts_of_dates_go_round_in_their_period(part: Any, period: float) -> No
     angle = 2 * np.pi * values / period
     np.testing.assert_allclose(done[f"d.{part}.sin"], np.sin(angle), atol=1e-12)
     np.testing.assert_allclose(done[f"d.{part}.cos"], np.cos(angle), atol=1e-12)
+
+
+def test_parts_of_any_time_are_the_calendars() -> None:
+    import datetime
+
+    parts = ["year", "month", "day", "weekday", "hour", "minute", "day_of_year"]
+    transform = TRANSFORMS["date"](parts=parts)
+    seconds = [*RNG.integers(-(10**10), 10**10, 300).tolist(), 3599, 3600, 86399, 86400, -1, 0]
+    times = np.datetime64("1970-01-01T00:00:00", "s") + np.array(seconds)
+    done = applied(transform, fitted(transform, d=times), d=times)
+    for row, second in enumerate(seconds):
+        t = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=second)
+        day = t.timetuple().tm_yday
+        expected = [t.year, t.month, t.day, t.weekday(), t.hour, t.minute, day]
+        assert [done[f"d.{part}"][row] for part in parts] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "others", "few"),
+    [(100, 9, True), (100, 10, False), (2000, 19, True), (2000, 20, False), (1000, 10, False)],
+)
+def test_a_column_is_nearly_constant_below_10_rows_or_one_in_100(
+    rows: int, others: int, few: bool
+) -> None:
+    column = fitted(TRANSFORMS["robust"](), x=np.repeat([0.0, 2.0], [rows - others, others]))["x"]
+    assert column["scale"] == 2.0 and column["mean"] == 0.0
+    assert (column.get("range") == [0.0, 2.0]) == few
