@@ -14,7 +14,6 @@ from ftune.adapt.methods import fold_methods, merge_methods, unmerge_methods
 from ftune.adapt.quantize import plain_weight
 
 
-@torch.no_grad()
 def merge(model: nn.Module) -> list[str]:
     """Folds the active adapters into the weights of their modules, in place.
 
@@ -27,6 +26,7 @@ def merge(model: nn.Module) -> list[str]:
     return untied
 
 
+@torch.no_grad()
 def _merge_lora(model: nn.Module) -> list[str]:
     uses = _uses(model)
     untied = []
@@ -63,8 +63,7 @@ def folded(model: nn.Module) -> tuple[nn.Module, list[str]]:
     """
     plain = copy.deepcopy(model).eval()
     unmerge(plain)
-    with torch.no_grad():
-        untied = _merge_lora(plain)  # first, since it lies inside the wrappers of PEFT's methods
+    untied = _merge_lora(plain)  # first, since it lies inside the wrappers of PEFT's methods
     plain = fold_methods(plain)
     detach(plain)
     return plain, untied

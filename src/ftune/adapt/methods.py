@@ -163,7 +163,7 @@ def unmerge_methods(model: nn.Module) -> None:
         except NotImplementedError:  # OSF; the weights come back below
             for module in model.modules():
                 getattr(module, "merged_adapters", []).clear()
-    own = model.state_dict(keep_vars=True)
+    own = model.state_dict()
     for name, tensor in kept.items():
         own[name].data.copy_(tensor)
 

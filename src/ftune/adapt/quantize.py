@@ -40,7 +40,6 @@ def quantize_module(model: nn.Module, path: str, kind: str) -> None:
     reason = obstacle(module, kind)
     if reason:
         raise RequestError(f"`{path}` cannot be quantised to {kind}: {reason}")
-    module.weight.requires_grad_(False)
     if kind == "int8":
         _to_int8(module)
     else:
@@ -144,11 +143,10 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             tensor.copy_(left[name])
 
 
-@torch.no_grad()
 def keep_packed(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Weights that a base holds in 8 bits, bit for bit: quantised anew they would drift."""
     own: Any
-    for name, own in model.state_dict(keep_vars=True).items():
+    for name, own in model.state_dict().items():
         given, scale = (tensors.get(plain_name(name) + end) for end in ("", SCALE))
         if hasattr(own, "qdata") and scale is not None and given is not None:
             own.qdata.copy_(given)

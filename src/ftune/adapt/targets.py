@@ -77,8 +77,7 @@ def _chosen(
     leaves = [path for path in matched if path not in fresh and not _holds(modules[path])]
     reasons = {path: obstacle(path) for path in leaves}
     chosen = [path for path, reason in reasons.items() if reason is None]
-    chosen = [path for path in chosen if next(modules[path].parameters(recurse=False), None)
-              is not None]  # fmt: skip
+    chosen = [path for path in chosen if next(modules[path].parameters(), None) is not None]
     if not chosen:
         raise RequestError(_no_target(index, rule, modules, matched, fresh, reasons))
     return chosen

@@ -57,6 +57,8 @@ def test_read_and_written_again(name: str, tmp_path: Path) -> None:
     with safe_open(ours / "adapter_model.safetensors", "pt") as file:
         assert file.metadata() == {"format": "pt"}, "transformers asks for it"
     made, given = config(ours), config(theirs)
+    text = (ours / "adapter_config.json").read_text("utf-8")
+    assert text == json.dumps(made, indent=2, sort_keys=True) + "\n", "as PEFT lays it out"
     common = {"r", "lora_alpha"} if name == "patterns" else set()  # ours: what most modules have
     alike = [key for key in ALIKE if key not in common]
     assert [made[key] for key in alike] == [given[key] for key in alike]
@@ -227,3 +229,13 @@ def test_factors_of_one_dimension_are_refused(tmp_path: Path) -> None:
 def test_first_values_that_leave_the_base_alone(way: Any, tmp_path: Path) -> None:
     edited(tmp_path, init_lora_weights=way)
     assert len(read_peft(tmp_path)[0]) == 1
+
+
+def test_what_was_trained_inside_a_wrapper_goes_along_under_its_plain_name(tmp_path: Path) -> None:
+    model, _ = adapted((Vision, ids, {"fc": {}}))
+    attach(model, [AdapterSpec("peft", "", "other", {"type": "ia3", "targets": ["conv"]})])
+    write_peft(tmp_path, model, trained=["conv.base_layer.bias"])
+    stored = load_file(tmp_path / "adapter_model.safetensors")
+    assert config(tmp_path)["modules_to_save"] == ["conv"]
+    assert torch.equal(stored["base_model.model.conv.bias"], model.conv.base_layer.bias)
+    assert "base_model.model.conv.weight" in stored and len(stored) == 4

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.merge import merge, unmerge
 from ftune.adapt.quantize import (
     is_quantised,
     keep_packed,
@@ -25,6 +26,8 @@ from ftune.errors import CheckpointError, RequestError
 
 pytest.importorskip("torchao")
 pytestmark = pytest.mark.filterwarnings("ignore")
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-3}
+"""bitsandbytes holds the magnitudes of blocks in 8 bits themselves."""
 
 
 def net(seed: int = 0) -> Any:
@@ -108,6 +111,13 @@ def test_files_come_back_inside_wrappers() -> None:
         torch.testing.assert_close(tensor, unpacked(stored)[name], atol=0.01, rtol=0)
 
 
+def test_integers_of_another_shape_are_said() -> None:
+    stored = plain_tensors(quantised(), packed=True)
+    for shape in ((5, 6), (36,)):
+        with pytest.raises(CheckpointError, match=r"of another shape: a.weight$"):
+            load_tensors(quantised(), stored | {"a.weight": torch.zeros(shape, dtype=torch.int8)})
+
+
 def test_a_plain_model_takes_packed_files_unpacked() -> None:
     stored = plain_tensors(quantised(seed=1), packed=True)
     with pytest.raises(CheckpointError, match=r"(?m)^  missing"):
@@ -156,3 +166,80 @@ def test_quantised_first_and_adapted_then_whatever_the_order() -> None:
     lengths = plain_tensors(model)["a.weight"].norm(dim=1)
     torch.testing.assert_close(model.a.lora.default.magnitude.detach(), lengths)
     assert not torch.allclose(lengths, net().a.weight.norm(dim=1), rtol=1e-5), "the control"
+
+
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """bitsandbytes, on its CPU path; users are sent to CUDA."""
+    found = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    monkeypatch.setattr("ftune.adapt.quantize.obstacle", lambda *_: None)
+    return found
+
+
+def wide(bias: bool = True) -> Any:
+    torch.manual_seed(0)
+    return nn.ModuleDict({"a": nn.ModuleDict({"b": nn.Linear(128, 64, bias=bias)})})
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_four_bits_are_the_quantiles_of_qlora(bias: bool, on_cpu: Any) -> None:
+    """Blocks of 64 by their largest magnitude, each value the nearest of bitsandbytes' sixteen."""
+    model, plain = wide(bias), wide(bias)
+    quantize_module(model, "a.b", "nf4")
+    layer, weight = model["a"]["b"], plain["a"]["b"].weight.detach()
+    assert type(layer) is on_cpu.nn.Linear4bit and is_quantised(layer.weight)
+    assert (layer.in_features, layer.out_features) == (128, 64)
+    assert not layer.weight.requires_grad and layer.weight.data.numel() == weight.numel() // 2
+    assert (layer.bias is None) is not bias and layer.compute_dtype == torch.float32
+    if bias:
+        assert torch.equal(layer.bias, plain["a"]["b"].bias)
+    blocks = weight.reshape(-1, 64)
+    largest = blocks.abs().amax(1, keepdim=True)
+    code = on_cpu.functional.get_4bit_type("nf4", device="cpu")
+    nearest = code[(blocks / largest)[..., None].sub(code).abs().argmin(-1)] * largest
+    stored = plain_tensors(model)
+    torch.testing.assert_close(stored["a.b.weight"], nearest.reshape(weight.shape), **CLOSE)
+    assert set(stored) == set(plain.state_dict())
+    x = torch.randn(3, 128)
+    torch.testing.assert_close(
+        layer(x), nn.functional.linear(x, stored["a.b.weight"], layer.bias), atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_four_bits_to_files_and_back() -> None:
+    model, other = wide(), wide()
+    other["a"]["b"].weight.data.mul_(2)
+    for one in (model, other):
+        quantize_module(one, "a.b", "nf4")
+    packed, plain = plain_tensors(other, packed=True), plain_tensors(other)
+    assert packed["a.b.weight"].dtype == torch.uint8 and any(
+        name.startswith("a.b.weight.") for name in packed
+    )
+    load_tensors(model, dict(packed))
+    again = plain_tensors(model, packed=True)
+    assert set(again) == set(packed)
+    assert all(torch.equal(again[name], tensor) for name, tensor in packed.items())
+    assert torch.equal(plain_tensors(model)["a.b.weight"], plain["a.b.weight"])
+    fresh = wide()
+    quantize_module(fresh, "a.b", "nf4")
+    load_tensors(fresh, plain)
+    assert is_quantised(fresh["a"]["b"].weight) and not fresh["a"]["b"].weight.requires_grad
+    torch.testing.assert_close(plain_tensors(fresh)["a.b.weight"], plain["a.b.weight"], **CLOSE)
+
+
+def test_four_bits_are_merged_into_a_plain_layer_and_back(on_cpu: Any) -> None:
+    model, x = wide(), torch.randn(3, 128)
+    attach(model, [AdapterSpec("nf4", "a.b", "nf4"),
+                   AdapterSpec("lora", "a.b", settings={"rank": 2, "alpha": 4.0})])  # fmt: skip
+    layer = model["a"]["b"]
+    with torch.no_grad():
+        layer.lora["default"].B.normal_()
+    wanted, base = layer(x), plain_tensors(model)["a.b.weight"]
+    adapter = layer.lora["default"]
+    merge(model)
+    assert type(layer) is nn.Linear
+    torch.testing.assert_close(layer.weight.data, base + 2 * (adapter.B @ adapter.A).detach())
+    torch.testing.assert_close(layer(x), wanted, atol=1e-4, rtol=1e-4)
+    unmerge(model)
+    assert type(layer) is on_cpu.nn.Linear4bit and torch.equal(layer(x), wanted)

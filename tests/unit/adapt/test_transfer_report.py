@@ -9,7 +9,9 @@ import torch
 from support.columns import Named, Net, axes, moved
 from torch import Tensor, nn
 
+from ftune.adapt.attach import AdapterSpec, attach
 from ftune.adapt.renaming import Renaming, renaming
+from ftune.adapt.schema import Lora
 from ftune.adapt.transfer import Transfer, transfer
 from ftune.errors import CheckpointError
 
@@ -37,6 +39,30 @@ def test_new_classes_are_named_and_those_the_base_has_are_not() -> None:
     assert report.partial == {"head.weight": ("n", "z"), "head.bias": ("n", "z")}
     assert report.notes == ["new to the base, starting from random weights: n, z"]
     assert moved("abc", "xy", "abd", "yx")[3].partial == {}, "of columns it is said otherwise"
+
+
+def test_classes_in_another_order_are_no_features() -> None:
+    head = Named(0, tuple("xy"), "output"), Named(0, tuple("yx"), "output")
+    base, model = Net(3, 2), Net(3, 2)
+    with torch.no_grad():
+        report = transfer(
+            model, {"head.weight": (head[1],), "head.bias": (head[1],)}, "head",
+            base.state_dict(), {"head.weight": (head[0],), "head.bias": (head[0],)},
+        )  # fmt: skip
+    assert report.notes == [] and torch.equal(model.head.weight, base.head.weight[[1, 0]])
+
+
+def test_adapters_in_a_wrapper_cannot_be_in_the_base() -> None:
+    pytest.importorskip("peft")
+    base = Net(3, 2)
+    model: Any = Net(3, 2)
+    attach(model, [
+        AdapterSpec("lora", "body", settings=Lora(2).settings()),
+        AdapterSpec("peft", "", "other", {"type": "ia3", "targets": ["body"]}),
+    ])  # fmt: skip
+    report = brought(model, base.state_dict())
+    assert len(report.loaded) == 4 and report.missing == [] and report.unexpected == []
+    assert torch.equal(model.body.base_layer.weight, base.body.weight)
 
 
 def test_a_long_list_is_cut_after_eight() -> None:
