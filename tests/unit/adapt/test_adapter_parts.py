@@ -141,6 +141,16 @@ def test_a_method_of_peft_without_its_module_is_refused() -> None:
         attach(net(), [AdapterSpec("peft", "", "two", {"type": "ia3", "targets": ["side"]})])
 
 
+def test_settings_given_may_change_afterwards() -> None:
+    pytest.importorskip("peft")
+    model, settings = net(), {"type": "lora", "r": 2, "targets": ["up"]}
+    spec = AdapterSpec("peft", "", "one", settings)
+    attach(model, [spec])
+    settings["r"] = 3
+    with pytest.raises(RequestError, match="has a PEFT adapter `one` already"):
+        attach(model, [spec])
+
+
 def adapted(*rules: Rule) -> tuple[Any, dict[str, Any]]:
     model = net()
     attach(model, adapters_of_rules(rules, model))

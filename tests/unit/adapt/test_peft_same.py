@@ -108,6 +108,7 @@ class Wrapped(nn.Module):
 def test_what_lies_outside_the_base_is_left_out_and_said(tmp_path: Path) -> None:
     model, _ = adapted(CASES["linear"])
     wrapped = Wrapped(model)
+    wrapped.other = nn.ModuleDict({"q_proj": nn.Linear(8, 8)})  # is no target of the base's
     attach(wrapped, [
         AdapterSpec("lora", "head", settings=Lora(2).settings()),
         AdapterSpec("peft", "", "other", {"type": "ia3", "targets": ["head"]}),
@@ -117,6 +118,7 @@ def test_what_lies_outside_the_base_is_left_out_and_said(tmp_path: Path) -> None
     trained = [n for n in trained if not n.endswith(("weight", "other"))]
     written = write_peft(tmp_path, wrapped, strip="lm.", trained=trained)
     assert written == type(written)(2, ("head", "head.bias"))
+    assert config(tmp_path)["target_modules"] == ["q_proj"]
 
 
 def test_biases_of_what_is_not_adapted_stay_at_home(tmp_path: Path) -> None:
@@ -140,10 +142,10 @@ CONVOLUTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", [*CONVOLUTIONS, "plain"])
 def test_convolutions_that_peft_would_run_otherwise(name: str, tmp_path: Path) -> None:
     conv: Any = nn.Conv2d(4, 4, 3, **CONVOLUTIONS.get(name, {"stride": 2}))
-    model = nn.ModuleDict({"conv": conv})
-    attach(model, [AdapterSpec("lora", "conv", settings=Lora(2).settings())])
+    model = nn.ModuleDict({"fc": nn.Linear(4, 4), "conv": conv})
+    attach(model, [AdapterSpec("lora", path, settings=Lora(2).settings()) for path in model])
     if name == "plain":
-        assert write_peft(tmp_path, model).tensors == 2
+        assert write_peft(tmp_path, model).tensors == 4
         return
     with pytest.raises(RequestError, match="not zero-padded Conv2d; export merged weights"):
         write_peft(tmp_path, model)

@@ -22,7 +22,7 @@ from ftune.adapt.quantize import (
 from ftune.adapt.rules import resolve
 from ftune.adapt.schema import Rule
 from ftune.adapt.targets import adapters_of_rules
-from ftune.errors import CheckpointError, RequestError
+from ftune.errors import CheckpointError, MissingExtraError, RequestError
 
 pytest.importorskip("torchao")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -67,6 +67,23 @@ def test_only_what_is_asked_for_and_frozen() -> None:
         quantize_module(model, "d", "int8")
     with pytest.raises(RequestError, match="`0` cannot be quantised to int8: ReLU is no linear"):
         quantize_module(nn.Sequential(nn.ReLU()), "0", "int8")
+
+
+def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"ftune\[compress\]"):
+        quantize_module(net(), "a", "int8")
+    monkeypatch.setattr("ftune.adapt.quantize.obstacle", lambda *_: None)
+    with pytest.raises(RequestError, match="nf4 needs bitsandbytes: pip install bitsandbytes"):
+        quantize_module(net(), "a", "nf4")
+
+
+def test_containers_share_nothing_with_what_they_hold() -> None:
+    model = nn.ModuleDict({"block": net(), "twice": nn.ModuleDict({"in": net()})})
+    specs = adapters_of_rules([Rule("*", quantize="int8")], model)
+    assert [spec.module for spec in specs] == [
+        *(f"block.{name}" for name in "abc"), *(f"twice.in.{name}" for name in "abc")
+    ]  # fmt: skip
 
 
 def test_what_stands_in_the_way() -> None:

@@ -106,6 +106,15 @@ def test_a_tied_weight_is_there_under_either_name(kept: str) -> None:
     assert len(brought(apart, stored, "none").missing) == 1, "the negative control"
 
 
+def test_what_is_named_alike_is_loaded_without_a_remark() -> None:
+    report = moved("abc", "xy", "abc", "xy")[3]
+    assert report.loaded == [("body.weight", 15, ""), ("body.bias", 5, ""),
+                             ("head.weight", 10, ""), ("head.bias", 2, "")]  # fmt: skip
+    report = moved("abc", "xy", "abc", "pqr")[3]
+    said = "no class in common"
+    assert report.mismatched == [("head.weight", 15, said), ("head.bias", 3, said)]
+
+
 def test_half_precision_comes_in_the_models_own() -> None:
     base, model = Net(3, 2), Net(3, 2)
     brought(model, {name: t.bfloat16() for name, t in base.state_dict().items()})
@@ -122,9 +131,12 @@ def test_names_of_another_length_than_the_tensor_do_not_fit() -> None:
     base, model = Net(3, 4), Net(3, 3)
     with torch.no_grad():
         report = transfer(model, axes("abc", "xyz"), "head", base.state_dict(), axes("abc", "xyzw"))
-        wrong = {"head.weight": (Named(1, tuple("pqrst"), "input"),)}
+        wrong = {"head.weight": (Named(1, tuple("pqrsn"), "input"),)}
         other = {"head.weight": (Named(1, tuple("qprst"), "input"),)}
-        unfit = transfer(Net(3, 2), wrong, "head", Net(3, 4).state_dict(), other)
+        fresh = Net(3, 2)
+        before = fresh.head.weight.clone()
+        unfit = transfer(fresh, wrong, "head", Net(3, 4).state_dict(), other)
+    assert torch.equal(fresh.head.weight, before), "what does not fit stays as it was"
     assert [name for name, *_ in report.loaded] == [n for n, _ in model.named_parameters()]
     assert torch.equal(model.head.weight, base.head.weight[:3])
     assert [name for name, *_ in unfit.mismatched] == ["head.weight", "head.bias"]
@@ -148,6 +160,8 @@ def test_a_head_alone_is_no_match_and_a_model_that_is_all_head_is() -> None:
         brought(model, head)
     assert "  base:  head.weight, head.bias\n  model: body.weight, body.bias, " in str(caught.value)
     lone = nn.ModuleDict({"head": nn.Linear(5, 2)})
+    part = brought(lone, {"head.weight": head["head.weight"]})
+    assert part.missing == [("head.bias", 2, "")], "and so may a part of it be"
     assert len(brought(lone, head).loaded) == 2
 
 
