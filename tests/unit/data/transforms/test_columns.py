@@ -149,7 +149,7 @@ def test_numbers_are_codes_of_categories_too() -> None:
 
 
 def test_what_is_merged_is_said_with_its_rows() -> None:
-    state = {
+    state: dict[str, dict[str, Any]] = {
         "city": {"merged": [1200, 3456], "of": 1300},
         "whole": {"categories": ["a"]},
         "street": {"merged": [1, 1], "of": 2},

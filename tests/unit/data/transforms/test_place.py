@@ -79,7 +79,7 @@ def test_a_flip_mirrors_where_the_number_is_below_the_probability() -> None:
                 expected = expected[:, ::-1]
             if u[1] < 0.3 and direction != "horizontal":
                 expected = expected[::-1]
-            step = Flip(direction, 0.3)  # type: ignore[arg-type]
+            step = Flip(direction, 0.3)
             np.testing.assert_array_equal(moved(step, image, np.array([u])), expected)
     never, always = Flip("both", 0.0), Flip("both", 1.0)
     np.testing.assert_array_equal(moved(never, image, np.zeros((1, 2))), image)
@@ -163,4 +163,4 @@ def test_what_comes_in_from_outside_has_the_fill(turn: bool | None) -> None:
                  False: Affine(translate=0.5, fill=9)}[turn]  # fmt: skip
     x, u = torch.full((1, 20, 10, 3), 200), np.full((1, step.draws), 0.99)
     result, _, _ = _placed(x, np.array([[20, 10]]), True, [(step, u)])
-    assert set(result.round().unique().tolist()) >= {9, 200}
+    assert {9, 200} <= set(result.round().flatten().tolist())
