@@ -42,6 +42,7 @@ def test_falls_back(tmp_path: Path, ledger: Ledger, capsys: pytest.CaptureFixtur
         content = file.read_bytes()
         file.write_bytes(dice.choice((flip, cut))(content, dice))
         run = reopen(RunFolder(tmp_path / "run"), QUIET)
+        run.folder.release()
         said = capsys.readouterr().err
         file.write_bytes(content)
         failures += run.state.step != int(before.name[5:]) or "passed over a damaged" not in said

@@ -31,7 +31,7 @@ class Silent:
         del state
         return "interrupted" if self.interrupted() else None
 
-    def idle(self, names: Sequence[str]) -> None:
+    def idle(self, names: Sequence[str], why: str) -> None:
         """The training proper will say it."""
 
     def tell(self, text: str) -> None:

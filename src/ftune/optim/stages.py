@@ -90,11 +90,19 @@ class Step:
         warmup = self.warmup.length(total)
         return Curve(warmup, lambda t: gamma ** drops(t + warmup))
 
+    @property
+    def shares(self) -> list[float] | None:
+        """After which shares of the training the rate drops; None where epochs say it."""
+        if self.every is not None:
+            return None
+        return list(_DEFAULT_DROPS) if self.at is None else self.at
+
     def _drops(self, total: int, steps_per_epoch: int) -> Callable[[int], int]:
         """How often the rate has dropped before a step; the shares are exact."""
-        if self.every is None:
-            shares = _DEFAULT_DROPS if self.at is None else self.at
+        shares = self.shares
+        if shares is not None:
             firsts = sorted(ceil(as_written(share) * total) for share in shares)
             return lambda step: bisect_right(firsts, step)
+        assert self.every is not None
         length = as_written(self.every) * steps_per_epoch
         return lambda step: min(step * length.denominator // length.numerator, _MOST_DROPS)

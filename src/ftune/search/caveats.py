@@ -31,10 +31,8 @@ def what_remains_open(
     if on_edge and len(alike) > 1 and alike[0].lr == curve[0].lr:
         notes.append(f"rates below {alike[0].lr:.2g} were not tried, and may do as well")
     elif on_edge:
-        notes.append(
-            "the best rate is at the edge of those tried; widen lr_find.low or lr_find.high"
-        )
-    return notes
+        notes.append(_edge(curve, lowest=best.lr == curve[0].lr))
+    return [*notes, *_beyond(survey, curve)]
 
 
 def before(parts: Parts, lengths: Sequence[int]) -> list[str]:
@@ -61,6 +59,23 @@ def _tie(alike: Sequence[Point], best: Point) -> str:
         f"cannot tell a loss of {worst.loss:.3g} from {best.loss:.3g} ({why}); the smallest "
         "of these rates is taken"
     )
+
+
+def _edge(curve: Sequence[Point], lowest: bool) -> str:
+    tried = f"the rates tried, {curve[0].lr:.2g} to {curve[-1].lr:.2g}"
+    if lowest:
+        return f"the best rate is the smallest of {tried}; lower lr_find.low"
+    return f"the best rate is the largest of {tried}; raise lr_find.high if that can be meant"
+
+
+def _beyond(survey: Sequence[Point], curve: Sequence[Point]) -> list[str]:
+    """The second pass goes around the best of the first, and so past its ends."""
+    low, high = survey[0].lr, survey[-1].lr
+    ends = [
+        f"down to {curve[0].lr:.2g}, below lr_find.low {low:.2g}" if curve[0].lr < low else "",
+        f"up to {curve[-1].lr:.2g}, above lr_find.high {high:.2g}" if curve[-1].lr > high else "",
+    ]
+    return [f"the second pass tried rates {' and '.join(filter(None, ends))}"] if any(ends) else []
 
 
 def _rows(point: Point) -> str:

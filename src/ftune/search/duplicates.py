@@ -15,6 +15,7 @@ import torch
 
 from ftune.build import Parts
 from ftune.config.dump import dump
+from ftune.data.dataset import fingerprint, raw_fingerprint
 from ftune.drive import metric
 from ftune.runtime.precision import choose_precision
 from ftune.schema import RunConfig
@@ -46,9 +47,25 @@ def training_key(parts: Parts) -> str:
     plain["train"].pop("epochs", None)
     plain["eval"] |= {"every": min(every or parts.total, parts.total), "metric": metric(parts)[0]}
     plain["runtime"] |= {"threads": parts.threads, "device": str(parts.device)}
+    _by_what_they_come_to(plain, parts)
     if (warmup := getattr(config.schedule, "warmup", None)) is not None:
         plain["schedule"]["warmup"] = warmup.length(parts.total)
     return _digest(plain)
+
+
+def _by_what_they_come_to(plain: dict[str, Any], parts: Parts) -> None:
+    """Settings that only say which rows, which weights and which end; these are compared."""
+    config, dataset = parts.config, parts.dataset
+    early, evaluations = config.train.early_stop, -(-parts.total // plain["eval"]["every"])
+    if early is not None and early.patience >= evaluations:
+        plain["train"]["early_stop"] = None
+    if getattr(config.schedule, "shares", None):
+        plain["schedule"]["at"] = list(config.schedule.shares)
+    for key in ("data.limit", "data.split", "task.class_weights", "eval.batch_size"):
+        _drop(plain, key)
+    plain["rows"] = [list(dataset.splits), fingerprint(dataset), raw_fingerprint(dataset)]
+    weights = getattr(parts.task, "weights", None)
+    plain["weights"] = None if weights is None or (weights == 1).all() else weights.tolist()
 
 
 def _effective(config: RunConfig) -> dict[str, Any]:

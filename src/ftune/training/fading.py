@@ -11,14 +11,16 @@ from ftune.optim import SCHEDULES
 NOTHING = 1e-8
 """Share of the peak rate below which fp32 weights hardly change: its resolution is 6e-8."""
 
+_LATE = 0.9  # a polynomial ends at 0 as it should; before this share it ends too soon
+
 _FINE = 1000  # steps of an epoch, where that is not known
 
 
 def fading(
     schedule: Any, steps: int | None, epochs: float | None, per_epoch: int | None
 ) -> Iterator[str]:
-    """A sentence where a step or exponential schedule ends at next to nothing, if that is known."""
-    if not (_is(schedule, "step") or _is(schedule, "exponential")):
+    """A sentence where a schedule that only falls ends at next to nothing, if that is known."""
+    if not any(_is(schedule, name) for name in ("step", "exponential", "polynomial")):
         return
     by_epoch = _by_epoch(schedule)
     if steps is None or (by_epoch and per_epoch is None):
@@ -31,6 +33,8 @@ def fading(
     if last >= NOTHING:
         return
     first = bisect_left(range(steps), True, start, key=lambda t: built.factor(t) < NOTHING)
+    if _is(schedule, "polynomial") and first >= _LATE * steps:
+        return
     yield (
         f"the schedule's rate is below {NOTHING:g} of its peak after {first / steps:.1%} of the "
         f"training and at {last:.3g} at its end: from there on next to nothing is learned"
@@ -39,7 +43,7 @@ def fading(
 
 def _by_epoch(schedule: Any) -> bool:
     """Whether the rate falls by epochs, not by shares of the training."""
-    return (schedule.every if _is(schedule, "step") else schedule.gamma) is not None
+    return getattr(schedule, "every" if _is(schedule, "step") else "gamma", None) is not None
 
 
 def _is(schedule: Any, name: str) -> bool:

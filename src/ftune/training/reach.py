@@ -77,7 +77,10 @@ def _drops(config: RunConfig, length: Length) -> Iterator[str]:
             f"{_count(epochs, 'epoch')}: the rate never drops"
         )
     if _is(schedule, "cosine_restarts") and length.steps and schedule.cycles > length.steps:
-        yield f"schedule.cycles is {schedule.cycles:,} and the training {length}"
+        yield (
+            f"schedule.cycles is {schedule.cycles:,} and the training {length}: cycles shorter "
+            "than a step, whose curve the rate cannot follow"
+        )
     yield from fading(schedule, length.steps, epochs, length.per_epoch)
 
 

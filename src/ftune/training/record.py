@@ -180,10 +180,10 @@ class Recorder:
             return "interrupted"
         return "paused" if self.pause_at is not None and state.step >= self.pause_at else None
 
-    def idle(self, names: Sequence[str]) -> None:
+    def idle(self, names: Sequence[str], why: str) -> None:
         """Parameters that are to be trained and got no gradient: the usual silent fault."""
         shown = ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "")
-        self.console.warn(f"trained but without gradient: {shown}; nothing depends on them")
+        self.console.warn(f"trained but without gradient: {shown}; {why}")
 
     def close(self) -> None:
         self.saver.close()

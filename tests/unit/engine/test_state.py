@@ -164,7 +164,7 @@ def test_nobody_watches_a_short_trial() -> None:
     assert watcher.scores == {"loss": 0.5}
     watcher.save(state, None, True)
     watcher.log(state, StepResult(1.0), 0.1)
-    watcher.idle(["w"])
+    watcher.idle(["w"], "unused")
     watcher.tell("a note")
     assert Silent(lambda: True).stop(state) == "interrupted"
     with pytest.raises(DivergedError, match="step 1 cannot be taken back"):

@@ -67,6 +67,23 @@ def test_rows_that_cannot_tell_any_rate_from_no_training_are_said() -> None:
     assert notes == [], "control: better on both rows"
 
 
+def test_an_edge_and_what_lies_beyond_it_are_said() -> None:
+    def point(rate: float, loss: float) -> Point:
+        rows = torch.tensor([loss, loss + 0.01], dtype=torch.float64)
+        return Point(rate, loss, 30, RowLosses(rows, torch.ones_like(rows), 0.0, 2))
+
+    untrained = point(0.0, 9.0)
+    survey = [point(rate, 1 / rate) for rate in (0.25, 0.5, 1.0)]
+    rising = [point(rate, 1 / rate) for rate in (0.5, 1.0, 2.0)]
+    edge, beyond = what_remains_open(survey, rising, untrained, on_edge=True)
+    assert "is the largest of the rates tried, 0.5 to 2; raise lr_find.high" in edge
+    assert beyond == "the second pass tried rates up to 2, above lr_find.high 1"
+    falling = [point(rate, rate) for rate in (0.25, 0.5)]
+    (edge,) = what_remains_open(survey, falling, untrained, on_edge=True)
+    assert "is the smallest" in edge and "lower lr_find.low" in edge
+    assert what_remains_open(survey, survey[:2], untrained, on_edge=False) == [], "control"
+
+
 def test_enough_steps_are_not() -> None:
     finding = search(SHORT, "train.steps=60")
     assert finding.curve[0].steps == 30

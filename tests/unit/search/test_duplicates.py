@@ -29,6 +29,13 @@ EQUAL_BUILT: dict[str, tuple[list[str], list[str]]] = {
     "metric": (["eval.metric=auto"], ["eval.metric=accuracy"]),
     "warm-up": (["schedule={name: linear, warmup: {steps: 6}}"],
                 ["schedule={name: linear, warmup: 0.25}"]),
+    "default drops": (["schedule=step"], ["schedule={name: step, at: [0.5, 0.75]}"]),
+    "more rows than there are": (["data.limit=100000"], []),
+    "rows by share and by count": (["data.split.val=0.1"], ["data.split.val=15"]),
+    "rows at a time in evaluation": (["eval.batch_size=7"], []),
+    "patience beyond the end": (["train.early_stop={patience: 50}"], []),
+    "weights of 1": (["task={name: classification, class_weights: {setosa: 1}}"],
+                     ["task=classification"]),
 }  # fmt: skip
 DIFFERENT: dict[str, tuple[list[str], list[str]]] = {
     "rate": (["optimizer.lr=0.1"], ["optimizer.lr=0.2"]),
@@ -42,6 +49,12 @@ DIFFERENT: dict[str, tuple[list[str], list[str]]] = {
                  ["train.non_finite=rollback", "train.checkpoint_every={steps: 5}"]),
     "accumulation": (["train.batch_size=16"], ["train.batch_size=8", "train.accumulate=2"]),
     "rows": (["data.split.val=22"], ["data.split.val=21"]),
+    "fewer rows": (["data.limit=60"], []),
+    "other parts": (["data.split={val: 20, test: 10}"], ["data.split={val: 10, test: 20}"]),
+    "drops": (["schedule=step"], ["schedule={name: step, at: [0.5, 0.7]}"]),
+    "patience": (["train.early_stop={patience: 1}"], []),
+    "weights": (["task={name: classification, class_weights: {setosa: 2}}"],
+                ["task=classification"]),
 }  # fmt: skip
 
 
@@ -76,7 +89,17 @@ def test_trainings_that_are_not(pair: tuple[list[str], list[str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["switched off", "all rows at once", "drop_last of nothing", "warm-up"]
+    "name",
+    [
+        "switched off",
+        "all rows at once",
+        "drop_last of nothing",
+        "warm-up",
+        "default drops",
+        "more rows than there are",
+        "patience beyond the end",
+        "weights of 1",
+    ],
 )
 def test_what_is_held_to_be_the_same_gives_the_same_weights(name: str, tmp_path: Path) -> None:
     """The reference is training both."""

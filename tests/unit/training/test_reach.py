@@ -77,8 +77,9 @@ BEYOND: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "cycles": (
         ("schedule={name: cosine_restarts, cycles: 25}",),
-        "schedule.cycles is 25 and the training 24 steps",
+        "schedule.cycles is 25 and the training 24 steps (4 epochs): cycles shorter than a step",
     ),
+    "a steep polynomial": (("schedule={name: polynomial, power: 400, warmup: 0}",), FADES),
     "spike guard": (
         ("train.spike_guard={threshold: 8, window: 24}",),
         "train.spike_guard.window is 24 losses and the training 24 steps (4 epochs): nothing",
@@ -101,6 +102,8 @@ WITHIN = {
     "spike guard": ("train.spike_guard={threshold: 8, window: 23}",),
     "log": ("train.log_every=24",),
     "cosine": ("schedule=cosine",),
+    "a polynomial": ("schedule={name: polynomial, power: 3, warmup: 0}",),
+    "a polynomial that ends above 0": ("schedule={name: polynomial, power: 400, final: 0.1}",),
     "one cycle": ("schedule=one_cycle",),
 }  # fmt: skip
 
