@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,13 @@ import pyarrow.compute as pc
 
 from ftune.data.found import MOST, Rows
 from ftune.data.frame import label_text
-from ftune.data.sources.arrow import MIXED_SHARE, NUMBER, mixed
+from ftune.data.sources.csv_faults import misfit
+from ftune.data.sources.notation import notation_of
+from ftune.data.sources.types import kind_of
+from ftune.data.sources.written import Texts, distinct, fault, hint, parsed
+
+if TYPE_CHECKING:
+    from ftune.data.sources.csv import Csv
 
 Numbers = npt.NDArray[np.int64]
 MOST_CLASSES = 100_000
@@ -43,55 +49,98 @@ class Gaps:
 
 
 @dataclass
-class Numeric:
-    """How many texts are numbers, and which are not."""
+class Written:
+    """What a column of texts holds; whether it is one of numbers, dates or names.
 
+    plain: known rows of blocks of nothing but numbers, and of those the texts of the first. texts:
+    the texts of the other blocks.
+    """
+
+    source: Csv
     known: int = 0
-    odd: Rows = field(default_factory=Rows)
+    plain: int = 0
+    sample: Texts | None = None
+    texts: Texts | None = None
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
         if not pa.types.is_string(column.type) or self._settled:
             return
-        known = ~unknown(column)
-        self.known += int(known.sum())
-        try:
-            pc.cast(column, pa.float64())
-        except pa.ArrowInvalid:
-            good = pc.match_substring_regex(column, NUMBER)
-            odd = ~pc.fill_null(good, True).to_numpy(zero_copy_only=False)
-            first = column.take(pa.array(np.flatnonzero(odd)[:5]))
-            self.odd.add(rows[odd], first.to_pylist())
+        known = len(column) - column.null_count
+        self.known += known
+        if _fits(column, pa.float64()):
+            self.plain += known
+            self.sample = self.sample or distinct(column, rows)
+        elif not _fits(column, pa.timestamp("s")):
+            texts = distinct(column, rows)
+            self.texts = texts if self.texts is None else self.texts.joined(texts)
 
     @property
     def _settled(self) -> bool:
-        return self.known > ENOUGH and self.odd.count > self.known / 2
+        return self.known > ENOUGH and self.plain < self.known / 2
 
     @property
-    def share(self) -> float:
-        return 1 - self.odd.count / self.known if self.known else 0.0
+    def odd(self) -> list[str]:
+        """The first texts that are no numbers."""
+        if self.texts is None:
+            return []
+        odd = pc.is_null(notation_of(self.source).numbers(self.texts.values))
+        return list(self.texts.where(odd)[1].values())
 
-    def fault(self, origin: str, name: str, remedy: str) -> str:
-        """Nearly all are numbers: the others look like faults. Empty where they do not."""
-        if not self.odd or self.share < MIXED_SHARE:
+    def fault(self, origin: str, name: str) -> str:
+        """What makes it no column of texts; empty where nothing does."""
+        if self.texts is None:
             return ""
-        first = dict(zip(self.odd.first, self.odd.values, strict=True))
-        return mixed(origin, name, self.share, self.odd.count, first, remedy)
+        if self.sample is None or not self.sample.rows:
+            return fault(origin, name, self.texts, self.source)
+        whole = self.texts.joined(self.sample.times(self.plain / self.sample.rows))
+        return fault(origin, name, whole, self.source)
+
+
+@dataclass
+class NoNumbers:
+    """The first texts of a column that is to be one of numbers, of a file that states its types."""
+
+    odd: list[str] = field(default_factory=list)
+
+    def see(self, column: pa.Array, rows: Numbers) -> None:  # noqa: ARG002
+        if pa.types.is_string(column.type) and len(self.odd) < MOST:
+            self.odd += pc.drop_null(column).slice(0, MOST).to_pylist()
 
 
 @dataclass
 class Declared:
     """Values that are not of the type that `types` gives the column."""
 
-    kind: str
+    name: str
+    source: Csv
     odd: Rows = field(default_factory=Rows)
+    texts: Texts | None = None
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
-        kind = {"number": pa.float64(), "date": pa.timestamp("s")}.get(self.kind)
-        if kind is None or _fits(column, kind):
+        if self._kind == "text":
             return
-        values = ((int(row), value) for row, value in zip(rows, column, strict=True))
-        odd = [(row, str(value)) for row, value in values if not _fits(pa.array([value]), kind)]
-        self.odd.add([row for row, _ in odd], [value for _, value in odd[:5]])
+        texts = distinct(column, rows)
+        odd = pc.is_null(parsed(texts.values, self.source, self.name, self._declared))
+        if not pc.any(odd).as_py():
+            return
+        rest = texts.only(odd)
+        mask = pc.is_in(column, value_set=rest.values).to_numpy(zero_copy_only=False)
+        self.odd.add(rows[mask], column.filter(pa.array(mask)).slice(0, MOST).to_pylist())
+        self.texts = self.texts or rest
+
+    @property
+    def _declared(self) -> Any:
+        return self.source.types[self.name]
+
+    @property
+    def _kind(self) -> str:
+        return kind_of(self._declared)
+
+    def fault(self, origin: str) -> str:
+        if self.texts is None:
+            return ""
+        said = misfit(origin, self.name, self.odd.values[0], self.odd.said)
+        return said + hint(self.name, self.texts, self.source, self._kind)
 
 
 def _fits(column: pa.Array, kind: pa.DataType) -> bool:

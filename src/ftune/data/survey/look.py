@@ -11,8 +11,6 @@ import numpy as np
 from ftune.data.frame import Frame, no_column
 from ftune.data.prepare import check_classes
 from ftune.data.sources.arrow import no_rows
-from ftune.data.sources.csv import REMEDY
-from ftune.data.sources.csv_faults import misfit
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.survey import columns as seen
 from ftune.data.survey.blocks import File
@@ -108,11 +106,13 @@ class Look:
                 setting == "data.target" and self.kind == "tags"
             ):
                 found |= {(setting, name): seen.Gaps() for name in names}
-        types = getattr(self.data.source, "types", {})
-        found |= {("types", name): seen.Declared(kind) for name, kind in types.items()}
-        numeric = self.file.names if self.file.mixing else ()
-        numbers = self.data.targets if self.kind == "numbers" else ()
-        found |= {("", n): seen.Numeric() for n in [*numeric, *numbers] if n not in types}
+        if self.file.mixing:
+            source: Any = self.data.source
+            found |= {("types", name): seen.Declared(name, source) for name in source.types}
+            rest = (name for name in self.file.names if name not in source.types)
+            found |= {("", name): seen.Written(source) for name in rest}
+        elif self.kind == "numbers":
+            found |= {("", name): seen.NoNumbers() for name in self.data.targets}
         if self.kind == "classes":
             known = self.known and not self.data.classes
             found["classes", self.data.targets[0]] = (
@@ -134,10 +134,9 @@ class Look:
         if isinstance(tally, seen.Gaps):
             return self._gaps(setting, name, tally)
         if isinstance(tally, seen.Declared):
-            odd = tally.odd
-            return [misfit(path, name, odd.values[0], odd.said)] if odd else []
-        if isinstance(tally, seen.Numeric):
-            return self._numeric(name, tally)
+            return [fault] if (fault := tally.fault(path)) else []
+        if isinstance(tally, seen.Written | seen.NoNumbers):
+            return self._written(name, tally)
         if isinstance(tally, seen.Unknown):
             odd, texts = tally.odd, list(tally.texts)
             return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
@@ -168,10 +167,10 @@ class Look:
         blank = [blank_text(path, setting, gaps.blank.said)] if gaps.blank and texts else []
         return ([key] if key else []) + blank
 
-    def _numeric(self, name: str, found: seen.Numeric) -> list[str]:
-        fault = found.fault(self.file.path, name, REMEDY) if self.file.mixing else ""
+    def _written(self, name: str, found: seen.Written | seen.NoNumbers) -> list[str]:
+        fault = found.fault(self.file.path, name) if isinstance(found, seen.Written) else ""
         if not fault and found.odd and self.kind == "numbers" and name in self.data.targets:
-            fault = texts_for_numbers(self.file.path, name, found.odd.values)
+            fault = texts_for_numbers(self.file.path, name, found.odd)
         return [fault] if fault else []
 
     def _classes(self, name: str, rows: dict[str, int]) -> list[str]:
