@@ -12,6 +12,7 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
+from ftune.data.reading import load
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
@@ -39,7 +40,7 @@ def prepare(
     """
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind)
-    parts = data.source.load()
+    parts = load(data, kind, fitted or (prior if data.statistics == "base" else None))
     first, read = next(iter(parts.values())), parts
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)

@@ -12,6 +12,8 @@ from ftune.data.sources.types import fault_in
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     import pyarrow as pa
 
     from ftune.data.frame import Frame
@@ -38,8 +40,8 @@ class Csv:
     types: dict[str, Any] = setting({}, open=True)
     """What a column is, where the file alone would mislead: number, text or date by its name; with
     how it is written `{date: "%d/%m/%Y"}`, or the sign beside its numbers, `{number: "%"}`."""
-    decimal: Literal[".", ","] = setting(".")
-    """What stands before the fraction of a number."""
+    decimal: Literal[".", ","] | None = setting(None)
+    """What stands before the fraction of a number, a point or a comma; null: a point."""
     thousands: str | None = setting(None)
     """What stands between the thousands of a number: one of , . ' or a space; null: nothing."""
     quote: str = setting('"')
@@ -56,7 +58,7 @@ class Csv:
             if value is not None and len(value) != 1:
                 raise SettingError(name, f"`{value}`: expected one character")
         if self.thousands is not None and (
-            self.thousands not in (",", ".", "'", " ") or self.thousands == self.decimal
+            self.thousands not in (",", ".", "'", " ") or self.thousands == self.point
         ):
             message = f"`{self.thousands}`: expected a comma, a point, ' or a space"
             raise SettingError("thousands", f"{message}, and not that of `decimal`")
@@ -64,11 +66,33 @@ class Csv:
             if fault := fault_in(kind):
                 raise SettingError("types", f"`{column}: {kind}`: {fault}")
 
-    def load(self) -> dict[str, Frame]:
-        return read_parts(self.path, self.read)
+    def load(
+        self, types: Mapping[str, Any] | None = None, measured: Collection[str] = ()
+    ) -> dict[str, Frame]:
+        """The files; what the first holds in its columns, the others must hold too."""
+        from ftune.data.frame import kinds_of
 
-    def read(self, path: str, types: dict[str, Any] | None = None) -> Frame:
-        """One file; `types` (by column) are those of a fitted pipeline, ours come first."""
+        told = dict(types or {})
+
+        def read(path: str) -> Frame:
+            frame = self.read(path, told, measured, named=True)
+            told.update({name: kind for name, kind in kinds_of(frame).items() if name not in told})
+            return frame
+
+        return read_parts(self.path, read)
+
+    def read(
+        self,
+        path: str,
+        types: Mapping[str, Any] | None = None,
+        measured: Collection[str] = (),
+        named: bool = False,
+    ) -> Frame:
+        """One file. types: what its columns are known to be; our own `types` come first.
+
+        measured: columns whose digits are numbers, however long. named: our own `types` have to
+        name columns of it.
+        """
         from ftune.data.found import listed
         from ftune.data.sources.arrow import check_width, existing, readable, to_frame
         from ftune.data.sources.csv_faults import width
@@ -77,30 +101,58 @@ class Csv:
 
         check(path, existing(path).stat().st_size // 8)
         check_width(path, width(path, self))
-        wanted = (types or {}) | self.types
+        wanted = {**(types or {}), **self.types}
         with readable(path, "CSV"):
             table = self._table(path, wanted)
-            for fault in self.faults_of(table.column_names, path, named=types is None):
+            for fault in self.faults_of(table.column_names, path, named or types is None):
                 raise DataError(fault)
             table = read_texts(table, path, self, wanted)
             if faults := text_faults(table, path, self, wanted):
                 raise DataError(listed(faults))
+            table, notes = self._as_names(path, table, {*wanted, *measured})
             frame = to_frame(table, path)
             del table
-        return replace(frame, notes=self._notes(path, frame, wanted))
+        return replace(frame, notes=notes | self._notes(path, frame))
 
-    def _notes(self, path: str, frame: Frame, types: dict[str, Any]) -> dict[str, str]:
+    def _as_names(
+        self, path: str, table: pa.Table, known: Collection[str]
+    ) -> tuple[pa.Table, dict[str, str]]:
+        """With texts in the place of digits that are names, and what is said of them."""
+        from ftune.data.sources import identity
+        from ftune.data.sources.written import distinct
+
+        notes: dict[str, str] = {}
+        names = identity.suspects(table, known, lambda names: self._texts(path, names, head=True))
+        if not names:
+            return table, notes
+        texts = self._texts(path, names)
+        for name in names:
+            values = distinct(texts[name]).values
+            if why := identity.reason(values):
+                notes[name] = identity.note(name, why, values)
+                table = table.set_column(table.column_names.index(name), name, texts[name])
+        return table, notes
+
+    def _texts(self, path: str, names: list[str], head: bool = False) -> pa.Table:
+        """These columns as they are written; head: of the first block alone."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        read, parse, convert = self._options(path, dict.fromkeys(names, "text"))
+        convert.include_columns = names
+        if not head:
+            return self._read(path, read, parse, convert).unify_dictionaries()
+        with csv.open_csv(path, read, parse, convert) as blocks:
+            return pa.Table.from_batches([blocks.read_next_batch()])
+
+    def _notes(self, path: str, frame: Frame) -> dict[str, str]:
         """About whole numbers that were rounded; only the text tells what they were."""
         from ftune.data.sources.integers import beyond, text_notes
 
         names = [name for name in frame.named("number") if beyond(frame[name])]
-        if not names:
-            return {}
-        read, parse, convert = self._options(path, types | dict.fromkeys(names, "text"))
-        convert.include_columns = names
-        return text_notes(self._read(path, read, parse, convert).unify_dictionaries())
+        return text_notes(self._texts(path, names)) if names else {}
 
-    def _table(self, path: str, types: dict[str, Any]) -> pa.Table:
+    def _table(self, path: str, types: Mapping[str, Any]) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text
 
         try:
@@ -116,7 +168,7 @@ class Csv:
                 raise self._misfit(path, types) from None
             raise explained(path, str(error), self) from None
 
-    def _misfit(self, path: str, types: dict[str, Any]) -> DataError:
+    def _misfit(self, path: str, types: Mapping[str, Any]) -> DataError:
         """What is not as `types` says: read as texts, it can be told whole."""
         from ftune.data.sources.csv_faults import explained
         from ftune.data.sources.written import misfits
@@ -138,7 +190,7 @@ class Csv:
         except ValueError:
             return csv.read_csv(path, *options)
 
-    def _options(self, path: str, types: dict[str, Any]) -> tuple[Any, ...]:
+    def _options(self, path: str, types: Mapping[str, Any]) -> tuple[Any, ...]:
         """Options for reading, parsing and converting."""
         import pyarrow as pa
         from pyarrow import csv
@@ -155,9 +207,13 @@ class Csv:
                 name: kinds[kind] if isinstance(kind, str) else pa.string()
                 for name, kind in types.items()
             },
-            decimal_point=self.decimal, auto_dict_encode=True, auto_dict_max_cardinality=65_536,
+            decimal_point=self.point, auto_dict_encode=True, auto_dict_max_cardinality=65_536,
         )  # fmt: skip
         return read, parse, convert
+
+    @property
+    def point(self) -> str:
+        return self.decimal or "."
 
     def separator(self, path: str) -> str:
         return self.delimiter or ("\t" if path.endswith(".tsv") else ",")

@@ -74,7 +74,7 @@ def notation_of(source: Csv, column: str = "") -> Notation:
     """The one that is set; with the sign that `types` gives the column."""
     declared = source.types.get(column)
     sign = declared.get("number", "") if isinstance(declared, dict) else ""
-    return Notation(source.decimal, source.thousands or "", sign)
+    return Notation(source.point, source.thousands or "", sign)
 
 
 def readings(texts: pa.Array, counts: pa.Array, usual: Notation, least: float) -> list[Notation]:

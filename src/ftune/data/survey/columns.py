@@ -17,6 +17,7 @@ from ftune.data.sources.csv_faults import misfit
 from ftune.data.sources.notation import notation_of
 from ftune.data.sources.types import kind_of
 from ftune.data.sources.written import Texts, distinct, fault, hint, parsed
+from ftune.data.spellings import merged, places
 
 if TYPE_CHECKING:
     from ftune.data.sources.csv import Csv
@@ -169,43 +170,31 @@ class Classes:
 
     @property
     def rows(self) -> dict[str, int]:
-        """By class; as in training, `3.0` and `3` are one where all are numbers."""
-        try:
-            found: Counter[str] = Counter()
-            for text, count in (self.counts or {}).items():
-                found[label_text(float(text))] += count
-            return found
-        except ValueError:
-            return dict(self.counts or {})
+        """By class, in one spelling each, as in training."""
+        counts = self.counts or Counter[str]()
+        changes, found = merged(counts, numbers=True), Counter[str]()
+        for text, count in counts.items():
+            found[changes.get(text, text)] += count
+        return found
 
 
 @dataclass
 class Unknown:
-    """Rows of classes that the first file does not have; numbers are alike however written."""
+    """Rows of classes that the first file does not have, however they are written."""
 
-    known: frozenset[str]
+    known: tuple[str, ...]
     odd: Rows = field(default_factory=Rows)
     texts: dict[str, None] = field(default_factory=dict)
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
         if pa.types.is_nested(column.type):
             return
-        odd = [
-            (row, text)
-            for row, value in zip(rows, column.to_pylist(), strict=True)
-            if value is not None and value == value and not self._knows(text := _text(value))
-        ]
-        self.odd.add([row for row, _ in odd])
-        for _, text in odd[: MOST - len(self.texts)]:
+        values = [None if v is None or v != v else _text(v) for v in column.to_pylist()]
+        texts = np.array(values, dtype=object)
+        odd = (places(texts, self.known, numbers=True) < 0) & (texts != None)  # noqa: E711
+        self.odd.add(rows[odd])
+        for text in texts[odd][: MOST - len(self.texts)]:
             self.texts[text] = None
-
-    def _knows(self, text: str) -> bool:
-        if text in self.known:
-            return True
-        try:
-            return label_text(float(text)) in self.known
-        except ValueError:
-            return False
 
 
 def _text(value: Any) -> str:

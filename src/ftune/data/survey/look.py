@@ -116,7 +116,7 @@ class Look:
         if self.kind == "classes":
             known = self.known and not self.data.classes
             found["classes", self.data.targets[0]] = (
-                seen.Unknown(frozenset(self.known)) if known else seen.Classes()
+                seen.Unknown(self.known) if known else seen.Classes()
             )
         if self.data.split.group and self.data.split.group not in self.data.targets:
             found["groups", self.data.split.group] = seen.Classes()
