@@ -10,7 +10,7 @@ import numpy as np
 from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text
 from ftune.data.pipeline import Pipeline
-from ftune.data.reading import load, respelled, types_of
+from ftune.data.reading import load, respelled, types_of, with_targets
 from ftune.data.target import Target
 from ftune.errors import DataError
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
 
 
-def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
+def read_split(
+    data: Data, path: str | Path | None, pipeline: Pipeline, judged: bool = False
+) -> Frame:
     """The rows to predict or evaluate: a file's, read by its extension, or the source's own.
 
     Without a path: the test file where one is declared, else all rows. The target may be absent.
+    judged: rows whose targets are not known are left out where `data` says so.
     """
     if path is None:
         parts = load(data, pipeline.target.kind, pipeline)
@@ -33,6 +36,7 @@ def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame
         types = types_of(data, kind, pipeline)
         frame = _reader(data.source, str(path)).read(str(path), types)
         frame = respelled({"all": frame}, data, kind, pipeline)["all"]
+        frame = with_targets(frame, data) if judged else frame
     pipeline.conform(frame)
     return frame
 

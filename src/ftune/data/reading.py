@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ftune.data.frame import Frame
 from ftune.data.sources.csv import Csv
 from ftune.data.spellings import counted, merged, note, respelt
+from ftune.data.target import missing_target
+from ftune.data.unmeant import without_unmeant
+from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ftune.data.pipeline import Pipeline
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
+    from ftune.data.target import Target, TargetKind
 
 TYPED = ("number", "text", "date")
 
@@ -28,7 +33,57 @@ def load(data: Data, kind: TargetKind, known: Pipeline | None = None) -> dict[st
         parts = data.source.load(types_of(data, kind, known), _measured(data, kind))
     else:
         parts = data.source.load()
-    return respelled(parts, data, kind, known)
+    if data.kind == "table":
+        parts = without_unmeant(parts, data, known.columns if known else ())
+    parts = respelled(parts, data, kind, known)
+    return {part: with_targets(frame, data) for part, frame in parts.items()}
+
+
+def with_targets(frame: Frame, data: Data) -> Frame:
+    """The rows whose targets are known, if the others are to be left out; said."""
+    gaps = [frame.missing(name) for name in data.targets if name in frame.columns]
+    if not data.drop_missing_target or not gaps or not (missing := np.any(gaps, axis=0)).any():
+        return frame
+    if missing.all():
+        raise DataError(no_targets(frame.origin))
+    words = _swallowed(frame.origin, data)
+    taken = f" (among them {_spoken(words)})" if words else ""
+    said = f"drop_missing_target: {frame.where(missing)} of {frame.origin} left out{taken}."
+    before = frame.notes.get("", "")
+    return replace(frame.take(~missing), notes={**frame.notes, "": f"{before} {said}".strip()})
+
+
+def no_targets(origin: str) -> str:
+    return f"{origin}: data.drop_missing_target leaves no rows; name another `target`"
+
+
+def check_known(frame: Frame, data: Data, target: Target) -> None:
+    """Refuses a class column of which `missing` takes names for gaps. Raises DataError."""
+    name = target.names[0] if target.kind == "classes" else ""
+    if name in frame.columns and frame.missing(name).any():
+        said = missing_target(frame.origin, name, frame.where(frame.missing(name)))
+        raise DataError(said + swallowed_classes(frame.origin, data))
+
+
+def swallowed_classes(path: str, data: Data) -> str:
+    """What is said of texts in a class column that `missing` lists; empty where there are none."""
+    words = _swallowed(path, data)
+    if not words:
+        return ""
+    return (
+        f". `missing` lists {_spoken(words)}: if that is a class, write `missing` without it, as"
+        ' `missing: [""]`'
+    )
+
+
+def _spoken(words: Mapping[str, int]) -> str:
+    return ", ".join(f"`{text}` ({n:,} {'row' if n == 1 else 'rows'})" for text, n in words.items())
+
+
+def _swallowed(path: str, data: Data) -> dict[str, int]:
+    if not isinstance(data.source, Csv) or len(data.targets) != 1:
+        return {}
+    return data.source.swallowed(path, data.targets[0])
 
 
 def types_of(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, str]:

@@ -97,7 +97,10 @@ def unknown_classes(
 
 
 def missing_target(origin: str, name: str, where: str) -> str:
-    return f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows"
+    return (
+        f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows, or leave"
+        " them out by `data.drop_missing_target: true`"
+    )
 
 
 def texts_for_numbers(origin: str, name: str, texts: Sequence[Any]) -> str:

@@ -65,9 +65,18 @@ def to_frame(table: pa.Table, path: str) -> Frame:
     return Frame(columns, path, np.arange(1, rows + 1), notes)
 
 
+def one_nameless(table: pa.Table) -> pa.Table:
+    """Of several columns without a name, which none can be told apart, the first alone."""
+    places = [i for i, name in enumerate(table.column_names) if not name.strip()]
+    for i in reversed(places[1:]):
+        table = table.remove_column(i)
+    return table
+
+
 def doubled(names: Sequence[str], path: str) -> str:
     """Which names stand for several columns, in words; empty where none does."""
-    found = [f"`{name}`" for name, count in Counter(names).items() if count > 1]
+    counts = Counter(name for name in names if name.strip())
+    found = [f"`{name}`" for name, count in counts.items() if count > 1]
     said = f"{path}: {', '.join(found[:5])} names more than one column; rename all but one"
     return said if found else ""
 

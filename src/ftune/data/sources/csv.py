@@ -94,7 +94,7 @@ class Csv:
         name columns of it.
         """
         from ftune.data.found import listed
-        from ftune.data.sources.arrow import check_width, existing, readable, to_frame
+        from ftune.data.sources.arrow import check_width, existing, one_nameless, readable, to_frame
         from ftune.data.sources.csv_faults import width
         from ftune.data.sources.written import read_texts, text_faults
         from ftune.limits.memory import check
@@ -106,6 +106,7 @@ class Csv:
             table = self._table(path, wanted)
             for fault in self.faults_of(table.column_names, path, named or types is None):
                 raise DataError(fault)
+            table = one_nameless(table)
             table = read_texts(table, path, self, wanted)
             if faults := text_faults(table, path, self, wanted):
                 raise DataError(listed(faults))
@@ -144,6 +145,16 @@ class Csv:
             return self._read(path, read, parse, convert).unify_dictionaries()
         with csv.open_csv(path, read, parse, convert) as blocks:
             return pa.Table.from_batches([blocks.read_next_batch()])
+
+    def swallowed(self, path: str, name: str) -> dict[str, int]:
+        """The texts in a column that `missing` lists, with how many rows each has."""
+        import pyarrow.compute as pc
+
+        read, parse, convert = self._options(path, {name: "text"})
+        convert.include_columns, convert.strings_can_be_null = [name], False
+        counts = pc.value_counts(self._read(path, read, parse, convert)[name]).to_pylist()
+        words = {entry["values"]: entry["counts"] for entry in counts}
+        return {text: words[text] for text in self.missing if text.strip() and text in words}
 
     def _notes(self, path: str, frame: Frame) -> dict[str, str]:
         """About whole numbers that were rounded; only the text tells what they were."""
