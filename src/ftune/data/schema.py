@@ -95,9 +95,10 @@ class Data:
     """What happens to numbers to predict (log, standardize …); undone in predictions. The loss is
     of what the model sees, every other metric of the file's own values. null: when fine-tuning
     those of the base, else none; []: none."""
-    statistics: Literal["base", "refit"] = setting("base")
-    """When fine-tuning: a column keeps the base's statistics where the same transforms stand before
-    it, with the same settings; or all are refitted."""
+    statistics: Literal["base", "keep", "refit"] = setting("base")
+    """When fine-tuning. base: a column keeps the base's statistics where the same transforms with
+    the same settings stand before it and they tell most of the new values apart; keep: where they
+    do not, too; refit: all are fitted on the new rows."""
 
     def __post_init__(self) -> None:
         self._check_texts()

@@ -63,11 +63,11 @@ class TextPipeline:
         classes: Sequence[str] | None = None,
         tokenizer: str | None = None,
     ) -> TextPipeline:
-        """Chooses or trains the tokenizer; with `statistics: base` it is that of `prior`.
+        """Chooses or trains the tokenizer; except with `statistics: refit` it is that of `prior`.
 
         `tokenizer` is the model's folder, GGUF file or hub name. Raises DataError.
         """
-        base = prior if isinstance(prior, TextPipeline) and data.statistics == "base" else None
+        base = prior if isinstance(prior, TextPipeline) and data.statistics != "refit" else None
         form, wish, kept = Form.of(data, kind), choose.declared(data), cache.folder(data.cache)
         form.check(train)
         chat = form.messages is not None or bool(wish.chat)
