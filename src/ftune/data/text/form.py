@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
     from ftune.data.target import TargetKind
 
-SETTINGS = ("text", "prompt", "response", "messages")
+SETTINGS = ("text", "prompt", "response")
 TOOLS = "tools"
 """Where OpenAI's form has the tools that may be called."""
 
@@ -40,10 +40,10 @@ class Form:
     @classmethod
     def of(cls, data: Data, kind: TargetKind) -> Form:
         """Raises DataError where the task cannot use texts of this form."""
-        given = {name: getattr(data, name) for name in SETTINGS[:3]}
-        if data.messages is not None:
-            given |= dataclasses.asdict(data.messages)
-            given["messages"] = given.pop("column")
+        given: dict[str, Any] = {name: getattr(data, name) for name in SETTINGS}
+        if (said := data.messages) is not None:
+            given |= {"messages": said.column, "role": said.role, "content": said.content}
+            given |= {"roles": said.roles, "tools": said.tools, "system": said.system}
         running = bool(getattr(data.source, "ordered", False))
         if running and not any(given.values()):
             given["text"] = "text"

@@ -30,7 +30,11 @@ TURNS = [
     {"role": "user", "content": "And the dog?"},
     {"role": "assistant", "content": "In the garden."},
 ]
-CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"what": "cat"}'}}
+CALL = {
+    "id": "c1",
+    "type": "function",
+    "function": {"name": "find", "arguments": '{"what": "cat"}'},
+}
 
 
 def with_tokens(tokenizer: Tokenizer, *texts: str) -> Tokenizer:
