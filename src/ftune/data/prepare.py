@@ -42,7 +42,7 @@ def prepare(
     """
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind)
-    parts = load(data, kind, fitted or (prior if data.statistics == "base" else None))
+    parts = load(data, kind, fitted or (prior if data.statistics != "refit" else None))
     first, read = next(iter(parts.values())), parts
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)

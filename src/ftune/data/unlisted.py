@@ -1,4 +1,4 @@
-"""Categories of the training rows that the statistics of a base do not list."""
+"""What the training rows hold that the statistics of a base do not know of."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from ftune.data.transforms.categories import texts
 SHOWN = 5
 
 
-def unlisted_categories(frame: Frame, known: State) -> list[str]:
-    """What `known` does not list, in how many rows, and what becomes of it: a sentence a column.
+def unlisted(transform: Any, frame: Frame, known: State) -> list[str]:
+    """What `known` does not list, in how many rows, and what becomes of it.
 
-    frame: the columns as the transform gets them. Columns without categories are passed over.
+    frame: the columns as the transform gets them. Of categories there is a sentence a column; of
+    other things a transform tells by `unlisted(frame, known)`.
     """
+    if hasattr(transform, "unlisted"):
+        return list(transform.unlisted(frame, known))
     columns = {name: column for name, column in known.items() if "categories" in column}
     counts = {name: _counts(frame, name, column["categories"]) for name, column in columns.items()}
     return [_sentence(name, counts[name], columns[name]) for name in columns if counts[name]]
