@@ -12,11 +12,14 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
+from ftune.data.reading import check_known, load
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
 from ftune.data.transforms.columns import DropConstant, Rename
+from ftune.data.unlikely import unlikely
+from ftune.data.unmeant import is_unmeant
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,13 +42,16 @@ def prepare(
     """
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind)
-    parts = data.source.load()
+    parts = load(data, kind, fitted or (prior if data.statistics != "refit" else None))
     first, read = next(iter(parts.values())), parts
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
     for frame in parts.values():
+        check_known(frame, data, target)
         target.check(frame)
     check_classes(first, target, classes, fitted)
+    if not fitted and (fault := unlikely(first, data, target)):
+        raise DataError(fault)
     if not fitted:
         check_apart(parts, data.split)
     parts = _divided(parts, data, kind, seed, notes)
@@ -86,8 +92,8 @@ def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
 
 def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[str]) -> str:
     """What a file lacks of the columns of the first, in words; empty where it has them all."""
-    lacks = [name for name in wanted if name not in columns]
-    more = [name for name in columns if name not in wanted]
+    lacks = [name for name in wanted if name not in columns and not is_unmeant(name)]
+    more = [name for name in columns if name not in wanted and not is_unmeant(name)]
     if not lacks:
         return ""
     return (
@@ -196,7 +202,7 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
 def _about_reading(parts: dict[str, Frame], data: Data, pipeline: Pipeline) -> list[str]:
     """What reading changed in the columns that are used, or left out for being constant."""
     states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
-    used = {*pipeline.columns, *data.targets, data.split.group, data.split.time}
+    used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
     used |= {name for state in states for name in state}
     notes = {note: None for f in parts.values() for name, note in f.notes.items() if name in used}
     return list(notes)
