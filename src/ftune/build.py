@@ -116,7 +116,8 @@ def build(
     work = multiply_adds(model, *one) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
-    notes = [*dataset.notes, *(begin.transfer.notes if begin.transfer else [])]
+    notes = [*dataset.notes, *(base.notes if base else ())]
+    notes += begin.transfer.notes if begin.transfer else []
     notes += [*_left_out(config, batches), *_far_from_zero(config, dataset)]
     return Parts(
         config, dataset, device, threads, begin, task, rules, effects, phases, batches, total, notes

@@ -16,6 +16,7 @@ from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
 from ftune.secret.redact import redact
 from ftune.secret.stream import Hiding
+from ftune.typed import Commands, local_path
 
 if TYPE_CHECKING:
     from ftune.exports import Adapters
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ftune.schema import RunConfig
 
 app = typer.Typer(
-    add_completion=False,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -43,7 +44,10 @@ Changes = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.", show_default=False),
 ]
-Out = Annotated[Optional[Path], typer.Option("--out", help="The run folder.", show_default=False)]  # noqa: UP045
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", parser=local_path, help="The run folder.", show_default=False),
+]
 BasePath = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
@@ -56,7 +60,13 @@ Json = Annotated[bool, typer.Option("--json", help="The summary as the last line
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but warnings and errors.")]
 Code = Annotated[
     Optional[list[Path]],  # noqa: UP045
-    typer.Option("--code", metavar="FILE.py", help="Your module; it is run.", show_default=False),
+    typer.Option(
+        "--code",
+        parser=local_path,
+        metavar="FILE.py",
+        help="Your module; it is run.",
+        show_default=False,
+    ),
 ]
 CodeFrom = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -71,7 +81,10 @@ Adapter = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--adapter", metavar="NAME", help="Only this LoRA counts.", show_default=False),
 ]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(parser=local_path, metavar="RUN", help="A run folder, or an exported file."),
+]
 
 
 def _version(asked: bool) -> None:
@@ -96,7 +109,9 @@ def init(
     template: Annotated[
         str | None, typer.Argument(help="Which one; without, a table of them.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("ftune.yaml"),
+    out: Annotated[
+        Path, typer.Option("--out", parser=local_path, help="The file to write.")
+    ] = Path("ftune.yaml"),
 ) -> None:
     """Write a commented starter configuration."""
     from ftune.commands.init import init as command
@@ -251,7 +266,9 @@ def resume(
 
 @app.command()
 def rerun(
-    run_path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run_path: Annotated[
+        Path, typer.Argument(parser=local_path, metavar="RUN", help="A run folder.")
+    ],
     out: Out = None,
     code: Code = None,
     code_from: CodeFrom = None,
@@ -297,11 +314,13 @@ def predict(
     run_path: RunPath,
     source: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--input", help="New rows: csv, parquet, jsonl, npz, txt, images."),
+        typer.Option(
+            "--input", parser=local_path, help="New rows: csv, parquet, jsonl, npz, txt, images."
+        ),
     ] = None,
     target: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--output", help="Predictions: csv, parquet, jsonl."),
+        typer.Option("--output", parser=local_path, help="Predictions: csv, parquet, jsonl."),
     ] = None,
     prompt: Annotated[
         Optional[str],  # noqa: UP045
@@ -344,7 +363,9 @@ def export(
     form: Annotated[
         str, typer.Option("--format", help="safetensors, pt, hf, peft, onnx or torch-export.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The file or folder to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", parser=local_path, help="The file or folder to write.")
+    ],
     merged: Annotated[
         Optional[bool],  # noqa: UP045
         typer.Option("--merged/--apart", help="Adapters in the weights, or beside them."),
@@ -372,7 +393,9 @@ def export(
 
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds runs.")] = Path("runs"),
+    folder: Annotated[
+        Path, typer.Argument(parser=local_path, help="The folder that holds runs.")
+    ] = Path("runs"),
     json: Json = False,
 ) -> None:
     """List runs."""
@@ -387,7 +410,9 @@ def runs(
 
 @app.command()
 def compare(
-    run_paths: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")],
+    run_paths: Annotated[
+        list[Path], typer.Argument(parser=local_path, metavar="RUN RUN...", help="Run folders.")
+    ],
     json: Json = False,
 ) -> None:
     """The difference of configurations, metrics and cost."""
@@ -403,8 +428,11 @@ def compare(
 def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
     """CONFIG, if there is one, and the overrides."""
     words = list(words or [])
-    is_file = bool(words) and "=" not in words[0] and not words[0].startswith("~")
-    return (words[0], words[1:]) if is_file else (None, words)
+    first = words[0] if words else "="
+    deletes = first.startswith("~") and "/" not in first
+    if deletes or ("=" in first and not first.startswith(("~/", "/", "./", "../"))):
+        return None, words
+    return str(Path(first).expanduser()), words[1:]
 
 
 def _config(words: list[str] | None) -> tuple[Path, RunConfig]:

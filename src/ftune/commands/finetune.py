@@ -20,6 +20,7 @@ from ftune.errors import RequestError
 from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
+from ftune.runtime.processes import refuse_several
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.train import new_run, train
 
@@ -28,6 +29,7 @@ def finetune(
     config: RunConfig, base: Base, stem: str, out: Path | None, console: Console
 ) -> dict[str, Any]:
     """Trains from the base's weights and returns the summary."""
+    refuse_several()
     config = with_base(config, base)
     dataset = read_data(config, prior=base_pipeline(base))
     config, notes = settled(config, dataset, base, console)

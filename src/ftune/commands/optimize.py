@@ -8,12 +8,14 @@ from typing import Any
 from ftune.build import build, read_data
 from ftune.commands.rate import settled
 from ftune.console import Console
+from ftune.runtime.processes import refuse_several
 from ftune.schema import RunConfig
 from ftune.training.train import new_run, train
 
 
 def optimize(config: RunConfig, stem: str, out: Path | None, console: Console) -> dict[str, Any]:
     """Trains from fresh weights and returns the summary."""
+    refuse_several()
     dataset = read_data(config)
     config, notes = settled(config, dataset, None, console)
     parts = build(config, dataset)

@@ -8,6 +8,7 @@ from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.limits.form import of_form
 from ftune.runs.folder import RunFolder
+from ftune.runtime.processes import refuse_several
 from ftune.training.train import reopen, train
 
 
@@ -16,6 +17,7 @@ def resume(folder: RunFolder, allow_inexact: bool, console: Console) -> dict[str
 
     Locked before it is read, as another process could change it meanwhile. Raises LockedError.
     """
+    refuse_several()
     with folder.locked() as own:
         return _resume(own, allow_inexact, console)
 

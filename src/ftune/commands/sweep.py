@@ -21,6 +21,7 @@ from ftune.limits.form import of_form
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
+from ftune.runtime.processes import refuse_several
 from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema import LANGUAGE, RunConfig
@@ -42,6 +43,7 @@ def sweep(
     config: RunConfig, base: Base | None, stem: str, out: Path | None, plan: bool, console: Console
 ) -> dict[str, Any]:
     """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
+    refuse_several()
     if base is not None:
         config = with_base(config, base)
     if config.sweep is None:

@@ -20,6 +20,7 @@ from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
 from ftune.runs import checkpoint
 from ftune.runs.files import read_json, sha256
+from ftune.runs.nested import split_key
 from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.threads import cores
@@ -88,9 +89,9 @@ def base_fingerprint(names: str | Sequence[str] | None) -> str | None:
 
 
 def _of_one(name: str) -> str:
-    path = Path(name)
+    path, key = split_key(name)
     if path.is_file():
-        return _file(path)
+        return _digest([_file(path), key]) if key else _file(path)
     if (path / "checkpoints").is_dir():
         path = _best(path / "checkpoints") or path
     if (path / "manifest.json").is_file():
