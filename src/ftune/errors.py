@@ -110,7 +110,10 @@ class OutOfMemoryError(RunFailedError):
 
 
 class InterruptedRunError(FtuneError):
-    """A signal stopped the run at a step boundary; its state is on disk, if it has a folder."""
+    """A signal stopped the run at a step boundary; its state is on disk, if it has a folder.
+
+    run: what `ftune resume` takes to go on with it.
+    """
 
     def __init__(self, signal_number: int, run: str | None) -> None:
         saved = f"state saved. Continue with: ftune resume {run}" if run else "nothing was written"

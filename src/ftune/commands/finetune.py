@@ -17,6 +17,7 @@ from ftune.data.fit_targets import target_transforms
 from ftune.data.new_rows import source_for
 from ftune.data.schema import Data
 from ftune.errors import RequestError
+from ftune.extend.forgotten import needing
 from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
@@ -129,7 +130,8 @@ def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
         )
     path, _ = new_path(changes)
     config = on_new_data(base.meta, Path(path)) if path else base.meta["config"]
-    return LANGUAGE.of(config, changes, f"the configuration in {base.source}", kept=True)
+    with needing(base.meta.get("code"), base.source):
+        return LANGUAGE.of(config, changes, f"the configuration in {base.source}", kept=True)
 
 
 def new_path(changes: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -14,6 +14,7 @@ from ftune.commands.sweep import sweep
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.extend.forgotten import needing
 from ftune.insight.same import INPUTS, Difference, causes, results
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
@@ -54,7 +55,8 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
 
 def _inputs(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[RunConfig, Base | None, Dataset]:
     try:
-        config = LANGUAGE.load(folder.config_file)
+        with needing(facts.get("code"), "it"):
+            config = LANGUAGE.load(folder.config_file)
         if config.runtime.threads == "auto" and facts.get("threads"):
             config = replace(config, runtime=replace(config.runtime, threads=facts["threads"]))
         base = load_bases(config.base) if config.base else None

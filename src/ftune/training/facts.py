@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from ftune.build import Parts
-from ftune.consent import opened
+from ftune.consent import OPTION, opened
 from ftune.data.dataset import Dataset, fingerprint, raw_fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
@@ -60,6 +61,14 @@ def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) ->
         "command_line": redact_words(sys.argv),
         "versions": versions(),
     }
+
+
+def resume_words(folder: Path) -> str:
+    """What follows `ftune resume` to go on with a run, the code that was given included."""
+    words = [str(folder)]
+    words += [word for one in loaded_code() for word in ("--code", one["file"])]
+    words += [word for one in opened() for word in (OPTION, f"sha256:{one['sha256']}")]
+    return shlex.join(words)
 
 
 def determinism() -> dict[str, Any]:

@@ -37,7 +37,7 @@ from ftune.training.describe import (
     show_scores,
 )
 from ftune.training.exact import exactness
-from ftune.training.facts import facts_of
+from ftune.training.facts import facts_of, resume_words
 from ftune.training.record import Recorder, Resumed
 from ftune.training.saving import check_space
 
@@ -151,9 +151,10 @@ def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
         with memory("the training"):
             outcome = _fit(run, stopping)
             if outcome.reason == "interrupted":
-                raise InterruptedRunError(stopping.signal or 2, str(run.folder.path))
+                raise InterruptedRunError(stopping.signal or 2, resume_words(run.folder.path))
             if outcome.reason != "paused":
-                stopping.leave(lambda number: InterruptedRunError(number, str(run.folder.path)))
+                words = resume_words(run.folder.path)
+                stopping.leave(lambda number: InterruptedRunError(number, words))
                 scores = final_scores(run)
                 stopping.error = None
     except InterruptedRunError:  # at a step, in the last one, or in the final scores; it is saved
