@@ -21,7 +21,7 @@ from ftune.data.prepare import prepare
 from ftune.data.store import Dense, Store
 from ftune.engine.average import Average
 from ftune.engine.state import State
-from ftune.errors import RequestError
+from ftune.errors import AbsentDataError, DataError, RequestError
 from ftune.models.call import arguments
 from ftune.models.lone import alone, lone_batches
 from ftune.models.shapes import Built
@@ -84,7 +84,10 @@ def read_data(
 ) -> Dataset:
     """The data of a configuration; `prior` is a base's pipeline, `fitted` one to use as it is."""
     tokenizer = getattr(config.model, "source", None)
-    return prepare(config.data, config.task.target_kind, config.seed, prior, fitted, tokenizer)
+    try:
+        return prepare(config.data, config.task.target_kind, config.seed, prior, fitted, tokenizer)
+    except AbsentDataError as error:
+        raise DataError(f"{error}; where it lies elsewhere now, add data.path=FILE") from None
 
 
 def build(

@@ -396,6 +396,10 @@ def runs(
     folder: Annotated[
         Path, typer.Argument(parser=local_path, help="The folder that holds runs.")
     ] = Path("runs"),
+    sort: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--sort", help="Best first by a figure: test.accuracy, seconds, …"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List runs."""
@@ -403,7 +407,7 @@ def runs(
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.runs import runs as command
 
-        return command(folder, console)
+        return command(folder, console, sort)
 
     _call(Console(json_output=json), run)
 

@@ -4,6 +4,7 @@ FtuneError
 ├── RequestError            exit 2   the request is wrong; nothing was changed
 │   ├── ConfigError                  one or more Problems in a configuration
 │   ├── DataError                    a table, a split or a target that cannot be used
+│   │   └── AbsentDataError          a file or folder of data that is not where it should be
 │   ├── CheckpointError              a base or run that cannot be read or does not fit
 │   ├── LockedError                  a folder or file that another process is writing
 │   └── MissingExtraError            a feature whose optional packages are not installed
@@ -67,6 +68,13 @@ class ConfigError(RequestError):
 
 class DataError(RequestError):
     """The data cannot be used as declared: names the file, the row or column, and the count."""
+
+
+class AbsentDataError(DataError):
+    """There is nothing where the data should lie; names what reads alike and lies beside."""
+
+    def __init__(self, path: str, kind: str, near: str | None) -> None:
+        super().__init__(f"{path}: no such {kind}" + (f"; did you mean `{near}`?" if near else ""))
 
 
 class CheckpointError(RequestError):
