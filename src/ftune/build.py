@@ -217,11 +217,9 @@ def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-def whole(
-    split: Split, size: int, device: torch.device, most: int | None = None
-) -> Iterator[dict[str, Tensor]]:
-    """A split, or `most` of its rows, in batches of `size`, without randomness."""
-    for rows in split.slices(size, most):
+def whole(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """A split in batches of `size`, without randomness."""
+    for rows in split.slices(size):
         yield moved(split.batch(rows), device)
 
 

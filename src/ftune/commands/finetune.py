@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +32,14 @@ def finetune(
 ) -> dict[str, Any]:
     """Trains from the base's weights and returns the summary."""
     refuse_several()
+    began = time.monotonic()
+    console.say(f"loading base {base.source} …")
     config = with_base(config, base)
     dataset = read_data(config, prior=base_pipeline(base))
     config, notes = settled(config, dataset, base, console)
     parts = build(config, dataset, base)
     parts.notes += notes
-    return train(new_run("finetune", stem, out, parts, console))
+    return train(new_run("finetune", stem, out, parts, console, began))
 
 
 def with_base(config: RunConfig, base: Base) -> RunConfig:

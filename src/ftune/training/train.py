@@ -24,7 +24,7 @@ from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import weights
 from ftune.runs.files import disk_error
-from ftune.runs.folder import RunFolder
+from ftune.runs.folder import RunFolder, read_metrics
 from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
 from ftune.schema import LANGUAGE, RunConfig
@@ -60,10 +60,17 @@ class Run:
     console: Console
     pause_at: int | None = None
     resumed: Resumed = field(default_factory=Resumed)
+    began: float = field(default_factory=time.monotonic)
 
 
-def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Console) -> Run:
-    """Creates the run folder and writes what is known before the first step."""
+def new_run(
+    command: str, stem: str, out: Path | None, parts: Parts, console: Console,
+    began: float | None = None,
+) -> Run:  # fmt: skip
+    """Creates the run folder and writes what is known before the first step.
+
+    began: by the monotonic clock, where something was done for it before (a search for its rate).
+    """
     state = start(parts)  # refuses what cannot be built before anything is written
     metric(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
@@ -78,7 +85,7 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
         notes=parts.notes,
         **facts_of(parts),
     )
-    return Run(parts, folder, state, console)
+    return Run(parts, folder, state, console, began=began or time.monotonic())
 
 
 def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
@@ -145,7 +152,7 @@ def train(run: Run) -> dict[str, Any]:
 
 
 def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
-    began, outcome, scores = time.monotonic(), None, Scores()
+    began, outcome, scores = run.began, None, Scores()
     show_parts(run.console, run.parts)
     try:
         with memory("the training"):
@@ -199,9 +206,22 @@ def final_scores(run: Run) -> Scores:
     here = state.best is not None and state.best.step == state.step
     if target is not None and not here:
         load_tensors(parts.model, weights(checkpoint.load(target)))
-        return score_all(parts)
+        return score_all(parts, _known(run, state.best.step if state.best else -1))
     with state.evaluated():
-        return score_all(parts)
+        return score_all(parts, _known(run, state.step))
+
+
+def _known(run: Run, step: int) -> Scores:
+    """The validation scores that were written down at a step, which need not be found again.
+
+    Those of ftune 0.1 may have compared with other targets.
+    """
+    if "raw_targets" not in run.folder.facts() and loses_targets(run.parts.dataset):
+        return {}
+    lines = read_metrics(run.folder.path / "metrics.jsonl")
+    about = ("step", "epoch", "split", "time")
+    found = [line for line in lines if line["split"] == "val" and line["step"] == step]
+    return {"val": {k: v for k, v in found[-1].items() if k not in about}} if found else {}
 
 
 def _fit(run: Run, stopping: Stopper) -> Outcome:
