@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from ftune.typed import Commands, local_path
 if TYPE_CHECKING:
     from ftune.exports import Adapters
     from ftune.runs.base import Base
+    from ftune.runs.folder import RunFolder
     from ftune.schema import RunConfig
 
 app = typer.Typer(
@@ -74,6 +76,15 @@ CodeFrom = Annotated[
         "--run-code-from",
         metavar="sha256:HEX",
         help="Run the code that a file with this hash holds; only now.",
+        show_default=False,
+    ),
+]
+Again = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--resume",
+        metavar="auto",
+        help="Go on with the run in --out, if there is one.",
         show_default=False,
     ),
 ]
@@ -151,6 +162,7 @@ def schema(
 def optimize(
     words: Words = None,
     out: Out = None,
+    again: Again = None,
     code: Code = None,
     code_from: CodeFrom = None,
     json: Json = False,
@@ -160,6 +172,8 @@ def optimize(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        if (folder := _begun(again, out, config)) is not None:
+            return _resumed(folder, console)
         from ftune.commands.optimize import optimize as command
 
         return command(config, path.stem, out, console)
@@ -172,6 +186,7 @@ def finetune(
     words: Words = None,
     base: BasePath = None,
     out: Out = None,
+    again: Again = None,
     code: Code = None,
     code_from: CodeFrom = None,
     json: Json = False,
@@ -181,6 +196,8 @@ def finetune(
 
     def run(console: Console) -> dict[str, Any]:
         config, found, stem = _finetune_config(words, base, console)
+        if (folder := _begun(again, out, config)) is not None:
+            return _resumed(folder, console)
         from ftune.commands.finetune import finetune as command
 
         return command(config, found, stem, out, console)
@@ -223,6 +240,7 @@ def sweep(
     base: BasePath = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would run, and stop.")] = False,
     out: Out = None,
+    again: Again = None,
     code: Code = None,
     code_from: CodeFrom = None,
     json: Json = False,
@@ -232,6 +250,8 @@ def sweep(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        if (folder := _begun(again, out, config)) is not None:
+            return _resumed(folder, console)
         from ftune.commands.finetune import optional_base
         from ftune.commands.sweep import sweep as command
 
@@ -243,6 +263,15 @@ def sweep(
 @app.command()
 def resume(
     run_path: RunPath,
+    changes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[train.epochs=N]...",
+            help="A longer training, as a new run.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Out = None,
     allow_inexact: Annotated[
         bool, typer.Option("--allow-inexact", help="Continue although the bits may differ.")
     ] = False,
@@ -251,7 +280,7 @@ def resume(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue an interrupted run or sweep exactly."""
+    """Continue an interrupted run or sweep exactly; or a training for longer, as a new run."""
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.runs.folder import RunFolder
@@ -259,7 +288,7 @@ def resume(
         folder = RunFolder.open(run_path)
         from ftune.commands.resume import resume as command
 
-        return command(folder, allow_inexact, console)
+        return command(folder, allow_inexact, console, changes or [], out)
 
     _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
@@ -474,6 +503,20 @@ def _finetune_config(
     return base_config(base, changes), base, base.source.stem
 
 
+def _begun(again: str | None, out: Path | None, config: RunConfig) -> RunFolder | None:
+    if again is None:
+        return None
+    from ftune.commands.resume import begun
+
+    return begun(again, out, config)
+
+
+def _resumed(folder: RunFolder, console: Console) -> dict[str, Any]:
+    from ftune.commands.resume import resume as command
+
+    return command(folder, False, console)
+
+
 def _base_of(run_path: Path, adapters: list[str] | None) -> Base:
     from ftune.runs.adapters import only
     from ftune.runs.base import load_base
@@ -534,6 +577,7 @@ def _said(error: OSError) -> str:
 def main() -> None:
     """The console script."""
     sys.stderr = Hiding(sys.stderr)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     try:
         app()
     except Exception:  # a fault of ftune itself, or one whose traceback was asked for

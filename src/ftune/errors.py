@@ -11,7 +11,7 @@ FtuneError
 ├── RunFailedError          exit 1   the run began and could not be finished
 │   ├── DivergedError                a non-finite loss or gradient, or a sudden jump of the loss
 │   └── OutOfMemoryError             a step that does not fit, however small its micro-batches
-└── InterruptedRunError     exit 130 / 143   stopped by a signal, state saved
+└── InterruptedRunError     exit 129 / 130 / 143   stopped by a signal, state saved
 """
 
 from __future__ import annotations

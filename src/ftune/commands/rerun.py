@@ -39,6 +39,11 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
     if facts["status"] == "running" or facts["command"] not in COMMANDS:
         what = f"{facts['command']}, {facts['status']}"
         raise RequestError(f"{folder.path}: {what}; what has ended can be run again")
+    if "parent" in facts:
+        raise RequestError(
+            f"{folder.path} goes on from step {facts['parent_step']:,} of {facts['parent']}; run "
+            "that one again, and prolong it"
+        )
     config, base, dataset = _inputs(folder, facts)
     now = gathered(config, dataset)
     of_trials = ["data", "raw_targets"] if facts["command"] == "sweep" else []

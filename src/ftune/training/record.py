@@ -112,8 +112,11 @@ class Recorder:
         regular = ranked is not None or state.step == 0 or self._due(state)
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
             self.saver.point(state.step, self._best(state))
-        elif regular or ending:
+        elif regular or ending or self.stopper.save:
             self._save(state, ranked, ending, regular)
+        if self.stopper.save:
+            self.stopper.save = False
+            self.console.say(f"saved at step {state.step:,}, as SIGUSR1 asked")
         if ending:
             self.saver.wait()
 

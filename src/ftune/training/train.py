@@ -36,7 +36,7 @@ from ftune.training.describe import (
     show_parts,
     show_scores,
 )
-from ftune.training.exact import exactness
+from ftune.training.exact import LATER, exactness
 from ftune.training.facts import facts_of, resume_words
 from ftune.training.record import Recorder, Resumed
 from ftune.training.saving import check_space
@@ -75,17 +75,24 @@ def new_run(
     metric(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
     check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
-    folder = RunFolder.create(
-        RunFolder.place(command, stem, out, parts.config.runs_folder),
+    place = RunFolder.place(command, stem, out, parts.config.runs_folder)
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    folder = folder_for(parts, place, command, started=started)
+    return Run(parts, folder, state, console, began=began or time.monotonic())
+
+
+def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
+    """A new run folder, locked, with what is known of a training before its first step."""
+    return RunFolder.create(
+        place,
         to_yaml(dump(parts.config)),
         command=command,
         status="running",
         pid=os.getpid(),
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         notes=parts.notes,
+        **more,
         **facts_of(parts),
     )
-    return Run(parts, folder, state, console, began=began or time.monotonic())
 
 
 def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
@@ -103,6 +110,12 @@ def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> 
 
 def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
     config = LANGUAGE.load(folder.config_file)
+    facts = folder.facts()
+    if "parent" in facts and not facts.get("begun"):
+        raise RequestError(
+            f"{folder.path} was ended before it had taken over {facts['parent']}; delete it and "
+            "prolong that one again"
+        )
     if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
         return _anew(folder, config, console)
     found, remarks = checkpoint.newest_valid(folder.checkpoints)
@@ -113,9 +126,9 @@ def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
         threads = found.meta["exact"]["threads"]
         config = replace(config, runtime=replace(config.runtime, threads=threads))
     parts = build(config, dataset, resumed=found)
-    differences = _differences(parts, found.meta["exact"], folder.facts())
-    if differences and not allow_inexact:
-        listed = "\n  ".join(differences)
+    differing = differences(parts, found.meta["exact"], folder.facts())
+    if differing and not allow_inexact:
+        listed = "\n  ".join(differing)
         raise RequestError(
             f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
         )
@@ -267,10 +280,16 @@ def _summary(
     }
 
 
-def _differences(parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    """In words, what would keep the continued run from giving the same bits."""
-    now = exactness(parts)
+def differences(
+    parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any], meant: tuple[str, ...] = ()
+) -> list[str]:
+    """In words, what would keep the continued run from giving the same bits.
+
+    meant: settings, and blocks of them, that are to be others.
+    """
+    now, saved = exactness(parts), {**LATER, **saved}
     names = {**saved, **now}  # a block that was added or taken away has keys on one side only
+    names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
     found = [
         f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
     ]
