@@ -14,6 +14,7 @@ from ftune.commands.sweep import sweep
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.extend.forgotten import needing
 from ftune.insight.same import INPUTS, Difference, causes, results
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
@@ -38,6 +39,11 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
     if facts["status"] == "running" or facts["command"] not in COMMANDS:
         what = f"{facts['command']}, {facts['status']}"
         raise RequestError(f"{folder.path}: {what}; what has ended can be run again")
+    if "parent" in facts:
+        raise RequestError(
+            f"{folder.path} goes on from step {facts['parent_step']:,} of {facts['parent']}; run "
+            "that one again, and prolong it"
+        )
     config, base, dataset = _inputs(folder, facts)
     now = gathered(config, dataset)
     of_trials = ["data", "raw_targets"] if facts["command"] == "sweep" else []
@@ -54,7 +60,8 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
 
 def _inputs(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[RunConfig, Base | None, Dataset]:
     try:
-        config = LANGUAGE.load(folder.config_file)
+        with needing(facts.get("code"), "it"):
+            config = LANGUAGE.load(folder.config_file)
         if config.runtime.threads == "auto" and facts.get("threads"):
             config = replace(config, runtime=replace(config.runtime, threads=facts["threads"]))
         base = load_bases(config.base) if config.base else None

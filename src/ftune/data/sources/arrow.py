@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from ftune.config.spelling import nearest
 from ftune.data.frame import Array, Frame, spoken_rows
 from ftune.data.sources.integers import integer_notes
-from ftune.errors import DataError
+from ftune.errors import AbsentDataError, DataError
 from ftune.limits.memory import check
 
 MOST_COLUMNS = 100_000
@@ -29,7 +29,7 @@ def existing(path: str) -> Path:
         raise DataError(f"{path}: is a folder, a file is needed")
     if not file.exists():
         near = nearest(file.name, (other.name for other in file.parent.glob("*")))
-        raise DataError(f"{path}: no such file" + (f"; did you mean `{near}`?" if near else ""))
+        raise AbsentDataError(path, "file", near)
     if not file.stat().st_size:
         raise DataError(empty(path))
     return file
