@@ -10,7 +10,7 @@ import numpy as np
 from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text
 from ftune.data.pipeline import Pipeline
-from ftune.data.reading import load, respelled, types_of, with_targets
+from ftune.data.reading import as_named, load, respelled, types_of, with_targets
 from ftune.data.target import Target
 from ftune.errors import DataError
 
@@ -35,6 +35,7 @@ def read_split(
         kind = pipeline.target.kind
         types = types_of(data, kind, pipeline)
         frame = _reader(data.source, str(path)).read(str(path), types)
+        frame = as_named(frame, data, pipeline)
         frame = respelled({"all": frame}, data, kind, pipeline)["all"]
         frame = with_targets(frame, data) if judged else frame
     pipeline.conform(frame)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ftune.data.asked import asked
 from ftune.data.frame import Frame
 from ftune.data.sources.csv import Csv
-from ftune.data.spellings import counted, merged, note, respelt
+from ftune.data.spellings import counted, merged, note, plain, respelt
 from ftune.data.target import missing_target
 from ftune.data.unmeant import without_unmeant
 from ftune.errors import DataError
@@ -33,10 +34,23 @@ def load(data: Data, kind: TargetKind, known: Pipeline | None = None) -> dict[st
         parts = data.source.load(types_of(data, kind, known), _measured(data, kind))
     else:
         parts = data.source.load()
+    parts = {part: as_named(frame, data, known) for part, frame in parts.items()}
     if data.kind == "table":
         parts = without_unmeant(parts, data, known.columns if known else ())
     parts = respelled(parts, data, kind, known)
     return {part: with_targets(frame, data) for part, frame in parts.items()}
+
+
+def as_named(frame: Frame, data: Data, known: Pipeline | None) -> Frame:
+    """With columns under the names by which `data` and a model at hand know them, however spelt."""
+    wanted = [name for names in asked(data).values() for name in names]
+    wanted += [*known.columns, *known.target.names] if known else []
+    absent = {plain(name): name for name in wanted if name not in frame.columns}
+    if not absent:
+        return frame
+    names = {name: absent.get(plain(name), name) for name in frame.columns if name not in wanted}
+    columns = {names.get(name, name): column for name, column in frame.columns.items()}
+    return replace(frame, columns=columns) if len(columns) == len(frame.columns) else frame
 
 
 def with_targets(frame: Frame, data: Data) -> Frame:

@@ -26,6 +26,12 @@ def plain(text: str) -> str:
     return _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip()
 
 
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Names of columns without spaces around, letters composed, unless two would become one."""
+    result = [unicodedata.normalize("NFC", name).strip() for name in names]
+    return result if len(set(result)) == len(set(names)) else list(names)
+
+
 def key_of(known: Collection[str], numbers: bool = False) -> Key:
     """What tells values apart beside the `known`: two of one key are one value.
 

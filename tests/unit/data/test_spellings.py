@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import torch
 from ftune.data.new_rows import read_split
 from ftune.data.prepare import prepare
 from ftune.data.spellings import merged, places
+from ftune.data.steps import Step
 from ftune.data.survey.survey import survey
+from ftune.data.transforms.columns import DropConstant, Rename
 
 ReadData = Callable[..., Any]
 Write = Callable[[str, str], str]
@@ -121,3 +124,39 @@ def test_new_rows_in_other_spellings(read_data: ReadData, write: Write) -> None:
         inputs = pipeline.inputs(frame).take(torch.arange(2))["x"]
         whole = inputs if whole is None else whole
         assert torch.equal(inputs, whole) and not torch.equal(inputs[0], inputs[1])
+
+
+def test_names_of_columns_in_other_spellings(read_data: ReadData, write: Write) -> None:
+    rows = [f" {i}, {i % 3}, {'ab'[i % 2]}" for i in range(40)]
+    head = f"{SMALL}, 0wide,\u00a0y"
+    path = write("t.csv", "\n".join([head, *rows, ""]))
+    data = read_data(source="csv", path=path, target="y", types={"0wide": "text"})
+    made = prepare(data, "classes", 0)
+    assert made.pipeline.target.classes == ("a", "b")
+    assert made.pipeline.columns == {COMPOSED: "number", "0wide": "text"}
+    assert survey(data, "classes")[0].columns == 3
+    for name in (SMALL, COMPOSED, f" {COMPOSED}"):
+        new = read_split(data, write("n.csv", f"{name},0wide\n1,2\n"), made.pipeline)
+        assert len(made.pipeline.inputs(new)) == 1
+        line = f'{{"{name}": 1, "0wide": "2"}}\n'
+        new = read_split(data, write("n.jsonl", line), made.pipeline)
+        assert len(made.pipeline.inputs(new)) == 1
+
+
+def test_a_model_that_knows_a_name_with_spaces(read_data: ReadData, write: Write) -> None:
+    """Version 0.1 kept the names as they stood in the file."""
+    text = "\n".join([" x,y", *(f"{i},{'ab'[i % 2]}" for i in range(40)), ""])
+    data = read_data(source="csv", path=write("t.csv", text), target="y")
+    pipeline: Any = prepare(data, "classes", 0).pipeline
+    state = pipeline.steps[0].state
+    old = replace(pipeline, columns={" x": "number"}, steps=(
+        Step(DropConstant(), {" x": state["x"]}), Step(Rename({" x": "x"}), {" x": {"new": "x"}}),
+        *pipeline.steps[1:]))  # fmt: skip
+    new = read_split(data, write("n.csv", " x\n1\n"), old)
+    assert len(old.inputs(new)) == 1
+
+
+def test_two_names_that_differ_in_spaces_alone_stay(read_data: ReadData, write: Write) -> None:
+    text = "\n".join(["x,x ,y", *(f"{i},{i % 7},{'ab'[i % 2]}" for i in range(40)), ""])
+    made = prepare(read_data(source="csv", path=write("t.csv", text), target="y"), "classes", 0)
+    assert made.pipeline.features.names == ("x", "x ")

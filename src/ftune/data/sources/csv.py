@@ -140,19 +140,40 @@ class Csv:
         from pyarrow import csv
 
         read, parse, convert = self._options(path, dict.fromkeys(names, "text"))
-        convert.include_columns = names
+        written = self._written(path)
+        convert.include_columns = [written.get(name, name) for name in names]
         if not head:
-            return self._read(path, read, parse, convert).unify_dictionaries()
+            table = self._read(path, read, parse, convert).unify_dictionaries()
+            return table.rename_columns(names)
         with csv.open_csv(path, read, parse, convert) as blocks:
-            return pa.Table.from_batches([blocks.read_next_batch()])
+            return pa.Table.from_batches([blocks.read_next_batch()]).rename_columns(names)
+
+    def _written(self, path: str) -> dict[str, str]:
+        """By the name of a column, how it is written in the file, where that is another way."""
+        import csv as python_csv
+
+        from ftune.data.sources.csv_faults import rows_of
+        from ftune.data.spellings import plain_names
+
+        try:
+            names = next(rows_of(path, self), [])
+        except (python_csv.Error, LookupError):
+            return {}
+        names = [names[0].removeprefix("\ufeff"), *names[1:]] if names else []
+        pairs = zip(plain_names(names), names, strict=True)
+        return {name: written for name, written in pairs if name != written}
 
     def swallowed(self, path: str, name: str) -> dict[str, int]:
         """The texts in a column that `missing` lists, with how many rows each has."""
         import pyarrow.compute as pc
 
         read, parse, convert = self._options(path, {name: "text"})
-        convert.include_columns, convert.strings_can_be_null = [name], False
-        counts = pc.value_counts(self._read(path, read, parse, convert)[name]).to_pylist()
+        convert.include_columns = [self._written(path).get(name, name)]
+        convert.strings_can_be_null = False
+        try:
+            counts = pc.value_counts(self._read(path, read, parse, convert).column(0)).to_pylist()
+        except ValueError:  # what else is wrong with the file is told anyway
+            return {}
         words = {entry["values"]: entry["counts"] for entry in counts}
         return {text: words[text] for text in self.missing if text.strip() and text in words}
 
@@ -165,10 +186,11 @@ class Csv:
 
     def _table(self, path: str, types: Mapping[str, Any]) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text
+        from ftune.data.spellings import plain_names
 
         try:
             table = self._read(path, *self._options(path, types))
-            return table.rename_columns(table.column_names)  # the names are decoded here
+            return table.rename_columns(plain_names(table.column_names))  # they are decoded here
         except UnicodeDecodeError as error:
             reason = f"the header is {not_text(self.encoding)} ({error.reason})"
             raise DataError(f"{path}: {reason}") from None
@@ -183,11 +205,13 @@ class Csv:
         """What is not as `types` says: read as texts, it can be told whole."""
         from ftune.data.sources.csv_faults import explained
         from ftune.data.sources.written import misfits
+        from ftune.data.spellings import plain_names
 
         try:
             table = self._read(path, *self._options(path, dict.fromkeys(types, "text")))
         except ValueError as error:
             return explained(path, str(error), self)
+        table = table.rename_columns(plain_names(table.column_names))
         return DataError(misfits(table, path, self, types))
 
     def _read(self, path: str, *options: Any) -> pa.Table:
@@ -212,10 +236,11 @@ class Csv:
         parse = csv.ParseOptions(
             delimiter=self.separator(path), quote_char=self.quote, newlines_in_values=True
         )
+        written = self._written(path) if types else {}
         convert = csv.ConvertOptions(
             null_values=self.missing, strings_can_be_null=True, true_values=[], false_values=[],
             column_types={
-                name: kinds[kind] if isinstance(kind, str) else pa.string()
+                written.get(name, name): kinds[kind] if isinstance(kind, str) else pa.string()
                 for name, kind in types.items()
             },
             decimal_point=self.point, auto_dict_encode=True, auto_dict_max_cardinality=65_536,

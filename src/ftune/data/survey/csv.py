@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from ftune.data.found import Rows
 from ftune.data.sources import csv_faults
 from ftune.data.sources.arrow import check_width, decodes, doubled, empty, existing, not_utf8
+from ftune.data.spellings import plain_names
 from ftune.data.survey.blocks import Block, File
 from ftune.errors import DataError
 
@@ -52,7 +53,7 @@ def _names(path: str, source: Csv) -> list[str]:
         raise DataError(f"{path}: `{source.encoding}` is not a known `encoding`") from None
     except python_csv.Error as error:
         raise DataError(f"{path}: not a readable CSV file: {error}") from None
-    return [names[0].removeprefix("\ufeff"), *names[1:]]
+    return plain_names([names[0].removeprefix("\ufeff"), *names[1:]])
 
 
 class _Pass:
