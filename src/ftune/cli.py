@@ -298,6 +298,12 @@ def rerun(
     run_path: Annotated[
         Path, typer.Argument(parser=local_path, metavar="RUN", help="A run folder.")
     ],
+    moved: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[data.path=FILE]", help="Where its data lies now.", show_default=False
+        ),
+    ] = None,
     out: Out = None,
     code: Code = None,
     code_from: CodeFrom = None,
@@ -312,7 +318,7 @@ def rerun(
         folder = RunFolder.open(run_path)
         from ftune.commands.rerun import rerun as command
 
-        return command(folder, out, console)
+        return command(folder, out, console, moved or [])
 
     _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
