@@ -302,6 +302,12 @@ def rerun(
     run_path: Annotated[
         Path, typer.Argument(parser=local_path, metavar="RUN", help="A run folder.")
     ],
+    moved: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[data.path=FILE]", help="Where its data lies now.", show_default=False
+        ),
+    ] = None,
     out: Out = None,
     code: Code = None,
     code_from: CodeFrom = None,
@@ -316,7 +322,7 @@ def rerun(
         folder = RunFolder.open(run_path)
         from ftune.commands.rerun import rerun as command
 
-        return command(folder, out, console)
+        return command(folder, out, console, moved or [])
 
     _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
@@ -446,6 +452,41 @@ def runs(
 
 
 @app.command()
+def model(
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[CONFIG|RUN] [KEY=VALUE]...",
+            help="The file, and settings to change; or a run.",
+            show_default=False,
+        ),
+    ] = None,
+    base: BasePath = None,
+    code: Code = None,
+    code_from: CodeFrom = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the parameters with their shapes, trained or frozen."""
+
+    def run(console: Console) -> dict[str, Any]:
+        given, changes = _split(words)
+        if given is not None and _is_model(Path(given)):
+            if changes or base:
+                raise RequestError(f"{given} is a trained model: no settings, no --base")
+            from ftune.commands.model import model_of_base
+
+            return model_of_base(_base_of(Path(given), None), console)
+        _, config = _config(words)
+        from ftune.commands.finetune import optional_base
+        from ftune.commands.model import model_of_config
+
+        return model_of_config(config, optional_base(base or [], config), console)
+
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
+
+
+@app.command()
 def compare(
     run_paths: Annotated[
         list[Path], typer.Argument(parser=local_path, metavar="RUN RUN...", help="Run folders.")
@@ -505,6 +546,11 @@ def _finetune_config(
 
     base = find_base(given_base or [], None)
     return base_config(base, changes), base, base.source.stem
+
+
+def _is_model(path: Path) -> bool:
+    """A run or an exported file, not a configuration."""
+    return path.is_dir() or path.suffix in (".safetensors", ".pt", ".pth")
 
 
 def _begun(again: str | None, out: Path | None, config: RunConfig) -> RunFolder | None:

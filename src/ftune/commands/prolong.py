@@ -74,7 +74,7 @@ def prolong(
 def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
     """Raises RequestError where it is no training, is being written, or other settings change."""
     facts = folder.facts()
-    odd = [c for c in changes if not _key(c).startswith(LENGTH)]
+    odd = [c for c in changes if not key_of(c).startswith((*LENGTH, "data.path"))]
     if odd:
         raise RequestError(
             f"`{odd[0]}`: only {', '.join(LENGTH)} can be changed as a run goes on; with other "
@@ -89,13 +89,14 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
     return _Parent(folder, LANGUAGE.load(folder.config_file), saved)
 
 
-def _key(change: str) -> str:
+def key_of(change: str) -> str:
+    """The setting that `key=value` or `~key` changes."""
     return change.removeprefix("~").partition("=")[0]
 
 
 def _length(changes: Sequence[str]) -> list[str]:
     """With `train.steps` taken back where epochs are given alone, which it would replace."""
-    keys = {_key(change) for change in changes}
+    keys = {key_of(change) for change in changes}
     alone = "train.epochs" in keys and "train.steps" not in keys
     return [*changes, *(["train.steps=null"] if alone else [])]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftune.commands.prolong import prolong
+from ftune.commands.prolong import key_of, prolong
 from ftune.commands.runs import flat
 from ftune.config.dump import dump
-from ftune.console import Console
+from ftune.console import Console, cell
 from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
 from ftune.limits.form import of_form
@@ -27,16 +27,18 @@ def resume(
     """Continues from the newest whole checkpoint, or a sweep from its study.
 
     Locked before it is read, as another process could change it meanwhile. Raises LockedError. Of
-    a run that is done the summary is returned as it is. changes: of its length, for a new run.
+    a run that is done the summary is returned as it is. changes: where its data lies now; or of
+    its length, for a new run.
     """
     refuse_several()
-    if changes:
+    moved = all(key_of(change) == "data.path" for change in changes)
+    if not moved:
         with needing(folder.facts().get("code"), folder.path):
             return prolong(folder, changes, out, allow_inexact, console)
     if out is not None:
         raise RequestError("--out is for a longer training: ftune resume RUN train.epochs=N")
     with folder.locked() as own:
-        return _resume(own, allow_inexact, console)
+        return _resume(own, allow_inexact, console, changes)
 
 
 def begun(asked: str | None, out: Path | None, config: RunConfig) -> RunFolder | None:
@@ -69,14 +71,16 @@ def _changed(folder: RunFolder, config: RunConfig) -> list[str]:
         began = flat(dump(LANGUAGE.load(folder.config_file)))
     now = flat(dump(config))
     return [
-        f"{key}: was {began.get(key)}, is {value}"
+        f"{key}: was {cell(began.get(key))}, is {cell(value)}"
         for key, value in now.items()
         if value != "auto" and value != began.get(key)
         if not any(f"{key}.".startswith(f"{free}.") for free in FREE)
     ]
 
 
-def _resume(folder: RunFolder, allow_inexact: bool, console: Console) -> dict[str, Any]:
+def _resume(
+    folder: RunFolder, allow_inexact: bool, console: Console, moved: Sequence[str]
+) -> dict[str, Any]:
     with of_form(str(folder.path)):
         facts = folder.facts()
         status, command = facts["status"], facts["command"]
@@ -88,10 +92,12 @@ def _resume(folder: RunFolder, allow_inexact: bool, console: Console) -> dict[st
     with needing(facts.get("code"), folder.path):
         LANGUAGE.load(folder.config_file)
     if command == "sweep":
+        if moved:
+            raise RequestError(f"write the new data.path of a sweep into {folder.config_file}")
         from ftune.commands.sweep import continue_sweep
 
         return continue_sweep(folder, console)
     with of_form(str(folder.path)):
-        run = reopen(folder, console, allow_inexact)
+        run = reopen(folder, console, allow_inexact, moved)
     console.say(f"continues at step {run.state.step:,} of {run.parts.total:,}")
     return train(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -95,21 +95,27 @@ def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolde
     )
 
 
-def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
+def reopen(
+    folder: RunFolder, console: Console, allow_inexact: bool = False, moved: Sequence[str] = ()
+) -> Run:
     """Locks a run and returns it as its newest whole checkpoint left it.
 
+    moved: overrides that say where its data lies now, kept in its config.yaml.
     Raises RequestError where that is not exact, LockedError where another process writes it.
     """
     folder = folder.locked()
     try:
-        return _continued(folder, console, allow_inexact)
+        return _continued(folder, console, allow_inexact, moved)
     except BaseException:
         folder.release()
         raise
 
 
-def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
-    config = LANGUAGE.load(folder.config_file)
+def _continued(
+    folder: RunFolder, console: Console, allow_inexact: bool, moved: Sequence[str]
+) -> Run:
+    config = LANGUAGE.load(folder.config_file, moved)
+    text = to_yaml(dump(config))
     facts = folder.facts()
     if "parent" in facts and not facts.get("begun"):
         raise RequestError(
@@ -132,6 +138,8 @@ def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
         raise RequestError(
             f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
         )
+    if moved:
+        folder.write_config(text)
     # Of a rate that was searched for, only the beginning knew what was in doubt.
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     state = start(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_line_each_minute_says_what_is_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times = itertools.count(0, 10)  # ten seconds a step
-    monkeypatch.setattr("ftune.console.time.monotonic", lambda: float(next(times)))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(times)))
     with Console().progress("training", 1000) as bar:
         for step in range(100, 119):
             bar.update(step, "loss 0.5")
