@@ -88,9 +88,7 @@ class Impute:
         return str(_most_frequent(values.astype(str)))
 
     def apply(self, frame: Frame, state: State) -> Frame:
-        for name, column in state.items():
-            frame = frame.replaced(name, _filled(frame, name, column, self.makes(name, column)))
-        return frame
+        return frame.replaced({n: _filled(frame, n, c, self.makes(n, c)) for n, c in state.items()})
 
 
 def _most_frequent(values: Array) -> Any:
