@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
-from ftune.data.sources.files import check_path, read_parts
+from ftune.data.sources.files import check_path, read_parts, suffix
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ftune.data.frame import Frame
+    from ftune.data.sources.csv_form import Form
 
 UNKNOWN = [
     "", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
@@ -25,7 +26,10 @@ REMEDY = "correct them, add them to `missing`, or declare `types: {{{name}: text
 
 @dataclass(frozen=True)
 class Csv:
-    """A table in a text file, one row a line, with a header. Read by pyarrow."""
+    """A table in a text file, one row a line, with a header; also packed (gz, bz2, zst).
+
+    Read by pyarrow. A delimiter at the end of each line is no column.
+    """
 
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
@@ -42,8 +46,10 @@ class Csv:
     """The character around values that contain the delimiter."""
     header: list[str] | None = setting(None)
     """The column names of a file that has no header; null: its first line."""
+    skip: int = setting(0, at_least=0)
+    """Lines above the header that do not belong to the table."""
     encoding: str = setting("utf-8")
-    """How the text is encoded: utf-8, latin-1, cp1252 …"""
+    """How the text is encoded: utf-8, latin-1, cp1252 … UTF-16 is known by its byte order mark."""
 
     def __post_init__(self) -> None:
         check_path(self.path)
@@ -61,100 +67,109 @@ class Csv:
 
     def read(self, path: str, types: dict[str, str] | None = None) -> Frame:
         """One file; `types` (by column) are those of a fitted pipeline, ours come first."""
-        from ftune.data.sources.arrow import (
-            check_mixed,
-            check_width,
-            existing,
-            readable,
-            to_frame,
-        )  # fmt: skip
-        from ftune.data.sources.csv_faults import width
-        from ftune.limits.memory import check
+        from ftune.data.sources.arrow import check_mixed, check_width, existing, readable, to_frame
+        from ftune.data.sources.csv_form import form_of
+        from ftune.data.sources.stream import check_size
 
-        check(path, existing(path).stat().st_size // 8)
-        check_width(path, width(path, self))
+        existing(path)
         wanted = (types or {}) | self.types
         with readable(path, "CSV"):
-            frame = to_frame(self._table(path, wanted), path)
+            check_size(path)
+            form = form_of(path, self)
+            check_width(path, len(form.keys))
+            frame = to_frame(self._table(path, wanted, form), path)
         for fault in self.faults_of(list(frame.columns), path, named=types is None):
             raise DataError(fault)
         check_mixed(frame, REMEDY, skip=wanted)
-        return replace(frame, notes=self._notes(path, frame, wanted))
+        return replace(frame, notes=self._notes(path, frame, wanted, form))
 
-    def _notes(self, path: str, frame: Frame, types: dict[str, str]) -> dict[str, str]:
+    def _notes(self, path: str, frame: Frame, types: dict[str, str], form: Form) -> dict[str, str]:
         """About whole numbers that were rounded; only the text tells what they were."""
         from ftune.data.sources.integers import beyond, text_notes
 
         names = [name for name in frame.named("number") if beyond(frame[name])]
         if not names:
             return {}
-        read, parse, convert = self._options(path, types | dict.fromkeys(names, "text"))
+        read, parse, convert = self._options(path, types | dict.fromkeys(names, "text"), form)
         convert.include_columns = names
         return text_notes(self._read(path, read, parse, convert).unify_dictionaries())
 
-    def _table(self, path: str, types: dict[str, str]) -> pa.Table:
+    def _table(self, path: str, types: dict[str, str], form: Form) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text
 
         try:
-            table = self._read(path, *self._options(path, types))
-            return table.rename_columns(table.column_names)  # the names are decoded here
+            table = self._read(path, *self._options(path, types, form))
+            table = table.rename_columns(table.column_names)  # the names are decoded here
         except UnicodeDecodeError as error:
             reason = f"the header is {not_text(self.encoding)} ({error.reason})"
             raise DataError(f"{path}: {reason}") from None
-        except LookupError:
-            raise DataError(f"{path}: `{self.encoding}` is not a known `encoding`") from None
         except ValueError as error:
             raise explained(path, str(error), self) from None
+        return self._without_closing(path, table, form)
+
+    def _without_closing(self, path: str, table: pa.Table, form: Form) -> pa.Table:
+        """Without what the delimiters at the ends of lines make, which must be empty."""
+        import pyarrow.compute as pc
+
+        from ftune.data.frame import spoken_rows
+        from ftune.data.sources.csv_faults import beyond
+
+        for key in form.keys[len(form.names) :]:
+            rows = pc.indices_nonzero(pc.fill_null(pc.not_equal(table[key], ""), False))
+            if len(rows):
+                raise DataError(beyond(path, spoken_rows((rows.to_numpy() + 1).tolist())))
+        return table.select(range(len(form.names))) if form.closing else table
 
     def _read(self, path: str, *options: Any) -> pa.Table:
         """Block by block, in a third of the memory, unless a column changes its type later on."""
         import pyarrow as pa
         from pyarrow import csv
 
+        from ftune.data.sources.stream import unpacked
+
         try:
-            with csv.open_csv(path, *options) as blocks:
+            with csv.open_csv(unpacked(path), *options) as blocks:
                 return pa.Table.from_batches(blocks, blocks.schema)
         except ValueError:
-            return csv.read_csv(path, *options)
+            return csv.read_csv(unpacked(path), *options)
 
-    def _options(self, path: str, types: dict[str, str]) -> tuple[Any, ...]:
+    def _options(self, path: str, types: dict[str, str], form: Form) -> tuple[Any, ...]:
         """Options for reading, parsing and converting."""
         import pyarrow as pa
         from pyarrow import csv
 
+        from ftune.data.sources.stream import encoding
+
         kinds = {"number": pa.float64(), "text": pa.string(), "date": pa.timestamp("s")}
-        read = csv.ReadOptions(column_names=self.header, encoding=self.encoding)
+        closing = form.keys[len(form.names) :]
+        read = csv.ReadOptions(
+            column_names=self.header if form.whole else form.keys,
+            skip_rows=self.skip if form.whole else form.lines,
+            encoding=encoding(path, self.encoding),
+        )
         parse = csv.ParseOptions(
             delimiter=self.separator(path), quote_char=self.quote, newlines_in_values=True
         )
         convert = csv.ConvertOptions(
             null_values=self.missing, strings_can_be_null=True, true_values=[], false_values=[],
-            column_types={name: kinds[kind] for name, kind in types.items()},
+            column_types={name: kinds[kind] for name, kind in types.items()}
+            | dict.fromkeys(closing, pa.string()),
             auto_dict_encode=True, auto_dict_max_cardinality=65_536,
         )  # fmt: skip
         return read, parse, convert
 
     def separator(self, path: str) -> str:
-        return self.delimiter or ("\t" if path.endswith(".tsv") else ",")
+        return self.delimiter or ("\t" if suffix(path) == ".tsv" else ",")
 
     def faults_of(self, names: list[str], path: str, named: bool = True) -> list[str]:
         """One column is a wrong delimiter; `named`: those of `types` must be there."""
         from ftune.data.frame import exists
+        from ftune.data.sources.csv_form import advice
 
+        remedy = advice(path, self, ragged=False) if len(names) == 1 else ""
+        found = [f"{path}: only one column, `{names[0]}`; {remedy}"] if remedy else []
         unknown = [name for name in self.types if name not in names and named]
-        found = [
+        return found + [
             f"{path}: `types` names `{name}`, which is no column; {exists(name, names)}"
             for name in unknown
         ]
-        usual = self.separator(path)
-        other = next((d for d in ";\t|," if d in names[0] and d != usual), None)
-        if len(names) == 1 and other:
-            found.append(
-                f"{path}: only one column, `{names[0]}`; the delimiter seems to be"
-                f' "{_spoken(other)}": write `delimiter: "{_spoken(other)}"`'
-            )
-        return found
-
-
-def _spoken(delimiter: str) -> str:
-    return "\\t" if delimiter == "\t" else delimiter
