@@ -12,6 +12,7 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
+from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
@@ -41,6 +42,7 @@ def prepare(
     target = fitted.target if fitted else Target(data.targets, kind)
     parts = data.source.load()
     first, read = next(iter(parts.values())), parts
+    _check_rows(parts, data)
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
     for frame in parts.values():
@@ -64,6 +66,13 @@ def prepare(
     }
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
     return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
+
+
+def _check_rows(parts: dict[str, Frame], data: Data) -> None:
+    """Refuses the JSON of a whole table in one row."""
+    for frame in parts.values() if isinstance(data.source, Jsonl) else ():
+        if data.kind == "table" and len(frame) == 1 and (fault := one_object(frame.origin)):
+            raise DataError(fault)
 
 
 def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:

@@ -60,12 +60,12 @@ def text(path: str | Path, named: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, name, "replace", newline="")
 
 
-def check_size(path: str | Path, share: int = 8) -> None:
-    """Raises DataError where a `share`-th of the bytes, unpacked, is more than there is memory."""
+def check_size(path: str | Path, times: float = 1 / 8, remedy: str = "") -> None:
+    """Raises DataError where so many times the bytes, unpacked, are more than there is memory."""
     size = Path(path).stat().st_size
     if packing(path):
-        size, most = 0, share * available()
+        size, most = 0, available()
         with unpacked(path) as file:
-            while (piece := len(file.read(PIECE))) and size <= most:
+            while (piece := len(file.read(PIECE))) and size * times <= most:
                 size += piece
-    check(str(path), size // share)
+    check(str(path), int(size * times), remedy)

@@ -13,6 +13,7 @@ from ftune.data.prepare import check_classes
 from ftune.data.sources.arrow import no_rows
 from ftune.data.sources.csv import REMEDY
 from ftune.data.sources.csv_faults import misfit
+from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.survey import columns as seen
 from ftune.data.survey.blocks import File
@@ -96,6 +97,8 @@ class Look:
                     tally.see(block.columns[name], block.rows)
                 elif isinstance(tally, seen.Gaps):  # a line of JSON need not have every key
                     tally.missing.add(block.rows)
+        if file.rows == 1 and self.data.kind == "table" and isinstance(self.data.source, Jsonl):
+            file.faults += filter(None, [one_object(file.path)])
         if not file.rows and not file.faults:
             file.faults.append(no_rows(file.names, file.path))
         for (setting, name), tally in tallies.items():
