@@ -42,7 +42,7 @@ def _kept(frame: Frame, target: Target) -> Frame:
 def _types(pipeline: Pipeline) -> dict[str, str]:
     """What each column held in training, so that a short file is not read as something else."""
     types = {name: kind for name, kind in pipeline.columns.items() if kind == "text"}
-    if pipeline.target.kind == "classes":
+    if pipeline.target.kind == "classes" or pipeline.target.separator:
         types |= dict.fromkeys(pipeline.target.names, "text")
     return types
 

@@ -16,7 +16,14 @@ from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
+from ftune.data.target import (
+    Target,
+    TargetKind,
+    chosen_classes,
+    sorted_classes,
+    sorted_tags,
+    tags_of,
+)
 from ftune.data.transforms.columns import DropConstant, Rename
 from ftune.errors import DataError
 
@@ -39,7 +46,7 @@ def prepare(
     tokenizer: the model whose tokenizer texts are cut by.
     """
     notes: list[str] = []
-    target = fitted.target if fitted else Target(data.targets, kind)
+    target = fitted.target if fitted else Target(data.targets, kind, (), data.separator or "")
     parts = data.source.load()
     first, read = next(iter(parts.values())), parts
     _check_rows(parts, data)
@@ -60,6 +67,7 @@ def prepare(
         notes += _about_reading(read, data, pipeline)
         notes += fit_notes(_steps(pipeline), _steps(prior))
     notes += _absent_classes(train, pipeline.target)
+    notes += _about_tags(train, pipeline.target)
     made = {
         part: Split.of(pipeline, frame, part == "train")
         for part, frame in {**parts, "train": train}.items()
@@ -122,7 +130,7 @@ def _of_classes(
             raise DataError(
                 f"data.{setting}: this task predicts {target.kind}, not one class a row"
             )
-        return parts, None
+        return parts, _tags(parts, target)
     name, first = target.names[0], next(iter(parts.values()))
     if data.classes is None:
         return parts, sorted_classes(first[name])
@@ -136,11 +144,17 @@ def _of_classes(
     return kept, classes
 
 
+def _tags(parts: dict[str, Frame], target: Target) -> tuple[str, ...] | None:
+    if not target.separator:
+        return None
+    return sorted_tags(next(iter(parts.values())), target.names[0], target.separator)
+
+
 def check_classes(
     frame: Frame, target: Target, classes: Sequence[str] | None, fitted: Pipeline | None
 ) -> None:
     """Refuses a target of which there is only one class."""
-    if classes is not None and len(classes) < 2 and not fitted:
+    if classes is not None and len(classes) < 2 and not fitted and not target.separator:
         raise DataError(
             f"{frame.origin}: target `{target.names[0]}`: only one class, `{classes[0]}`; there is"
             " nothing to tell apart"
@@ -217,8 +231,20 @@ def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
 
 
 def _absent_classes(train: Frame, target: Target) -> list[str]:
-    if target.kind != "classes":
+    if target.kind != "classes" and not target.separator:
         return []
-    there = set(as_text(train[target.names[0]]))
+    texts = as_text(train[target.names[0]])
+    if target.separator:
+        rows = tags_of(train, target.names[0], target.separator)
+        texts = np.array([tag for row in rows for tag in row], dtype=object)
+    there = set(texts)
     absent = [name for name in target.classes if name not in there]
     return [f"classes without a training row: {_listed(absent)}."] if absent else []
+
+
+def _about_tags(train: Frame, target: Target) -> list[str]:
+    """That no row has two tags, which another separator may be the reason of."""
+    if not target.separator or max(map(len, tags_of(train, target.names[0], target.separator))) > 1:
+        return []
+    said = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
+    return [f'{said} "{target.separator}"; the labels are {_listed(target.classes)}.']

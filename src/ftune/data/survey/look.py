@@ -22,9 +22,11 @@ from ftune.data.target import (
     TargetKind,
     chosen_classes,
     missing_target,
+    no_tags,
     sorted_classes,
     texts_for_numbers,
     unknown_classes,
+    unknown_tags,
 )
 from ftune.data.text.templates import Template, blank_text, missing_text
 from ftune.errors import DataError
@@ -108,7 +110,7 @@ class Look:
         found: dict[tuple[str, str], Any] = {}
         for setting, names in wanted.items():
             if setting != "data.transforms" and not (
-                setting == "data.target" and self.kind == "tags"
+                setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
                 found |= {(setting, name): seen.Gaps() for name in names}
         types = getattr(self.data.source, "types", {})
@@ -117,10 +119,13 @@ class Look:
         numbers = self.data.targets if self.kind == "numbers" else ()
         found |= {("", n): seen.Numeric() for n in [*numeric, *numbers] if n not in types}
         if self.kind == "classes":
-            known = self.known and not self.data.classes
+            again = self.known and not self.data.classes
             found["classes", self.data.targets[0]] = (
-                seen.Unknown(frozenset(self.known)) if known else seen.Classes()
+                seen.Unknown(frozenset(self.known)) if again else seen.Classes()
             )
+        if self.data.separator:
+            known = seen.Unknown(frozenset(self.known)) if self.known else seen.Classes()
+            found["tags", self.data.targets[0]] = seen.Tags(self.data.separator, known)
         if self.data.split.group and self.data.split.group not in self.data.targets:
             found["groups", self.data.split.group] = seen.Classes()
         if self.data.kind == "images":
@@ -144,6 +149,8 @@ class Look:
         if isinstance(tally, seen.Unknown):
             odd, texts = tally.odd, list(tally.texts)
             return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
+        if isinstance(tally, seen.Tags):
+            return self._tags(name, tally.each)
         if isinstance(tally, seen.Classes) and setting == "groups":
             self.groups = frozenset(tally.rows)
             return []
@@ -176,6 +183,15 @@ class Look:
         if not fault and found.odd and self.kind == "numbers" and name in self.data.targets:
             fault = texts_for_numbers(self.file.path, name, found.odd.values)
         return [fault] if fault else []
+
+    def _tags(self, name: str, found: seen.Classes | seen.Unknown) -> list[str]:
+        path = self.file.path
+        if isinstance(found, seen.Classes):
+            self.classes = sorted_classes(np.array(list(found.rows), dtype=object))
+            return [] if self.classes else [no_tags(path, name)]
+        odd = found.odd
+        known = sorted_classes(np.array(self.known, dtype=object))
+        return [unknown_tags(path, name, list(found.texts), odd.said, known)] if odd else []
 
     def _classes(self, name: str, rows: dict[str, int]) -> list[str]:
         """Too few of them, or too few rows of one."""
