@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,13 +48,11 @@ def prepare(
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind, (), data.separator or "")
     parts = data.source.load()
-    first, read = next(iter(parts.values())), parts
+    read = [frame.notes for frame in parts.values()]
     _check_rows(parts, data)
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
-    for frame in parts.values():
-        target.check(frame)
-    check_classes(first, target, classes, fitted)
+    _check_targets(parts, target, classes, fitted)
     if not fitted:
         check_apart(parts, data.split)
     parts = _divided(parts, data, kind, seed, notes)
@@ -68,10 +66,9 @@ def prepare(
         notes += fit_notes(_steps(pipeline), _steps(prior))
     notes += _absent_classes(train, pipeline.target)
     notes += _about_tags(train, pipeline.target)
-    made = {
-        part: Split.of(pipeline, frame, part == "train")
-        for part, frame in {**parts, "train": train}.items()
-    }
+    parts["train"] = train
+    del train  # from here on a part of the table goes when its tensor is made
+    made = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
     return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
 
@@ -81,6 +78,17 @@ def _check_rows(parts: dict[str, Frame], data: Data) -> None:
     for frame in parts.values() if isinstance(data.source, Jsonl) else ():
         if data.kind == "table" and len(frame) == 1 and (fault := one_object(frame.origin)):
             raise DataError(fault)
+
+
+def _check_targets(
+    parts: dict[str, Frame],
+    target: Target,
+    classes: Sequence[str] | None,
+    fitted: Pipeline | None,
+) -> None:
+    for frame in parts.values():
+        target.check(frame)
+    check_classes(next(iter(parts.values())), target, classes, fitted)
 
 
 def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
@@ -216,12 +224,12 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
     return names
 
 
-def _about_reading(parts: dict[str, Frame], data: Data, pipeline: Pipeline) -> list[str]:
+def _about_reading(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipeline) -> list[str]:
     """What reading changed in the columns that are used, or left out for being constant."""
     states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
     used = {*pipeline.columns, *data.targets, data.split.group, data.split.time}
     used |= {name for state in states for name in state}
-    notes = {note: None for f in parts.values() for name, note in f.notes.items() if name in used}
+    notes = {note: None for said in read for name, note in said.items() if name in used}
     return list(notes)
 
 

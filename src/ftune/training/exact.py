@@ -22,7 +22,7 @@ from ftune.secret.redact import stored
 FREE = (
     "output", "base", "sweep", "lr_find", "train.checkpoint_every", "train.keep",
     "train.keep_best", "train.log_every", "runtime.threads", "runtime.device", "runtime.env",
-    "data.path", "data.cache", "model.path", "model.hub",
+    "data.path", "data.skip", "data.cache", "model.path", "model.hub",
 )  # fmt: skip
 
 LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name

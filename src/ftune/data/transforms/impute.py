@@ -104,7 +104,10 @@ def _filled(frame: Frame, name: str, column: dict[str, Any], flags: list[str]) -
     from ftune.data.transforms.choose import numbers
 
     gaps = frame.missing(name)
-    if frame.kind(name) == "text":
+    if not gaps.any():  # the column itself, not its copy
+        numbers(frame, name) if frame.kind(name) != "text" else None
+        result = {name: frame[name]}
+    elif frame.kind(name) == "text":
         result = {name: np.where(gaps, column["value"], frame[name])}
     else:
         values = numbers(frame, name)
