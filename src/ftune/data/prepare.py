@@ -111,8 +111,9 @@ def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
 
 def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[str]) -> str:
     """What a file lacks of the columns of the first, in words; empty where it has them all."""
-    lacks = [name for name in wanted if name not in columns]
-    more = [name for name in columns if name not in wanted]
+    there, asked = set(columns), set(wanted)
+    lacks = [name for name in wanted if name not in there]
+    more = [name for name in columns if name not in asked]
     if not lacks:
         return ""
     return (

@@ -146,6 +146,7 @@ class Csv:
             column_names=self.header if form.whole else form.keys,
             skip_rows=self.skip if form.whole else form.lines,
             encoding=encoding(path, self.encoding),
+            block_size=form.block_size,
         )
         parse = csv.ParseOptions(
             delimiter=self.separator(path), quote_char=self.quote, newlines_in_values=True

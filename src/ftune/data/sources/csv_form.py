@@ -33,6 +33,11 @@ class Form:
     whole: bool
 
     @property
+    def block_size(self) -> int:
+        """Bytes that hold hundreds of rows: Arrow makes an array of each column of each block."""
+        return min(max(2**20, 2**12 * len(self.keys)), 2**26)
+
+    @property
     def keys(self) -> list[str]:
         """A name for all that stands in a row; none of the closing ones is one of a column."""
         return [*self.names, *("\0" * (i + 1) for i in range(self.closing))]

@@ -79,7 +79,7 @@ class _Pass:
         # One thread: only then does Arrow tell the number of a row that it refuses.
         read = csv.ReadOptions(
             column_names=keys, skip_rows=self.form.lines, use_threads=False,
-            encoding=stream.encoding(path, source.encoding),
+            encoding=stream.encoding(path, source.encoding), block_size=self.form.block_size,
         )  # fmt: skip
         parse = csv.ParseOptions(
             delimiter=source.separator(path), quote_char=source.quote, newlines_in_values=True,

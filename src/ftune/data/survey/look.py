@@ -134,7 +134,8 @@ class Look:
             base = base_of(self.file.path)
             table = base != Path(self.file.path)
             found["pictures", self.data.image or "image"] = seen.Pictures(base, table)
-        return {key: tally for key, tally in found.items() if key[1] in self.file.names}
+        there = set(self.file.names)
+        return {key: tally for key, tally in found.items() if key[1] in there}
 
     def _said(self, setting: str, name: str, tally: Any) -> list[str]:
         """What a tally has found, in words."""

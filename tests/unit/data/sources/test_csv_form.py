@@ -14,6 +14,7 @@ import pytest
 
 from ftune.data.frame import Frame
 from ftune.data.sources.csv import Csv
+from ftune.data.sources.csv_form import form_of
 from ftune.data.sources.files import suffix
 from ftune.data.survey.survey import survey
 from ftune.errors import DataError
@@ -151,6 +152,16 @@ def test_rounded_integers_are_told_of_closed_and_packed_rows(tmp_path: Path) -> 
     frame = Csv("t.csv.gz").read(str(tmp_path / "t.csv.gz"))
     assert "4 of 9 distinct whole numbers" in frame.notes["id"]
     assert frame["x"].tolist() == list(np.arange(9.0))
+
+
+def test_a_wide_table_is_read_in_few_blocks(write: Write) -> None:
+    """Arrow makes an array of each column of each block: 1 MB would hold but five of these rows."""
+    values = [f"{i / 7:.12f}" for i in range(10_000)]
+    rows = "".join(",".join(values) + "\n" for _ in range(60))
+    source, path = Csv("t.csv", header=[f"c{i}" for i in range(10_000)]), write("t.csv", rows)
+    table = source._table(path, {}, form_of(path, source))
+    assert (table.num_rows, table.num_columns) == (60, 10_000)
+    assert table.column(0).num_chunks <= 2
 
 
 def test_the_extension_behind_the_packing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftune.data.frame import Array, Frame
+from ftune.data.frame import Array, Frame, State
 from ftune.data.transforms.categories import codes, frequent, merged_note, texts, usual_min_count
 from ftune.data.transforms.choose import chosen, enumerated, fit_each
 from ftune.data.transforms.columns import Drop, DropConstant, Rename, Select
@@ -73,6 +73,17 @@ def test_the_time_is_linear_in_the_columns(transform: Any, monkeypatch: pytest.M
     monkeypatch.setattr(Frame, "__post_init__", lambda made: frames.append(made))
     assert len(transform.apply(rows, state).columns) >= 50
     assert len(frames) == 1
+
+
+def test_a_column_without_gaps_is_not_copied() -> None:
+    rows = small()
+    gaps = frame(a=[1.0, np.nan], b=words("x", None))
+    state: State = {"a": {"value": 5.0, "flag": False}, "b": {"value": "missing", "flag": False}}
+    filled = Impute().apply(rows, state)
+    assert filled["a"] is rows["a"] and filled["b"] is rows["b"]
+    filled = Impute().apply(gaps, state)
+    assert (filled["a"].tolist(), filled["b"].tolist()) == ([1.0, 5.0], ["x", "missing"])
+    assert gaps["b"][1] is None
 
 
 def test_columns_are_chosen_by_name_or_kind() -> None:
