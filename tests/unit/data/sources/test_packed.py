@@ -69,6 +69,15 @@ def test_rounded_integers_of_an_array_are_told(write: Write) -> None:
     assert "distinct whole numbers" in Jsonl("t.json").read(write("t.json", rows)).notes["id"]
 
 
+def test_lists_of_objects_of_an_array_are_those_of_lines(write: Write) -> None:
+    """Conversations stay as they are written, mixed types in them too."""
+    turns = [{"m": [{"role": "a", "content": "x"}, {"content": ["y"]}]}, {"m": [{"role": "b"}]}]
+    lines = "".join(json.dumps(row) + "\n" for row in turns)
+    array = Jsonl("t.json").read(write("t.json", json.dumps(turns, indent=1)))["m"].tolist()
+    assert array == Jsonl("t.jsonl").read(write("t.jsonl", lines))["m"].tolist()
+    assert [json.loads(row) for row in array] == [row["m"] for row in turns]
+
+
 PANDAS = 'write an array of objects, or one object a line (pandas: to_json(path, orient="records"))'
 FAULTS: dict[str, tuple[str | bytes, list[str]]] = {
     "no comma": (INDENTED.replace("  },\n  {", "  }\n  {", 1), ["t.json:9:3: expected a comma"]),
