@@ -71,7 +71,10 @@ def test_rounded_integers_of_an_array_are_told(write: Write) -> None:
 
 def test_lists_of_objects_of_an_array_are_those_of_lines(write: Write) -> None:
     """Conversations stay as they are written, mixed types in them too."""
-    turns = [{"m": [{"role": "a", "content": "x"}, {"content": ["y"]}]}, {"m": [{"role": "b"}]}]
+    turns: list[Any] = [
+        {"m": [{"role": "a", "content": "x"}, {"content": ["y"]}]},
+        {"m": [{"role": "b"}]},
+    ]
     lines = "".join(json.dumps(row) + "\n" for row in turns)
     array = Jsonl("t.json").read(write("t.json", json.dumps(turns, indent=1)))["m"].tolist()
     assert array == Jsonl("t.jsonl").read(write("t.jsonl", lines))["m"].tolist()
