@@ -109,6 +109,11 @@ class Frame:
         return spoken_rows(self.rows[mask].tolist())
 
 
+def kinds_of(frame: Frame) -> dict[str, str]:
+    """What each column holds that has a known value."""
+    return {n: frame.kind(n) for n in frame.columns if not frame.missing(n).all()}
+
+
 def any_in_row(mask: Array) -> npt.NDArray[np.bool_]:
     """[rows, …] -> [rows]: whether anything in the row is marked."""
     flat: npt.NDArray[np.bool_] = mask.reshape(len(mask), math.prod(mask.shape[1:])) != 0

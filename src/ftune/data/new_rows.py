@@ -10,6 +10,7 @@ import numpy as np
 from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text
 from ftune.data.pipeline import Pipeline
+from ftune.data.reading import as_named, load, respelled, types_of, with_targets
 from ftune.data.sources.files import suffix
 from ftune.data.target import Target
 from ftune.errors import DataError
@@ -18,18 +19,26 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
 
 
-def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
+def read_split(
+    data: Data, path: str | Path | None, pipeline: Pipeline, judged: bool = False
+) -> Frame:
     """The rows to predict or evaluate: a file's, read by its extension, or the source's own.
 
     Without a path: the test file where one is declared, else all rows. The target may be absent.
+    judged: rows whose targets are not known are left out where `data` says so.
     """
     if path is None:
-        parts = data.source.load()
+        parts = load(data, pipeline.target.kind, pipeline)
         frame: Frame = parts[next(part for part in ("test", "all", "train") if part in parts)]
         if data.classes is not None:
             frame = _kept(frame, pipeline.target)
     else:
-        frame = _reader(data.source, str(path)).read(str(path), _types(pipeline))
+        kind = pipeline.target.kind
+        types = types_of(data, kind, pipeline)
+        frame = _reader(data.source, str(path)).read(str(path), types)
+        frame = as_named(frame, data, pipeline)
+        frame = respelled({"all": frame}, data, kind, pipeline)["all"]
+        frame = with_targets(frame, data) if judged else frame
     pipeline.conform(frame)
     return frame
 
@@ -37,14 +46,6 @@ def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame
 def _kept(frame: Frame, target: Target) -> Frame:
     """The rows of the known classes, as in training."""
     return frame.take(np.isin(as_text(frame[target.names[0]]).astype(str), target.classes))
-
-
-def _types(pipeline: Pipeline) -> dict[str, str]:
-    """What each column held in training, so that a short file is not read as something else."""
-    types = {name: kind for name, kind in pipeline.columns.items() if kind == "text"}
-    if pipeline.target.kind == "classes" or pipeline.target.separator:
-        types |= dict.fromkeys(pipeline.target.names, "text")
-    return types
 
 
 def source_for(path: str | Path) -> str | None:

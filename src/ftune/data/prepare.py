@@ -12,6 +12,7 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
+from ftune.data.reading import check_known, load
 from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
@@ -25,6 +26,8 @@ from ftune.data.target import (
     tags_of,
 )
 from ftune.data.transforms.columns import DropConstant, Rename
+from ftune.data.unlikely import unlikely
+from ftune.data.unmeant import is_unmeant
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,12 +50,12 @@ def prepare(
     """
     notes: list[str] = []
     target = fitted.target if fitted else Target(data.targets, kind, (), data.separator or "")
-    parts = data.source.load()
+    parts = load(data, kind, fitted or (prior if data.statistics != "refit" else None))
     read = [frame.notes for frame in parts.values()]
     _check_rows(parts, data)
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
-    _check_targets(parts, target, classes, fitted)
+    _check_targets(parts, data, target, classes, fitted)
     if not fitted:
         check_apart(parts, data.split)
     parts = _divided(parts, data, kind, seed, notes)
@@ -82,13 +85,18 @@ def _check_rows(parts: dict[str, Frame], data: Data) -> None:
 
 def _check_targets(
     parts: dict[str, Frame],
+    data: Data,
     target: Target,
     classes: Sequence[str] | None,
     fitted: Pipeline | None,
 ) -> None:
     for frame in parts.values():
+        check_known(frame, data, target)
         target.check(frame)
-    check_classes(next(iter(parts.values())), target, classes, fitted)
+    first = next(iter(parts.values()))
+    check_classes(first, target, classes, fitted)
+    if not fitted and (fault := unlikely(first, data, target)):
+        raise DataError(fault)
 
 
 def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
@@ -112,8 +120,8 @@ def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
 def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[str]) -> str:
     """What a file lacks of the columns of the first, in words; empty where it has them all."""
     there, asked = set(columns), set(wanted)
-    lacks = [name for name in wanted if name not in there]
-    more = [name for name in columns if name not in asked]
+    lacks = [name for name in wanted if name not in there and not is_unmeant(name)]
+    more = [name for name in columns if name not in asked and not is_unmeant(name)]
     if not lacks:
         return ""
     return (
@@ -228,7 +236,7 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
 def _about_reading(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipeline) -> list[str]:
     """What reading changed in the columns that are used, or left out for being constant."""
     states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
-    used = {*pipeline.columns, *data.targets, data.split.group, data.split.time}
+    used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
     used |= {name for state in states for name in state}
     notes = {note: None for said in read for name, note in said.items() if name in used}
     return list(notes)

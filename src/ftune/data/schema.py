@@ -98,6 +98,8 @@ class Data:
     `multi_label: true`; null: each target is a column of 0 and 1."""
     classes: list[str | int | float | bool] | None = setting(None)
     """Only rows of these classes, which keep this order; null: all, sorted."""
+    drop_missing_target: bool = setting(False)
+    """Whether rows without a known target are left out; else they are refused."""
     limit: int | None = setting(None, at_least=1)
     """At most so many training rows, drawn at random; smaller limits are subsets of larger ones."""
     per_class: int | None = setting(None, at_least=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ftune.data.frame import Array, Frame, as_text, label_text
+from ftune.data.spellings import places
 from ftune.data.transforms.choose import infinite_values
 from ftune.errors import DataError
 
@@ -76,8 +77,7 @@ class Target:
         import torch
 
         labels = as_text(frame[self.names[0]])
-        place = {name: i for i, name in enumerate(self.classes)}
-        numbers = np.fromiter((place.get(label, -1) for label in labels), np.int64, len(labels))
+        numbers = places(labels, self.classes, numbers=True)
         if (numbers < 0).any():
             unknown = numbers < 0
             raise DataError(
@@ -147,7 +147,10 @@ def no_tags(origin: str, name: str) -> str:
 
 
 def missing_target(origin: str, name: str, where: str) -> str:
-    return f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows"
+    return (
+        f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows, or leave"
+        " them out by `data.drop_missing_target: true`"
+    )
 
 
 def texts_for_numbers(origin: str, name: str, texts: Sequence[Any]) -> str:
@@ -202,15 +205,16 @@ def sorted_classes(labels: Array) -> tuple[str, ...]:
 
 def chosen_classes(frame: Frame, name: str, chosen: Sequence[Any]) -> tuple[str, ...]:
     """`data.classes` as class names. Raises DataError for one that no row has."""
-    names = tuple(dict.fromkeys(_as_written(c) for c in chosen))
     there = sorted_classes(frame[name])
-    absent = [c for c in names if c not in there]
+    asked = np.array(list(dict.fromkeys(_as_written(c) for c in chosen)), dtype=object)
+    found = places(asked, there, numbers=True)
+    absent = asked[found < 0].tolist()
     if absent:
         raise DataError(
             f"{frame.origin}: `classes` names {_shown(absent)}, which no row has;"
             f" `{name}` has: {_shown(there)}"
         )
-    return names
+    return tuple(dict.fromkeys(there[i] for i in found))
 
 
 def _as_written(value: Any) -> str:

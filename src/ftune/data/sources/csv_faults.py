@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from typing import TYPE_CHECKING
 
 from ftune.data.frame import spoken_rows
@@ -23,8 +22,6 @@ def explained(path: str, message: str, source: Csv) -> DataError:
     reason = message.splitlines()[0]
     if "parse error" in reason:
         return _ragged(path, reason, source)
-    if "conversion error to" in reason:
-        return _misfit(path, reason, source)
     if "UTF8" in reason or "codec" in reason:
         return DataError(f"{path}: {not_text(source.encoding)}")
     return DataError(f"{path}: not a readable CSV file: {reason}")
@@ -79,24 +76,6 @@ def ragged(path: str, rows: str, width: int, example: str, source: Csv) -> str:
 def beyond(path: str, rows: str) -> str:
     """What is said where the rows end with a delimiter, but in some a value follows it."""
     return f"{path}: {rows} with a value beyond the last named column; name it, or delete it"
-
-
-def _misfit(path: str, reason: str, source: Csv) -> DataError:
-    """Names the rows that hold the value which is not of its declared type."""
-    found = re.search(r"column #(\d+).*invalid value '(.*)'", reason)
-    if not found:
-        return DataError(f"{path}: a column is not what `types` says: {reason}")
-    column, value = int(found[1]), found[2]
-    header, at = [""], []
-    try:
-        for i, row in enumerate(rows_of(path, source)):
-            header = header if i else row
-            at += [i] if i and row[column : column + 1] == [value] else []
-    except csv.Error:  # a field beyond what Python's reader takes
-        at = []
-    where = spoken_rows(at) if at else "some row"
-    name = header[column] if column < len(header) else str(column + 1)
-    return DataError(misfit(path, name, value, where))
 
 
 def misfit(path: str, name: str, value: str, where: str) -> str:

@@ -17,6 +17,7 @@ from ftune.data.found import Rows
 from ftune.data.sources import csv_faults, stream
 from ftune.data.sources.arrow import check_width, decodes, doubled, existing, not_utf8, readable
 from ftune.data.sources.csv_form import Form, form_of
+from ftune.data.spellings import plain_names
 from ftune.data.survey.blocks import Block, File
 from ftune.errors import DataError
 
@@ -33,14 +34,15 @@ def of_csv(path: str, source: Csv) -> File:
     with readable(path, "CSV"):
         form = form_of(path, source)
     check_width(path, len(form.keys))
-    found = File(path, form.names, mixing=True)
-    if any("\ufffd" in name for name in form.names):
+    names = plain_names(form.names)
+    found = File(path, names, mixing=True)
+    if any("\ufffd" in name for name in names):
         found.faults.append(f"{path}: the header is {csv_faults.not_text(source.encoding)}")
-    faults = source.faults_of(form.names, path)
-    if faults and len(form.names) == 1:  # with the wrong delimiter all else would be wrong too
+    faults = source.faults_of(names, path)
+    if faults and len(names) == 1:  # with the wrong delimiter all else would be wrong too
         raise DataError(faults[0])
     found.faults += faults
-    found.faults += [said] if (said := doubled(form.names, path)) else []
+    found.faults += [said] if (said := doubled(names, path)) else []
     found.blocks = _Pass(found, source, form).blocks
     return found
 
@@ -111,7 +113,7 @@ class _Pass:
         return np.setdiff1d(window, skipped, assume_unique=True)[:count].astype(np.int64)
 
     def _block(self, batch: Any, rows: npt.NDArray[np.int64]) -> Block:
-        names = self.form.names
+        names = self.file.names
         for i in range(len(names), batch.num_columns):
             filled = pc.fill_null(pc.not_equal(batch.column(i), b""), False)
             self.beyond.add(rows[filled.to_numpy(zero_copy_only=False)])

@@ -14,7 +14,6 @@ import pytest
 
 from ftune.data.frame import Frame
 from ftune.data.sources.csv import Csv
-from ftune.data.sources.csv_form import form_of
 from ftune.data.sources.files import suffix
 from ftune.data.survey.survey import survey
 from ftune.errors import DataError
@@ -149,7 +148,8 @@ def test_rounded_integers_are_told_of_closed_and_packed_rows(tmp_path: Path) -> 
     """The second look at the file reads the same columns as the first."""
     rows = "".join(f"{2**53 + i},{i},\n" for i in range(9))
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(f"id,x\n{rows}".encode()))
-    frame = Csv("t.csv.gz").read(str(tmp_path / "t.csv.gz"))
+    source = Csv("t.csv.gz", types={"id": "number"})
+    frame = source.read(str(tmp_path / "t.csv.gz"))
     assert "4 of 9 distinct whole numbers" in frame.notes["id"]
     assert frame["x"].tolist() == list(np.arange(9.0))
 
@@ -159,7 +159,7 @@ def test_a_wide_table_is_read_in_few_blocks(write: Write) -> None:
     values = [f"{i / 7:.12f}" for i in range(10_000)]
     rows = "".join(",".join(values) + "\n" for _ in range(60))
     source, path = Csv("t.csv", header=[f"c{i}" for i in range(10_000)]), write("t.csv", rows)
-    table = source._table(path, {}, form_of(path, source))
+    table = source._table(path, {})
     assert (table.num_rows, table.num_columns) == (60, 10_000)
     assert table.column(0).num_chunks <= 2
 
