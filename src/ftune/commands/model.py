@@ -50,7 +50,7 @@ def model_of_base(base: Base, console: Console) -> dict[str, Any]:
 
 
 def _shown(module: nn.Module, effects: Mapping[str, Effect], console: Console) -> dict[str, Any]:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": plain_name(name),
             "shape": list(parameter.shape),
