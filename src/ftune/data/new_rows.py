@@ -11,6 +11,7 @@ from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text
 from ftune.data.pipeline import Pipeline
 from ftune.data.reading import as_named, load, respelled, types_of, with_targets
+from ftune.data.sources.files import suffix
 from ftune.data.target import Target
 from ftune.errors import DataError
 
@@ -51,17 +52,17 @@ def source_for(path: str | Path) -> str | None:
     """The name of the source that reads files of this extension, or folders."""
     if Path(path).is_dir():
         return "images"
-    suffix = Path(path).suffix.lower()
-    return next((n for n in SOURCES if suffix in getattr(SOURCES[n], "suffixes", ())), None)
+    ending = suffix(path)
+    return next((n for n in SOURCES if ending in getattr(SOURCES[n], "suffixes", ())), None)
 
 
 def _reader(source: Any, path: str) -> Any:
     """The declared source where it reads such files, else the one that does, with its defaults."""
-    suffix = Path(path).suffix.lower()
-    if suffix in source.suffixes and not Path(path).is_dir():
+    ending = suffix(path)
+    if ending in source.suffixes and not Path(path).is_dir():
         return source
     name = source_for(path)
     if name:
         return SOURCES[name](path)
     known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
-    raise DataError(f"{path}: no reader for `{suffix or 'no extension'}`; known: {known}")
+    raise DataError(f"{path}: no reader for `{ending or 'no extension'}`; known: {known}")

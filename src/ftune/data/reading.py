@@ -101,10 +101,12 @@ def _swallowed(path: str, data: Data) -> dict[str, int]:
 
 
 def types_of(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, str]:
-    """What columns are known to be: classes are texts, others as in the model at hand."""
+    """What columns are known to be: classes and tags are texts, others as in the model at hand."""
     columns = known.columns if known else {}
     types = {name: held for name, held in columns.items() if held in TYPED}
-    return types | (dict.fromkeys(data.targets, "text") if kind == "classes" else {})
+    return types | (
+        dict.fromkeys(data.targets, "text") if kind == "classes" or data.separator else {}
+    )
 
 
 def _measured(data: Data, kind: TargetKind) -> list[str]:
@@ -121,6 +123,7 @@ def respelled(
     classes = data.targets[0] if kind == "classes" and data.targets else None
     names = first.named("text") if data.kind == "table" else []
     names += [classes] if classes in first.columns and classes not in names else []
+    names = [n for n in names if not (data.separator and n in data.targets)]  # several values each
     for name in names:
         if any(name not in f.columns or f.kind(name) != "text" for f in parts.values()):
             continue

@@ -62,6 +62,7 @@ def to_frame(table: pa.Table, path: str) -> Frame:
     del table  # each column is freed when it is read: the table never exists twice
     for name in list(waiting):
         columns[name] = to_column(waiting.pop(name), f"{path}: column `{name}`")
+    pa.default_memory_pool().release_unused()
     return Frame(columns, path, np.arange(1, rows + 1), notes)
 
 

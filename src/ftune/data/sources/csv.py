@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
-from ftune.data.sources.files import check_path, read_parts
+from ftune.data.sources.files import check_path, read_parts, suffix
 from ftune.data.sources.types import fault_in
 from ftune.errors import DataError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ftune.data.frame import Frame
+    from ftune.data.sources.csv_form import Form
 
 UNKNOWN = [
     "", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
@@ -26,7 +27,10 @@ UNKNOWN = [
 
 @dataclass(frozen=True)
 class Csv:
-    """A table in a text file, one row a line, with a header. Read by pyarrow."""
+    """A table in a text file, one row a line, with a header; also packed (gz, bz2, zst).
+
+    Read by pyarrow. A delimiter at the end of each line is no column.
+    """
 
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
@@ -48,8 +52,10 @@ class Csv:
     """The character around values that contain the delimiter."""
     header: list[str] | None = setting(None)
     """The column names of a file that has no header; null: its first line."""
+    skip: int = setting(0, at_least=0)
+    """Lines above the header that do not belong to the table."""
     encoding: str = setting("utf-8")
-    """How the text is encoded: utf-8, latin-1, cp1252 …"""
+    """How the text is encoded: utf-8, latin-1, cp1252 … UTF-16 is known by its byte order mark."""
 
     def __post_init__(self) -> None:
         check_path(self.path)
@@ -95,14 +101,15 @@ class Csv:
         """
         from ftune.data.found import listed
         from ftune.data.sources.arrow import check_width, existing, one_nameless, readable, to_frame
-        from ftune.data.sources.csv_faults import width
+        from ftune.data.sources.csv_form import form_of
+        from ftune.data.sources.stream import check_size
         from ftune.data.sources.written import read_texts, text_faults
-        from ftune.limits.memory import check
 
-        check(path, existing(path).stat().st_size // 8)
-        check_width(path, width(path, self))
+        existing(path)
         wanted = {**(types or {}), **self.types}
         with readable(path, "CSV"):
+            check_size(path)
+            check_width(path, len(form_of(path, self).keys))
             table = self._table(path, wanted)
             for fault in self.faults_of(table.column_names, path, named or types is None):
                 raise DataError(fault)
@@ -139,27 +146,23 @@ class Csv:
         import pyarrow as pa
         from pyarrow import csv
 
+        from ftune.data.sources.stream import unpacked
+
         read, parse, convert = self._options(path, dict.fromkeys(names, "text"))
         written = self._written(path)
         convert.include_columns = [written.get(name, name) for name in names]
         if not head:
             table = self._read(path, read, parse, convert).unify_dictionaries()
             return table.rename_columns(names)
-        with csv.open_csv(path, read, parse, convert) as blocks:
+        with csv.open_csv(unpacked(path), read, parse, convert) as blocks:
             return pa.Table.from_batches([blocks.read_next_batch()]).rename_columns(names)
 
     def _written(self, path: str) -> dict[str, str]:
         """By the name of a column, how it is written in the file, where that is another way."""
-        import csv as python_csv
-
-        from ftune.data.sources.csv_faults import rows_of
+        from ftune.data.sources.csv_form import form_of
         from ftune.data.spellings import plain_names
 
-        try:
-            names = next(rows_of(path, self), [])
-        except (python_csv.Error, LookupError):
-            return {}
-        names = [names[0].removeprefix("\ufeff"), *names[1:]] if names else []
+        names = form_of(path, self).names
         pairs = zip(plain_names(names), names, strict=True)
         return {name: written for name, written in pairs if name != written}
 
@@ -186,20 +189,33 @@ class Csv:
 
     def _table(self, path: str, types: Mapping[str, Any]) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text
+        from ftune.data.sources.csv_form import form_of
         from ftune.data.spellings import plain_names
 
         try:
             table = self._read(path, *self._options(path, types))
+            table = self._without_closing(path, table, form_of(path, self))
             return table.rename_columns(plain_names(table.column_names))  # they are decoded here
         except UnicodeDecodeError as error:
             reason = f"the header is {not_text(self.encoding)} ({error.reason})"
             raise DataError(f"{path}: {reason}") from None
-        except LookupError:
-            raise DataError(f"{path}: `{self.encoding}` is not a known `encoding`") from None
         except ValueError as error:
             if "conversion error to" in str(error):
                 raise self._misfit(path, types) from None
             raise explained(path, str(error), self) from None
+
+    def _without_closing(self, path: str, table: pa.Table, form: Form) -> pa.Table:
+        """Without what the delimiters at the ends of lines make, which must be empty."""
+        import pyarrow.compute as pc
+
+        from ftune.data.frame import spoken_rows
+        from ftune.data.sources.csv_faults import beyond
+
+        for key in form.keys[len(form.names) :]:
+            rows = pc.indices_nonzero(pc.fill_null(pc.not_equal(table[key], ""), False))
+            if len(rows):
+                raise DataError(beyond(path, spoken_rows((rows.to_numpy() + 1).tolist())))
+        return table.select(range(len(form.names))) if form.closing else table
 
     def _misfit(self, path: str, types: Mapping[str, Any]) -> DataError:
         """What is not as `types` says: read as texts, it can be told whole."""
@@ -219,20 +235,31 @@ class Csv:
         import pyarrow as pa
         from pyarrow import csv
 
+        from ftune.data.sources.stream import unpacked
+
         try:
-            with csv.open_csv(path, *options) as blocks:
+            with csv.open_csv(unpacked(path), *options) as blocks:
                 return pa.Table.from_batches(blocks, blocks.schema)
         except ValueError:
-            return csv.read_csv(path, *options)
+            return csv.read_csv(unpacked(path), *options)
 
     def _options(self, path: str, types: Mapping[str, Any]) -> tuple[Any, ...]:
         """Options for reading, parsing and converting."""
         import pyarrow as pa
         from pyarrow import csv
 
+        from ftune.data.sources.csv_form import form_of
+        from ftune.data.sources.stream import encoding
+
+        form = form_of(path, self)
         number = pa.string() if self.thousands else pa.float64()
         kinds = {"number": number, "text": pa.string(), "date": pa.timestamp("s")}
-        read = csv.ReadOptions(column_names=self.header, encoding=self.encoding)
+        read = csv.ReadOptions(
+            column_names=self.header if form.whole else form.keys,
+            skip_rows=self.skip if form.whole else form.lines,
+            encoding=encoding(path, self.encoding),
+            block_size=form.block_size,
+        )
         parse = csv.ParseOptions(
             delimiter=self.separator(path), quote_char=self.quote, newlines_in_values=True
         )
@@ -242,7 +269,8 @@ class Csv:
             column_types={
                 written.get(name, name): kinds[kind] if isinstance(kind, str) else pa.string()
                 for name, kind in types.items()
-            },
+            }
+            | dict.fromkeys(form.keys[len(form.names) :], pa.string()),
             decimal_point=self.point, auto_dict_encode=True, auto_dict_max_cardinality=65_536,
         )  # fmt: skip
         return read, parse, convert
@@ -252,26 +280,17 @@ class Csv:
         return self.decimal or "."
 
     def separator(self, path: str) -> str:
-        return self.delimiter or ("\t" if path.endswith(".tsv") else ",")
+        return self.delimiter or ("\t" if suffix(path) == ".tsv" else ",")
 
     def faults_of(self, names: list[str], path: str, named: bool = True) -> list[str]:
         """One column is a wrong delimiter; `named`: those of `types` must be there."""
         from ftune.data.frame import exists
+        from ftune.data.sources.csv_form import advice
 
+        remedy = advice(path, self, ragged=False) if len(names) == 1 else ""
+        found = [f"{path}: only one column, `{names[0]}`; {remedy}"] if remedy else []
         unknown = [name for name in self.types if name not in names and named]
-        found = [
+        return found + [
             f"{path}: `types` names `{name}`, which is no column; {exists(name, names)}"
             for name in unknown
         ]
-        usual = self.separator(path)
-        other = next((d for d in ";\t|," if d in names[0] and d != usual), None)
-        if len(names) == 1 and other:
-            found.append(
-                f"{path}: only one column, `{names[0]}`; the delimiter seems to be"
-                f' "{_spoken(other)}": write `delimiter: "{_spoken(other)}"`'
-            )
-        return found
-
-
-def _spoken(delimiter: str) -> str:
-    return "\\t" if delimiter == "\t" else delimiter

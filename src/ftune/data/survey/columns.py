@@ -197,6 +197,23 @@ class Unknown:
             self.texts[text] = None
 
 
+@dataclass
+class Tags:
+    """What `each` counts of the tags that stand in one column; their separator."""
+
+    separator: str
+    each: Classes | Unknown
+
+    def see(self, column: pa.Array, rows: Numbers) -> None:
+        if not pa.types.is_string(column.type):
+            column = pa.array([None if v is None else _text(v) for v in column.to_pylist()])
+        parts = pc.split_pattern(pc.cast(column, pa.string()), self.separator)
+        tags = pc.utf8_trim_whitespace(pc.list_flatten(parts))
+        there = pc.not_equal(tags, "")
+        owners = rows[pc.list_parent_indices(parts).to_numpy()]
+        self.each.see(tags.filter(there), owners[there.to_numpy(zero_copy_only=False)])
+
+
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else label_text(value)
 

@@ -13,6 +13,7 @@ from ftune.data.frame import Frame, no_column
 from ftune.data.prepare import check_classes
 from ftune.data.reading import no_targets, swallowed_classes
 from ftune.data.sources.arrow import no_rows
+from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.survey import columns as seen
 from ftune.data.survey.blocks import File
@@ -21,9 +22,11 @@ from ftune.data.target import (
     TargetKind,
     chosen_classes,
     missing_target,
+    no_tags,
     sorted_classes,
     texts_for_numbers,
     unknown_classes,
+    unknown_tags,
 )
 from ftune.data.text.templates import blank_text, missing_text
 from ftune.data.unlikely import constant, fractions
@@ -69,6 +72,8 @@ class Look:
                     tally.see(block.columns[name], block.rows)
                 elif isinstance(tally, seen.Gaps):  # a line of JSON need not have every key
                     tally.missing.add(block.rows)
+        if file.rows == 1 and self.data.kind == "table" and isinstance(self.data.source, Jsonl):
+            file.faults += filter(None, [one_object(file.path)])
         if not file.rows and not file.faults:
             file.faults.append(no_rows(file.names, file.path))
         for (setting, name), tally in tallies.items():
@@ -78,7 +83,7 @@ class Look:
         found: dict[tuple[str, str], Any] = {}
         for setting, names in wanted.items():
             if setting != "data.transforms" and not (
-                setting == "data.target" and self.kind == "tags"
+                setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
                 found |= {(setting, name): seen.Gaps() for name in names}
         if self.file.mixing:
@@ -89,10 +94,13 @@ class Look:
         elif self.kind == "numbers":
             found |= {("", name): seen.NoNumbers() for name in self.data.targets}
         if self.kind == "classes":
-            known = self.known and not self.data.classes
+            again = self.known and not self.data.classes
             found["classes", self.data.targets[0]] = (
-                seen.Unknown(self.known) if known else seen.Classes()
+                seen.Unknown(self.known) if again else seen.Classes()
             )
+        if self.data.separator:
+            known = seen.Unknown(self.known) if self.known else seen.Classes()
+            found["tags", self.data.targets[0]] = seen.Tags(self.data.separator, known)
         if self.kind == "numbers":
             found |= {("numbers", name): seen.Classes() for name in self.data.targets}
         if self.data.split.group and self.data.split.group not in self.data.targets:
@@ -103,7 +111,8 @@ class Look:
             base = base_of(self.file.path)
             table = base != Path(self.file.path)
             found["pictures", self.data.image or "image"] = seen.Pictures(base, table)
-        return {key: tally for key, tally in found.items() if key[1] in self.file.names}
+        there = set(self.file.names)
+        return {key: tally for key, tally in found.items() if key[1] in there}
 
     def _said(self, setting: str, name: str, tally: Any) -> list[str]:
         """What a tally has found, in words."""
@@ -117,6 +126,8 @@ class Look:
         if isinstance(tally, seen.Unknown):
             odd, texts = tally.odd, list(tally.texts)
             return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
+        if isinstance(tally, seen.Tags):
+            return self._tags(name, tally.each)
         if isinstance(tally, seen.Classes) and setting == "groups":
             self.groups = frozenset(tally.rows)
             return []
@@ -159,6 +170,15 @@ class Look:
         if not fault and found.odd and self.kind == "numbers" and name in self.data.targets:
             fault = texts_for_numbers(self.file.path, name, found.odd)
         return [fault] if fault else []
+
+    def _tags(self, name: str, found: seen.Classes | seen.Unknown) -> list[str]:
+        path = self.file.path
+        if isinstance(found, seen.Classes):
+            self.classes = sorted_classes(np.array(list(found.rows), dtype=object))
+            return [] if self.classes else [no_tags(path, name)]
+        odd = found.odd
+        known = sorted_classes(np.array(self.known, dtype=object))
+        return [unknown_tags(path, name, list(found.texts), odd.said, known)] if odd else []
 
     def _classes(self, name: str, rows: dict[str, int]) -> list[str]:
         """Too few of them, or too few rows of one."""

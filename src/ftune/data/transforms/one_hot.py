@@ -59,10 +59,11 @@ class OneHot:
         return [f"{name}={category}" for category in (*column["categories"], *rest)]
 
     def apply(self, frame: Frame, state: State) -> Frame:
-        for name, column in state.items():
-            flags = _flags(frame, name, column["categories"], self.makes(name, column))
-            frame = frame.replaced(name, flags)
-        return frame
+        flags = {
+            name: _flags(frame, name, column["categories"], self.makes(name, column))
+            for name, column in state.items()
+        }
+        return frame.replaced(flags)
 
 
 def _is_bare(column: dict[str, Any]) -> bool:
