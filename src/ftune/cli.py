@@ -296,13 +296,22 @@ def evaluate(
 def predict(
     run_path: RunPath,
     source: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--input", help="New rows: csv, parquet, jsonl, npz, txt, images."),
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--input", help="New rows: csv, parquet, jsonl, npz, txt, images; - is stdin."
+        ),
     ] = None,
     target: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--output", help="Predictions: csv, parquet, jsonl."),
+        Optional[str],  # noqa: UP045
+        typer.Option("--output", help="Predictions: csv, parquet, jsonl; - is stdout."),
     ] = None,
+    keep: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--keep", metavar="A,B", help="Columns of the input to write beside them."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without images that cannot be read.")
+    ] = False,
     prompt: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--prompt", help="What a language model shall continue or answer."),
@@ -333,9 +342,12 @@ def predict(
         from ftune.predictor import Sampling
 
         sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
-        return command(_base_of(run_path, adapter), source, target, prompt, sampling, console)
+        names = [name for name in (keep or "").split(",") if name]
+        base = _base_of(run_path, adapter)
+        return command(base, source, target, prompt, sampling, console, names, skip_bad)
 
-    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
+    taken = target == "-"
+    _call(Console(json_output=json, quiet=quiet, stdout_taken=taken), run, code, code_from)
 
 
 @app.command()

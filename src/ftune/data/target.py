@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ftune.data import SOURCES
 from ftune.data.frame import Array, Frame, as_text, label_text
 from ftune.data.transforms.choose import infinite_values
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     import torch
+
+    from ftune.data.schema import Data
 
 TargetKind = Literal["classes", "numbers", "labels", "tokens", "tags"]
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
@@ -26,12 +29,14 @@ class Target:
     classes: one column, one class a row. numbers: one or more numbers. labels: one column a label,
     each 0 or 1 (also false / true, no / yes). tokens: no column, the text itself is predicted.
     tags: one column of lists, a class for each word. `classes` are the names of classes or tags in
-    the order of their numbers; empty for the others.
+    the order of their numbers; empty for the others. numeric: the file has numbers as classes, and
+    predictions are numbers again.
     """
 
     names: tuple[str, ...]
     kind: TargetKind
     classes: tuple[str, ...] = ()
+    numeric: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "classes" and len(self.names) > 1:
@@ -39,6 +44,24 @@ class Target:
                 f"target: {len(self.names)} columns ({', '.join(self.names)}), but a row has one"
                 " class; name one column, or choose several labels (multi-label) or regression"
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """As a pipeline stores it."""
+        named = {"names": list(self.names), "kind": self.kind, "classes": list(self.classes)}
+        return named | ({"numeric": True} if self.numeric else {})
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any]) -> Target:
+        """The inverse of `to_json`; runs of 0.1 say nothing of numbers."""
+        names, classes = tuple(stored["names"]), tuple(stored["classes"])
+        return cls(names, stored["kind"], classes, stored.get("numeric", False))
+
+    def predicted(self, classes: Sequence[str]) -> list[str] | list[float]:
+        """Class names as the file has them: as numbers where they are numbers there."""
+        if not self.numeric:
+            return list(classes)
+        numbers = {name: as_number(name) for name in self.classes}
+        return [numbers[name] for name in classes]
 
     def check(self, frame: Frame) -> None:
         """Refuses columns that are absent or unknown in some row. Raises DataError."""
@@ -83,6 +106,40 @@ class Target:
             if np.isinf(frame[name]).any():
                 raise infinite_values(frame, name, np.isinf(frame[name]))
         return Frame({name: frame[name] for name in self.names}, frame.origin, frame.rows)
+
+
+def as_number(text: str) -> int | float:
+    """What a text says, whole where it says so."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def are_numbers(names: Sequence[str], kind: str, typed: bool) -> bool:
+    """Whether a file holds these classes as numbers, in the one way in which numbers are written.
+
+    kind: what its column holds. typed: the file tells apart `"1"` and 1.
+    """
+    if kind != "number" and typed:
+        return False
+    try:
+        return bool(names) and all(str(as_number(name)) == name for name in names)
+    except ValueError:
+        return False
+
+
+def target_of(
+    data: Data, kind: TargetKind, train: Frame, classes: Sequence[str] | None = None
+) -> Target:
+    """What a configuration predicts; `classes` in order, by default those of `train`, sorted."""
+    names = data.targets
+    if kind != "classes":
+        return Target(names, kind, tuple(classes or ()) if kind == "tags" else ())
+    chosen = tuple(sorted_classes(train[names[0]]) if classes is None else classes)
+    csv: Any = SOURCES["csv"]
+    typed = not isinstance(data.source, csv)
+    return Target(names, kind, chosen, are_numbers(chosen, train.kind(names[0]), typed))
 
 
 def unknown_classes(

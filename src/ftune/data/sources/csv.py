@@ -28,6 +28,7 @@ class Csv:
     """A table in a text file, one row a line, with a header. Read by pyarrow."""
 
     default_target: ClassVar[str | None] = None
+    typed: ClassVar[bool] = False
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
 
     path: str | dict[str, str] = setting(path=True)
@@ -91,6 +92,15 @@ class Csv:
         read, parse, convert = self._options(path, types | dict.fromkeys(names, "text"))
         convert.include_columns = names
         return text_notes(self._read(path, read, parse, convert).unify_dictionaries())
+
+    def written(self, path: str, names: list[str]) -> pa.Table:
+        """These columns, every value as it stands there; nothing between commas is null."""
+        import pyarrow as pa
+
+        read, parse, convert = self._options(path, {})
+        convert.include_columns, convert.null_values = names, [""]
+        convert.column_types = dict.fromkeys(names, pa.string())
+        return self._read(path, read, parse, convert)
 
     def _table(self, path: str, types: dict[str, str]) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text

@@ -19,7 +19,7 @@ from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.store import Store
 from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, sorted_classes
+from ftune.data.target import Target, TargetKind, target_of
 from ftune.data.text import cache, choose
 from ftune.data.text.chat import RefusedError, Turn, question
 from ftune.data.text.dialogues import check_pairs, conversations, tag_names, word_lists
@@ -205,16 +205,11 @@ class TextPipeline:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
-        target = self.target
         return {
             "kind": self.kind,
             "version": VERSION,
             "columns": dict(self.columns),
-            "target": {
-                "names": list(target.names),
-                "kind": target.kind,
-                "classes": list(target.classes),
-            },
+            "target": self.target.to_json(),
             "target_steps": chain.steps_to_json(self.target_steps),
             "tokenizer": self.tokenizer.to_json(),
             "settings": dataclasses.asdict(self.recipe.settings),
@@ -234,12 +229,11 @@ class TextPipeline:
             raise CheckpointError(
                 f"the text pipeline is of version {stored.get('version')}, not {VERSION}"
             )
-        target = stored["target"]
         recipe = Recipe(
             Tokenizer.restore(stored["tokenizer"], arrays["tokenizer"]),
             Tokenize(**stored["settings"]),
             Form(**stored["form"]),
-            Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
+            Target.restore(stored["target"]),
         )
         steps = chain.restore_steps(stored["target_steps"], arrays, "target_steps")
         return cls(dict(stored["columns"]), recipe, steps, cache.folder(stored["cache"]))
@@ -251,11 +245,9 @@ def _target(
     names = data.targets
     if kind == "tokens" and names:
         raise DataError("data.target: a language model predicts the text itself; leave it out")
-    if kind == "classes" and classes is None:
-        classes = sorted_classes(train[names[0]])
     if kind == "tags":
         words = word_lists(train, form.text or "", "data.text")
         tags = word_lists(train, names[0], "data.target")
         check_pairs(train, words, tags)
         classes = classes or tag_names(tags)
-    return Target(names, kind, tuple(classes or ()) if kind in ("classes", "tags") else ())
+    return target_of(data, kind, train, classes)
