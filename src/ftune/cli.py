@@ -97,11 +97,19 @@ def init(
         str | None, typer.Argument(help="Which one; without, a table of them.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("ftune.yaml"),
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", help="A table: drafts a configuration for this very file."),
+    ] = None,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--target", metavar="COL", help="With --data: the column to predict."),
+    ] = None,
 ) -> None:
     """Write a commented starter configuration."""
     from ftune.commands.init import init as command
 
-    _call(Console(), lambda console: command(template, out, console))
+    _call(Console(), lambda console: command(template, out, console, data, target))
 
 
 @app.command()

@@ -37,16 +37,24 @@ def check(
         console.say(f"note: {note}")
     summary = {"command": "check", "status": "done", "config": str(path), "would": would}
     summary |= {"notes": notes}
-    return summary | ({"data": _data(config, console)} if with_data else {})
+    return summary | (_data(config, console) if with_data else {})
 
 
-def _data(config: RunConfig, console: Console) -> list[dict[str, Any]]:
+def _data(config: RunConfig, console: Console) -> dict[str, Any]:
+    from ftune.data.profile.profile import show
+    from ftune.data.survey.profiled import profiled
     from ftune.data.survey.survey import survey
 
     files = survey(config.data, config.task.target_kind)
     for file in files:
         console.say(str(file))
-    return [file.to_json() for file in files]
+    columns = profiled(config.data, config.task.target_kind)
+    if isinstance(columns, str):
+        console.say(columns)
+    else:
+        show(columns, console)
+    told = {"reason": columns} if isinstance(columns, str) else columns.to_json()
+    return {"data": [file.to_json() for file in files], "profile": told}
 
 
 def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:

@@ -12,9 +12,21 @@ from ftune.errors import RequestError
 from ftune.schema import LANGUAGE
 
 
-def init(template: str | None, out: Path, console: Console) -> None:
-    """Writes a template, or lists them. Raises RequestError rather than overwrite a file."""
+def init(
+    template: str | None,
+    out: Path,
+    console: Console,
+    data: Path | None = None,
+    target: str | None = None,
+) -> None:
+    """Writes a template or a draft for a file of data, or lists the templates.
+
+    Raises RequestError rather than overwrite a file.
+    """
     known = templates()
+    if data is not None or target is not None:
+        _draft(template, out, console, data, target)
+        return
     if template is None:
         rows = [(name, text.partition("\n")[0].removeprefix("# ")) for name, text in known.items()]
         console.table("", ("template", "for"), rows)
@@ -22,10 +34,30 @@ def init(template: str | None, out: Path, console: Console) -> None:
         return
     if template not in known:
         raise RequestError(f"no template `{template}`; {suggestion(template, known)}")
-    if out.exists():
-        raise RequestError(f"{out} exists already; choose another --out")
+    _check_free(out)
     out.write_text(annotated(known[template]), encoding="utf-8")
     console.say(f"{out}: written; `ftune check {out}` validates it")
+
+
+def _draft(
+    template: str | None, out: Path, console: Console, data: Path | None, target: str | None
+) -> None:
+    if data is None:
+        raise RequestError(f"--target {target} goes with --data FILE")
+    if template is not None:
+        raise RequestError(f"`{template}`: a template, or --data FILE; not both")
+    _check_free(out)
+    from ftune.commands.drafts.draft import draft
+
+    text = draft(data, target, out)
+    out.write_text(text, encoding="utf-8")
+    console.say(text.rstrip())
+    console.say(f"{out}: written; `ftune optimize {out}` trains it")
+
+
+def _check_free(out: Path) -> None:
+    if out.exists():
+        raise RequestError(f"{out} exists already; choose another --out")
 
 
 def templates() -> dict[str, str]:

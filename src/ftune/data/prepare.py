@@ -12,6 +12,7 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
+from ftune.data.profile.profile import profile
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
@@ -48,6 +49,7 @@ def prepare(
     check_classes(first, target, classes, fitted)
     if not fitted:
         check_apart(parts, data.split)
+    whole = parts.get("train", first)
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
     pipeline = (
@@ -63,7 +65,8 @@ def prepare(
         for part, frame in {**parts, "train": train}.items()
     }
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
-    return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
+    seen = None if fitted else profile(whole, data, kind, list(pipeline.columns))
+    return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes, seen)
 
 
 def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:

@@ -78,6 +78,8 @@ def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Co
         notes=parts.notes,
         **facts_of(parts),
     )
+    if parts.dataset.profile is not None:
+        folder.write_profile(parts.dataset.profile.to_json())
     return Run(parts, folder, state, console)
 
 
@@ -239,6 +241,7 @@ def _summary(
         "lr": parts.config.optimizer.lr,
         "skipped": state.skipped,
         "notes": [
+            *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
             *parts.notes,
             *beyond(parts),
             *(ending(parts, state) if status == "done" else []),
