@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from ftune.config.document import comment, explain
+from ftune.config.document import brief
 from ftune.config.spelling import suggestion
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.schema import LANGUAGE
+
+WIDTH = 80
 
 
 def init(
@@ -68,17 +70,19 @@ def templates() -> dict[str, str]:
 
 
 def annotated(text: str) -> str:
-    """The text with a comment over each key: meaning, type, default."""
+    """The text with a line over each key that says what it is, once; `ftune schema` says more."""
     said: set[str] = set()
-    above: dict[int, list[str]] = {}
+    above: dict[int, str] = {}
     for mark, setting in LANGUAGE.settings_in(text):
-        line = explain(setting)
-        if line not in said:
+        indent = _indent(text, mark.line)
+        line = brief(setting, WIDTH - indent - 2)
+        if line not in said and mark.line not in above:
             said.add(line)
-            above.setdefault(mark.line, []).extend(comment(line, _indent(text, mark.line)))
-    result: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        result += [*above.get(number, []), line]
+            above[mark.line] = f"{' ' * indent}# {line}"
+    title, *lines = text.splitlines()
+    result = [title, "# `ftune schema KEY`: all of a key's meaning, its type and its default"]
+    for number, line in enumerate(lines, 2):
+        result += [*([above[number]] if number in above else []), line]
     return "\n".join(result) + "\n"
 
 

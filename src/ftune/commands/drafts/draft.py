@@ -67,7 +67,7 @@ def _read(name: str, file: Path) -> tuple[Frame, dict[str, Any]]:
         frame: Frame = SOURCES[name](str(file)).read(str(file))
         return frame, {}
     except DataError:
-        other = _delimiter(file) if name == "csv" else None
+        other = _delimiter(file) if name == "csv" and file.is_file() else None
         if other is None:
             raise
     frame = SOURCES[name](str(file), delimiter=other).read(str(file))

@@ -28,7 +28,7 @@ class Worth:
     @property
     def straight(self) -> bool:
         """Whether a line is enough: no worse than trees by more than chance on so few rows."""
-        return self.linear >= self.trees - 0.25 / self.rows**0.5
+        return self.linear >= self.trees - 0.25 / float(np.sqrt(self.rows))
 
 
 def worth(frame: Frame, roles: Roles) -> Worth | None:
@@ -48,12 +48,9 @@ def worth(frame: Frame, roles: Roles) -> Worth | None:
             return None
     x = _matrix(frame, numbers, texts)
     with quiet():
-        return Worth(
-            *(
-                _score(model, x, y, roles.classes)
-                for model in _models(roles, len(numbers), x.shape[1])
-            )
-        )
+        models = _models(roles, len(numbers), x.shape[1])
+        line, trees = (_score(model, x, y, roles.classes) for model in models)
+    return Worth(line, trees, len(y))
 
 
 def _matrix(frame: Frame, numbers: list[str], texts: list[str]) -> Any:
