@@ -200,7 +200,16 @@ def _as_transfer(built: Built) -> Transfer:
     report, found = built.report or Loading(), Transfer()
     sizes = {name: p.numel() for name, p in built.module.named_parameters()}
     for kind in ("loaded", "missing", "unexpected", "mismatched"):
-        getattr(found, kind).extend((n, sizes.get(n, 0), "") for n in getattr(report, kind))
+        names = [(n, f"+{report.grown[n]} rows" if n in report.grown else "")
+                 for n in getattr(report, kind)]  # fmt: skip
+        names.sort(key=lambda pair: not pair[1])  # what grew is shown first
+        getattr(found, kind).extend((n, sizes.get(n, 0), remark) for n, remark in names)
+    if report.grown:
+        rows = next(iter(report.grown.values()))
+        found.notes.append(
+            f"tokens that the tokenizer has and the weights lack: {rows:,}; embedding and output"
+            " layer get a row for each, the mean of the others"
+        )
     return found
 
 

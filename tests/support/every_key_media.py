@@ -102,6 +102,9 @@ def use_language_models(words: dict[str, Any], model: dict[str, Any]) -> None:
         "bias": True, "lora_plus": 4, "modules_to_save": ["*.norm"], "name": "other",
     }  # fmt: skip
     lm({"messages": "chat"}, [{"match": "*_proj", "lora": everything}], chat_template=TEMPLATE)
+    keys = {"column": "chat", "role": "role", "content": "content", "roles": {"agent": "assistant"},
+            "tools": "kit", "system": "label"}  # fmt: skip
+    lm({"messages": keys}, [{"match": "*", "layer_decay": 0.8}], chat_template=TEMPLATE)
     asked = {"prompt": "{text}", "response": "{label}"}
     lm(asked, [{"match": "*_proj", "quantize": "int8"}, {"match": "*.q_proj", "lora": 2}],
        packing=True, max_length=48, mask_prompt=False, chat=False, add_eos=False)  # fmt: skip

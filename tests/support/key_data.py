@@ -38,7 +38,8 @@ def write_words_and_pictures() -> None:
     talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     rows = [
         {"text": SENTENCES[i % 4], "label": "ab"[i % 2], "words": SENTENCES[i % 4].split(),
-         "tags": ["B-X" if len(w) > 3 else "O" for w in SENTENCES[i % 4].split()], "chat": talk}
+         "tags": ["B-X" if len(w) > 3 else "O" for w in SENTENCES[i % 4].split()], "chat": talk,
+         "kit": [{"type": "function", "function": {"name": "look"}}]}
         for i in range(40)
     ]  # fmt: skip
     Path("words.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")

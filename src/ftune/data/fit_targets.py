@@ -56,11 +56,15 @@ def fit_targets(
             )
         return (), []
     numbers, old = target.numbers(train), _steps_of(base)
-    steps, _ = fit_steps(transforms, numbers, old if data.statistics == "base" else ())
+    notes: list[str] = []
+    known = old if data.statistics != "refit" else ()
+    keep = data.statistics == "keep"
+    steps, _ = fit_steps(transforms, numbers, known, notes=notes, keep=keep)
     if base is None or base.target.kind != "numbers":
         return steps, []
     shared = [name for name in target.names if name in base.target.names]
-    return steps, [*_about_chain(steps, old, shared), *_about_statistics(data, steps, old, shared)]
+    notes = _about_chain(steps, old, shared) + notes
+    return steps, [*notes, *_about_statistics(data, steps, old, shared)]
 
 
 def _about_chain(steps: Sequence[Step], old: Sequence[Step], shared: Sequence[str]) -> list[str]:
@@ -88,7 +92,7 @@ def _about_statistics(
     """Of the targets that the base predicts too."""
     fits, known = (fits_of(chain, dict.fromkeys(data.targets, "number")) for chain in (steps, old))
     fits, known = ({n: f[n] for n in shared if n in f} for f in (fits, known))
-    if data.statistics == "base":
+    if data.statistics != "refit":
         return statistics_notes(known, fits, shared, shared, "target statistics")
     if not any(learns(fit) for several in fits.values() for fit in several):
         return []

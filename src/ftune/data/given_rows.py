@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +70,19 @@ def _column(name: str, values: list[Any], kinds: Mapping[str, str]) -> pa.Array:
 
     values = [v.item() if hasattr(v, "item") and not hasattr(v, "tolist") else v for v in values]
     if kinds.get(name) == "text":
-        values = [label_text(v) if _is_number(v) else v for v in values]
+        values = [_as_text(v) for v in values]
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowException, OverflowError):
         raise DataError(f"{ORIGIN}: column `{name}`: {_mixture(values)}") from None
+
+
+def _as_text(value: Any) -> Any:
+    """Numbers as they are written; conversations as JSON, which keeps the keys of each turn."""
+    if _is_number(value):
+        return label_text(value)
+    turns = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    return json.dumps(value, ensure_ascii=False) if turns else value
 
 
 def _is_number(value: Any) -> bool:

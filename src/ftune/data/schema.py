@@ -52,6 +52,31 @@ class Split:
             )
 
 
+@dataclass(frozen=True)
+class Messages:
+    """Conversations: lists of turns `{role, content}` (OpenAI) or `{from, value}` (ShareGPT)."""
+
+    column: str = setting()
+    """The column of the lists, or of the same as JSON text."""
+    role: str | None = setting(None)
+    """The key of a turn's role; null: `role` or `from`, whichever a turn has."""
+    content: str | None = setting(None)
+    """The key of what is said; null: `content` or `value`, beside it."""
+    roles: dict[str, str] = setting({}, open=True)
+    """What the rows call a role -> system, user, assistant or tool; human and gpt are known."""
+    tools: str | None = setting(None)
+    """The column of the tools that may be called; null: `tools`, where there is one."""
+    system: str | None = setting(None)
+    """A column whose text, where there is one, becomes a system turn before the others."""
+
+    def __post_init__(self) -> None:
+        from ftune.data.text.turns import ROLES
+
+        for name, role in self.roles.items():
+            if role not in ROLES:
+                raise SettingError("roles", f"`{name}` is `{role}`; expected {', '.join(ROLES)}")
+
+
 _SPOKEN = {"table": "tables", "text": "texts", "images": "images"}
 
 
@@ -79,11 +104,12 @@ class Data:
     text: str | None = setting(None)
     """The column of texts: the input of a classification, or what a language model learns."""
     prompt: str | None = setting(None)
-    """What a language model is given: a template over columns, as `Question: {question}`."""
+    """What a language model is given: a template over columns, as `Question: {question}`. Text for
+    rows that have a value: `{instruction}{input:\n\nInput: {}}`."""
     response: str | None = setting(None)
     """What it should answer, a template too; only this counts in the loss."""
-    messages: str | None = setting(None)
-    """The column of conversations: lists of `{role, content}`; the assistant's turns count."""
+    messages: Messages | None = group(Messages, short="column", default=None)
+    """Conversations, of which the assistant's turns count; a bare name is the column."""
     image: str | None = setting(None)
     """The column of paths of images, relative to the table's file."""
     cache: bool | str = setting(True)
@@ -95,9 +121,10 @@ class Data:
     """What happens to numbers to predict (log, standardize …); undone in predictions. The loss is
     of what the model sees, every other metric of the file's own values. null: when fine-tuning
     those of the base, else none; []: none."""
-    statistics: Literal["base", "refit"] = setting("base")
-    """When fine-tuning: a column keeps the base's statistics where the same transforms stand before
-    it, with the same settings; or all are refitted."""
+    statistics: Literal["base", "keep", "refit"] = setting("base")
+    """When fine-tuning. base: a column keeps the base's statistics where the same transforms with
+    the same settings stand before it and they tell most of the new values apart; keep: where they
+    do not, too; refit: all are fitted on the new rows."""
 
     def __post_init__(self) -> None:
         self._check_texts()

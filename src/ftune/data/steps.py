@@ -14,7 +14,8 @@ from ftune.config.load import Language
 from ftune.data import TRANSFORMS
 from ftune.data.frame import Array, Frame, State
 from ftune.data.lineage import Fit, Lineage, bare
-from ftune.data.unlisted import unlisted_categories
+from ftune.data.saturation import in_reach
+from ftune.data.unlisted import unlisted
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,24 @@ def fit_steps(
     kinds: Mapping[str, str] | None = None,
     notes: list[str] | None = None,
     base: Sequence[Any] = (),
+    keep: bool = False,
 ) -> tuple[tuple[Step, ...], Frame]:
     """Fits each transform on what the ones before it made of `frame`.
 
     A column keeps the statistics that `prior` has of it after the same transforms with the same
-    settings. kinds: what the raw columns of `prior` hold; None: the same as those of `frame`.
-    notes: gets what the statistics of `prior` do not know of. base: the transforms of a model to
-    fine-tune, whose statistics may be left aside; `auto` goes by them.
+    settings where they tell most of its values apart; keep: in any case. kinds: what the raw
+    columns of `prior` hold; None: the same as those of `frame`. notes: gets what the statistics of
+    `prior` do not know of. base: the transforms of a model to fine-tune, whose statistics may be
+    left aside; `auto` goes by them.
     """
     own = kinds_of(frame)
     fits, lineage = fits_of(prior, own if kinds is None else kinds), Lineage(own)
     steps: list[Step] = []
     for transform in _expanded(transforms, base):
-        known = lineage.known_to(fits, transform)
+        known = in_reach(transform, frame, lineage.known_to(fits, transform), keep, notes)
         state = transform.fit(frame, known or None)
         if notes is not None:
-            notes += unlisted_categories(frame, {n: known[n] for n in state if n in known})
+            notes += unlisted(transform, frame, {n: known[n] for n in state if n in known})
         frame = transform.apply(frame, state)
         lineage.take(transform, state)
         steps.append(Step(transform, state))

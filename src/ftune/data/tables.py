@@ -65,7 +65,7 @@ class TablePipeline:
         target = target_of(data, kind, train, classes)
         target_steps, about_targets = fit_targets(data, train, target, prior)
         older = prior if isinstance(prior, TablePipeline) else None
-        base = older if data.statistics == "base" else None
+        base = older if data.statistics != "refit" else None
         left_out = [*target.names, *([data.split.group] if data.split.group else [])]
         raw = _like_base(train.without(left_out), base, data)
         if not raw.columns:
@@ -75,7 +75,9 @@ class TablePipeline:
         notes: list[str] = []
         known = (base.steps, base.columns) if base else ((), {})
         before = [step.transform for step in older.steps] if older else []
-        steps, frame = chain.fit_steps(data.steps, raw, *known, notes, before)
+        steps, frame = chain.fit_steps(
+            data.steps, raw, *known, notes, before, data.statistics == "keep"
+        )
         features = features_of(frame, steps)
         check_codes(frame, features)
         columns = {name: str(raw.kind(name)) for name in _needed(raw, steps)}

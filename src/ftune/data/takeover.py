@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ftune.config.fields import Setting, settings_of
 from ftune.data import TRANSFORMS
 from ftune.data.lineage import Fit, Fits, Past, agreeing, touches
@@ -31,12 +33,40 @@ def statistics_notes(
         root, transform = fit.past.root, TRANSFORMS.name_of(type(fit.transform))
         if not learns(fit):
             continue
-        if agreeing(known, name, fit.past, fit.transform):
+        old = agreeing(known, name, fit.past, fit.transform)
+        if old and _same(old.state, fit.state):
             kept.setdefault(root, []).append(transform)
+        elif old:
+            refitted.setdefault((transform, "those of the base lie elsewhere"), []).append(root)
         elif name in known or root in roots:
             refitted.setdefault((transform, _why(known.get(name, ()), fit)), []).append(root)
     unused = _unused(known, fits, {*now, *fits})
-    return [*_kept(kept, refitted, what), *_refitted(refitted, what), *_left(unused, what)]
+    told = {root for roots in (*refitted.values(), *unused.values()) for root in roots}
+    return [
+        *_kept(kept, refitted, what),
+        *_refitted(refitted, what),
+        *_left(unused, what),
+        *_otherwise({n: known[n] for n in known if n in fits and n not in told}, fits),
+    ]
+
+
+def _otherwise(known: Fits, fits: Fits) -> list[str]:
+    """Columns of both that other transforms change now, or with other settings."""
+    chains = dict[tuple[str, str], list[str]]()
+    for name, old in known.items():
+        pair = _chain(fits[name]), _chain(old)
+        if pair[0] != pair[1]:
+            chains.setdefault(pair, []).append(name)
+    parts = [f"{listed(names)} ({new}; in the base {old})" for (new, old), names in chains.items()]
+    return [f"transformed otherwise than in the base: {'; '.join(parts)}."] if parts else []
+
+
+def _chain(several: Sequence[Fit]) -> str:
+    return spoken([fit.transform for fit in several if touches(fit.transform)]) or "nothing"
+
+
+def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return old.keys() == new.keys() and all(np.array_equal(old[key], new[key]) for key in old)
 
 
 def _unused(known: Fits, fits: Fits, names: Container[str]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Categories of the training rows that the statistics of a base do not list."""
+"""What the training rows hold that the statistics of a base do not know of."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 SHOWN = 5
 
 
-def unlisted_categories(frame: Frame, known: State) -> list[str]:
-    """What `known` does not list, in how many rows, and what becomes of it: a sentence a column.
+def unlisted(transform: Any, frame: Frame, known: State) -> list[str]:
+    """What `known` does not list, in how many rows, and what becomes of it.
 
-    frame: the columns as the transform gets them. Columns without categories are passed over.
+    frame: the columns as the transform gets them. Of categories there is a sentence a column; of
+    other things a transform tells by `unlisted(frame, known)`.
     """
+    if hasattr(transform, "unlisted"):
+        return list(transform.unlisted(frame, known))
     said = "categories of `{}` that the base's statistics do not list"
     refit = " `data.statistics: refit` lists them."
     return [sentence + refit for sentence in _sentences(frame, known, said)]

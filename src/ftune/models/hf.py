@@ -58,6 +58,7 @@ class Hf:
     def build(self, inputs: Inputs, outputs: int) -> Built:
         """Raises RequestError for files that are not there, cannot be read, or do not fit."""
         from ftune.models.hf_files import find, load, read_config
+        from ftune.models.hf_grow import grow
         from ftune.models.hf_modules import CausalLm
 
         if self.source is None:
@@ -74,7 +75,11 @@ class Hf:
         if report and kind == "encoder":
             report = replace(report, missing=(*report.missing, "head.weight", "head.bias"))
         pooling = self._pooling(source, config)
+        added = grow(found, inputs.vocabulary)
         wrapper = self._wrapped(found, kind, pooling, outputs)
+        if report and added:
+            prefix = "lm." if kind == "causal-lm" else "encoder."
+            report = replace(report, grown={prefix + name: n for name, n in added.items()})
         if isinstance(wrapper, CausalLm):
             wrapper.prove()
         code = source.opened.digest if source.opened else None
@@ -125,13 +130,15 @@ class Hf:
 
     def _check(self, source: Source, config: Any, inputs: Inputs) -> None:
         text = config.get_text_config()
+        from ftune.models.hf_grow import brings
+
         limit = getattr(text, "max_position_embeddings", None)
         if getattr(config, "is_encoder_decoder", False):
             raise RequestError(
                 f"model: {source} is an encoder-decoder ({config.model_type}), which ftune does "
                 "not train; take an encoder or a causal language model"
             )
-        if inputs.vocabulary > text.vocab_size:
+        if inputs.vocabulary > text.vocab_size and not brings(source, inputs.vocabulary):
             raise RequestError(
                 f"model: the data's tokenizer has {inputs.vocabulary:,} ids, {source} knows "
                 f"{text.vocab_size:,}; tokenize with the model's own"

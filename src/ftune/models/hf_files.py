@@ -236,7 +236,8 @@ def _report(found: Any, info: Mapping[str, Any], unused: list[str], prefix: str)
     loaded = [name for name in own if name not in missing | mismatched]
     unexpected = {*info["unexpected_keys"], *unused}
     parts = (loaded, sorted(missing), sorted(unexpected), sorted(mismatched))
-    return Loading(*(tuple(prefix + name for name in part) for part in parts))
+    names = [tuple(prefix + name for name in part) for part in parts]
+    return Loading(names[0], names[1], names[2], names[3])
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -77,12 +77,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Loading:
-    """What a library that reads its own files did with them: names of parameters."""
+    """What a library that reads its own files did with them: names of parameters.
+
+    grown: how many rows were added for tokens that the weights lack.
+    """
 
     loaded: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[str, ...] = ()
+    grown: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

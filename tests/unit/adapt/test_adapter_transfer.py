@@ -56,6 +56,7 @@ def test_names() -> None:
     assert lora_part("a.lora.weight") is None and lora_part("a.lora_A.default.weight") is None
     names = ["a.base_layer.weight", "a.ia3_l.default", "ab.weight", "b.lora.x.A", "b.weight"]
     assert owners(names) == {"a.ia3_l.default": "a", "b.lora.x.A": "b"}
+    assert owners(iter(names)) == owners(names), "names are gone through twice"
 
 
 def test_a_path_that_leads_nowhere() -> None:

@@ -60,6 +60,7 @@ def test_ours_loads_in_peft_and_back_here(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     model, base = adapted(case)
     x = case[1]()
+    tmp_path = tmp_path / "new" / "folder"
     written = write_peft(tmp_path, model, base_model="somewhere", task_type=None)
     assert written.left_out == () and written.tensors >= 2 * len(case[2])
     theirs = with_peft(base, tmp_path)

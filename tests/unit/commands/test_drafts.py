@@ -131,9 +131,9 @@ def test_every_draft_runs_as_it_is(suffix: str, target: str, tmp_path: Path) -> 
         parquet.write_table(pa.Table.from_pylist(rows), file)
     else:
         arrays = {k: [row[k] for row in rows] for k in ("yes", "size", "12", "x: y")}
-        np.savez(
-            file, image=RNG.normal(size=(N, 4, 4)), **{k: np.array(v) for k, v in arrays.items()}
-        )
+        save: Any = np.savez
+        columns = {name: np.array(values) for name, values in arrays.items()}
+        save(file, image=RNG.normal(size=(N, 4, 4)), **columns)
     (tmp_path / "sub").mkdir()
     out = tmp_path / "sub" / "c.yaml"
     init(None, out, QUIET, file, target)

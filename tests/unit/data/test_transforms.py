@@ -81,7 +81,8 @@ MAKE = {"table": table, "images": images}
 def fitted(
     read: ReadData, name: str, train: Frame, prior: TablePipeline | None = None
 ) -> TablePipeline:
-    data = read(source="csv", path="t.csv", target="y", transforms=CASES[name][1])
+    plain = {"source": "csv", "path": "t.csv", "target": "y", "statistics": "keep"}
+    data = read(**plain, transforms=CASES[name][1])
     return TablePipeline.fit(data, train, "numbers", prior)
 
 

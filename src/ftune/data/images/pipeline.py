@@ -75,7 +75,7 @@ class ImagePipeline:
         """Decodes the training images and learns their mean and std, if `normalize` asks for it."""
         require_pillow()
         column = data.image or COLUMN
-        base = prior if isinstance(prior, ImagePipeline) and data.statistics == "base" else None
+        base = prior if isinstance(prior, ImagePipeline) and data.statistics != "refit" else None
         steps = expanded(data.steps, train, column, base)
         fault = fault_in(steps) or other_columns(steps, column)
         if fault:

@@ -57,14 +57,64 @@ class Jsonl:
         check_claims(file)
         with readable(path, "JSON lines"):
             try:
-                table = json.read_json(path)
+                table = _verbatim(file, json.read_json(path))
             except pa.ArrowInvalid as error:
-                if "straddling" not in str(error):  # a line longer than a block of the parser
+                if "straddling" in str(error):  # a line longer than a block of the parser
+                    size = min(file.stat().st_size + 1, 2**31 - 1)
+                    table = _verbatim(file, json.read_json(path, json.ReadOptions(block_size=size)))
+                else:
                     _check_lines(file)
-                    raise
-                size = min(file.stat().st_size + 1, 2**31 - 1)
-                table = json.read_json(path, json.ReadOptions(block_size=size))
+                    table = _verbatim(file, None, error)
             return table.flatten()
+
+
+def _verbatim(file: Path, table: Any, error: Exception | None = None) -> Any:
+    """The table with lists of objects as the JSON text that the file has.
+
+    Arrow gives each object in a list the keys of all of them, and takes a key with a text here and
+    a list there for a fault: both are usual in conversations. table: None where Arrow raised
+    `error`, which is raised again where the file holds no such lists.
+    """
+    import json
+
+    import pyarrow as pa
+
+    if table is not None and not any(_holds_objects(field.type) for field in table.schema):
+        return table
+    try:
+        with file.open("rb") as lines:
+            rows = [json.loads(line) for line in lines if line.strip()]
+    except ValueError:  # an object over several lines
+        rows = []
+    nested = {name for row in rows for name, value in row.items() if _is_nested(value)}
+    if table is None and error is not None and not nested:
+        raise error
+    texts = {
+        name: pa.array([_dumped(row.get(name)) for row in rows], pa.string()) for name in nested
+    }
+    if table is None:
+        plain = [{k: v for k, v in row.items() if k not in nested} for row in rows]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        table = pa.Table.from_pylist([dict.fromkeys(names) | row for row in plain])
+    for name in nested:
+        table = table.set_column(table.column_names.index(name), name, texts[name])
+    return table
+
+
+def _dumped(value: Any) -> str | None:
+    import json
+
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+
+
+def _holds_objects(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) and pa.types.is_struct(kind.value_type))
 
 
 def _longer(file: Path, frame: Frame) -> dict[str, str]:

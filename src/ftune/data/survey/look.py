@@ -42,8 +42,8 @@ def asked(data: Data) -> dict[str, list[str]]:
         found[f"data.split.{name}"] = [column] if column else []
     for name in TEXTS:
         text = getattr(data, name)
-        found[f"data.{name}"] = Template(text, f"data.{name}").columns if text else []
-    found["data.messages"] = [data.messages] if data.messages else []
+        found[f"data.{name}"] = Template(text, f"data.{name}").required if text else []
+    found["data.messages"] = [data.messages.column] if data.messages else []
     found["data.image"] = [data.image] if data.image else []
     if data.kind == "table":
         found["data.transforms"] = _of_transforms(data)

@@ -12,9 +12,12 @@ def faults(text: str) -> str:
     except ValueError as error:
         return f"{str(error).lower()}; write a column as `{{name}}` and a brace as `{{{{` or `}}}}`"
     for _, name, form, conversion in parsed:
-        if name == "" or form or conversion:
+        bare = (form or "").replace("{}", "", 1)
+        optional = bare != form and not set("{}") & set(bare)
+        if name == "" or conversion or (form and not optional):
             return (
-                f"`{{{name or ''}{f':{form}' if form else ''}}}`: only the name of a column stands"
-                " in braces; `{{` and `}}` are braces themselves"
+                f"`{{{name or ''}{f':{form}' if form else ''}}}`: in braces stands the name of a"
+                " column, or `{name:text {}}` for text that is left out where the column is empty;"
+                " `{{` and `}}` are braces themselves"
             )
     return ""

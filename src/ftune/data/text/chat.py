@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 
+from ftune.data.text.turns import ASSISTANT, Turn, counts
 from ftune.errors import DataError
 
-Turn = Mapping[str, Any]
-ASSISTANT = "assistant"
+Tools = Sequence[Any] | None
 
 
 class RefusedError(ValueError):
@@ -61,46 +61,64 @@ class Chat:
         except (TemplateError, RecursionError) as error:
             raise DataError(f"the chat template is not readable: {error}") from None
 
-    def text(self, turns: Sequence[Turn], answer: bool = False) -> str:
+    def text(self, turns: Sequence[Turn], answer: bool = False, tools: Tools = None) -> str:
         """The conversation; `answer`: up to where the assistant begins. Raises RefusedError."""
         try:
             made: str = self._template.render(
-                messages=turns, tools=None, documents=None, add_generation_prompt=answer,
+                messages=turns, tools=tools, documents=None, add_generation_prompt=answer,
                 **self.names,
             )  # fmt: skip
         except Exception as error:  # whatever a stranger's template runs into
             raise RefusedError(str(error) or type(error).__name__) from None
         return made
 
-    def spans(self, turns: Sequence[Turn]) -> tuple[str, list[tuple[int, int]]]:
-        """The conversation, and first and last character + 1 of each of the assistant's turns.
+    def spans(
+        self, turns: Sequence[Turn], tools: Tools = None
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """The conversation, and first and last character + 1 of each turn that counts.
 
         A turn is what the template adds to the ones before it, without the words that ask for it;
         it ends with the token that ends it, not with the line end behind that. Raises RefusedError.
         """
-        whole = self.text(turns)
-        found = []
+        whole = self.text(turns, tools=tools)
+        spans = []
         for i, turn in enumerate(turns):
-            if turn["role"] != ASSISTANT:
+            if not counts(turn):
                 continue
-            before = self.text(turns[:i]) if i else ""
-            asked = self._asked(turns[:i], before)
-            after = self.text(turns[: i + 1])
+            before, after = self._told(turns[:i], tools), self._told(turns[: i + 1], tools)
+            asked = self._asked(turns[:i], before, tools)
             if not whole.startswith(after) or not after.startswith(before):
                 raise RefusedError("the chat template changes earlier turns when later ones follow")
-            start = next(
-                (k for k, (a, b) in enumerate(zip(asked, whole, strict=False)) if a != b),
-                len(asked),
-            )
-            found.append((start, start + len(self._said(whole[start : len(after)]))))
-        return whole, found
+            start = _alike(asked, whole)
+            spans.append((start, start + len(self._said(whole[start : len(after)]))))
+        return whole, spans
 
-    def _asked(self, turns: Sequence[Turn], before: str) -> str:
+    def _told(self, turns: Sequence[Turn], tools: Tools) -> str:
+        """The turns alone."""
+        return self.text(turns, tools=tools).removesuffix(self._tail) if turns else ""
+
+    def _asked(self, turns: Sequence[Turn], before: str, tools: Tools) -> str:
         """The turns with the words that ask for an answer."""
         if not turns:
             return before
-        asked = self.text(turns, answer=True)
+        asked = self.text(turns, answer=True, tools=tools)
         return asked if asked.startswith(before) else before
+
+    @cached_property
+    def _tail(self) -> str:
+        """The words that ask for an answer where a template writes them unasked (Llama 3's first).
+
+        They stand behind the token that ends a turn, whoever said it.
+        """
+        asked = question("a")
+        try:
+            bare, whole = self.text(asked), self.text([*asked, _turn(ASSISTANT, "b")])
+        except RefusedError:
+            return ""
+        shared = bare[len(bare) - _alike(bare[::-1], whole[::-1]) :]
+        end = next((text for text in self.specials if text and shared.startswith(text)), None)
+        tail = "" if end is None else shared.removeprefix(end)
+        return tail if tail.strip() else ""
 
     def _said(self, text: str) -> str:
         bare = text.rstrip()

@@ -2,59 +2,75 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ftune.config.spelling import nearest
 from ftune.data.frame import Frame, exists, label_text, spoken_rows
-from ftune.data.text.chat import ASSISTANT, Turn
+from ftune.data.text.turns import Keys, Turn, WrongRowError, counts, parsed, turns_of
 from ftune.errors import DataError
 
+if TYPE_CHECKING:
+    from ftune.data.text.form import Form
+
 T = TypeVar("T")
-ROLES = ("system", "user", "assistant", "tool", "developer", "function", "ipython")
+SHOWN = 20
+"""Kinds of faults in one message."""
 
 
-class WrongRowError(ValueError):
-    """What is wrong with one row."""
+@dataclass(frozen=True)
+class Conversation:
+    """The turns, and the tools that the model may call, as the template gets them."""
+
+    turns: Sequence[Turn]
+    tools: Sequence[Any] | None = None
 
 
-def conversations(frame: Frame, column: str, answers: bool = True) -> list[list[Turn]]:
-    """The turns of each row. Raises DataError that names rows; `answers`: each needs one."""
+def conversations(frame: Frame, form: Form, answers: bool = True) -> list[Conversation]:
+    """The conversation of each row. Raises DataError that names rows; `answers`: each needs one."""
+    keys = Keys(form.role, form.content, form.roles)
 
     def read(value: Any) -> list[Turn]:
-        turns = _turns(value)
-        if answers and all(turn["role"] != ASSISTANT for turn in turns):
+        turns = turns_of(value, keys)
+        if answers and not any(map(counts, turns)):
             raise WrongRowError("no turn of the assistant, so there is nothing to learn")
         return turns
 
-    return _each(frame, column, "data.messages", read)
+    rows = _each(frame, form.messages or "", "data.messages", read)
+    if form.system is not None:
+        texts = _optional(frame, form.system, "data.messages.system", str)
+        rows = [_with_system(text, turns) for text, turns in zip(texts, rows, strict=True)]
+    if form.tools is None:
+        return [Conversation(turns) for turns in rows]
+    tools = _optional(frame, form.tools, "data.messages.tools", _tools)
+    return [Conversation(turns, some or None) for turns, some in zip(rows, tools, strict=True)]
 
 
-def _turns(value: Any) -> list[Turn]:
-    found = _json(value)
-    if not isinstance(found, list) or not found:
-        raise WrongRowError("expected a list of turns, [{role: user, content: …}, …]")
-    return [_turn(i, turn) for i, turn in enumerate(found, 1)]
+def check_asked(frame: Frame, rows: Sequence[Sequence[Turn]]) -> None:
+    """Raises DataError for conversations without a turn to answer."""
+    blank = np.array([not turns for turns in rows], dtype=bool)
+    if blank.any():
+        raise DataError(f"{frame.origin}: no turn to answer in {frame.where(blank)}")
 
 
-def _turn(number: int, turn: Any) -> Turn:
-    if not isinstance(turn, dict):
-        raise WrongRowError(f"turn {number} is no object; expected role and content")
-    given = {key: value for key, value in turn.items() if value is not None}
-    if "role" not in given or "content" not in given:
-        keys = ", ".join(given) or "none"
-        raise WrongRowError(f"turn {number} has the keys {keys}; expected role and content")
-    role, content = given["role"], given["content"]
-    if role not in ROLES:
-        near = nearest(str(role), ROLES)
-        remedy = f"did you mean `{near}`?" if near else f"expected one of {', '.join(ROLES[:4])}"
-        raise WrongRowError(f"turn {number} has the role `{role}`; {remedy}")
-    if not isinstance(content, str):
-        raise WrongRowError(f"the content of turn {number} is no text")
-    return given
+def _with_system(text: str | None, turns: list[Turn]) -> list[Turn]:
+    return [{"role": "system", "content": text}, *turns] if text else turns
+
+
+def _tools(value: Any) -> list[Any]:
+    tools = parsed(value)
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise WrongRowError("expected a list of tools, [{type: function, function: …}, …]")
+    return tools
+
+
+def _optional(frame: Frame, column: str, setting: str, read: Callable[[Any], T]) -> list[T | None]:
+    """`read` of each row that has a value."""
+    if column in frame.columns and frame.missing(column).all():
+        return [None] * len(frame)
+    return _each(frame, column, setting, lambda value: None if value is None else read(value), True)
 
 
 def word_lists(frame: Frame, column: str, setting: str) -> list[list[str]]:
@@ -80,7 +96,7 @@ def _words(value: str) -> list[str]:
     text = value.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return text.split()
-    found = _json(text)
+    found = parsed(text)
     if not isinstance(found, list) or any(isinstance(v, list | dict) or v is None for v in found):
         raise WrongRowError("expected a flat list of words")
     return [label_text(v) for v in found]
@@ -110,8 +126,10 @@ def check_pairs(
         )
 
 
-def _each(frame: Frame, column: str, setting: str, read: Callable[[Any], T]) -> list[T]:
-    """`read` of each row; all rows that it finds wrong in one message."""
+def _each(
+    frame: Frame, column: str, setting: str, read: Callable[[Any], T], gaps: bool = False
+) -> list[T]:
+    """`read` of each row; all rows that it finds wrong in one message. gaps: None is read too."""
     if column not in frame.columns:
         raise DataError(
             f"{frame.origin}: {setting}: no column `{column}`; {exists(column, frame.columns)}"
@@ -120,31 +138,25 @@ def _each(frame: Frame, column: str, setting: str, read: Callable[[Any], T]) -> 
         raise DataError(
             f"{frame.origin}: {setting}: column `{column}` holds {frame.kind(column)}s, not lists"
         )
-    made: list[T] = []
-    bad: dict[int, str] = {}
-    for i, value in enumerate(frame[column]):
+    values: list[T] = []
+    faults: dict[str, list[int]] = {}
+    for row, value in zip(frame.rows.tolist(), frame[column], strict=True):
         try:
-            if value is None:
+            if value is None and not gaps:
                 raise WrongRowError("the value is missing")
-            made.append(read(value))
+            values.append(read(value))
         except WrongRowError as error:
-            bad[i] = str(error)
-    if bad:
-        where, reason = spoken_rows(_numbers(frame, list(bad))), next(iter(bad.values()))
-        first = "" if len(bad) == 1 else "first: "
-        raise DataError(f"{frame.origin}: {setting}: column `{column}`, {where}: {first}{reason}")
-    return made
+            faults.setdefault(str(error), []).append(row)
+    if faults:
+        raise DataError(f"{frame.origin}: {setting}: column `{column}`, {spoken_faults(faults)}")
+    return values
 
 
-def _json(text: Any) -> Any:
-    try:
-        found = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()
-        return found
-    except UnicodeEncodeError:
-        raise WrongRowError("holds half of a character (a lone surrogate)") from None
-    except (ValueError, TypeError, RecursionError):
-        raise WrongRowError("not a JSON list; write `[…]` with double quotes") from None
+def spoken_faults(faults: Mapping[str, list[int]]) -> str:
+    """`row 3: no text; rows 5 and 9: …`: what is wrong, and where, up to SHOWN kinds."""
+    parts = [f"{spoken_rows(rows)}: {fault}" for fault, rows in list(faults.items())[:SHOWN]]
+    more = sum(len(rows) for rows in list(faults.values())[SHOWN:])
+    return "; ".join(parts) + (f"; and {more:,} rows more" if more else "")
 
 
 def _numbers(frame: Frame, places: Sequence[int]) -> list[int]:

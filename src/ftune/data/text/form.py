@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ftune.data.text.templates import Template
 from ftune.errors import DataError
@@ -14,23 +14,36 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
     from ftune.data.target import TargetKind
 
-SETTINGS = ("text", "prompt", "response", "messages")
+SETTINGS = ("text", "prompt", "response")
+TOOLS = "tools"
+"""Where OpenAI's form has the tools that may be called."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """The settings of `data:` with these names; `running`: the rows make up one text."""
+    """The settings of `data:` with these names; `running`: the rows make up one text.
+
+    role, content, roles, tools, system: those of `data.messages`.
+    """
 
     text: str | None = None
     prompt: str | None = None
     response: str | None = None
     messages: str | None = None
     running: bool = False
+    role: str | None = None
+    content: str | None = None
+    roles: dict[str, str] = field(default_factory=dict)
+    tools: str | None = None
+    system: str | None = None
 
     @classmethod
     def of(cls, data: Data, kind: TargetKind) -> Form:
         """Raises DataError where the task cannot use texts of this form."""
-        given = {name: getattr(data, name) for name in SETTINGS}
+        given: dict[str, Any] = {name: getattr(data, name) for name in SETTINGS}
+        if (said := data.messages) is not None:
+            given |= {"messages": said.column, "role": said.role, "content": said.content}
+            given |= {"roles": said.roles, "tools": said.tools, "system": said.system}
         running = bool(getattr(data.source, "ordered", False))
         if running and not any(given.values()):
             given["text"] = "text"
@@ -53,7 +66,7 @@ class Form:
     def asked(self) -> list[str]:
         """The columns of which a prediction is made."""
         if self.messages is not None:
-            return [self.messages]
+            return [n for n in (self.messages, self.tools, self.system) if n is not None]
         return self.template("prompt" if self.prompt is not None else "text").columns
 
     @property
@@ -61,11 +74,16 @@ class Form:
         """The columns that only learning and judging need."""
         return [] if self.response is None else self.template("response").columns
 
+    def found_in(self, frame: Frame) -> Form:
+        """With the column `tools` where the frame has one beside the conversations."""
+        beside = self.messages is not None and self.tools is None and TOOLS in frame.columns
+        return replace(self, tools=TOOLS) if beside else self
+
     def check(self, frame: Frame) -> None:
         """Refuses a frame without the columns to learn from. Raises DataError."""
         for name in ("text", "prompt", "response"):
             if getattr(self, name) is not None:
                 self.template(name).check(frame)
 
-    def to_json(self) -> dict[str, str | bool | None]:
+    def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

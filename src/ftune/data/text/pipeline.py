@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,12 +20,13 @@ from ftune.data.store import Store
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target, TargetKind, target_of
 from ftune.data.text import cache, choose
-from ftune.data.text.chat import RefusedError, Turn, question
-from ftune.data.text.dialogues import check_pairs, conversations, tag_names, word_lists
+from ftune.data.text.chat import RefusedError, Tools, question
+from ftune.data.text.dialogues import check_asked, check_pairs, conversations, tag_names, word_lists
 from ftune.data.text.form import Form
 from ftune.data.text.recipe import Recipe, TrainingTexts
 from ftune.data.text.stores import Blocks, Tokens, pack
 from ftune.data.text.tokenizer import Tokenizer
+from ftune.data.text.turns import Turn, without_answer
 from ftune.data.transforms.tokenize import Tokenize
 from ftune.errors import CheckpointError, DataError
 
@@ -63,12 +63,13 @@ class TextPipeline:
         classes: Sequence[str] | None = None,
         tokenizer: str | None = None,
     ) -> TextPipeline:
-        """Chooses or trains the tokenizer; with `statistics: base` it is that of `prior`.
+        """Chooses or trains the tokenizer; except with `statistics: refit` it is that of `prior`.
 
         `tokenizer` is the model's folder, GGUF file or hub name. Raises DataError.
         """
-        base = prior if isinstance(prior, TextPipeline) and data.statistics == "base" else None
-        form, wish, kept = Form.of(data, kind), choose.declared(data), cache.folder(data.cache)
+        base = prior if isinstance(prior, TextPipeline) and data.statistics != "refit" else None
+        form = Form.of(data, kind).found_in(train)
+        wish, kept = choose.declared(data), cache.folder(data.cache)
         form.check(train)
         chat = form.messages is not None or bool(wish.chat)
         texts, known = TrainingTexts(form, kind, train), base.tokenizer if base else None
@@ -110,6 +111,8 @@ class TextPipeline:
         if self.recipe.settings.stream:
             return self._blocks(frame, train)
         made = self.recipe.samples(frame, self.kept)
+        if train:
+            self.recipe.check_ends(made)
         tokens = replace(
             Tokens.of(made.x, self.tokenizer.pad, made.y),
             places=torch.from_numpy(made.places),
@@ -155,11 +158,19 @@ class TextPipeline:
         """What a model is given for each row, written as in training. Raises DataError."""
         form = self.recipe.form
         if form.messages is not None:
-            return [self.prompt_ids(t) for t in conversations(frame, form.messages, answers=False)]
+            rows = conversations(frame, form, answers=False)
+            asked = [without_answer(row.turns) for row in rows]
+            check_asked(frame, asked)
+            return [
+                self.prompt_ids(turns, tools=row.tools)
+                for turns, row in zip(asked, rows, strict=True)
+            ]
         texts = form.template("prompt" if form.prompt is not None else "text").fill(frame)
         return [self.prompt_ids(text) for text in texts]
 
-    def prompt_ids(self, prompt: str | Sequence[Turn], chat: bool | None = None) -> list[int]:
+    def prompt_ids(
+        self, prompt: str | Sequence[Turn], chat: bool | None = None, tools: Tools = None
+    ) -> list[int]:
         """What a model is given to continue: a text, already filled in, or turns.
 
         chat: whether a text becomes the user's turn; None: as in training. Raises DataError for
@@ -173,7 +184,7 @@ class TextPipeline:
         template = self.recipe.chat or choose.chat_of(wish, self.tokenizer)
         assert template is not None
         try:
-            text = template.text(turns, answer=True)
+            text = template.text(turns, answer=True, tools=tools)
         except RefusedError as error:
             raise DataError(f"the chat template refuses the turns: {error}") from None
         return self._ids(text)
@@ -186,14 +197,10 @@ class TextPipeline:
         ids: list[int] = self.tokenizer.encode([text]).flat.tolist()
         return ids
 
-    @cached_property
+    @property
     def stop_ids(self) -> list[int]:
         """The ids at which an answer ends."""
-        texts = {self.tokenizer.specials.get("eos"), *self.tokenizer.stops}
-        if self.recipe.chat is not None:
-            texts.add(self.recipe.chat.stop)
-        ids = (self.tokenizer.core.token_to_id(text) for text in texts if text)
-        return sorted({one for one in ids if one is not None})
+        return self.recipe.ends
 
     def decode(self, ids: Sequence[int], specials: bool = False) -> str:
         """The text of ids; special tokens only if asked for."""

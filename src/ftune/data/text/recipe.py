@@ -15,7 +15,7 @@ from ftune.data.frame import Array, Frame, as_text
 from ftune.data.target import Target, TargetKind
 from ftune.data.text import cache, choose, samples
 from ftune.data.text.chat import Chat, answered
-from ftune.data.text.dialogues import check_pairs, conversations, word_lists
+from ftune.data.text.dialogues import Conversation, check_pairs, conversations, word_lists
 from ftune.data.text.form import Form
 from ftune.data.text.ragged import Ragged
 from ftune.data.text.samples import Samples
@@ -107,6 +107,35 @@ class Recipe:
             counted = np.ones_like(counted)
         return samples.to_predict(ids, counted, self.most, frame.rows, notes)
 
+    def check_ends(self, made: Samples) -> None:
+        """Raises DataError where ends are wanted and none is to be predicted in any row."""
+        if self.target.kind != "tokens" or not self.settings.add_eos or made.y is None:
+            return
+        if np.isin(made.y.flat, self.ends).any():
+            return
+        if not self.ends:
+            cause = "the tokenizer has no token that ends a text; choose one that has"
+        elif self.chat is not None and self.chat.stop is None:
+            cause = (
+                "the chat template ends answers with no special token; correct it"
+                " (tokenize.chat_template)"
+            )
+        else:
+            cause = f"all are cut before it at {self.most:,} tokens; raise tokenize.max_length"
+        raise DataError(
+            "the end of an answer is never learnt, so the model would not stop by itself:"
+            f" {cause}, or write `tokenize: {{add_eos: false}}`"
+        )
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The ids at which an answer ends."""
+        texts = {self.tokenizer.specials.get("eos"), *self.tokenizer.stops}
+        if self.chat is not None:
+            texts.add(self.chat.stop)
+        ids = (self.tokenizer.core.token_to_id(text) for text in texts if text)
+        return sorted({token for token in ids if token is not None})
+
     def _learnt(self, frame: Frame) -> tuple[Ragged, Array, list[str]]:
         """ids, what counts in them, and notes, before anything is cut."""
         eos = bool(self.settings.add_eos)
@@ -115,14 +144,14 @@ class Recipe:
             ids, notes = samples.documents(self.tokenizer, texts, eos)
             return ids, np.ones(len(ids.flat), dtype=bool), notes
         if self.form.messages is not None:
-            rows = conversations(frame, self.form.messages)
+            rows = conversations(frame, self.form)
             assert self.chat
             return samples.dialogues(self.tokenizer, self.chat, rows, frame.rows.tolist())
         prompts = self.form.template("prompt").fill(frame)
         responses = self.form.template("response").fill(frame)
         if self.chat is None:
             return samples.pairs(self.tokenizer, prompts, responses, eos)
-        rows = [answered(p, r) for p, r in zip(prompts, responses, strict=True)]
+        rows = [Conversation(answered(p, r)) for p, r in zip(prompts, responses, strict=True)]
         return samples.dialogues(self.tokenizer, self.chat, rows, frame.rows.tolist())
 
     def _tagged(self, frame: Frame) -> Samples:
@@ -164,8 +193,8 @@ class TrainingTexts:
             assert form.text is not None
             return (" ".join(words) for words in word_lists(frame, form.text, "data.text"))
         if form.messages is not None:
-            rows = conversations(frame, form.messages)
-            return (f"{turn['role']}\n{turn['content']}" for row in rows for turn in row)
+            rows = conversations(frame, form)
+            return (f"{turn['role']}\n{turn['content']}" for row in rows for turn in row.turns)
         names = [name for name in ("text", "prompt", "response") if getattr(form, name)]
         filled = [form.template(name).fill(frame, blank=form.running) for name in names]
         return (text for texts in filled for text in texts)

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ftune.data.frame import Array, spoken_rows
-from ftune.data.text.chat import Chat, RefusedError, Turn
+from ftune.data.text.chat import Chat, RefusedError
+from ftune.data.text.dialogues import Conversation, spoken_faults
 from ftune.data.text.ragged import Ragged, Rows, side_by_side
 from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
+from ftune.data.text.turns import Turn, counts
 from ftune.errors import DataError
 
 PIECE = 250_000
@@ -82,15 +84,18 @@ def pairs(
 
 
 def dialogues(
-    tokenizer: Tokenizer, chat: Chat, rows: Sequence[Sequence[Turn]], where: Sequence[int]
+    tokenizer: Tokenizer, chat: Chat, rows: Sequence[Conversation], where: Sequence[int]
 ) -> tuple[Ragged, Array, list[str]]:
     """ids, and bool [tokens]: what the assistant says. where: numbers of the rows, for messages."""
-    rendered = []
+    rendered: list[tuple[str, list[tuple[int, int]]]] = []
+    faults: dict[str, list[int]] = {}
     for row, number in zip(rows, where, strict=True):
         try:
-            rendered.append(chat.spans(row))
+            rendered.append(chat.spans(row.turns, row.tools))
         except RefusedError as error:
-            raise DataError(f"row {number}: the chat template refuses it: {error}") from None
+            faults.setdefault(f"the chat template refuses it: {error}", []).append(number)
+    if faults:
+        raise DataError(spoken_faults(faults))
     ids, covered = tokenizer.encode_spans([text for text, _ in rendered])
     said = np.zeros(len(ids.flat), dtype=bool)
     for i, (_, spans) in enumerate(rendered):
@@ -98,7 +103,28 @@ def dialogues(
         start, end = covered[inside, 0], covered[inside, 1]
         for a, b in spans:
             said[inside] |= (end > a) & (start < b)
-    return ids, said, _unknown(tokenizer, ids)
+    return ids, said, [*_unknown(tokenizer, ids), *_unwritten(chat, rows)]
+
+
+def _unwritten(chat: Chat, rows: Sequence[Conversation]) -> list[str]:
+    """What conversations have and the template does not write."""
+    calls = sum(any("tool_calls" in turn for turn in row.turns) for row in rows)
+    tools = sum(row.tools is not None for row in rows)
+    blank = sum(any(counts(t) and not _says(t) for t in row.turns) for row in rows)
+    counted = {"tool calls": (calls, "tool_calls"), "tools": (tools, "tools")}
+    return [
+        f"the chat template writes no {what}: those of {_rows(number)} are left out."
+        for what, (number, name) in counted.items()
+        if number and name not in chat.source
+    ] + [f"an answer is empty in {_rows(blank)}."] * bool(blank)
+
+
+def _says(turn: Turn) -> bool:
+    return bool(turn["content"].strip()) or "tool_calls" in turn
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} {'row' if number == 1 else 'rows'}"
 
 
 def stream(tokenizer: Tokenizer, texts: Sequence[str], eos: bool) -> tuple[Array, list[str]]:

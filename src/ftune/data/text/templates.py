@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from string import Formatter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,31 +16,47 @@ from ftune.data.text.braces import faults
 from ftune.errors import DataError
 
 
+class Part(NamedTuple):
+    """literal: what stands before the column. around: of an optional part the text with `{}` in it;
+    it is written where the column has a value."""
+
+    literal: str
+    column: str | None = None
+    around: str | None = None
+
+
 @dataclass(frozen=True)
 class Template:
     """A text with `{column}` in it, `{{` for a brace; or just the name of a column.
 
-    setting: where it was written, for messages.
+    `{column:text {}}` is the text with the column's value in place of `{}`, and nothing where that
+    is missing or blank. setting: where it was written, for messages.
     """
 
     text: str
     setting: str
 
     @cached_property
-    def parts(self) -> list[tuple[str, str | None]]:
-        """What stands there, and the column that follows it. Raises DataError."""
+    def parts(self) -> list[Part]:
+        """What stands there, in order. Raises DataError."""
         fault = faults(self.text)
         if fault:
             raise DataError(f"{self.setting}: {fault}")
         parsed = list(Formatter().parse(self.text))
         if all(name is None for _, name, _, _ in parsed):
-            return [("", self.text)]
-        return [(literal, name) for literal, name, _, _ in parsed]
+            return [Part("", self.text)]
+        return [Part(literal, name, around or None) for literal, name, around, _ in parsed]
 
     @property
     def columns(self) -> list[str]:
         """The columns that it names."""
-        return list(dict.fromkeys(name for _, name in self.parts if name is not None))
+        return list(dict.fromkeys(part.column for part in self.parts if part.column is not None))
+
+    @property
+    def required(self) -> list[str]:
+        """Those that each row needs a value of."""
+        parts = [part for part in self.parts if part.around is None]
+        return list(dict.fromkeys(part.column for part in parts if part.column is not None))
 
     def check(self, frame: Frame) -> None:
         """Raises DataError for a column that is absent, no text, or unknown in some row."""
@@ -49,23 +66,23 @@ class Template:
             self._check_column(frame, name)
 
     def _check_column(self, frame: Frame, name: str) -> None:
-        kind, alone = frame.kind(name), len(self.parts) == 1 and not self.parts[0][0]
+        gaps, optional = frame.missing(name), name not in self.required
+        kind, alone = frame.kind(name), len(self.parts) == 1 and not self.parts[0].literal
+        if optional and gaps.all():
+            return
         if kind not in ("text", "number", "date") or (alone and kind != "text"):
             remedy = f"; if they are texts, declare it (csv: `types: {{{name}: text}}`)"
             raise DataError(
                 f"{frame.origin}: {self.setting}: column `{name}` holds {kind}s, not texts"
                 + (remedy if kind in ("number", "date") else "")
             )
-        gaps = frame.missing(name)
-        if gaps.any():
+        if gaps.any() and not optional:
             raise DataError(missing_text(frame.origin, self.setting, name, frame.where(gaps)))
 
     def fill(self, frame: Frame, blank: bool = False) -> list[str]:
         """The text of each row. Raises DataError as `check` does, and for blank ones if not so."""
         self.check(frame)
-        pieces: list[Iterable[str]] = []
-        for literal, name in self.parts:
-            pieces += [repeat(literal), *([] if name is None else [_spoken(frame, name)])]
+        pieces = [piece for part in self.parts for piece in _pieces(frame, part)]
         made = ["".join(row) for row in zip(*pieces, strict=False)]  # literals have no end
         if not blank:
             self._check_blank(frame, made)
@@ -86,6 +103,19 @@ def missing_text(origin: str, setting: str, name: str, where: str) -> str:
 
 def blank_text(origin: str, setting: str, where: str) -> str:
     return f"{origin}: {setting}: the text is blank in {where}; delete these rows"
+
+
+def _pieces(frame: Frame, part: Part) -> list[Iterable[str]]:
+    """The literal of a part, and the column's texts with what stands around them."""
+    if part.column is None:
+        return [repeat(part.literal)]
+    if part.around is None:
+        return [repeat(part.literal), _spoken(frame, part.column)]
+    before, after = part.around.split("{}")
+    gaps, texts = frame.missing(part.column), _spoken(frame, part.column)
+    values = ("" if gap or not str(text).strip() else f"{before}{text}{after}"
+              for gap, text in zip(gaps, texts, strict=True))  # fmt: skip
+    return [repeat(part.literal), values]
 
 
 def _spoken(frame: Frame, name: str) -> Array:

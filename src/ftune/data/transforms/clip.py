@@ -35,6 +35,18 @@ class Clip:
     def learns(self) -> bool:
         return self.quantile is not None and None in (self.low, self.high)
 
+    @property
+    def beyond(self) -> float:
+        """The share of the rows it was fitted on that a learnt bound moves."""
+        return (self.quantile or 0.0) * sum(bound is None for bound in (self.low, self.high))
+
+    def saturated(self, values: Array, column: dict[str, Any]) -> Array:
+        """Which values a learnt bound moves; those that the file states are meant."""
+        low = column["low"] if self.learns and self.low is None else -float("inf")
+        high = column["high"] if self.learns and self.high is None else float("inf")
+        mask: Array = (values < low) | (values > high)
+        return mask
+
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
 

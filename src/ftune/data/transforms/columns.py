@@ -52,6 +52,8 @@ class DropConstant:
     Gaps in numbers and dates do not count as a value, those in texts do. Arrays stay.
     """
 
+    touches: ClassVar[bool] = False
+
     columns: list[str] | None = setting(None)
     """Which columns may be left out; null: all but arrays."""
 

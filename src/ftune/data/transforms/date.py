@@ -46,14 +46,25 @@ class Date:
 
         return fit_each(chosen(frame, self.columns, "date"), prior, lambda n: self._fit(frame, n))
 
-    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
-        import numpy as np
+    def unlisted(self, frame: Frame, known: State) -> list[str]:
+        """Parts that vary in `frame` but are not made, as they did not where `known` was fitted."""
+        from ftune.data.transforms.choose import enumerated
 
-        dates = _dates(frame, name)
-        times = (dates != dates.astype("datetime64[D]")) & ~np.isnat(dates)
-        usual = ["year", "month", "day", "weekday", *(["hour"] if times.any() else [])]
+        dates = {name: _dates(frame, name) for name in known if self.parts is None}
+        parts = [
+            f"`{name}.{part}`"
+            for name, values in dates.items()
+            for part in _usual(values)
+            if part not in known[name]["parts"] and _varies(values, part)
+        ]
+        said = "date: parts that vary now but did not in the base's rows are not made: "
+        return [f"{said}{enumerated(parts)}; `data.statistics: refit` makes them."] if parts else []
+
+    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
         if self.parts is not None:
             return {"parts": list(self.parts)}
+        dates = _dates(frame, name)
+        usual = _usual(dates)
         still = [part for part in usual if not _varies(dates, part)]
         return {
             "parts": [p for p in usual if p not in still],
@@ -104,6 +115,14 @@ def _dates(frame: Frame, name: str) -> Array:
             f" declare it (csv: `types: {{{name}: date}}`)"
         )
     return frame[name]
+
+
+def _usual(dates: Array) -> list[str]:
+    """The parts that are made where they vary."""
+    import numpy as np
+
+    times = (dates != dates.astype("datetime64[D]")) & ~np.isnat(dates)
+    return ["year", "month", "day", "weekday", *(["hour"] if times.any() else [])]
 
 
 def _varies(dates: Array, part: str) -> bool:

@@ -35,6 +35,21 @@ class Impute:
         """The flag beside a column with gaps."""
         return [f"{name}=missing"] if column["flag"] else []
 
+    def unlisted(self, frame: Frame, known: State) -> list[str]:
+        """Gaps that get no flag, as the rows which `known` was fitted on had none."""
+        from ftune.data.transforms.choose import enumerated
+
+        gaps = {n: int(frame.missing(n).sum()) for n in known if self._flagged(frame, n)}
+        rows = [f"`{n}` ({gaps[n]:,})" for n in gaps if gaps[n] and not known[n]["flag"]]
+        said = "impute: columns with gaps that the base's rows did not have get no flag: "
+        return [f"{said}{enumerated(rows)}; `data.statistics: refit` makes it."] if rows else []
+
+    def _flagged(self, frame: Frame, name: str) -> bool:
+        """Whether gaps get a flag; the category that unknown texts become tells of them already."""
+        kind = frame.kind(name)
+        apart = kind == "number" or (kind == "text" and self.strategy == "most_frequent")
+        return self.indicator and apart
+
     def fit(self, frame: Frame, prior: State | None) -> State:
         from ftune.data.transforms.choose import chosen, fit_each
 
@@ -44,11 +59,9 @@ class Impute:
     def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
         text = frame.kind(name) == "text"
         value = self._text(frame, name) if text else self._number(frame, name)
-        # The category that unknown texts become says already that they were unknown.
-        apart = frame.kind(name) == "number" or (text and self.strategy == "most_frequent")
         return {
             "value": value,
-            "flag": self.indicator and apart and bool(frame.missing(name).any()),
+            "flag": self._flagged(frame, name) and bool(frame.missing(name).any()),
         }
 
     def _number(self, frame: Frame, name: str) -> float:

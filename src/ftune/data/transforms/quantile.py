@@ -41,6 +41,11 @@ class Quantile:
 
         return fit_each(chosen(frame, self.columns, "number"), prior, points)
 
+    def saturated(self, values: Array, column: dict[str, Any]) -> Array:
+        """Which values lie beyond all that were seen."""
+        mask: Array = (values < column["points"][0]) | (values > column["points"][-1])
+        return mask
+
     def apply(self, frame: Frame, state: State) -> Frame:
         from ftune.data.transforms.choose import numbers
 

@@ -51,6 +51,13 @@ class Robust:
         far = abs(values - column["mean"]) > FAR * self.bound * column["scale"]
         return column | {"far": int(far.sum())}
 
+    def saturated(self, values: Array, column: dict[str, Any]) -> Array:
+        """Which values get the result of an end of the range, or almost that of the bound."""
+        low, high = column.get("range", (-float("inf"), float("inf")))
+        far = abs(values - column["mean"]) > FAR * self.bound * column["scale"]
+        mask: Array = (values < low) | (values > high) | far
+        return mask
+
     def apply(self, frame: Frame, state: State) -> Frame:
         return frame.with_columns(
             {name: self._scaled(frame, name, column) for name, column in state.items()}

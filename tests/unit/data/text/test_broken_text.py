@@ -55,7 +55,7 @@ CASES: dict[str, Case] = {
         ["data.prompt: expected '}'", "`{name}`"]),
     "format in a template": (
         "tokens", "t.jsonl", A, {"prompt": "{q:>9}", "response": "{a}"}, {},
-        ["data.prompt: `{q:>9}`", "only the name of a column"]),
+        ["data.prompt: `{q:>9}`", "the name of a column"]),
     "empty braces": (
         "tokens", "t.jsonl", A, {"prompt": "{}", "response": "{a}"}, {}, ["data.prompt: `{}`"]),
     "numbers as text": (
@@ -77,15 +77,15 @@ CASES: dict[str, Case] = {
         "tokens", "t.jsonl", A, PROMPT, CHARACTERS | {"max_length": 4},
         ["t.jsonl: nothing is left to learn in any of the 2 rows within 4 tokens", "max_length"]),
     "turns of other keys": (
-        "tokens", "t.jsonl", lines(GOOD, talk({"from": "human", "value": "a"})),
-        {"messages": "m"}, {}, ["data.messages: column `m`, row 2", "keys from, value",
+        "tokens", "t.jsonl", lines(GOOD, talk({"who": "human", "says": "a"})),
+        {"messages": "m"}, {}, ["data.messages: column `m`, row 2", "keys who, says",
                                 "role and content"]),
     "unknown role": (
         "tokens", "t.jsonl", lines(GOOD, talk(USER, {"role": "asistant", "content": "b"})),
         {"messages": "m"}, {}, ["row 2", "turn 2 has the role `asistant`", "`assistant`"]),
     "turns without an answer": (
         "tokens", "t.jsonl", lines(talk(USER), GOOD, talk(USER)), {"messages": "m"}, {},
-        ["2 rows (1, 3): first: no turn of the assistant"]),
+        ["2 rows (1, 3): no turn of the assistant"]),
     "no turns": (
         "tokens", "t.jsonl", lines(GOOD, talk()), {"messages": "m"}, {},
         ["row 2", "expected a list of turns"]),

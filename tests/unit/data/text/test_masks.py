@@ -10,6 +10,7 @@ import torch
 from support.chats import LLAMA2, LLAMA3
 
 from ftune.data.text.chat import Chat, RefusedError
+from ftune.data.text.dialogues import Conversation
 from ftune.data.text.samples import dialogues, pairs, to_predict
 from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
@@ -127,7 +128,9 @@ def test_several_turns_count_where_the_assistant_speaks(smollm: Tokenizer, templ
     names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
     chat = Chat(template.replace("<|eot_id|>", "<|im_end|>"), names, smollm.special_texts)
     turns = TURNS[1:]
-    ids, counted, _ = dialogues(smollm, chat, [turns, turns[:2]], [1, 2])
+    ids, counted, _ = dialogues(
+        smollm, chat, [Conversation(turns), Conversation(turns[:2])], [1, 2]
+    )
     text, spans = chat.spans(turns)
     assert ids[0].tolist() == smollm.encode([text]).flat.tolist()
     mask = counted[: len(ids[0])]
