@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ftune.commands.drafts.worth import Worth
 
-SMALL, LARGE = 3_000, 200_000
+FEW, SMALL, LARGE = 100, 3_000, 200_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def sizes_of(rows: int, worth: Worth | None, classes: bool) -> Sizes:
         kind = "accuracy" if classes else "R²"
         scores = f"{kind} {worth.linear:.3f} linear, {worth.trees:.3f} boosted trees"
         said = f"by a quick look: {scores}"
-    if worth is not None and worth.straight:
+    if worth.straight if worth is not None else rows < FEW:
         steps = 2_000 if rows < SMALL else 5_000
         return Sizes(128, 0, 0.0, 1e-2, 0.1, _epochs(steps, batch, rows, 400), batch, 0.99, said)
     if rows < SMALL:
