@@ -77,7 +77,12 @@ def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
     text, config = drafted(tmp_path, plain(patient_id=lambda i: i // 5, ill=lambda i: i % 2))
     assert config.data.split.group == "patient_id"
     assert "18 of them with 5.0 rows each" in text
-    for odd in ({"patient_type": lambda i: i // 5}, {"patient_id": lambda i: i}):
+    for odd in (
+        {"patient_type": lambda i: i // 5},
+        {"patient_id": lambda i: i},
+        {"household": lambda i: i // 5},
+        {"households": lambda i: i // 5},
+    ):
         _, config = drafted(tmp_path, plain(**odd, ill=lambda i: i % 2))
         assert config.data.split.group is None
 

@@ -15,8 +15,8 @@ from ftune.errors import DataError, RequestError
 
 TARGETS = re.compile(r"^(target|label|class|y|outcome|response|category|species)$", re.I)
 GROUPS = re.compile(
-    r"^(patient|subject|customer|client|user|person|speaker|household|group|session|device)s?"
-    r"[ _.-]?(id|no|nr|code|name|number)?$",
+    r"^(patient|subject|customer|client|user|person|speaker|household|group|session|device)"
+    r"[ _.-]?(?P<end>id|no|nr|code|name|number)?$",
     re.I,
 )
 MOST_CLASSES = 20
@@ -102,7 +102,10 @@ def _task(frame: Frame, target: str) -> Guess:
 def _group(frame: Frame, target: str) -> Guess | None:
     """A column that is called like somebody whose rows repeat, and repeats."""
     for name in frame.columns:
-        if name == target or not GROUPS.search(name) or frame.kind(name) not in ("number", "text"):
+        called, kind = GROUPS.search(name), frame.kind(name)
+        if name == target or not called or kind not in ("number", "text"):
+            continue
+        if kind == "number" and not called["end"]:  # how many households there are
             continue
         if frame.missing(name).any():
             continue

@@ -78,7 +78,7 @@ def show(profile: Profile, console: Console) -> None:
     if profile.rest():
         console.say(profile.rest())
     for leak in profile.leaks:
-        console.warn(str(leak))
+        console.say(f"note: {leak}")
 
 
 def _roles(frame: Frame, data: Data, used: Sequence[str] | None) -> Mapping[str, str]:
