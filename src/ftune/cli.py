@@ -123,11 +123,23 @@ def init(
     out: Annotated[
         Path, typer.Option("--out", parser=local_path, help="The file to write.")
     ] = Path("ftune.yaml"),
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--data",
+            parser=local_path,
+            help="A table: drafts a configuration for this very file.",
+        ),
+    ] = None,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--target", metavar="COL", help="With --data: the column to predict."),
+    ] = None,
 ) -> None:
     """Write a commented starter configuration."""
     from ftune.commands.init import init as command
 
-    _call(Console(), lambda console: command(template, out, console))
+    _call(Console(), lambda console: command(template, out, console, data, target))
 
 
 @app.command()
@@ -352,15 +364,22 @@ def evaluate(
 def predict(
     run_path: RunPath,
     source: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(
-            "--input", parser=local_path, help="New rows: csv, parquet, jsonl, npz, txt, images."
+            "--input", help="New rows: csv, parquet, jsonl, npz, txt, images; - is stdin."
         ),
     ] = None,
     target: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--output", parser=local_path, help="Predictions: csv, parquet, jsonl."),
+        Optional[str],  # noqa: UP045
+        typer.Option("--output", help="Predictions: csv, parquet, jsonl; - is stdout."),
     ] = None,
+    keep: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--keep", metavar="A,B", help="Columns of the input to write beside them."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without images that cannot be read.")
+    ] = False,
     prompt: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--prompt", help="What a language model shall continue or answer."),
@@ -391,9 +410,12 @@ def predict(
         from ftune.predictor import Sampling
 
         sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
-        return command(_base_of(run_path, adapter), source, target, prompt, sampling, console)
+        names = [name for name in (keep or "").split(",") if name]
+        base = _base_of(run_path, adapter)
+        return command(base, source, target, prompt, sampling, console, names, skip_bad)
 
-    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
+    taken = target == "-"
+    _call(Console(json_output=json, quiet=quiet, stdout_taken=taken), run, code, code_from)
 
 
 @app.command()

@@ -87,13 +87,16 @@ class Progress:
 class Console:
     """One place for everything that is printed."""
 
-    def __init__(self, *, json_output: bool = False, quiet: bool = False) -> None:
-        self.json_output, self.quiet = json_output, quiet
+    def __init__(
+        self, *, json_output: bool = False, quiet: bool = False, stdout_taken: bool = False
+    ) -> None:
+        """stdout_taken: what was asked for is written there, so all else goes to stderr."""
+        self.json_output, self.quiet, self.stdout_taken = json_output, quiet, stdout_taken
         self._rich: RichConsole | None = None
 
     @property
     def stream(self) -> TextIO:
-        return sys.stderr if self.json_output else sys.stdout
+        return sys.stderr if self.json_output or self.stdout_taken else sys.stdout
 
     @property
     def is_terminal(self) -> bool:
@@ -153,9 +156,10 @@ class Console:
         self.rich.print(table)
 
     def result(self, summary: Mapping[str, Any]) -> None:
-        """The summary as one JSON line on stdout, where `--json` was given."""
+        """The summary as one JSON line, where `--json` was given: on stdout, unless it is taken."""
         if self.json_output:
-            print(json.dumps(redact_tree(summary)), flush=True)  # noqa: T201
+            stream = sys.stderr if self.stdout_taken else sys.stdout
+            print(json.dumps(redact_tree(summary)), file=stream, flush=True)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:

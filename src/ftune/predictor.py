@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ftune.build import base_pipeline, build_task, eval_size, moved, whole
 from ftune.data.dataset import Split
 from ftune.data.frame import Frame
-from ftune.data.new_rows import read_split
+from ftune.data.images.decode import listed
+from ftune.data.images.pipeline import ImagePipeline
+from ftune.data.new_rows import new_rows, read_split, unseen
 from ftune.data.pipeline import Pipeline
 from ftune.data.text.dialogues import word_lists
 from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import evaluate, inference, outputs
-from ftune.errors import CheckpointError, RequestError
+from ftune.errors import CheckpointError, DataError, RequestError
 from ftune.extend.forgotten import needing
 from ftune.models.call import counted
 from ftune.models.generate import generate
@@ -58,13 +61,17 @@ def _watched(batches: Iterable[Batch], total: int, told: Told) -> Iterator[Batch
 
 @dataclass
 class Predictor:
-    """A model with the transforms it was trained with; rows in, predictions out."""
+    """A model with the transforms it was trained with; rows in, predictions out.
+
+    notes: what the user should know of the rows that were predicted or judged last.
+    """
 
     config: RunConfig
     pipeline: Pipeline
     task: Task
     built: Built
     device: torch.device
+    notes: list[str] = field(default_factory=list)
 
     def outputs(self, frame: Frame, told: Told = _nobody) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
@@ -75,20 +82,61 @@ class Predictor:
         return found[order.argsort()]
 
     def predict(
-        self, path: str | Path, sampling: Sampling | None = None, told: Told = _nobody
+        self,
+        rows: Any,
+        sampling: Sampling | None = None,
+        told: Told = _nobody,
+        *,
+        keep: Sequence[str] = (),
+        skip_bad: bool = False,
     ) -> dict[str, Any]:
-        """Columns of predictions for the rows of a file, in its order.
+        """Columns of predictions for rows, in their order; `notes` is what they have to say.
 
+        rows: a file, a list of mappings, a DataFrame or an Arrow table. keep: columns of the rows
+        to put beside. skip_bad: images that cannot be read get no prediction and an `error`.
         A language model answers each row's prompt. told: hears how many rows of how many are done.
         """
-        frame = read_split(self.config.data, str(path), self.pipeline)
+        new = new_rows(self.config.data, rows, self.pipeline, keep)
+        self.notes = []
+        if skip_bad and not isinstance(self.pipeline, ImagePipeline):
+            raise RequestError("skip_bad (--skip-bad) is for images; this model takes none")
         if isinstance(self.pipeline, TextPipeline) and self.task.positions:
-            return self._texts(self.pipeline, frame, sampling or Sampling(), told)
+            made = self._texts(self.pipeline, new.frame, sampling or Sampling(), told)
+        elif isinstance(self.pipeline, ImagePipeline):
+            made = self._images(self.pipeline, new.frame, told, skip_bad)
+        else:
+            made = self._judged(new.frame, told)
+        return _beside({k: v for k, v in new.kept.items() if made.get(k) != v}, made)
+
+    def _judged(self, frame: Frame, told: Told) -> dict[str, Any]:
         made: dict[str, Any] = self.task.predictions(self.outputs(frame, told))
-        if self.pipeline.kind != "images":
-            return made
-        paths = self.pipeline.conform(frame)
-        return _beside({name: list(map(_printable, paths[name])) for name in paths.columns}, made)
+        if self.pipeline.target.numeric:
+            made["prediction"] = self.pipeline.target.predicted(made["prediction"])
+        self.notes += unseen(frame, self.pipeline)
+        return made
+
+    def _images(
+        self, pipeline: ImagePipeline, frame: Frame, told: Told, skip_bad: bool
+    ) -> dict[str, Any]:
+        """The paths with what their images show; of those that cannot be read, with the reason."""
+        paths = pipeline.conform(frame)
+        given = {name: list(map(_printable, paths[name])) for name in paths.columns}
+        try:
+            return _beside(given, self._judged(frame, told))
+        except DataError:
+            faults = pipeline.unusable(frame) if skip_bad else {}
+            if not faults or len(faults) == len(frame):
+                raise
+        shown = f"{listed(paths, pipeline.column, faults)}{'; …' if len(faults) > 5 else ''}"
+        self.notes.append(
+            f"{len(faults):,} of {len(frame):,} images cannot be read and have no prediction"
+            f" ({shown})."
+        )
+        places = np.array([place for place in range(len(frame)) if place not in faults])
+        made = self._judged(frame.take(places), told)
+        spread = {name: _spread(made[name], places, len(frame)) for name in made}
+        errors = [faults.get(place) for place in range(len(frame))]
+        return _beside(given, {**spread, "error": errors})
 
     def _texts(
         self, pipeline: TextPipeline, frame: Frame, sampling: Sampling, told: Told
@@ -166,7 +214,9 @@ class Predictor:
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
         frame = read_split(self.config.data, str(path), self.pipeline, judged=True)
-        return self.score(Split.of(self.pipeline, frame))
+        scores = self.score(Split.of(self.pipeline, frame))
+        self.notes = unseen(frame, self.pipeline)
+        return scores
 
     def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over rows as the pipeline gives them."""
@@ -178,6 +228,12 @@ class Predictor:
 def _beside(given: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
     """Columns that were given, under another name where a prediction has theirs."""
     return {f"{k} (given)" if k in made else k: v for k, v in given.items()} | dict(made)
+
+
+def _spread(values: Any, places: Any, rows: int) -> list[Any]:
+    """Values of the rows at `places` among all rows; the others are unknown."""
+    known = dict(zip(places.tolist(), list(values), strict=True))
+    return [known.get(row) for row in range(rows)]
 
 
 def _printable(path: object) -> str:

@@ -77,7 +77,7 @@ def test_the_summary_and_the_files_of_a_run(place: Path) -> None:
     steps = {Path(f).parts[1] for f in found if "step-" in f}
     assert Path(said["checkpoint"]).name in steps
     assert found == {
-        *("config.yaml", "run.json", "metrics.jsonl", "summary.json"),
+        *("config.yaml", "run.json", "profile.json", "metrics.jsonl", "summary.json"),
         *("checkpoints/best.json", "checkpoints/latest.json"),
         *(f"checkpoints/{step}/{name}" for step in steps for name in CHECKPOINT),
     }

@@ -55,7 +55,7 @@ def check(
     summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
     summary |= {"would": would, "for": wanted}
     if with_data:
-        summary["data"] = _data(config, console)
+        summary |= _data(config, console)
         large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
         notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
     for note in dict.fromkeys(notes):
@@ -104,13 +104,21 @@ def _rehearsed(command: str | None, config: RunConfig) -> list[str]:
     return rehearse(command, config)
 
 
-def _data(config: RunConfig, console: Console) -> list[dict[str, Any]]:
+def _data(config: RunConfig, console: Console) -> dict[str, Any]:
+    from ftune.data.profile.profile import show
+    from ftune.data.survey.profiled import profiled
     from ftune.data.survey.survey import survey
 
     files = survey(config.data, config.task.target_kind)
     for file in files:
         console.say(str(file))
-    return [file.to_json() for file in files]
+    columns = profiled(config.data, config.task.target_kind)
+    if isinstance(columns, str):
+        console.say(columns)
+    else:
+        show(columns, console)
+    told = {"reason": columns} if isinstance(columns, str) else columns.to_json()
+    return {"data": [file.to_json() for file in files], "profile": told}
 
 
 def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:

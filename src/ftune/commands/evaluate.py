@@ -40,8 +40,11 @@ def evaluate(
             there = ", ".join(data.splits)
             raise RequestError(f"the run has no split `{name}`; --split takes: {there}")
         scores, details = predictor.score(rows)
+    for note in predictor.notes:
+        console.say(f"note: {note}")
     console.table("", ("metric", name), list(scores.items()))
     if details:
         console.table("", list(details[0]), [list(row.values()) for row in details])
     summary = {"command": "evaluate", "status": "done", "run": str(base.source)}
-    return {**summary, "metrics": {name: scores}, "details": details}
+    told = {"metrics": {name: scores}, "details": details, "notes": predictor.notes}
+    return {**summary, **told}

@@ -5,16 +5,30 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from ftune.config.document import comment, explain
+from ftune.config.document import brief
 from ftune.config.spelling import suggestion
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.schema import LANGUAGE
 
+WIDTH = 80
 
-def init(template: str | None, out: Path, console: Console) -> None:
-    """Writes a template, or lists them. Raises RequestError rather than overwrite a file."""
+
+def init(
+    template: str | None,
+    out: Path,
+    console: Console,
+    data: Path | None = None,
+    target: str | None = None,
+) -> None:
+    """Writes a template or a draft for a file of data, or lists the templates.
+
+    Raises RequestError rather than overwrite a file.
+    """
     known = templates()
+    if data is not None or target is not None:
+        _draft(template, out, console, data, target)
+        return
     if template is None:
         rows = [(name, text.partition("\n")[0].removeprefix("# ")) for name, text in known.items()]
         console.table("", ("template", "for"), rows)
@@ -22,10 +36,30 @@ def init(template: str | None, out: Path, console: Console) -> None:
         return
     if template not in known:
         raise RequestError(f"no template `{template}`; {suggestion(template, known)}")
-    if out.exists():
-        raise RequestError(f"{out} exists already; choose another --out")
+    _check_free(out)
     out.write_text(annotated(known[template]), encoding="utf-8")
     console.say(f"{out}: written; `ftune check {out}` validates it")
+
+
+def _draft(
+    template: str | None, out: Path, console: Console, data: Path | None, target: str | None
+) -> None:
+    if data is None:
+        raise RequestError(f"--target {target} goes with --data FILE")
+    if template is not None:
+        raise RequestError(f"`{template}`: a template, or --data FILE; not both")
+    _check_free(out)
+    from ftune.commands.drafts.draft import draft
+
+    text = draft(data, target, out)
+    out.write_text(text, encoding="utf-8")
+    console.say(text.rstrip())
+    console.say(f"{out}: written; `ftune optimize {out}` trains it")
+
+
+def _check_free(out: Path) -> None:
+    if out.exists():
+        raise RequestError(f"{out} exists already; choose another --out")
 
 
 def templates() -> dict[str, str]:
@@ -36,17 +70,19 @@ def templates() -> dict[str, str]:
 
 
 def annotated(text: str) -> str:
-    """The text with a comment over each key: meaning, type, default."""
+    """The text with a line over each key that says what it is, once; `ftune schema` says more."""
     said: set[str] = set()
-    above: dict[int, list[str]] = {}
+    above: dict[int, str] = {}
     for mark, setting in LANGUAGE.settings_in(text):
-        line = explain(setting)
-        if line not in said:
+        indent = _indent(text, mark.line)
+        line = brief(setting, WIDTH - indent - 2)
+        if line not in said and mark.line not in above:
             said.add(line)
-            above.setdefault(mark.line, []).extend(comment(line, _indent(text, mark.line)))
-    result: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        result += [*above.get(number, []), line]
+            above[mark.line] = f"{' ' * indent}# {line}"
+    title, *lines = text.splitlines()
+    result = [title, "# `ftune schema KEY`: all of a key's meaning, its type and its default"]
+    for number, line in enumerate(lines, 2):
+        result += [*([above[number]] if number in above else []), line]
     return "\n".join(result) + "\n"
 
 

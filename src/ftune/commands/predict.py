@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ftune.commands.tables import STREAM, WRITERS, check_target, incoming, write_file, write_out
 from ftune.console import Console
-from ftune.errors import RequestError, RunFailedError
-from ftune.predictor import Predictor, Sampling, Told, restore
+from ftune.errors import RequestError
+from ftune.predictor import Sampling, restore
 from ftune.runs.base import Base
-from ftune.runs.files import temporary
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def predict(
     base: Base,
-    source: Path | None,
-    target: Path | None,
+    source: str | Path | None,
+    target: str | Path | None,
     prompt: str | None,
     sampling: Sampling,
     console: Console,
+    keep: Sequence[str] = (),
+    skip_bad: bool = False,
 ) -> dict[str, Any]:
     """Continues `prompt`, or writes one row of predictions for each row of `source`.
 
-    Raises RequestError where the words given do not go together or with the model.
+    `-` stands for stdin and stdout. keep: columns of the input to write beside the predictions.
+    skip_bad: images that cannot be read do not stop the others. Raises RequestError where the words
+    given do not go together or with the model.
     """
     if (prompt is None) == (source is None):
         raise RequestError("predict needs --input FILE with --output FILE, or --prompt TEXT")
@@ -37,64 +38,24 @@ def predict(
         console.answer(text)
         return summary | {"prompt": prompt, "response": text}
     if target is None:
-        raise RequestError("--input needs --output FILE: .csv, .parquet or .jsonl")
-    assert source is not None
-    with console.progress("predicting", 1) as bar:
-        rows = _to_file(predictor, source, target, sampling, bar.of)
-    console.say(f"{rows:,} predictions: {target}")
-    return summary | {"rows": rows, "output": str(target)}
+        raise RequestError(f"--input needs --output FILE: {', '.join(WRITERS)}; or - for stdout")
+    check_target(str(target), lists=predictor.pipeline.target.kind == "tags")
+    with incoming(str(source), predictor.config.data.source) as file:
+        with console.progress("predicting", 1) as bar:
+            columns = predictor.predict(file, sampling, bar.of, keep=keep, skip_bad=skip_bad)
+        rows = _written(columns, file, str(target))
+    for note in predictor.notes:
+        console.say(f"note: {note}")
+    console.say(f"{rows:,} predictions: {'stdout' if target == STREAM else target}")
+    return summary | {"rows": rows, "output": str(target), "notes": predictor.notes}
 
 
-def _check(target: Path, lists: bool) -> None:
-    """Before anything is predicted. Raises RequestError."""
-    if target.suffix not in WRITERS:
-        raise RequestError(f"--output {target}: expected {', '.join(WRITERS)}")
-    if target.suffix == ".csv" and lists:
-        raise RequestError(f"--output {target}: a csv holds no lists; write .jsonl or .parquet")
-    if not target.absolute().parent.is_dir():
-        raise RequestError(f"--output {target}: there is no folder {target.parent}")
-
-
-def _to_file(
-    predictor: Predictor, source: Path, target: Path, sampling: Sampling, told: Told
-) -> int:
-    _check(target, lists=predictor.pipeline.target.kind == "tags")
+def _written(columns: dict[str, Any], source: Path, target: str) -> int:
     import pyarrow as pa
 
-    columns = predictor.predict(source, sampling, told)
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    beside = temporary(target)
-    try:
-        WRITERS[target.suffix](table, beside)
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunFailedError(f"cannot write {target}: {error.strerror or error}") from None
+    if target == STREAM:
+        write_out(table, source)
+    else:
+        write_file(table, Path(target))
     return int(table.num_rows)
-
-
-def _csv(table: pa.Table, path: Path) -> None:
-    from pyarrow import csv
-
-    csv.write_csv(table, path)
-
-
-def _parquet(table: pa.Table, path: Path) -> None:
-    from pyarrow import parquet
-
-    parquet.write_table(table, path)
-
-
-def _jsonl(table: pa.Table, path: Path) -> None:
-    import json
-
-    with path.open("w", encoding="utf-8") as file:
-        for row in table.to_pylist():
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-
-
-WRITERS: Mapping[str, Callable[[Any, Path], None]] = {
-    ".csv": _csv,
-    ".parquet": _parquet,
-    ".jsonl": _jsonl,
-}

@@ -28,6 +28,12 @@ def explain(setting: Setting) -> str:
     return f"{meaning} ({accepts(setting)}; {default})"
 
 
+def brief(setting: Setting, width: int) -> str:
+    """The first thing that is said of a setting, on one line of at most so many characters."""
+    meaning = re.split(r"[.;] |[.;:]$", " ".join(setting.doc.split()), maxsplit=1)[0]
+    return textwrap.shorten(meaning, width, placeholder=" …")
+
+
 def accepts(setting: Setting) -> str:
     """The values of a setting in words."""
     spec = setting.spec
@@ -61,12 +67,6 @@ def variants(schema: type) -> dict[str, type]:
     return found
 
 
-def comment(text: str, indent: int, width: int = 80) -> list[str]:
-    """A text as comment lines at an indentation."""
-    lead = " " * indent + "# "
-    return textwrap.wrap(text, width, initial_indent=lead, subsequent_indent=lead)
-
-
 def _bare(path: str) -> str:
     """`optimizer(sgd).momentum` -> `optimizer.momentum`."""
     return re.sub(r"\([^)]*\)", "", path)
@@ -95,12 +95,21 @@ def _default(setting: Setting) -> str:
         assert setting.spec.table is not None
         return setting.spec.table.name_of(type(value))
     if dataclasses.is_dataclass(value):
-        changed = {
-            name: getattr(value, item.attribute)
-            for name, item in settings_of(type(value)).items()  # type: ignore[arg-type]
-            if getattr(value, item.attribute) is not None
-        }
-        return ", ".join(f"{key} {item}" for key, item in changed.items()) or "none"
+        return _group(value) or "none"
+    return _spoken(value)
+
+
+def _group(value: Any) -> str:
+    """What a group is by default, but for what is not set."""
+    kind: type = type(value)
+    items = {name: getattr(value, s.attribute) for name, s in settings_of(kind).items()}
+    return ", ".join(f"{key} {_spoken(v)}" for key, v in items.items() if v is not None)
+
+
+def _spoken(value: Any) -> str:
+    """A default as a file would have it."""
+    if dataclasses.is_dataclass(value):
+        return f"{{{_group(value)}}}"
     if value is None or value in ((), [], {}):
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from ftune.data.frame import Frame
+    from ftune.data.profile.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The parts that there are, how they were made, and what the user should know."""
+    """The parts that there are, how they were made, and what the user should know.
+
+    profile: what the columns of the training file hold; None where a pipeline was used as it is.
+    """
 
     train: Split
     val: Split | None
     test: Split | None
     pipeline: Pipeline
     notes: list[str] = field(default_factory=list)
+    profile: Profile | None = None
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +11,59 @@ import numpy as np
 
 from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text
+from ftune.data.given_rows import ORIGIN, given_table
 from ftune.data.pipeline import Pipeline
 from ftune.data.reading import as_named, load, respelled, types_of, with_targets
+from ftune.data.sources.arrow import to_frame
 from ftune.data.sources.files import suffix
+from ftune.data.tables import TablePipeline
 from ftune.data.target import Target
+from ftune.data.unlisted import unseen_categories
+from ftune.data.written import Columns, check_names, of_table, written
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows to predict; kept: columns as they were given, to stand beside the predictions."""
+
+    frame: Frame
+    kept: Columns = field(default_factory=dict)
+
+
+def new_rows(data: Data, rows: Any, pipeline: Pipeline, keep: Sequence[str] = ()) -> NewRows:
+    """What a file, a list of mappings, a DataFrame or an Arrow table holds.
+
+    Raises DataError for columns that training had and these rows lack, or `keep` that is not there.
+    """
+    if isinstance(rows, str | Path):
+        reader = _reader(data.source, str(rows))
+        frame = reader.read(str(rows), types_of(data, pipeline.target.kind, pipeline))
+        kept = written(reader, str(rows), frame, keep)
+    else:
+        table = given_table(rows, pipeline.columns).flatten()
+        frame = to_frame(table, ORIGIN)
+        check_names(frame, keep)
+        kept = of_table(table, keep)
+    frame = _as_known(frame, data, pipeline)
+    pipeline.conform(frame)
+    return NewRows(frame, kept)
+
+
+def _as_known(frame: Frame, data: Data, pipeline: Pipeline) -> Frame:
+    """Columns and values by the names and spellings that training had."""
+    frame = as_named(frame, data, pipeline)
+    return respelled({"all": frame}, data, pipeline.target.kind, pipeline)["all"]
+
+
+def unseen(frame: Frame, pipeline: Pipeline) -> list[str]:
+    """What the transforms of a table do not know in these rows: a sentence a column."""
+    if not isinstance(pipeline, TablePipeline):
+        return []
+    return unseen_categories(pipeline.conform(frame), pipeline.steps)
 
 
 def read_split(
@@ -33,11 +80,7 @@ def read_split(
         if data.classes is not None:
             frame = _kept(frame, pipeline.target)
     else:
-        kind = pipeline.target.kind
-        types = types_of(data, kind, pipeline)
-        frame = _reader(data.source, str(path)).read(str(path), types)
-        frame = as_named(frame, data, pipeline)
-        frame = respelled({"all": frame}, data, kind, pipeline)["all"]
+        frame = new_rows(data, path, pipeline).frame
         frame = with_targets(frame, data) if judged else frame
     pipeline.conform(frame)
     return frame

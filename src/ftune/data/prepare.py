@@ -12,6 +12,7 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
+from ftune.data.profile.profile import profile
 from ftune.data.reading import check_known, load
 from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import few_of_each, limited, split
@@ -58,6 +59,8 @@ def prepare(
     _check_targets(parts, data, target, classes, fitted)
     if not fitted:
         check_apart(parts, data.split)
+    # Before the parts are taken, so that the whole table can go then.
+    seen = None if fitted else profile(parts.get("train", next(iter(parts.values()))), data, kind)
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
     pipeline = (
@@ -73,7 +76,8 @@ def prepare(
     del train  # from here on a part of the table goes when its tensor is made
     made = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
-    return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes)
+    seen = seen.using(list(pipeline.columns)) if seen else None
+    return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes, seen)
 
 
 def _check_rows(parts: dict[str, Frame], data: Data) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 from ftune.config.spelling import nearest
 from ftune.data import SOURCES
 from ftune.data import steps as chain
+from ftune.data.conform import converted
 from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.fit_targets import fit_targets
-from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.frame import Array, Frame, exists
 from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.store import Dense
 from ftune.data.takeover import statistics_notes
-from ftune.data.target import Target, TargetKind, sorted_classes
+from ftune.data.target import Target, TargetKind, target_of
 from ftune.errors import CheckpointError, DataError
 
 if TYPE_CHECKING:
@@ -61,14 +62,11 @@ class TablePipeline:
 
         `classes` are the class names in order; by default those of `train`, sorted.
         """
-        names = data.targets
-        if kind == "classes" and classes is None:
-            classes = sorted_classes(train[names[0]])
-        target = Target(names, kind, tuple(classes or ()), data.separator or "")
+        target = target_of(data, kind, train, classes)
         target_steps, about_targets = fit_targets(data, train, target, prior)
         older = prior if isinstance(prior, TablePipeline) else None
         base = older if data.statistics != "refit" else None
-        left_out = [*names, *([data.split.group] if data.split.group else [])]
+        left_out = [*target.names, *([data.split.group] if data.split.group else [])]
         raw = _like_base(train.without(left_out), base, data)
         if not raw.columns:
             raise DataError(
@@ -137,7 +135,7 @@ class TablePipeline:
                 f"{' …' if len(absent) > 5 else ''} that the training data had; "
                 + (f"did you mean `{near}`?" if near else exists("", frame.columns))
             )
-        columns = {name: _converted(frame, name, kind) for name, kind in self.columns.items()}
+        columns = {name: converted(frame, name, kind) for name, kind in self.columns.items()}
         return Frame(columns, frame.origin, frame.rows)
 
     @property
@@ -221,7 +219,7 @@ def _like_base(raw: Frame, base: TablePipeline | None, data: Data) -> Frame:
         for name, kind in (base.columns if base else {}).items()
         if name in raw.columns and name not in declared
     }
-    return raw.with_columns({name: _converted(raw, name, kind) for name, kind in kinds.items()})
+    return raw.with_columns({name: converted(raw, name, kind) for name, kind in kinds.items()})
 
 
 def _about_base(base: TablePipeline | None, raw: Frame, steps: Sequence[Step]) -> list[str]:
@@ -230,24 +228,3 @@ def _about_base(base: TablePipeline | None, raw: Frame, steps: Sequence[Step]) -
     known = chain.fits_of(base.steps, base.columns)
     fits = chain.fits_of(steps, chain.kinds_of(raw))
     return statistics_notes(known, fits, base.columns, raw.columns)
-
-
-def _converted(frame: Frame, name: str, kind: str) -> Array:
-    """A column as the kind it had in training, where that loses nothing."""
-    column, here = frame[name], frame.kind(name)
-    if here == kind:
-        return column
-    if here in ("number", "text", "date") and frame.missing(name).all():
-        empty = {"number": np.float64(np.nan), "text": None, "date": np.datetime64("NaT", "s")}
-        if kind in empty:
-            dtype = {"number": "float64", "text": "object", "date": "datetime64[s]"}[kind]
-            return np.full(len(column), empty[kind], dtype=dtype)
-    if (here, kind) == ("number", "text"):
-        return as_text(column)
-    known = ~frame.missing(name)
-    i = int(np.flatnonzero(known)[0])
-    raise DataError(
-        f"{frame.origin}: column `{name}` holds {here}s, but {kind}s in training"
-        f" (row {frame.rows[i]}: {str(column[i])[:60]!r}); correct it, or declare its type"
-        " (csv: `types`)"
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ftune.data import SOURCES
 from ftune.data.frame import Array, Frame, as_text, label_text
 from ftune.data.spellings import places
 from ftune.data.transforms.choose import infinite_values
@@ -15,6 +16,8 @@ from ftune.errors import DataError
 
 if TYPE_CHECKING:
     import torch
+
+    from ftune.data.schema import Data
 
 TargetKind = Literal["classes", "numbers", "labels", "tokens", "tags"]
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
@@ -28,12 +31,14 @@ class Target:
     each 0 or 1 (also false / true, no / yes); with a `separator`, one column of tags. tokens: no
     column, the text itself is predicted. tags: one column of lists, a class for each word.
     `classes` are the names of classes or tags in the order of their numbers; empty for the others.
+    numeric: the file has numbers as classes, and predictions are numbers again.
     """
 
     names: tuple[str, ...]
     kind: TargetKind
     classes: tuple[str, ...] = ()
     separator: str = ""
+    numeric: bool = False
 
     def __post_init__(self) -> None:
         if self.kind == "classes" and len(self.names) > 1:
@@ -48,15 +53,25 @@ class Target:
         return self.classes if self.separator else self.names
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        stored = {"names": list(self.names), "kind": self.kind, "classes": list(self.classes)}
-        return stored | ({"separator": self.separator} if self.separator else {})
+        """As a pipeline stores it."""
+        stored: dict[str, Any] = {"names": list(self.names), "kind": self.kind}
+        stored["classes"] = list(self.classes)
+        stored |= {"separator": self.separator} if self.separator else {}
+        return stored | ({"numeric": True} if self.numeric else {})
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Target:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; runs of 0.1 say nothing of numbers and separators."""
         names, classes = tuple(stored["names"]), tuple(stored["classes"])
-        return cls(names, stored["kind"], classes, stored.get("separator", ""))
+        more = stored.get("separator", ""), stored.get("numeric", False)
+        return cls(names, stored["kind"], classes, *more)
+
+    def predicted(self, classes: Sequence[str]) -> list[str] | list[float]:
+        """Class names as the file has them: as numbers where they are numbers there."""
+        if not self.numeric:
+            return list(classes)
+        numbers = {name: as_number(name) for name in self.classes}
+        return [numbers[name] for name in classes]
 
     def check(self, frame: Frame) -> None:
         """Refuses columns that are absent or unknown in some row. Raises DataError."""
@@ -118,6 +133,41 @@ class Target:
             if np.isinf(frame[name]).any():
                 raise infinite_values(frame, name, np.isinf(frame[name]))
         return Frame({name: frame[name] for name in self.names}, frame.origin, frame.rows)
+
+
+def as_number(text: str) -> int | float:
+    """What a text says, whole where it says so."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def are_numbers(names: Sequence[str], kind: str, typed: bool) -> bool:
+    """Whether a file holds these classes as numbers, in the one way in which numbers are written.
+
+    kind: what its column holds. typed: the file tells apart `"1"` and 1.
+    """
+    if kind != "number" and typed:
+        return False
+    try:
+        return bool(names) and all(str(as_number(name)) == name for name in names)
+    except ValueError:
+        return False
+
+
+def target_of(
+    data: Data, kind: TargetKind, train: Frame, classes: Sequence[str] | None = None
+) -> Target:
+    """What a configuration predicts; `classes` in order, by default those of `train`, sorted."""
+    names, separator = data.targets, data.separator or ""
+    if kind != "classes":
+        return Target(names, kind, tuple(classes or ()), separator)
+    chosen = tuple(sorted_classes(train[names[0]]) if classes is None else classes)
+    csv: Any = SOURCES["csv"]
+    typed = not isinstance(data.source, csv)
+    numeric = are_numbers(chosen, train.kind(names[0]), typed)
+    return Target(names, kind, chosen, separator, numeric)
 
 
 def unknown_classes(

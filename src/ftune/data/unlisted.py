@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ftune.data.frame import Frame, State
 from ftune.data.spellings import places
 from ftune.data.transforms.categories import texts
+
+if TYPE_CHECKING:
+    from ftune.data.steps import Step
 
 SHOWN = 5
 
@@ -22,9 +26,34 @@ def unlisted(transform: Any, frame: Frame, known: State) -> list[str]:
     """
     if hasattr(transform, "unlisted"):
         return list(transform.unlisted(frame, known))
+    said = "categories of `{}` that the base's statistics do not list"
+    refit = " `data.statistics: refit` lists them."
+    return [sentence + refit for sentence in _sentences(frame, known, said)]
+
+
+def unseen_categories(frame: Frame, steps: Sequence[Step]) -> list[str]:
+    """What new rows hold that the training rows had not, or too seldom: a sentence a column.
+
+    frame: the raw columns of the new rows.
+    """
+    notes: list[str] = []
+    said = "categories of `{}` that training had not, or too seldom"
+    if not any("categories" in column for step in steps for column in step.state.values()):
+        return notes
+    for step in steps:
+        notes += _sentences(frame, step.state, said)
+        frame = step.transform.apply(frame, step.state)
+    return notes
+
+
+def _sentences(frame: Frame, known: State, said: str) -> list[str]:
     columns = {name: column for name, column in known.items() if "categories" in column}
     counts = {name: _counts(frame, name, column["categories"]) for name, column in columns.items()}
-    return [_sentence(name, counts[name], columns[name]) for name in columns if counts[name]]
+    return [
+        _sentence(said.format(name), counts[name], columns[name])
+        for name in columns
+        if counts[name]
+    ]
 
 
 def _counts(frame: Frame, name: str, categories: list[str]) -> Counter[str]:
@@ -35,15 +64,12 @@ def _counts(frame: Frame, name: str, categories: list[str]) -> Counter[str]:
     )
 
 
-def _sentence(name: str, counts: Counter[str], column: dict[str, Any]) -> str:
+def _sentence(said: str, counts: Counter[str], column: dict[str, Any]) -> str:
     shown = ", ".join(
-        f"`{value}` ({count:,} {'row' if count == 1 else 'rows'})"
+        f"`{str(value)[:60]}` ({count:,} {'row' if count == 1 else 'rows'})"
         for value, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN]
     )
     more = f" … ({len(counts):,} in all)" if len(counts) > SHOWN else ""
     # Only one_hot says whether there is a flag for the others; ordinal has code 0 for them.
     becomes = {True: "count as `other`", False: "set no flag", None: "count as unknown"}
-    return (
-        f"categories of `{name}` that the base's statistics do not list: {shown}{more}; they"
-        f" {becomes[column.get('other')]}. `data.statistics: refit` lists them."
-    )
+    return f"{said}: {shown}{more}; they {becomes[column.get('other')]}."

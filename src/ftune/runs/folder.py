@@ -146,6 +146,10 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         write_json(self.path / "summary.json", redact_tree(summary))
 
+    def write_profile(self, profile: Mapping[str, Any]) -> None:
+        """profile.json: what each column of the data holds."""
+        write_json(self.path / "profile.json", redact_tree(profile))
+
     def summary(self) -> dict[str, Any]:
         """summary.json, or an empty mapping for a run that has not ended."""
         file = self.path / "summary.json"

@@ -14,6 +14,7 @@ from ftune.adapt.rules import rule_table
 from ftune.build import Parts
 from ftune.config.dump import dump
 from ftune.console import Console
+from ftune.data.profile.profile import show
 from ftune.engine.state import State
 from ftune.extend import loaded_code
 from ftune.runs.checkpoint import Checkpoint
@@ -79,6 +80,8 @@ def show_parts(console: Console, parts: Parts) -> None:
     sizes = [f"{name} {len(s):,}" for name, s in parts.dataset.splits.items()]
     shape = "×".join(map(str, pipeline.features.shape))
     console.say(f"data: {', '.join(sizes)} rows; inputs {shape}; {parts.task.outputs} outputs")
+    if parts.dataset.profile is not None:
+        show(parts.dataset.profile, console)
     if parts.origin.transfer is not None:
         columns = ("base", "tensors", "parameters", "share", "names")
         console.table("", columns, parts.origin.transfer.rows())

@@ -83,7 +83,7 @@ def new_run(
 
 def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
     """A new run folder, locked, with what is known of a training before its first step."""
-    return RunFolder.create(
+    folder = RunFolder.create(
         place,
         to_yaml(dump(parts.config)),
         command=command,
@@ -93,6 +93,9 @@ def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolde
         **more,
         **facts_of(parts),
     )
+    if parts.dataset.profile is not None:
+        folder.write_profile(parts.dataset.profile.to_json())
+    return folder
 
 
 def reopen(
@@ -281,6 +284,7 @@ def _summary(
         "lr": parts.config.optimizer.lr,
         "skipped": state.skipped,
         "notes": [
+            *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
             *parts.notes,
             *beyond(parts),
             *(ending(parts, state) if status == "done" else []),

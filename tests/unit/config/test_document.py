@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from ftune.config.document import comment, explain, find, json_schema
+from ftune.config.document import brief, explain, find, json_schema
 from ftune.config.explain import Explainer
 from ftune.config.tree import Mark
 from ftune.schema import RunConfig
@@ -35,10 +36,18 @@ def test_a_key_is_found_by_its_path_or_its_last_part() -> None:
     assert find(RunConfig, "nothing") == []
 
 
-def test_comments_are_indented_and_wrapped() -> None:
-    lines = comment("word " * 40, 4)
-    assert len(lines) > 1
-    assert all(line.startswith("    # ") and len(line) <= 80 for line in lines)
+def test_what_is_said_of_a_key_on_one_line() -> None:
+    (_, split), *_ = find(RunConfig, "data.transforms")
+    assert brief(split, 80) == "What happens to the inputs, in order"
+    assert brief(split, 20) == "What happens to …"
+
+
+def test_defaults_are_written_as_in_a_file() -> None:
+    for key in ("train", "eval", "runtime"):
+        (_, setting), *_ = find(RunConfig, key)
+        said = explain(setting).partition("; default ")[2]
+        assert not re.search(r"\(\w+=|None|True|False|\[\]", said)
+    assert "checkpoint_every {minutes 1}" in explain(find(RunConfig, "train")[0][1])
 
 
 @pytest.mark.parametrize(

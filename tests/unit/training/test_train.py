@@ -38,7 +38,8 @@ def test_summary_and_files(tmp_path: Path) -> None:
     assert Path(summary["checkpoint"]).is_dir()
     assert facts(tmp_path / "run")["status"] == "done"
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert names == {"config.yaml", "run.json", "metrics.jsonl", "summary.json", "checkpoints"}
+    files = {"config.yaml", "run.json", "profile.json", "metrics.jsonl", "summary.json"}
+    assert names == files | {"checkpoints"}
 
 
 def test_best_is_the_best_line_of_metrics(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -81,6 +81,19 @@ def _images(
     _refuse(frame, column, faults)
 
 
+def faulty(frame: Frame, column: str, shapes: Sequence[Any]) -> dict[int, str]:
+    """Of each row that has no image or one that cannot be read: why not, by its position."""
+    gaps = np.flatnonzero(frame.missing(column))
+    places = np.flatnonzero(~frame.missing(column))
+    files = files_of(frame.take(places), column)
+    tried = _ahead(lambda file: _tried(read, file, shapes), files)
+    faults = {int(place): "no path" for place in gaps}
+    for place, image in zip(places, tried, strict=True):
+        if isinstance(image, UnusableError):
+            faults[int(place)] = str(image)
+    return faults
+
+
 def sizes_of(frame: Frame, column: str) -> Array:
     """[rows, 2] height and width as the headers tell. Raises DataError as `decoded` does."""
     require_pillow()
@@ -102,12 +115,17 @@ def headers(files: Sequence[Path]) -> Iterator[tuple[int, int] | UnusableError]:
 def _refuse(frame: Frame, column: str, faults: dict[int, str]) -> None:
     if not faults:
         return
-    table = not Path(frame.origin).is_dir()
-    shown = "; ".join(
-        (f"row {frame.rows[row]}, " if table else "") + f"{frame[column][row]}: {reason}"
-        for row, reason in list(faults.items())[:5]
-    )
+    shown = listed(frame, column, faults)
     raise DataError(unusable(frame.origin, len(faults), len(frame), shown))
+
+
+def listed(frame: Frame, column: str, faults: Mapping[int, str]) -> str:
+    """The first five files with what is wrong with them; of a table with their rows."""
+    table = not Path(frame.origin).is_dir()
+    return "; ".join(
+        (f"row {frame.rows[row]}, " if table else "") + f"{frame[column][row]}: {reason}"
+        for row, reason in sorted(faults.items())[:5]
+    )
 
 
 def unusable(origin: str, count: int, total: int, shown: str) -> str:

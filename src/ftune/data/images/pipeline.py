@@ -12,7 +12,7 @@ from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.images import keep
-from ftune.data.images.decode import decoded, require_pillow
+from ftune.data.images.decode import decoded, faulty, require_pillow
 from ftune.data.images.fitting import (
     check_colors,
     expanded,
@@ -30,7 +30,7 @@ from ftune.data.images.store import ImageStore
 from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, sorted_classes
+from ftune.data.target import Target, TargetKind, target_of
 from ftune.data.transforms.normalize import Normalize
 from ftune.errors import CheckpointError, DataError
 
@@ -80,9 +80,7 @@ class ImagePipeline:
         fault = fault_in(steps) or other_columns(steps, column)
         if fault:
             raise DataError(f"data.transforms: {fault}")
-        if kind == "classes" and classes is None:
-            classes = sorted_classes(train[data.targets[0]])
-        target = Target(data.targets, kind, tuple(classes or ()), data.separator or "")
+        target = target_of(data, kind, train, classes)
         plan, cache = planned(steps), keep.folder(data.cache)
         paths = paths_of(train, column)
         pixels = decoded(paths, column, plan.decode, cache)
@@ -127,6 +125,10 @@ class ImagePipeline:
             finish=tuple((0, step) for step in plan.finish or ()),
             erase=tuple(enumerate(plan.erase, len(plan.moving))),
         )  # fmt: skip
+
+    def unusable(self, frame: Frame) -> dict[int, str]:
+        """By position, why the image of a row cannot be read; nothing is kept of the others."""
+        return faulty(self.conform(frame), self.column, self.plan.plain)
 
     def _training(self, paths: Frame) -> Pixels:
         """What fitting has decoded, once; else as any other."""

@@ -33,6 +33,7 @@ class Csv:
     """
 
     default_target: ClassVar[str | None] = None
+    typed: ClassVar[bool] = False
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
 
     path: str | dict[str, str] = setting(path=True)
@@ -186,6 +187,17 @@ class Csv:
 
         names = [name for name in frame.named("number") if beyond(frame[name])]
         return text_notes(self._texts(path, names)) if names else {}
+
+    def written(self, path: str, names: list[str]) -> pa.Table:
+        """These columns, every value as it stands there; nothing between commas is null."""
+        import pyarrow as pa
+
+        known = self._written(path)
+        read, parse, convert = self._options(path, {})
+        convert.include_columns = [known.get(name, name) for name in names]
+        convert.null_values = [""]
+        convert.column_types = dict.fromkeys(convert.include_columns, pa.string())
+        return self._read(path, read, parse, convert).rename_columns(names)
 
     def _table(self, path: str, types: Mapping[str, Any]) -> pa.Table:
         from ftune.data.sources.csv_faults import explained, not_text

@@ -12,6 +12,8 @@ from ftune.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from ftune.data.frame import Frame
 
 
@@ -36,10 +38,23 @@ class Jsonl:
 
     def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
         """One file; a JSON value states its own type."""
+        from pathlib import Path
+
+        from ftune.data.sources.arrow import readable, to_frame
+
+        with readable(path, "JSON lines"):
+            frame = to_frame(self._table(path), path)
+        return replace(frame, notes={**frame.notes, **_longer(Path(path), frame)})
+
+    def written(self, path: str, names: list[str]) -> pa.Table:
+        """These columns as the file has them."""
+        return self._table(path).select(names)
+
+    def _table(self, path: str) -> pa.Table:
         import pyarrow as pa
         from pyarrow import json
 
-        from ftune.data.sources.arrow import existing, readable, to_frame
+        from ftune.data.sources.arrow import existing, readable
         from ftune.data.sources.json_rows import opened
 
         file = existing(path)
@@ -55,8 +70,7 @@ class Jsonl:
                 else:
                     _check_lines(file)
                     table = _verbatim(file, None, error)
-            frame = to_frame(table.flatten(), path)
-        return replace(frame, notes={**frame.notes, **_longer(file, frame)})
+            return table.flatten()
 
 
 def one_object(path: str) -> str:

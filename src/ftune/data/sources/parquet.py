@@ -9,6 +9,8 @@ from ftune.config.fields import setting
 from ftune.data.sources.files import check_path, read_parts
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ftune.data.frame import Frame
 
 
@@ -30,16 +32,25 @@ class Parquet:
 
     def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
         """One file; a Parquet file states its own types."""
+        from ftune.data.sources.arrow import readable, to_frame
+
+        with readable(path, "Parquet"):
+            return to_frame(self._table(path), path)
+
+    def written(self, path: str, names: list[str]) -> pa.Table:
+        """These columns as the file has them."""
+        return self._table(path).select(names)
+
+    def _table(self, path: str) -> pa.Table:
         from pyarrow import parquet
 
-        from ftune.data.sources.arrow import existing, readable, to_frame
+        from ftune.data.sources.arrow import existing, readable
 
         with existing(path).open("rb") as file, readable(path, "Parquet"):
             found = parquet.ParquetFile(file)
             check_claims(path, found.metadata)
             texts = _texts(found.schema_arrow)
-            # No name holds the table, so that each column goes when it has been taken over.
-            return to_frame(parquet.ParquetFile(file, read_dictionary=texts).read().flatten(), path)
+            return parquet.ParquetFile(file, read_dictionary=texts).read().flatten()
 
 
 def _texts(schema: Any) -> list[str]:

@@ -18,7 +18,7 @@ from ftune.data.pipeline import Kind, Pipeline
 from ftune.data.steps import Step
 from ftune.data.store import Store
 from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, sorted_classes
+from ftune.data.target import Target, TargetKind, target_of
 from ftune.data.text import cache, choose
 from ftune.data.text.chat import RefusedError, Tools, question
 from ftune.data.text.dialogues import check_asked, check_pairs, conversations, tag_names, word_lists
@@ -252,11 +252,9 @@ def _target(
     names = data.targets
     if kind == "tokens" and names:
         raise DataError("data.target: a language model predicts the text itself; leave it out")
-    if kind == "classes" and classes is None:
-        classes = sorted_classes(train[names[0]])
     if kind == "tags":
         words = word_lists(train, form.text or "", "data.text")
         tags = word_lists(train, names[0], "data.target")
         check_pairs(train, words, tags)
         classes = classes or tag_names(tags)
-    return Target(names, kind, tuple(classes or ()), data.separator or "")
+    return target_of(data, kind, train, classes)

@@ -1,0 +1,1 @@
+"""A configuration for one file: what its columns suggest, each guess with its reason."""

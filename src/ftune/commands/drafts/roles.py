@@ -1,0 +1,152 @@
+"""What the columns of a table are there for: the target, a group, a time, inputs or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ftune.data.frame import Array, Frame, as_text, exists
+from ftune.data.profile.columns import Column, column_of
+from ftune.errors import DataError, RequestError
+
+TARGETS = re.compile(r"^(target|label|class|y|outcome|response|category|species)$", re.I)
+GROUPS = re.compile(
+    r"^(patient|subject|customer|client|user|person|speaker|household|group|session|device)"
+    r"[ _.-]?(?P<end>id|no|nr|code|name|number)?$",
+    re.I,
+)
+MOST_CLASSES = 20
+"""Whole numbers of more values than this are a quantity."""
+ONCE = 0.5
+"""A text of which more than this share of values comes once is no category."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A value and why it was chosen."""
+
+    value: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Roles:
+    """drop: what is no input, with the reason; group, time: for the split."""
+
+    target: Guess
+    task: Guess
+    drop: dict[str, str]
+    group: Guess | None
+    time: Guess | None
+    columns: tuple[Column, ...]
+
+    @property
+    def classes(self) -> bool:
+        return self.task.value == "classification"
+
+    def inputs(self, kind: Literal["number", "text", "date"]) -> list[str]:
+        """The columns of a kind that are left as inputs."""
+        return [c.name for c in self.columns if c.holds == kind and c.role == "input"]
+
+
+def roles_of(frame: Frame, given: str | None) -> Roles:
+    """Guesses them all. Raises RequestError where the target is not there or cannot be one."""
+    target = _target(frame, given)
+    task = _task(frame, target.value)
+    group = _group(frame, target.value)
+    time = None if group else _time(frame, target.value)
+    columns = [column_of(frame, n, "input") for n in frame.columns if n != target.value]
+    drop = _dropped(frame, columns, {group.value} if group else set())
+    kept = [c for c in columns if c.name not in drop and (not group or c.name != group.value)]
+    if not kept:
+        raise DataError(f"{frame.origin}: beside `{target.value}` there is no column to learn from")
+    return Roles(target, task, drop, group, time, tuple(kept))
+
+
+def _target(frame: Frame, given: str | None) -> Guess:
+    names = list(frame.columns)
+    if given is not None:
+        if given not in names:
+            raise RequestError(f"{frame.origin}: --target: no column `{given}`;"
+                               f" {exists(given, names)}")  # fmt: skip
+        return Guess(given, "")
+    named = [name for name in names if TARGETS.match(name)]
+    if len(named) == 1:
+        return Guess(named[0], "by its name; --target COL takes another")
+    return Guess(names[-1], "the last column; --target COL takes another")
+
+
+def _task(frame: Frame, target: str) -> Guess:
+    kind, column = frame.kind(target), frame[target]
+    if kind not in ("number", "text"):
+        raise RequestError(f"{frame.origin}: the target `{target}` holds {kind}s; name a column of"
+                           " numbers or texts: --target COL")  # fmt: skip
+    values, counts = np.unique(as_text(column[~frame.missing(target)]).astype(str),
+                               return_counts=True)  # fmt: skip
+    if kind == "text":
+        many = len(values) > len(column) * ONCE
+        doubt = "; most come once: is this the target?" if many else ""
+        return Guess("classification", f"{len(values):,} texts{doubt}")
+    known = column[~np.isnan(column)]
+    whole = bool((np.floor(known) == known).all())
+    if whole and len(values) <= MOST_CLASSES and (len(values) == 2 or counts.min() > 1):
+        other = "" if len(values) == 2 else "; regression, if they are a quantity"
+        return Guess("classification", f"{len(values)} whole numbers{other}")
+    return Guess("regression", f"numbers from {known.min():,.6g} to {known.max():,.6g}")
+
+
+def _group(frame: Frame, target: str) -> Guess | None:
+    """A column that is called like somebody whose rows repeat, and repeats."""
+    for name in frame.columns:
+        called, kind = GROUPS.search(name), frame.kind(name)
+        if name == target or not called or kind not in ("number", "text"):
+            continue
+        if kind == "number" and not called["end"]:  # how many households there are
+            continue
+        if frame.missing(name).any():
+            continue
+        count = len(np.unique(as_text(frame[name]).astype(str)))
+        if 10 <= count <= len(frame) / 1.5:
+            rows = len(frame) / count
+            return Guess(name, f"{count:,} of them with {rows:.1f} rows each stay on one side")
+    return None
+
+
+def _time(frame: Frame, target: str) -> Guess | None:
+    """A date that leads: the first column, or one by which the file is ordered."""
+    for place, name in enumerate(frame.columns):
+        if name == target or frame.kind(name) != "date" or frame.missing(name).any():
+            continue
+        dates = frame[name]
+        ordered = bool((dates[1:] >= dates[:-1]).all())
+        if dates.min() < dates.max() and (place == 0 or ordered):
+            why = "the file is ordered by it" if ordered else "it leads the table"
+            return Guess(name, f"{why}: the latest rows judge")
+    return None
+
+
+def _dropped(frame: Frame, columns: Sequence[Column], beside: set[str]) -> dict[str, str]:
+    """The columns that are no inputs, with the reason."""
+    drop: dict[str, str] = {}
+    for column in columns:
+        why = _useless(frame[column.name], column, len(frame))
+        if why and column.name not in beside:
+            drop[column.name] = why
+    return drop
+
+
+def _useless(values: Array, column: Column, rows: int) -> str:
+    said = column.remarks[0] if column.remarks else ""
+    if said == "free text":
+        return "free text; `data.text` learns from it alone"
+    if said:
+        return said
+    if column.holds == "text" and (column.distinct or 0) > ONCE * rows:
+        return "nearly every value once"
+    if column.holds.startswith("array") and values.ndim > 3:
+        return "more than an image a row"
+    return ""

@@ -1,0 +1,88 @@
+"""Whether a straight line is as good on these rows as trees: what a model has to be able to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ftune.commands.drafts.roles import Roles
+from ftune.data.frame import Frame, as_text
+from ftune.quiet import quiet
+
+ROWS = 3_000
+COLUMNS = 500
+CLASSES = 20
+FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Scores out of sample (accuracy, R²) of a linear model and of boosted trees."""
+
+    linear: float
+    trees: float
+    rows: int
+
+    @property
+    def straight(self) -> bool:
+        """Whether a line is enough: no worse than trees by more than chance on so few rows."""
+        return self.linear >= self.trees - 0.25 / float(np.sqrt(self.rows))
+
+
+def worth(frame: Frame, roles: Roles) -> Worth | None:
+    """None where it would take too long or there are too few rows to say."""
+    target = roles.target.value
+    rows = np.flatnonzero(~frame.missing(target))
+    frame = frame.take(np.random.default_rng(0).permutation(rows)[:ROWS])
+    numbers, texts = roles.inputs("number"), roles.inputs("text")
+    y = as_text(frame[target]).astype(str) if roles.classes else frame[target]
+    if not (numbers or texts) or len(numbers) + len(texts) > COLUMNS or len(y) < 10 * FOLDS:
+        return None
+    if roles.classes:
+        values, places, counts = np.unique(y, return_inverse=True, return_counts=True)
+        often = counts[places] >= FOLDS
+        y, frame = places[often], frame.take(often)
+        if len(values) > CLASSES or len(np.unique(y)) < 2:
+            return None
+    x = _matrix(frame, numbers, texts)
+    with quiet():
+        models = _models(roles, len(numbers), x.shape[1])
+        line, trees = (_score(model, x, y, roles.classes) for model in models)
+    return Worth(line, trees, len(y))
+
+
+def _matrix(frame: Frame, numbers: list[str], texts: list[str]) -> Any:
+    """[rows, columns] float64: numbers first, then the places of texts (NaN: missing)."""
+    columns = [frame[name] for name in numbers]
+    for name in texts:
+        values = np.array(["" if v is None else v for v in frame[name]], dtype=str)
+        columns.append(np.unique(values, return_inverse=True)[1].astype(np.float64))
+    return np.stack(columns, axis=1)
+
+
+def _models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:
+    from sklearn import ensemble, linear_model
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    flags = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5)
+    inputs = make_column_transformer(
+        (scaled, [*range(numbers)]), (flags, [*range(numbers, width)]), sparse_threshold=0
+    )
+    if roles.classes:
+        line: Any = linear_model.LogisticRegression(max_iter=500)
+        return make_pipeline(inputs, line), ensemble.HistGradientBoostingClassifier(max_iter=100)
+    line = linear_model.RidgeCV()
+    return make_pipeline(inputs, line), ensemble.HistGradientBoostingRegressor()
+
+
+def _score(model: Any, x: Any, y: Any, classes: bool) -> float:
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+
+    folds = (StratifiedKFold if classes else KFold)(FOLDS, shuffle=True, random_state=0)
+    return float(cross_val_score(model, x, y, cv=folds).mean())

@@ -1,0 +1,158 @@
+"""The text of a drafted configuration: short lines, each guess with its reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ftune.commands.drafts.roles import Roles
+from ftune.commands.drafts.sizes import Sizes
+from ftune.data.frame import Array, Frame
+from ftune.data.profile.leaks import Leak
+
+WIDTH, COMMENT = 80, 30
+PLAIN = re.compile(r"^[A-Za-z_][\w./-]*$")
+NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+BUSY = 200
+"""From so many categories in all on, each needs more rows of its own."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Everything that was guessed. source: the source's name with its own settings."""
+
+    title: str
+    source: str
+    settings: Mapping[str, Any]
+    roles: Roles
+    sizes: Sizes
+    leaks: list[Leak]
+
+    def text(self, frame: Frame) -> str:
+        return "\n".join(self._lines(frame)) + "\n"
+
+    def _lines(self, frame: Frame) -> Iterator[str]:
+        roles, sizes = self.roles, self.sizes
+        yield from (f"# {line}" for line in _wrapped(self.title, WIDTH - 2))
+        yield from _line(f"task: {roles.task.value}", roles.task.why)
+        yield "data:"
+        yield f"  source: {self.source}"
+        for key, value in self.settings.items():
+            yield f"  {key}: {quoted(value)}"
+        yield from _line(f"  target: {quoted(roles.target.value)}", roles.target.why)
+        yield from self._split()
+        yield "  transforms:"
+        yield from self._transforms(frame)
+        if not roles.classes:
+            yield from _target_transforms(frame[roles.target.value])
+        yield from self._model()
+        rate = f"{{name: adamw, lr: {sizes.lr:g}, weight_decay: {sizes.weight_decay:g}}}"
+        yield f"optimizer: {rate}"
+        yield "schedule: {name: cosine, warmup: 0.05}"
+        length = f"epochs: {sizes.epochs}, batch_size: {sizes.batch_size}, ema: {sizes.ema:g}"
+        yield f"train: {{{length}}}"
+        if roles.classes and sizes.batch_size < 256:
+            yield from _line("eval: {metric: loss}", "steadier than accuracy on few rows")
+
+    def _split(self) -> Iterator[str]:
+        for key, guess in (("group", self.roles.group), ("time", self.roles.time)):
+            if guess is not None:
+                split = f"  split: {{val: 0.1, test: 0.2, {key}: {quoted(guess.value)}}}"
+                yield from _line(split, guess.why)
+                return
+        yield "  split: {val: 0.1, test: 0.2}"
+
+    def _transforms(self, frame: Frame) -> Iterator[str]:
+        """Only what this table needs; the first ones say what is left out."""
+        roles, rows = self.roles, len(frame)
+        for name, why in roles.drop.items():
+            yield from _line(f"    - drop: [{quoted(name)}]", why)
+        for leak in self.leaks:
+            yield from _line(f"    # - drop: [{quoted(leak.column)}]", f"alone gives"
+                             f" `{leak.target}`: is it known when you predict?")  # fmt: skip
+        yield from _line("    - drop_constant", "what never varies in the training rows")
+        dates, texts = roles.inputs("date"), roles.inputs("text")
+        numbers = roles.inputs("number")
+        if dates:
+            parts = "{parts: [month, day, weekday]}"
+            late = roles.time is not None
+            yield from (
+                _line(f"    - date: {parts}", "no year: later ones were never seen")
+                if late
+                else _line("    - date", ", ".join(dates[:3]))
+            )
+        if any(column.gaps for column in roles.columns):
+            gaps = [column.name for column in roles.columns if column.gaps]
+            yield from _line("    - impute", f"gaps in {_some(gaps)}")
+        if numbers or dates:
+            yield from self._scaled(rows)
+        if texts:
+            many = sum(column.distinct or 0 for column in roles.columns if column.holds == "text")
+            least = 20 if many > BUSY or rows > 20_000 else 2
+            least = least if rows > 2_000 else 2
+            yield from _line(f"    - one_hot: {{min_count: {least}}}", _some(texts))
+        arrays = [c.name for c in roles.columns if c.holds.startswith("array")]
+        if arrays:
+            yield "    - standardize" if not numbers else "    # arrays as they are"
+            yield from _line("    - flatten", _some(arrays))
+
+    def _scaled(self, rows: int) -> Iterator[str]:
+        if self.sizes.depth and rows >= 2_000:
+            yield from _line("    - quantile", "numbers by their ranks: long tails do no harm")
+        else:
+            yield from _line("    - robust", "numbers by their quartiles: outliers do no harm")
+
+    def _model(self) -> Iterator[str]:
+        sizes = self.sizes
+        if not sizes.depth:
+            yield from _line("model: {name: mlp, depth: 0}", f"a linear model; {sizes.why}")
+            return
+        drop = f", dropout: {sizes.dropout:g}" if sizes.dropout else ""
+        model = f"model: {{name: mlp, width: {sizes.width}, depth: {sizes.depth}{drop}}}"
+        yield from _line(model, sizes.why)
+
+
+def _target_transforms(column: Array) -> Iterator[str]:
+    known = column[~np.isnan(column)]
+    low, high = float(known.min()), float(known.max())
+    yield from _line("  target_transforms:", "undone in predictions and metrics")
+    if low > 0 and high / low >= 20:
+        yield from _line("    - log", f"from {low:,.6g} to {high:,.6g}: orders of magnitude")
+    yield "    - standardize"
+
+
+def _line(text: str, why: str) -> Iterator[str]:
+    """A setting with its reason behind it, or above it where both do not fit on one line."""
+    if not why:
+        yield text
+        return
+    lead = max(len(text) + 2, COMMENT)
+    if lead + 2 + len(why) <= WIDTH:
+        yield f"{text:<{lead - 1}} # {why}"
+        return
+    indent = len(text) - len(text.lstrip())
+    for line in _wrapped(why, WIDTH - indent - 2):
+        yield f"{' ' * indent}# {line}"
+    yield text
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" … ({len(names):,} in all)" if len(names) > 3 else "")
+
+
+def quoted(value: Any) -> str:
+    """A value as YAML reads it back."""
+    if isinstance(value, str) and PLAIN.match(value) and value.lower() not in NOT_TEXT:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,191 @@
+"""`ftune init --data`: what is guessed of a table, and that the file runs as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from support.trainings import QUIET
+
+from ftune.commands.drafts.draft import draft
+from ftune.commands.init import init
+from ftune.commands.optimize import optimize
+from ftune.errors import FtuneError, RequestError
+from ftune.schema import LANGUAGE, RunConfig
+
+Rows = list[dict[str, Any]]
+RNG = np.random.default_rng(0)
+N = 90
+
+
+def as_csv(rows: Rows, delimiter: str = ",") -> str:
+    def cell(value: Any) -> str:
+        text = "" if value is None else str(value)
+        return f'"{text}"' if delimiter in text else text
+
+    lines = [delimiter.join(map(cell, row.values())) for row in rows]
+    return "\n".join([delimiter.join(map(cell, rows[0])), *lines]) + "\n"
+
+
+def drafted(tmp_path: Path, rows: Rows, target: str | None = None) -> tuple[str, RunConfig]:
+    (tmp_path / "t.csv").write_text(as_csv(rows), encoding="utf-8")
+    text = draft(tmp_path / "t.csv", target, tmp_path / "ftune.yaml")
+    (tmp_path / "ftune.yaml").write_text(text, encoding="utf-8")
+    return text, LANGUAGE.load(tmp_path / "ftune.yaml")
+
+
+def plain(**more: Any) -> Rows:
+    return [
+        {"size": round(float(RNG.normal()), 3), "colour": "rgb"[i % 3],
+         **{name: make(i) for name, make in more.items()}}
+        for i in range(N)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (lambda i: "ab"[i % 2], "Classification"),
+        (lambda i: i % 2, "Classification"),
+        (lambda i: i % 3 + 1, "Classification"),
+        (lambda i: i % 30, "Regression"),
+        (lambda i: i % 4 + 0.5, "Regression"),
+    ],
+)
+def test_the_task_follows_the_values(values: Any, task: str, tmp_path: Path) -> None:
+    _, config = drafted(tmp_path, plain(last=values))
+    assert type(config.task).__name__ == task
+    assert config.data.targets == ("last",)
+    assert (config.data.target_transforms is not None) is (task == "Regression")
+
+
+def test_the_target_is_the_one_given_or_named_so_or_the_last(tmp_path: Path) -> None:
+    rows = plain(target=lambda i: i % 2, other=lambda i: i % 3)
+    assert drafted(tmp_path, rows)[1].data.targets == ("target",)
+    assert drafted(tmp_path, rows, "other")[1].data.targets == ("other",)
+    assert drafted(tmp_path, plain(x=lambda i: i % 2))[1].data.targets == ("x",)
+    with pytest.raises(RequestError, match=r"no column `othr`; did you mean `other`"):
+        drafted(tmp_path, rows, "othr")
+
+
+def test_rows_of_one_patient_stay_together(tmp_path: Path) -> None:
+    text, config = drafted(tmp_path, plain(patient_id=lambda i: i // 5, ill=lambda i: i % 2))
+    assert config.data.split.group == "patient_id"
+    assert "18 of them with 5.0 rows each" in text
+    for odd in (
+        {"patient_type": lambda i: i // 5},
+        {"patient_id": lambda i: i},
+        {"household": lambda i: i // 5},
+        {"households": lambda i: i // 5},
+    ):
+        _, config = drafted(tmp_path, plain(**odd, ill=lambda i: i % 2))
+        assert config.data.split.group is None
+
+
+def test_a_date_that_leads_orders_the_split(tmp_path: Path) -> None:
+    def day(i: int) -> str:
+        return str(np.datetime64("2024-01-01") + i)
+
+    rows = plain(sold=day, ill=lambda i: i % 2)
+    assert drafted(tmp_path, rows)[1].data.split.time == "sold"
+    mixed = [rows[i] for i in RNG.permutation(N)]
+    assert drafted(tmp_path, mixed)[1].data.split.time is None
+    first = [{"sold": row["sold"], **row} for row in mixed]
+    assert drafted(tmp_path, first)[1].data.split.time == "sold"
+    first[3]["sold"] = None
+    assert drafted(tmp_path, first)[1].data.split.time is None
+
+
+def test_what_is_no_input_is_dropped_with_a_reason(tmp_path: Path) -> None:
+    rows = plain(
+        id=lambda i: i, name=lambda i: f"Mr. {i}", note=lambda i: f"a long remark, {'x' * 40} {i}",
+        alive=lambda i: "yn"[i % 2], survived=lambda i: i % 2,
+    )  # fmt: skip
+    text, config = drafted(tmp_path, rows)
+    dropped = [step.columns for step in config.data.steps if type(step).__name__ == "Drop"]
+    assert dropped == [["id"], ["name"], ["note"]]
+    assert "# - drop: [alive]" in text
+    assert "`survived`: is it known when you predict?" in text
+
+
+ODD = {
+    "yes": lambda i: i % 5, "a b": lambda i: i % 7, "x: y": lambda i: "uv"[i % 2],
+    "#": lambda i: i % 4, "größe": lambda i: None if i % 9 == 0 else i / 7, "12": lambda i: i % 3,
+    "sold": lambda i: f"2024-0{i * 7 % 9 + 1}-11", "still": lambda _: 1,
+    'say "x"': lambda i: i % 2 / 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["csv", "semicolon", "tsv", "jsonl", "parquet", "npz"])
+@pytest.mark.parametrize("target", ["x: y", "size", "12"])
+def test_every_draft_runs_as_it_is(suffix: str, target: str, tmp_path: Path) -> None:
+    rows = plain(**ODD)
+    file = tmp_path / f"t.{'csv' if suffix == 'semicolon' else suffix}"
+    if suffix in ("csv", "semicolon", "tsv"):
+        delimiter = {"csv": ",", "semicolon": ";", "tsv": "\t"}[suffix]
+        plainer = [{k.replace('"', ""): v for k, v in row.items()} for row in rows]
+        file.write_text(as_csv(plainer, delimiter), encoding="utf-8")
+    elif suffix == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif suffix == "parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        arrays = {k: [row[k] for row in rows] for k in ("yes", "size", "12", "x: y")}
+        save: Any = np.savez
+        columns = {name: np.array(values) for name, values in arrays.items()}
+        save(file, image=RNG.normal(size=(N, 4, 4)), **columns)
+    (tmp_path / "sub").mkdir()
+    out = tmp_path / "sub" / "c.yaml"
+    init(None, out, QUIET, file, target)
+    text = out.read_text(encoding="utf-8")
+    assert all(len(line) <= 80 for line in text.splitlines() if line.lstrip().startswith("#"))
+    config = LANGUAGE.load(out, ["train.epochs=1", "runtime.threads=1"])
+    assert optimize(config, "c", tmp_path / "run", QUIET)["status"] == "done"
+
+
+def test_a_line_is_chosen_where_a_line_is_enough(tmp_path: Path) -> None:
+    x = RNG.normal(size=(400, 3))
+    names = ("a", "b", "c", "y")
+    straight = x @ [1, -2, 0.5] + RNG.normal(size=400) * 0.5
+    bent = np.sin(3 * x[:, 0]) * x[:, 1] * 4
+    for y, depth in ((straight, 0), (bent, 2)):
+        rows = [
+            dict(zip(names, map(float, (*a, b)), strict=True)) for a, b in zip(x, y, strict=True)
+        ]
+        text, config = drafted(tmp_path, rows)
+        assert config.model.depth == depth
+        assert ("a linear model" in text) is (depth == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("t.txt", "--data drafts for tables"),
+        ("t.csv", "no such file"),
+        ("folder", "is a folder"),
+        ("one.csv", "no column to learn from"),
+    ],
+)
+def test_what_is_no_table_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "one.csv").write_text("a\n1\n2\n", encoding="utf-8")
+    with pytest.raises(FtuneError, match=words):
+        draft(tmp_path / name, None, tmp_path / "c.yaml")
+
+
+def test_words_that_do_not_go_together(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(as_csv(plain()), encoding="utf-8")
+    with pytest.raises(RequestError, match="goes with --data"):
+        init(None, tmp_path / "c.yaml", QUIET, None, "a")
+    with pytest.raises(RequestError, match="not both"):
+        init("table", tmp_path / "c.yaml", QUIET, tmp_path / "t.csv", None)
+    (tmp_path / "c.yaml").write_text("mine", encoding="utf-8")
+    with pytest.raises(RequestError, match="exists already"):
+        init(None, tmp_path / "c.yaml", QUIET, tmp_path / "t.csv", None)
+    assert (tmp_path / "c.yaml").read_text(encoding="utf-8") == "mine"
