@@ -119,8 +119,9 @@ class Csv:
             if faults := text_faults(table, path, self, wanted):
                 raise DataError(listed(faults))
             table, notes = self._as_names(path, table, {*wanted, *measured})
-            frame = to_frame(table, path)
-            del table
+            tables = [table]
+            del table  # no name holds it, so that each column goes when it has been taken over
+            frame = to_frame(tables.pop(), path)
         return replace(frame, notes=notes | self._notes(path, frame))
 
     def _as_names(
