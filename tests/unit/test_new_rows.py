@@ -155,8 +155,8 @@ def test_unseen_categories_are_counted(folder: Path, predictor: Predictor) -> No
 @pytest.mark.parametrize(
     ("column", "value", "row", "message"),
     [
-        ("size", "abc", 5, "`size` held numbers in training, but 1 value is not (row 5: 'abc')"),
-        ("sold", "soon", 3, "`sold` held dates in training, but 1 value is not (row 3: 'soon')"),
+        ("size", "abc", 5, "column `size` holds 'abc' in row 5, which is not the type that"),
+        ("sold", "soon", 3, "column `sold` holds 'soon' in row 3, which is not the type that"),
     ],
 )
 def test_the_row_that_does_not_fit_is_named(
