@@ -191,7 +191,9 @@ def test_saved_modules_reach_all_that_is_below_and_no_adapter() -> None:
         adapted(Rule("up", lora=Lora(2, modules_to_save=["zzzzzz"])))
 
 
-@pytest.mark.parametrize(("count", "end"), [(12, "p11"), (13, "p11, … (13 in all)")])
+@pytest.mark.parametrize(
+    ("count", "end"), [(12, "p11"), (13, "p11, … (13 in all; `ftune model` lists them)")]
+)
 def test_names_are_listed_up_to_twelve(count: int, end: str) -> None:
     names = [f"p{i}" for i in range(count)]
     with pytest.raises(RequestError) as caught:
