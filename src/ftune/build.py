@@ -165,7 +165,7 @@ def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) ->
     """The task for what a pipeline's target can be; `targets`: those of the training rows."""
     target = pipeline.target
     task: Task = config.task.build(
-        target.classes, target.names, targets, pipeline.invert, pipeline.features.vocabulary
+        target.classes, target.labels, targets, pipeline.invert, pipeline.features.vocabulary
     )
     return task
 

@@ -134,6 +134,10 @@ def init(
 def check(
     words: Words = None,
     data: Annotated[bool, typer.Option("--data", help="Read the data too.")] = False,
+    for_: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--for", metavar="COMMAND", help="Which command; else what the file asks."),
+    ] = None,
     code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -143,7 +147,7 @@ def check(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
-        return command(path, config, console, data)
+        return command(path, config, console, data, for_)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 

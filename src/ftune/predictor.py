@@ -165,7 +165,7 @@ class Predictor:
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
-        frame = read_split(self.config.data, str(path), self.pipeline)
+        frame = read_split(self.config.data, str(path), self.pipeline, judged=True)
         return self.score(Split.of(self.pipeline, frame))
 
     def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:

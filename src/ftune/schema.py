@@ -335,6 +335,11 @@ class RunConfig:
             raise SettingError("data.text", "is required: the column of the words of each text")
         if kind != "tokens" and not data.targets:
             raise SettingError("data.target", "is required: the column to predict")
+        if data.separator and kind != "labels":
+            raise SettingError(
+                "data.separator",
+                "is for tags: write `task: {name: classification, multi_label: true}`",
+            )
         self._check_lone_rows()
 
     def _check_lone_rows(self) -> None:

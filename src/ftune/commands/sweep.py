@@ -51,7 +51,7 @@ def sweep(
     plain = dump(config)
     check_space(plain, parse_space(config.sweep))
     kept_space(plain, config.sweep)
-    first = _first(config, plain, base)
+    first = first_trial(config, plain, base)
     judged = metric(first)
     choose_determinism(config.runtime.deterministic, first.device)
     _show_plan(config, first.total, console)
@@ -79,7 +79,7 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     return _run(folder, config, base, judged, console)
 
 
-def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
+def first_trial(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
     """Builds the first trial, so that a fault in data or structure ends the sweep at once."""
     assert config.sweep is not None
     first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}

@@ -10,6 +10,8 @@ import numpy as np
 from ftune.data import SOURCES
 from ftune.data.frame import Frame, as_text
 from ftune.data.pipeline import Pipeline
+from ftune.data.reading import as_named, load, respelled, types_of, with_targets
+from ftune.data.sources.files import suffix
 from ftune.data.target import Target
 from ftune.errors import DataError
 
@@ -17,18 +19,26 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
 
 
-def read_split(data: Data, path: str | Path | None, pipeline: Pipeline) -> Frame:
+def read_split(
+    data: Data, path: str | Path | None, pipeline: Pipeline, judged: bool = False
+) -> Frame:
     """The rows to predict or evaluate: a file's, read by its extension, or the source's own.
 
     Without a path: the test file where one is declared, else all rows. The target may be absent.
+    judged: rows whose targets are not known are left out where `data` says so.
     """
     if path is None:
-        parts = data.source.load()
+        parts = load(data, pipeline.target.kind, pipeline)
         frame: Frame = parts[next(part for part in ("test", "all", "train") if part in parts)]
         if data.classes is not None:
             frame = _kept(frame, pipeline.target)
     else:
-        frame = _reader(data.source, str(path)).read(str(path), _types(pipeline))
+        kind = pipeline.target.kind
+        types = types_of(data, kind, pipeline)
+        frame = _reader(data.source, str(path)).read(str(path), types)
+        frame = as_named(frame, data, pipeline)
+        frame = respelled({"all": frame}, data, kind, pipeline)["all"]
+        frame = with_targets(frame, data) if judged else frame
     pipeline.conform(frame)
     return frame
 
@@ -38,29 +48,21 @@ def _kept(frame: Frame, target: Target) -> Frame:
     return frame.take(np.isin(as_text(frame[target.names[0]]).astype(str), target.classes))
 
 
-def _types(pipeline: Pipeline) -> dict[str, str]:
-    """What each column held in training, so that a short file is not read as something else."""
-    types = {name: kind for name, kind in pipeline.columns.items() if kind == "text"}
-    if pipeline.target.kind == "classes":
-        types |= dict.fromkeys(pipeline.target.names, "text")
-    return types
-
-
 def source_for(path: str | Path) -> str | None:
     """The name of the source that reads files of this extension, or folders."""
     if Path(path).is_dir():
         return "images"
-    suffix = Path(path).suffix.lower()
-    return next((n for n in SOURCES if suffix in getattr(SOURCES[n], "suffixes", ())), None)
+    ending = suffix(path)
+    return next((n for n in SOURCES if ending in getattr(SOURCES[n], "suffixes", ())), None)
 
 
 def _reader(source: Any, path: str) -> Any:
     """The declared source where it reads such files, else the one that does, with its defaults."""
-    suffix = Path(path).suffix.lower()
-    if suffix in source.suffixes and not Path(path).is_dir():
+    ending = suffix(path)
+    if ending in source.suffixes and not Path(path).is_dir():
         return source
     name = source_for(path)
     if name:
         return SOURCES[name](path)
     known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
-    raise DataError(f"{path}: no reader for `{suffix or 'no extension'}`; known: {known}")
+    raise DataError(f"{path}: no reader for `{ending or 'no extension'}`; known: {known}")

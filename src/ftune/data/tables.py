@@ -64,7 +64,7 @@ class TablePipeline:
         names = data.targets
         if kind == "classes" and classes is None:
             classes = sorted_classes(train[names[0]])
-        target = Target(names, kind, tuple(classes or ()) if kind == "classes" else ())
+        target = Target(names, kind, tuple(classes or ()), data.separator or "")
         target_steps, about_targets = fit_targets(data, train, target, prior)
         older = prior if isinstance(prior, TablePipeline) else None
         base = older if data.statistics != "refit" else None
@@ -158,17 +158,13 @@ class TablePipeline:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
-        target, features = self.target, self.features
+        features = self.features
         return {
             "kind": self.kind,
             "version": VERSION,
             "columns": dict(self.columns),
             "steps": chain.steps_to_json(self.steps),
-            "target": {
-                "names": list(target.names),
-                "kind": target.kind,
-                "classes": list(target.classes),
-            },
+            "target": self.target.to_json(),
             "target_steps": chain.steps_to_json(self.target_steps),
             "features": {
                 "shape": list(features.shape),
@@ -190,7 +186,7 @@ class TablePipeline:
             raise CheckpointError(
                 f"the data pipeline is of version {stored.get('version')}, not {VERSION}"
             )
-        target, features = stored["target"], stored["features"]
+        features = stored["features"]
         names = features["names"]
         return cls(
             dict(stored["columns"]),
@@ -200,7 +196,7 @@ class TablePipeline:
                 None if names is None else tuple(names),
                 dict(features["categories"]),
             ),
-            Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
+            Target.of_json(stored["target"]),
             chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
         )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from ftune.data.frame import Frame, State
+from ftune.data.spellings import places
 from ftune.data.transforms.categories import texts
 
 SHOWN = 5
@@ -26,8 +29,10 @@ def unlisted(transform: Any, frame: Frame, known: State) -> list[str]:
 
 def _counts(frame: Frame, name: str, categories: list[str]) -> Counter[str]:
     every = Counter(value for value in texts(frame, name) if value is not None)
-    listed = set(categories)
-    return Counter({value: count for value, count in every.items() if value not in listed})
+    listed = places(np.array(list(every), dtype=object), categories) >= 0
+    return Counter(
+        {value: every[value] for value, there in zip(every, listed, strict=True) if not there}
+    )
 
 
 def _sentence(name: str, counts: Counter[str], column: dict[str, Any]) -> str:

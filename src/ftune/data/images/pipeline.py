@@ -82,7 +82,7 @@ class ImagePipeline:
             raise DataError(f"data.transforms: {fault}")
         if kind == "classes" and classes is None:
             classes = sorted_classes(train[data.targets[0]])
-        target = Target(data.targets, kind, tuple(classes or ()) if kind == "classes" else ())
+        target = Target(data.targets, kind, tuple(classes or ()), data.separator or "")
         plan, cache = planned(steps), keep.folder(data.cache)
         paths = paths_of(train, column)
         pixels = decoded(paths, column, plan.decode, cache)
@@ -180,18 +180,13 @@ class ImagePipeline:
         return replace(self, cache=keep.folder(cache))
 
     def to_json(self) -> dict[str, Any]:
-        target = self.target
         return {
             "kind": self.kind,
             "version": VERSION,
             "column": self.column,
             "steps": chain.steps_to_json(self.steps),
             "shape": list(self.features.shape),
-            "target": {
-                "names": list(target.names),
-                "kind": target.kind,
-                "classes": list(target.classes),
-            },
+            "target": self.target.to_json(),
             "target_steps": chain.steps_to_json(self.target_steps),
         }
 
@@ -206,11 +201,10 @@ class ImagePipeline:
             raise CheckpointError(
                 f"the image pipeline is of version {stored.get('version')}, not {VERSION}"
             )
-        target = stored["target"]
         return cls(
             stored["column"],
             chain.restore_steps(stored["steps"], arrays, "steps"),
             Features(tuple(stored["shape"]), None, {}),
-            Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
+            Target.of_json(stored["target"]),
             chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
         )

@@ -38,8 +38,8 @@ class Parquet:
             found = parquet.ParquetFile(file)
             check_claims(path, found.metadata)
             texts = _texts(found.schema_arrow)
-            table = parquet.ParquetFile(file, read_dictionary=texts).read()
-            return to_frame(table.flatten(), path)
+            # No name holds the table, so that each column goes when it has been taken over.
+            return to_frame(parquet.ParquetFile(file, read_dictionary=texts).read().flatten(), path)
 
 
 def _texts(schema: Any) -> list[str]:

@@ -212,16 +212,11 @@ class TextPipeline:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
-        target = self.target
         return {
             "kind": self.kind,
             "version": VERSION,
             "columns": dict(self.columns),
-            "target": {
-                "names": list(target.names),
-                "kind": target.kind,
-                "classes": list(target.classes),
-            },
+            "target": self.target.to_json(),
             "target_steps": chain.steps_to_json(self.target_steps),
             "tokenizer": self.tokenizer.to_json(),
             "settings": dataclasses.asdict(self.recipe.settings),
@@ -241,12 +236,11 @@ class TextPipeline:
             raise CheckpointError(
                 f"the text pipeline is of version {stored.get('version')}, not {VERSION}"
             )
-        target = stored["target"]
         recipe = Recipe(
             Tokenizer.restore(stored["tokenizer"], arrays["tokenizer"]),
             Tokenize(**stored["settings"]),
             Form(**stored["form"]),
-            Target(tuple(target["names"]), target["kind"], tuple(target["classes"])),
+            Target.of_json(stored["target"]),
         )
         steps = chain.restore_steps(stored["target_steps"], arrays, "target_steps")
         return cls(dict(stored["columns"]), recipe, steps, cache.folder(stored["cache"]))
@@ -265,4 +259,4 @@ def _target(
         tags = word_lists(train, names[0], "data.target")
         check_pairs(train, words, tags)
         classes = classes or tag_names(tags)
-    return Target(names, kind, tuple(classes or ()) if kind in ("classes", "tags") else ())
+    return Target(names, kind, tuple(classes or ()), data.separator or "")
