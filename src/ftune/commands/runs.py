@@ -46,7 +46,7 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
         )
         for run, facts, summary in found
     ]
-    columns = ("run", "started", "status", "steps", "seconds", sort or "best (validation)")
+    columns = ("run", "started", "status", "steps", "seconds", sort or "best")
     console.table("", columns, rows)
     keys = ("command", "status")
     listed = [
@@ -82,12 +82,13 @@ def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _date(facts: Mapping[str, Any]) -> str:
-    """When it started, to the minute, in the time of this place."""
+    """When it started, in the time of this place: this year to the minute, before by the day."""
     try:
         started = datetime.fromisoformat(str(facts.get("started", "")))
     except ValueError:
         return ""
-    return started.astimezone().strftime("%Y-%m-%d %H:%M")
+    this_year = started.astimezone().year == datetime.now().astimezone().year
+    return started.astimezone().strftime("%m-%d %H:%M" if this_year else "%Y-%m-%d")
 
 
 def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_the_best_comes_first(
     listed = runs(place(tmp_path), Console(), key)["runs"]
     assert "".join(Path(run["run"]).name for run in listed) == order
     said = capsys.readouterr().out
-    assert len(re.findall(r"2026-11-2\d", said)) == 4
+    assert len(re.findall(r"11-2\d", said)) == 4
     assert (key or "best") in said
 
 

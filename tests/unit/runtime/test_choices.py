@@ -35,7 +35,7 @@ def test_words_and_bounds_of_the_other_settings() -> None:
     assert (read.threads, read.deterministic, read.env) == (3, True, ["HOME"])
     assert Language(Runtime).of({}) == Runtime(threads="auto", deterministic="auto", env=[])
     wrong: dict[str, Any]
-    for wrong in ({"threads": 0}, {"threads": "many"}, {"deterministic": "maybe"}, {"env": "HOME"}):
+    for wrong in ({"threads": 0}, {"threads": "many"}, {"deterministic": "maybe"}, {"env": 5}):
         with pytest.raises(ConfigError):
             Language(Runtime).of(wrong)
 
