@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
 
 FLOORS = [
     {"secret"},
-    {"registry", "errors", "console", "words", "quiet", "hub", "pickles"},
+    {"registry", "errors", "console", "words", "quiet", "hub", "pickles", "places"},
     {"consent", "limits"},
     {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
@@ -26,6 +26,7 @@ FLOORS = [
     {"training", "predictor"},
     {"search", "exports", "structure", "insight"},
     {"commands"},
+    {"typed"},
     {"library", "cli", ""},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -21,7 +21,7 @@ from ftune.data.prepare import prepare
 from ftune.data.store import Dense, Store
 from ftune.engine.average import Average
 from ftune.engine.state import State
-from ftune.errors import RequestError
+from ftune.errors import AbsentDataError, DataError, RequestError
 from ftune.models.call import arguments
 from ftune.models.lone import alone, lone_batches
 from ftune.models.shapes import Built
@@ -84,7 +84,10 @@ def read_data(
 ) -> Dataset:
     """The data of a configuration; `prior` is a base's pipeline, `fitted` one to use as it is."""
     tokenizer = getattr(config.model, "source", None)
-    return prepare(config.data, config.task.target_kind, config.seed, prior, fitted, tokenizer)
+    try:
+        return prepare(config.data, config.task.target_kind, config.seed, prior, fitted, tokenizer)
+    except AbsentDataError as error:
+        raise DataError(f"{error}; where it lies elsewhere now, add data.path=FILE") from None
 
 
 def build(
@@ -116,7 +119,8 @@ def build(
     work = multiply_adds(model, *one) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
-    notes = [*dataset.notes, *(begin.transfer.notes if begin.transfer else [])]
+    notes = [*dataset.notes, *(base.notes if base else ())]
+    notes += begin.transfer.notes if begin.transfer else []
     notes += [*_left_out(config, batches), *_far_from_zero(config, dataset)]
     return Parts(
         config, dataset, device, threads, begin, task, rules, effects, phases, batches, total, notes
@@ -161,7 +165,7 @@ def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) ->
     """The task for what a pipeline's target can be; `targets`: those of the training rows."""
     target = pipeline.target
     task: Task = config.task.build(
-        target.classes, target.names, targets, pipeline.invert, pipeline.features.vocabulary
+        target.classes, target.labels, targets, pipeline.invert, pipeline.features.vocabulary
     )
     return task
 
@@ -213,11 +217,9 @@ def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-def whole(
-    split: Split, size: int, device: torch.device, most: int | None = None
-) -> Iterator[dict[str, Tensor]]:
-    """A split, or `most` of its rows, in batches of `size`, without randomness."""
-    for rows in split.slices(size, most):
+def whole(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """A split in batches of `size`, without randomness."""
+    for rows in split.slices(size):
         yield moved(split.batch(rows), device)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,14 +17,16 @@ from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
 from ftune.secret.redact import redact
 from ftune.secret.stream import Hiding
+from ftune.typed import Commands, local_path
 
 if TYPE_CHECKING:
     from ftune.exports import Adapters
     from ftune.runs.base import Base
+    from ftune.runs.folder import RunFolder
     from ftune.schema import RunConfig
 
 app = typer.Typer(
-    add_completion=False,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -43,7 +46,10 @@ Changes = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.", show_default=False),
 ]
-Out = Annotated[Optional[Path], typer.Option("--out", help="The run folder.", show_default=False)]  # noqa: UP045
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", parser=local_path, help="The run folder.", show_default=False),
+]
 BasePath = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
@@ -56,7 +62,13 @@ Json = Annotated[bool, typer.Option("--json", help="The summary as the last line
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but warnings and errors.")]
 Code = Annotated[
     Optional[list[Path]],  # noqa: UP045
-    typer.Option("--code", metavar="FILE.py", help="Your module; it is run.", show_default=False),
+    typer.Option(
+        "--code",
+        parser=local_path,
+        metavar="FILE.py",
+        help="Your module; it is run.",
+        show_default=False,
+    ),
 ]
 CodeFrom = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -67,11 +79,23 @@ CodeFrom = Annotated[
         show_default=False,
     ),
 ]
+Again = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--resume",
+        metavar="auto",
+        help="Go on with the run in --out, if there is one.",
+        show_default=False,
+    ),
+]
 Adapter = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--adapter", metavar="NAME", help="Only this LoRA counts.", show_default=False),
 ]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or an exported file.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(parser=local_path, metavar="RUN", help="A run folder, or an exported file."),
+]
 
 
 def _version(asked: bool) -> None:
@@ -96,10 +120,14 @@ def init(
     template: Annotated[
         str | None, typer.Argument(help="Which one; without, a table of them.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("ftune.yaml"),
+    out: Annotated[
+        Path, typer.Option("--out", parser=local_path, help="The file to write.")
+    ] = Path("ftune.yaml"),
     data: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--data", help="A table: drafts a configuration for this very file."),
+        typer.Option(
+            "--data", parser=local_path, help="A table: drafts a configuration for this very file."
+        ),
     ] = None,
     target: Annotated[
         Optional[str],  # noqa: UP045
@@ -116,6 +144,10 @@ def init(
 def check(
     words: Words = None,
     data: Annotated[bool, typer.Option("--data", help="Read the data too.")] = False,
+    for_: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--for", metavar="COMMAND", help="Which command; else what the file asks."),
+    ] = None,
     code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -125,7 +157,7 @@ def check(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
-        return command(path, config, console, data)
+        return command(path, config, console, data, for_)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 
@@ -144,6 +176,7 @@ def schema(
 def optimize(
     words: Words = None,
     out: Out = None,
+    again: Again = None,
     code: Code = None,
     code_from: CodeFrom = None,
     json: Json = False,
@@ -153,6 +186,8 @@ def optimize(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        if (folder := _begun(again, out, config)) is not None:
+            return _resumed(folder, console)
         from ftune.commands.optimize import optimize as command
 
         return command(config, path.stem, out, console)
@@ -165,6 +200,7 @@ def finetune(
     words: Words = None,
     base: BasePath = None,
     out: Out = None,
+    again: Again = None,
     code: Code = None,
     code_from: CodeFrom = None,
     json: Json = False,
@@ -174,6 +210,8 @@ def finetune(
 
     def run(console: Console) -> dict[str, Any]:
         config, found, stem = _finetune_config(words, base, console)
+        if (folder := _begun(again, out, config)) is not None:
+            return _resumed(folder, console)
         from ftune.commands.finetune import finetune as command
 
         return command(config, found, stem, out, console)
@@ -216,6 +254,7 @@ def sweep(
     base: BasePath = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would run, and stop.")] = False,
     out: Out = None,
+    again: Again = None,
     code: Code = None,
     code_from: CodeFrom = None,
     json: Json = False,
@@ -225,6 +264,8 @@ def sweep(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        if (folder := _begun(again, out, config)) is not None:
+            return _resumed(folder, console)
         from ftune.commands.finetune import optional_base
         from ftune.commands.sweep import sweep as command
 
@@ -236,6 +277,15 @@ def sweep(
 @app.command()
 def resume(
     run_path: RunPath,
+    changes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[train.epochs=N]...",
+            help="A longer training, as a new run.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Out = None,
     allow_inexact: Annotated[
         bool, typer.Option("--allow-inexact", help="Continue although the bits may differ.")
     ] = False,
@@ -244,7 +294,7 @@ def resume(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue an interrupted run or sweep exactly."""
+    """Continue an interrupted run or sweep exactly; or a training for longer, as a new run."""
 
     def run(console: Console) -> dict[str, Any]:
         from ftune.runs.folder import RunFolder
@@ -252,14 +302,22 @@ def resume(
         folder = RunFolder.open(run_path)
         from ftune.commands.resume import resume as command
 
-        return command(folder, allow_inexact, console)
+        return command(folder, allow_inexact, console, changes or [], out)
 
     _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
 
 @app.command()
 def rerun(
-    run_path: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run_path: Annotated[
+        Path, typer.Argument(parser=local_path, metavar="RUN", help="A run folder.")
+    ],
+    moved: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[data.path=FILE]", help="Where its data lies now.", show_default=False
+        ),
+    ] = None,
     out: Out = None,
     code: Code = None,
     code_from: CodeFrom = None,
@@ -274,7 +332,7 @@ def rerun(
         folder = RunFolder.open(run_path)
         from ftune.commands.rerun import rerun as command
 
-        return command(folder, out, console)
+        return command(folder, out, console, moved or [])
 
     _call(Console(json_output=json, quiet=quiet), run, code, code_from)
 
@@ -304,14 +362,18 @@ def evaluate(
 def predict(
     run_path: RunPath,
     source: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[Path],  # noqa: UP045
         typer.Option(
-            "--input", help="New rows: csv, parquet, jsonl, npz, txt, images; - is stdin."
+            "--input",
+            parser=local_path,
+            help="New rows: csv, parquet, jsonl, npz, txt, images; - is stdin.",
         ),
     ] = None,
     target: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--output", help="Predictions: csv, parquet, jsonl; - is stdout."),
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output", parser=local_path, help="Predictions: csv, parquet, jsonl; - is stdout."
+        ),
     ] = None,
     keep: Annotated[
         Optional[str],  # noqa: UP045
@@ -354,7 +416,7 @@ def predict(
         base = _base_of(run_path, adapter)
         return command(base, source, target, prompt, sampling, console, names, skip_bad)
 
-    taken = target == "-"
+    taken = str(target) == "-"
     _call(Console(json_output=json, quiet=quiet, stdout_taken=taken), run, code, code_from)
 
 
@@ -364,7 +426,9 @@ def export(
     form: Annotated[
         str, typer.Option("--format", help="safetensors, pt, hf, peft, onnx or torch-export.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The file or folder to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", parser=local_path, help="The file or folder to write.")
+    ],
     merged: Annotated[
         Optional[bool],  # noqa: UP045
         typer.Option("--merged/--apart", help="Adapters in the weights, or beside them."),
@@ -392,7 +456,13 @@ def export(
 
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds runs.")] = Path("runs"),
+    folder: Annotated[
+        Path, typer.Argument(parser=local_path, help="The folder that holds runs.")
+    ] = Path("runs"),
+    sort: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--sort", help="Best first by a figure: test.accuracy, seconds, …"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """List runs."""
@@ -400,14 +470,51 @@ def runs(
     def run(console: Console) -> dict[str, Any]:
         from ftune.commands.runs import runs as command
 
-        return command(folder, console)
+        return command(folder, console, sort)
 
     _call(Console(json_output=json), run)
 
 
 @app.command()
+def model(
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[CONFIG|RUN] [KEY=VALUE]...",
+            help="The file, and settings to change; or a run.",
+            show_default=False,
+        ),
+    ] = None,
+    base: BasePath = None,
+    code: Code = None,
+    code_from: CodeFrom = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the parameters with their shapes, trained or frozen."""
+
+    def run(console: Console) -> dict[str, Any]:
+        given, changes = _split(words)
+        if given is not None and _is_model(Path(given)):
+            if changes or base:
+                raise RequestError(f"{given} is a trained model: no settings, no --base")
+            from ftune.commands.model import model_of_base
+
+            return model_of_base(_base_of(Path(given), None), console)
+        _, config = _config(words)
+        from ftune.commands.finetune import optional_base
+        from ftune.commands.model import model_of_config
+
+        return model_of_config(config, optional_base(base or [], config), console)
+
+    _call(Console(json_output=json, quiet=quiet), run, code, code_from)
+
+
+@app.command()
 def compare(
-    run_paths: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")],
+    run_paths: Annotated[
+        list[Path], typer.Argument(parser=local_path, metavar="RUN RUN...", help="Run folders.")
+    ],
     json: Json = False,
 ) -> None:
     """The difference of configurations, metrics and cost."""
@@ -423,8 +530,11 @@ def compare(
 def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
     """CONFIG, if there is one, and the overrides."""
     words = list(words or [])
-    is_file = bool(words) and "=" not in words[0] and not words[0].startswith("~")
-    return (words[0], words[1:]) if is_file else (None, words)
+    first = words[0] if words else "="
+    deletes = first.startswith("~") and "/" not in first
+    if deletes or ("=" in first and not first.startswith(("~/", "/", "./", "../"))):
+        return None, words
+    return str(Path(first).expanduser()), words[1:]
 
 
 def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
@@ -460,6 +570,25 @@ def _finetune_config(
 
     base = find_base(given_base or [], None)
     return base_config(base, changes), base, base.source.stem
+
+
+def _is_model(path: Path) -> bool:
+    """A run or an exported file, not a configuration."""
+    return path.is_dir() or path.suffix in (".safetensors", ".pt", ".pth")
+
+
+def _begun(again: str | None, out: Path | None, config: RunConfig) -> RunFolder | None:
+    if again is None:
+        return None
+    from ftune.commands.resume import begun
+
+    return begun(again, out, config)
+
+
+def _resumed(folder: RunFolder, console: Console) -> dict[str, Any]:
+    from ftune.commands.resume import resume as command
+
+    return command(folder, False, console)
 
 
 def _base_of(run_path: Path, adapters: list[str] | None) -> Base:
@@ -522,6 +651,7 @@ def _said(error: OSError) -> str:
 def main() -> None:
     """The console script."""
     sys.stderr = Hiding(sys.stderr)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     try:
         app()
     except Exception:  # a fault of ftune itself, or one whose traceback was asked for

@@ -20,29 +20,40 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 PROGRESS_AFTER_SECONDS = 2.0
+LINE_EVERY_SECONDS = 60.0
 
 
 class Progress:
-    """Tells how far a run is: a bar on a terminal, a line now and then in a pipe."""
+    """Tells how far a run is: a bar on a terminal, in a pipe a line each minute."""
 
     def __init__(self, console: Console, title: str, total: int) -> None:
         self.console, self.title, self.total = console, title, total
         self.started = self.shown = time.monotonic()
+        self.first: int | None = None  # a resumed run does not begin at 0
         self._bar: Any = None
         self._task: Any = None
 
     def update(self, done: int, text: str = "") -> None:
         """`done` of `total` steps; `text` is the newest score."""
         now = time.monotonic()
+        self.first = done if self.first is None else self.first
         if self.console.quiet or now - self.started < PROGRESS_AFTER_SECONDS:
             return
         if self.console.is_terminal:
             if now - self.shown > 0.1 or done >= self.total:
                 self.shown = now
                 self._draw(done, text)
-        elif now - self.shown > 10:
+        elif now - self.shown >= LINE_EVERY_SECONDS:
             self.shown = now
-            self.console.say(f"{self.title}: {done}/{self.total} {text}".rstrip())
+            told = [f"{self.title}: {done:,}/{self.total:,}", text, self._left(done, now)]
+            self.console.say(", ".join(part for part in told if part))
+
+    def _left(self, done: int, now: float) -> str:
+        """How long the rest will take at the speed since the first update."""
+        if self.first is None or done <= self.first:
+            return ""
+        seconds = (now - self.started) / (done - self.first) * (self.total - done)
+        return f"{duration(seconds)} left"
 
     def of(self, done: int, total: int) -> None:
         """`done` of so many, where that is not known at first."""
@@ -157,6 +168,13 @@ class Console:
             yield bar
         finally:
             bar.close()
+
+
+def duration(seconds: float) -> str:
+    """In the unit that one would say: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def cell(value: object) -> str:

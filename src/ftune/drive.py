@@ -24,6 +24,9 @@ from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
 from ftune.tasks.protocol import Task
 
+Scored = dict[str, dict[str, float]]
+"""Metrics by split."""
+
 
 class Observer(Protocol):
     """Watches a training: writes what it sees, and may end it."""
@@ -76,10 +79,8 @@ def metric(parts: Parts) -> tuple[str, float]:
     return name, 1.0 if parts.task.directions[name] == "max" else -1.0
 
 
-def score(
-    parts: Parts, split: Split, most: int | None = None, make: Callable[[], Meter] | None = None
-) -> dict[str, float]:
-    """All metrics of the model as it stands on one split, or on `most` of its rows.
+def score(parts: Parts, split: Split, make: Callable[[], Meter] | None = None) -> dict[str, float]:
+    """All metrics of the model as it stands on one split.
 
     make: another meter than the task's, anew for each try.
 
@@ -90,7 +91,7 @@ def score(
     while True:
         try:
             with memory("an evaluation"):
-                rows = whole(split, size, parts.device, most)
+                rows = whole(split, size, parts.device)
                 return evaluate(parts.model, (make or parts.task.meter)(), rows)
         except OutOfMemoryError:
             if size == 1:
@@ -98,17 +99,16 @@ def score(
         size //= 2
 
 
-def score_all(parts: Parts) -> dict[str, dict[str, float]]:
+def score_all(parts: Parts, known: Scored | None = None) -> Scored:
     """All metrics on every split.
 
-    Of training texts and images as many rows as the largest other split has, at least 1,000: they
-    were seen in training already, and one more pass would take as long as a third of an epoch.
+    known: of splits that were scored with these very weights already. The training rows as
+    `eval.train` says.
     """
-    found = parts.dataset.splits
-    others = [len(split) for name, split in found.items() if name != "train"]
-    dense = isinstance(parts.dataset.train.inputs, Dense)
-    most = {} if dense else {"train": max([1000, *others])}
-    return {name: score(parts, split, most.get(name)) for name, split in found.items()}
+    known, train = known or {}, parts.config.eval_.train
+    wanted = isinstance(parts.dataset.train.inputs, Dense) if train == "auto" else train
+    splits = {n: rows for n, rows in parts.dataset.splits.items() if n != "train" or wanted}
+    return {name: known.get(name) or score(parts, rows) for name, rows in splits.items()}
 
 
 def _loss(task: Task, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | float]:
@@ -120,6 +120,7 @@ def _look(
 ) -> Scores | None:
     every = parts.config.eval_.every.in_steps(parts.batches.steps_per_epoch)
     due = last or (every is not None and state.step % every == 0)
+    due = due and (state.step > 0 or parts.config.eval_.at_start)
     if not due or parts.dataset.val is None:
         return None
     with state.evaluated():

@@ -4,13 +4,14 @@ FtuneError
 ├── RequestError            exit 2   the request is wrong; nothing was changed
 │   ├── ConfigError                  one or more Problems in a configuration
 │   ├── DataError                    a table, a split or a target that cannot be used
+│   │   └── AbsentDataError          a file or folder of data that is not where it should be
 │   ├── CheckpointError              a base or run that cannot be read or does not fit
 │   ├── LockedError                  a folder or file that another process is writing
 │   └── MissingExtraError            a feature whose optional packages are not installed
 ├── RunFailedError          exit 1   the run began and could not be finished
 │   ├── DivergedError                a non-finite loss or gradient, or a sudden jump of the loss
 │   └── OutOfMemoryError             a step that does not fit, however small its micro-batches
-└── InterruptedRunError     exit 130 / 143   stopped by a signal, state saved
+└── InterruptedRunError     exit 129 / 130 / 143   stopped by a signal, state saved
 """
 
 from __future__ import annotations
@@ -69,6 +70,13 @@ class DataError(RequestError):
     """The data cannot be used as declared: names the file, the row or column, and the count."""
 
 
+class AbsentDataError(DataError):
+    """There is nothing where the data should lie; names what reads alike and lies beside."""
+
+    def __init__(self, path: str, kind: str, near: str | None) -> None:
+        super().__init__(f"{path}: no such {kind}" + (f"; did you mean `{near}`?" if near else ""))
+
+
 class CheckpointError(RequestError):
     """A base, checkpoint or run folder that cannot be read, is damaged, or does not fit."""
 
@@ -110,7 +118,10 @@ class OutOfMemoryError(RunFailedError):
 
 
 class InterruptedRunError(FtuneError):
-    """A signal stopped the run at a step boundary; its state is on disk, if it has a folder."""
+    """A signal stopped the run at a step boundary; its state is on disk, if it has a folder.
+
+    run: what `ftune resume` takes to go on with it.
+    """
 
     def __init__(self, signal_number: int, run: str | None) -> None:
         saved = f"state saved. Continue with: ftune resume {run}" if run else "nothing was written"

@@ -22,6 +22,7 @@ from ftune.data.text.dialogues import word_lists
 from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import evaluate, inference, outputs
 from ftune.errors import CheckpointError, DataError, RequestError
+from ftune.extend.forgotten import needing
 from ftune.models.call import counted
 from ftune.models.generate import generate
 from ftune.models.shapes import Built
@@ -212,7 +213,7 @@ class Predictor:
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
-        frame = new_rows(self.config.data, path, self.pipeline).frame
+        frame = new_rows(self.config.data, path, self.pipeline, judged=True).frame
         scores = self.score(Split.of(self.pipeline, frame))
         self.notes = unseen(frame, self.pipeline)
         return scores
@@ -253,7 +254,8 @@ def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
             ".safetensors or .pt"
         )
     source = f"the configuration in {base.source}"
-    config = LANGUAGE.of(base.meta["config"], changes, source, kept=True)
+    with needing(base.meta.get("code"), base.source):
+        config = LANGUAGE.of(base.meta["config"], changes, source, kept=True)
     found = base_pipeline(base)
     assert found is not None
     pipeline = found.cached(config.data.cache)

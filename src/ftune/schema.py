@@ -165,6 +165,14 @@ class Eval:
     every: LookEvery = group(LookEvery, short="epochs", default=LookEvery(epochs=1))
     """How often the validation split is evaluated; a bare number means epochs."""
 
+    at_start: bool = setting(True)
+    """Whether it is evaluated before the first step too: what the training began with, which is
+    delivered where no later step is better."""
+
+    train: bool | Literal["auto"] = setting("auto", words=("auto",))
+    """Whether the training rows are scored at the end, one more pass over all of them; `auto`: of
+    tables, where it costs little, not of texts and images."""
+
     metric: str = setting("auto")
     """Metric that selects the best step; `auto` is accuracy or rmse, by the task. Of equal values
     the one with the lower validation loss is the best, then the earlier one."""
@@ -327,6 +335,11 @@ class RunConfig:
             raise SettingError("data.text", "is required: the column of the words of each text")
         if kind != "tokens" and not data.targets:
             raise SettingError("data.target", "is required: the column to predict")
+        if data.separator and kind != "labels":
+            raise SettingError(
+                "data.separator",
+                "is for tags: write `task: {name: classification, multi_label: true}`",
+            )
         self._check_lone_rows()
 
     def _check_lone_rows(self) -> None:

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from ftune.adapt.attach import AdapterSpec, attach, specs_of
 from ftune.adapt.lora import CHILD
+from ftune.adapt.names import owners, plain_name
 from ftune.adapt.peft_format import placed
 from ftune.adapt.quantize import keep_packed, load_tensors, unpacked
 from ftune.adapt.schema import Rule
 from ftune.adapt.targets import adapters_of_rules
 from ftune.adapt.transfer import Transfer, transfer
+from ftune.adapt.whole import broken_tensor
 from ftune.config.dump import dump
 from ftune.data.pipeline import Pipeline
 from ftune.errors import CheckpointError, RequestError
@@ -92,6 +94,8 @@ def origin(
     found = _loaded(built, base) if base else None
     if found is None and built.report is not None:
         found = _as_transfer(built)
+    if found is not None:
+        _refuse_broken(built.module, base, config)
     fresh = built.head if _is_fresh(built, found) else ""
     wanted = adapters_of_rules(config.adapt, built.module, fresh)
     attach(built.module, wanted)
@@ -193,6 +197,20 @@ def _loaded(built: Built, base: Base) -> Transfer | None:
             own[name].copy_(tensor)
             found.loaded.append((name, tensor.numel(), adapter.source.name))
     return found
+
+
+def _refuse_broken(model: nn.Module, base: Base | None, config: RunConfig) -> None:
+    """Raises CheckpointError that names the file and the tensor that holds what is no number."""
+    name, told = broken_tensor(model)
+    if not name:
+        return
+    source = base.source if base else Path(config.model.source)
+    if base and name in owners([name]):
+        source = next((adapter.source for adapter in base.adapters), source)
+    raise CheckpointError(
+        f"{source}: `{plain_name(name)}` holds {told}, which no training mends; take an earlier "
+        "checkpoint of this model"
+    )
 
 
 def _as_transfer(built: Built) -> Transfer:

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import CONFIG, FTUNE, environment, ftune, interrupted
 
-FTUNE = [sys.executable, "-m", "ftune.cli"]
 SUMMARY = {
     "command", "status", "run", "steps", "epochs", "seconds", "train_seconds",
     "peak_memory_bytes", "parameters", "metrics", "best", "checkpoint",
 }  # fmt: skip
 CHECKPOINT = {"manifest.json", "model.safetensors", "pipeline.safetensors", "state.json",
               "training.safetensors"}  # fmt: skip
-CONFIG = """\
-task: classification
-data: {source: csv, path: t.csv, target: label}
-model: {name: mlp, width: 8, depth: 1}
-optimizer: {name: adamw, lr: 1e-2}
-train: {epochs: 2, batch_size: 32}
-runtime: {threads: 1}
-"""
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "COLUMNS": "80", "FTUNE_TRACEBACK": "", **more}
-
-
-def ftune(
-    folder: Path, *words: str, code: int = 0, **more: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end; every answer of 0, 1 or 2 comes without a traceback."""
-    run = subprocess.run(
-        [*FTUNE, *words], cwd=folder, capture_output=True, text=True, env=environment(**more)
-    )
-    assert run.returncode == code, (words, run.stdout, run.stderr)
-    assert more or "Traceback" not in run.stdout + run.stderr
-    return run
 
 
 def summary(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -52,22 +24,6 @@ def summary(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     (line,) = run.stdout.splitlines()
     found: dict[str, Any] = json.loads(line)
     return found
-
-
-def interrupted(folder: Path, words: list[str], ready: Callable[[], bool]) -> str:
-    """Starts a command, sends SIGINT once `ready`, and returns its stderr; the code is 130."""
-    process = subprocess.Popen(
-        [*FTUNE, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(),
-    )  # fmt: skip
-    while not ready() and process.poll() is None:
-        time.sleep(0.01)
-    assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    return said
 
 
 def files(folder: Path) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import racing
 from support.again import configured, prepare, run_kind
-from support.racing import faults_of, goes_on_unlocked, met, race
+from support.racing import Noting, faults_of, goes_on_unlocked, met, race
 from support.trainings import QUIET, undisturbed
 
 from ftune.commands.evaluate import evaluate
@@ -21,7 +21,7 @@ from ftune.commands.predict import predict
 from ftune.commands.rerun import rerun
 from ftune.commands.resume import resume
 from ftune.commands.runs import compare, runs
-from ftune.errors import LockedError, RequestError
+from ftune.errors import LockedError
 from ftune.predictor import Sampling
 from ftune.runs import lock
 from ftune.runs.base import load_base
@@ -65,8 +65,10 @@ def test_two_resumes_of_one_sweep(tmp_path: Path) -> None:
 def test_a_finished_run_has_no_lock_and_nothing_to_continue(tmp_path: Path) -> None:
     racing.whole_run(tmp_path / "run")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RequestError, match="is done; there is nothing to continue"):
-        resume(RunFolder.open(tmp_path / "run"), False, QUIET)
+    folder, note = RunFolder.open(tmp_path / "run"), tmp_path / "said"
+    assert resume(folder, False, Noting(note)) == folder.summary()
+    assert note.read_text(encoding="utf-8").startswith(f"{folder.path} is done; ")
+    note.unlink()
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -11,14 +11,16 @@ from threading import Barrier
 from typing import Any
 
 from ftune.commands.resume import resume
+from ftune.console import Console
 from ftune.errors import FtuneError
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.runs.lock import Lock
 from support.children import launch
 from support.sweeps import GRID, run_sweep
-from support.trainings import QUIET, assert_same, begin, configuration, trace
+from support.trainings import assert_same, begin, configuration, trace
 
 _SERVER = multiprocessing.get_context("forkserver")
+DONE = "is done; there is nothing to continue"
 OFTEN = ("train.checkpoint_every={steps: 2}", "train.log_every=1")
 Work = Callable[[Path, Barrier, Path], None]
 
@@ -71,12 +73,24 @@ def interrupted_sweep(out: Path) -> None:
         Executor._train = real  # type: ignore[method-assign]
 
 
+class Noting(Console):
+    """Leaves the sentence that a run is done in a file."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(json_output=True, quiet=True)
+        self.file = file
+
+    def say(self, text: str = "") -> None:
+        if DONE in text:
+            self.file.write_text(text, encoding="utf-8")
+
+
 def goes_on(out: Path, gate: Barrier, said: Path) -> None:
     """Resumes as soon as the other one is ready, too, and leaves its last sentence in `said`."""
     folder = RunFolder.open(out)
     gate.wait(60)
     try:
-        resume(folder, False, QUIET)
+        resume(folder, False, Noting(said))
     except FtuneError as error:
         said.write_text(str(error), encoding="utf-8")
         raise
@@ -103,14 +117,15 @@ def race(interrupted: Path, out: Path, work: Work = goes_on) -> list[Ended]:
         child.join(240)
     said = [note.read_text(encoding="utf-8") if note.exists() else "" for note in notes]
     ended = [Ended(child.exitcode, text) for child, text in zip(children, said, strict=True)]
-    return sorted(ended, key=lambda one: one.code != 0)
+    return sorted(ended, key=lambda one: (one.code != 0, one.said))
 
 
 def faults_of(ended: list[Ended], out: Path, whole: Path) -> list[str]:
     """In words, what is not as promised: one winner, one sentence, and not a line lost."""
     winner, loser = ended
-    faults = [] if (winner.code, loser.code) == (0, 2) else [f"ended {ended}"]
-    if loser.code == 2 and (len(loser.said.splitlines()) != 1 or not refused(loser)):
+    wanted = 2 if met(loser) else 0  # who comes after the end has nothing to do
+    faults = [] if (winner.code, loser.code, winner.said) == (0, wanted, "") else [f"ended {ended}"]
+    if len(loser.said.splitlines()) != 1 or not refused(loser):
         faults.append(f"said {loser.said!r}")
     if RunFolder(out).facts()["status"] != "done":
         faults.append("not done")
@@ -133,4 +148,4 @@ def met(loser: Ended) -> bool:
 
 
 def refused(loser: Ended) -> bool:
-    return met(loser) or "is done; there is nothing to continue" in loser.said
+    return met(loser) or DONE in loser.said

@@ -12,7 +12,7 @@ from ftune.adapt.methods import fixed_parameters
 from ftune.adapt.names import lora_part, owners, parents, plain_name
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.schema import Rule
-from ftune.config.spelling import nearest
+from ftune.config.spelling import nearest, nearest_part
 from ftune.errors import RequestError
 
 if TYPE_CHECKING:
@@ -264,9 +264,20 @@ def _applied(effect: Effect, rule: Rule, index: int, **more: object) -> Effect:
 
 
 def _no_match(index: int, rule: Rule, names: Sequence[str]) -> str:
-    word = re.sub(r"[*?/^$\\]", "", rule.match).strip(".")
-    modules = sorted({name.rpartition(".")[0] for name in names})
-    near = nearest(word, [*names, *modules])
-    hint = f"did you mean `{near}`?" if near else "parameters: " + ", ".join(names[:12])
-    more = "" if near or len(names) <= 12 else f", … ({len(names)} in all)"
+    near = near_of(rule.match, names)
+    hint = f"did you mean {near}?" if near else "parameters: " + ", ".join(names[:12])
+    more = (
+        "" if near or len(names) <= 12 else f", … ({len(names)} in all; `ftune model` lists them)"
+    )
     return f"adapt.{index}.match: `{rule.match}` matches no parameter; {hint}{more}"
+
+
+def near_of(pattern: str, names: Sequence[str]) -> str:
+    """What may be meant by a pattern that matches nothing: its first word that no name has."""
+    words = [word.strip(".") for word in re.split(r"[*?^$\\/|()\[\]+]+", pattern)]
+    strange = [word for word in words if word and not any(word in name for name in names)]
+    near = nearest_part(strange[0], names) if strange else None
+    if near is None:
+        return ""
+    meant = pattern.replace(strange[0], near[0])
+    return f"`{meant}`" if meant == near[1] else f"`{meant}`, as in `{near[1]}`"

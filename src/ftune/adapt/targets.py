@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -12,9 +11,8 @@ from ftune.adapt import kinds, quantize
 from ftune.adapt.attach import AdapterSpec
 from ftune.adapt.lora import Adapters
 from ftune.adapt.names import plain_name
-from ftune.adapt.rules import matches
+from ftune.adapt.rules import matches, near_of
 from ftune.adapt.schema import Rule
-from ftune.config.spelling import nearest
 from ftune.errors import RequestError
 
 Modules = dict[str, nn.Module]
@@ -103,12 +101,11 @@ def _quantisable(modules: Modules, kind: str) -> Callable[[str], str | None]:
 
 
 def _no_module(index: int, rule: Rule, modules: Modules) -> str:
-    word = re.sub(r"[*?/^$\\]", "", rule.match).strip(".")
-    tails = {f"*.{path.rpartition('.')[2]}" for path in modules if "." in path}
-    near = nearest(f"*.{word}", tails) or nearest(word, modules)
-    known = ", ".join(list(modules)[:12]) + (", …" if len(modules) > 12 else "")
-    hint = f"did you mean `{near}`?" if near else f"modules: {known}"
-    if word.endswith((".weight", ".bias")):
+    near = near_of(rule.match, list(modules))
+    known = ", ".join(list(modules)[:12])
+    more = f", … ({len(modules)} in all; `ftune model` lists them)" if len(modules) > 12 else ""
+    hint = f"did you mean {near}?" if near else f"modules: {known}{more}"
+    if rule.match.endswith((".weight", ".bias")):
         hint = "adapters go on modules: leave out `.weight`"
     return f"adapt.{index}.match: `{rule.match}` matches no module; {hint}"
 

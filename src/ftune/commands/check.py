@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +11,35 @@ from typing import Any
 from ftune.config.dump import dump
 from ftune.config.tree import Mark
 from ftune.console import Console
-from ftune.errors import ConfigError, Problem
+from ftune.errors import ConfigError, MissingExtraError, Problem, RequestError
+from ftune.models import MODELS
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.space import check_space, parse_space
 from ftune.training.reach import Length, unreached
 
+LARGE = 256 * 2**20
+"""Files of more bytes are not read whole without being asked."""
+TOO_LARGE = (
+    "the files are large and were read block by block only; `--for COMMAND` also does what the"
+    " command does before its first step, which reads them whole"
+)
+COMMANDS = ("optimize", "finetune", "lr-find", "sweep")
+
 
 def check(
-    path: Path, config: RunConfig, console: Console, with_data: bool = False
+    path: Path,
+    config: RunConfig,
+    console: Console,
+    with_data: bool = False,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Says it in one line a command; the configuration has been read without a problem.
 
-    with_data: its files are read too, block by block. Raises DataError that lists their faults.
+    command: the one that must be possible; None: the one that the file's blocks ask for. with_data:
+    its files are read block by block, then all that the command does before its first step is done.
+    Raises what the command would raise, DataError that lists the faults of all files among it.
     """
+    wanted = _wanted(config, command)
     would = {
         "optimize": _optimize(config),
         "finetune": _finetune(config),
@@ -32,12 +49,59 @@ def check(
     console.say(f"{path}: valid")
     for command, what in would.items():
         console.say(f"  {command:9} {what}")
+    if wanted is not None:
+        _refuse(wanted, config)
     notes = unreached(config, Length.declared(config))
-    for note in notes:
+    summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
+    summary |= {"would": would, "for": wanted}
+    if with_data:
+        summary |= _data(config, console)
+        large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
+        notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
+    for note in dict.fromkeys(notes):
         console.say(f"note: {note}")
-    summary = {"command": "check", "status": "done", "config": str(path), "would": would}
-    summary |= {"notes": notes}
-    return summary | (_data(config, console) if with_data else {})
+    return summary | {"notes": list(dict.fromkeys(notes))}
+
+
+def _wanted(config: RunConfig, command: str | None) -> str | None:
+    """The command that the blocks of a file ask for, if any does. Raises RequestError."""
+    if command is not None and command not in COMMANDS:
+        raise RequestError(f"--for: there is no `{command}`; accepted: {', '.join(COMMANDS)}")
+    asked = {"sweep": config.sweep, "finetune": config.base, "optimize": config.model}
+    return command or next((name for name, block in asked.items() if block), None)
+
+
+def _refuse(command: str, config: RunConfig) -> None:
+    """Raises RequestError where a command cannot be possible whatever the data."""
+    own = getattr(config.model, "source", None)
+    if command == "sweep" and config.sweep is None:
+        raise RequestError("no `sweep:` block; it names `scientific:` or `nuisance:` settings")
+    if command == "finetune" and not config.base and not own:
+        raise RequestError(
+            "finetune starts from a trained model: give --base PATH, or `base:` in the file"
+        )
+    if command != "finetune" and config.model is None and not config.base:
+        raise RequestError("the configuration has no `model:` block, and no base brings one")
+    for package, extra in _needed(config).items():
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(f"model: {_name(config.model)}", extra)
+
+
+def _needed(config: RunConfig) -> dict[str, str]:
+    """Packages that the model needs, and the extra that brings each."""
+    name = MODELS.name_of(type(config.model)) if config.model is not None else ""
+    gguf = str(getattr(config.model, "source", "")).endswith(".gguf")
+    packages = {"hf": {"transformers": "text"} | ({"gguf": "text"} if gguf else {}),
+                "timm": {"timm": "timm"}}  # fmt: skip
+    return packages.get(name, {})
+
+
+def _rehearsed(command: str | None, config: RunConfig) -> list[str]:
+    if command is None:
+        return []
+    from ftune.commands.rehearse import rehearse
+
+    return rehearse(command, config)
 
 
 def _data(config: RunConfig, console: Console) -> dict[str, Any]:

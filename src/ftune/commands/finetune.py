@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from ftune.data.fit_targets import target_transforms
 from ftune.data.new_rows import source_for
 from ftune.data.schema import Data
 from ftune.errors import RequestError
+from ftune.extend.forgotten import needing
 from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
+from ftune.runtime.processes import refuse_several
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.train import new_run, train
 
@@ -28,12 +31,15 @@ def finetune(
     config: RunConfig, base: Base, stem: str, out: Path | None, console: Console
 ) -> dict[str, Any]:
     """Trains from the base's weights and returns the summary."""
+    refuse_several()
+    began = time.monotonic()
+    console.say(f"loading base {base.source} …")
     config = with_base(config, base)
     dataset = read_data(config, prior=base_pipeline(base))
     config, notes = settled(config, dataset, base, console)
     parts = build(config, dataset, base)
     parts.notes += notes
-    return train(new_run("finetune", stem, out, parts, console))
+    return train(new_run("finetune", stem, out, parts, console, began))
 
 
 def with_base(config: RunConfig, base: Base) -> RunConfig:
@@ -127,7 +133,8 @@ def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
         )
     path, _ = new_path(changes)
     config = on_new_data(base.meta, Path(path)) if path else base.meta["config"]
-    return LANGUAGE.of(config, changes, f"the configuration in {base.source}", kept=True)
+    with needing(base.meta.get("code"), base.source):
+        return LANGUAGE.of(config, changes, f"the configuration in {base.source}", kept=True)
 
 
 def new_path(changes: Sequence[str]) -> tuple[str | None, list[str]]:

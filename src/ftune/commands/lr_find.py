@@ -22,6 +22,7 @@ from ftune.errors import RequestError
 from ftune.runs.base import Base
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
+from ftune.runtime.processes import refuse_several
 from ftune.schema import RunConfig
 from ftune.search.lr_find import Finding
 from ftune.search.ties import Point, best_of
@@ -33,6 +34,7 @@ def lr_find(
     config: RunConfig, base: Base | None, stem: str, out: Path | None, console: Console
 ) -> dict[str, Any]:
     """Finds a rate, shows and saves the curve, and returns the summary."""
+    refuse_several()
     began = time.monotonic()
     config = with_base(config, base) if base else config
     place = RunFolder.place("lr-find", stem, out, config.runs_folder)  # refused before it costs

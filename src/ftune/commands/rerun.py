@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from ftune.commands.sweep import sweep
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.extend.forgotten import needing
 from ftune.insight.same import INPUTS, Difference, causes, results
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
@@ -27,18 +28,27 @@ from ftune.training.train import new_run, train
 COMMANDS = ("optimize", "finetune", "lr-find", "sweep")
 
 
-def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, Any]:
+def rerun(
+    folder: RunFolder, out: Path | None, console: Console, moved: Sequence[str] = ()
+) -> dict[str, Any]:
     """Trains again from config.yaml, with the base, threads and seed of the run.
 
     Data, base or code that are no longer the same end it before anything is trained. An
     interrupted run is compared up to its last checkpoint. Raises RequestError where data or base
-    are gone.
+    are gone. moved: overrides that say where its data lies now.
     """
+    if odd := [change for change in moved if not change.startswith("data.path=")]:
+        raise RequestError(f"`{odd[0]}`: a run is run again as it was; only data.path may move")
     facts = folder.facts()
     if facts["status"] == "running" or facts["command"] not in COMMANDS:
         what = f"{facts['command']}, {facts['status']}"
         raise RequestError(f"{folder.path}: {what}; what has ended can be run again")
-    config, base, dataset = _inputs(folder, facts)
+    if "parent" in facts:
+        raise RequestError(
+            f"{folder.path} goes on from step {facts['parent_step']:,} of {facts['parent']}; run "
+            "that one again, and prolong it"
+        )
+    config, base, dataset = _inputs(folder, facts, moved)
     now = gathered(config, dataset)
     of_trials = ["data", "raw_targets"] if facts["command"] == "sweep" else []
     later = ("threads", "determinism", *of_trials)
@@ -52,9 +62,12 @@ def rerun(folder: RunFolder, out: Path | None, console: Console) -> dict[str, An
     return _said(folder, target, differing, _how(facts, until), console)
 
 
-def _inputs(folder: RunFolder, facts: Mapping[str, Any]) -> tuple[RunConfig, Base | None, Dataset]:
+def _inputs(
+    folder: RunFolder, facts: Mapping[str, Any], moved: Sequence[str]
+) -> tuple[RunConfig, Base | None, Dataset]:
     try:
-        config = LANGUAGE.load(folder.config_file)
+        with needing(facts.get("code"), "it"):
+            config = LANGUAGE.load(folder.config_file, moved)
         if config.runtime.threads == "auto" and facts.get("threads"):
             config = replace(config, runtime=replace(config.runtime, threads=facts["threads"]))
         base = load_bases(config.base) if config.base else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ftune.config.load import read_text
+from ftune.config.spelling import suggestion
 from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.errors import RequestError
@@ -14,31 +17,77 @@ from ftune.runs.folder import RunFolder, list_runs
 from ftune.runs.process import elsewhere
 
 ABSENT = "–"
+LARGER_IS_BETTER = (
+    "accuracy", "exact", "f1", "macro_f1", "micro_f1", "entity_f1", "precision", "recall", "auc",
+    "r2",
+)  # fmt: skip
 COST = ("steps", "seconds", "train_seconds", "peak_memory_bytes")
 
 
-def runs(parent: Path, console: Console) -> dict[str, Any]:
-    """A table of the runs below a folder, oldest first."""
+def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, Any]:
+    """A table of the runs below a folder, oldest first; or the best by a figure of the summary.
+
+    sort: `test.accuracy`, `seconds`, … Raises RequestError where no run has it.
+    """
     found = [(run, run.facts(), run.summary()) for run in list_runs(parent)]
     if not found:
         console.say(f"no runs in {parent}")
+    figures = figures_of([summary for _, _, summary in found], sort) if sort and found else {}
+    order = sorted(range(len(found)), key=lambda i: figures.get(i, (True, i)))
+    found = [found[i] for i in order]
     rows = [
         (
             run.path.name,
+            _date(facts),
             _status(facts),
             summary.get("steps", ""),
             summary.get("seconds", ""),
-            _best(summary),
+            _figure(summary, sort) if sort else _best(summary),
         )
         for run, facts, summary in found
     ]
-    console.table("", ("run", "status", "steps", "seconds", "best (validation)"), rows)
+    columns = ("run", "started", "status", "steps", "seconds", sort or "best (validation)")
+    console.table("", columns, rows)
     keys = ("command", "status")
     listed = [
         {"run": str(run.path), **{key: facts.get(key) for key in keys}, "best": summary.get("best")}
         for run, facts, summary in found
     ]
     return {"command": "runs", "status": "done", "runs": listed}
+
+
+def figures_of(summaries: Sequence[Mapping[str, Any]], key: str) -> dict[int, tuple[bool, float]]:
+    """Of each run that has the figure what sorts it: the best first. Raises RequestError."""
+    values = {i: _figure(summary, key) for i, summary in enumerate(summaries)}
+    sign = -1.0 if key.rpartition(".")[2].partition("/")[0] in LARGER_IS_BETTER else 1.0
+    found = {
+        i: (False, sign * v)
+        for i, v in values.items()
+        if isinstance(v, int | float) and math.isfinite(v)
+    }
+    if found:
+        return found
+    known = sorted({name for summary in summaries for name in _figures(summary)})
+    raise RequestError(f"--sort {key}: no run has it; {suggestion(key, known)}")
+
+
+def _figure(summary: Mapping[str, Any], key: str) -> Any:
+    return _figures(summary).get(key)
+
+
+def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs can be sorted by: metrics as `test.accuracy`, cost as `seconds`."""
+    cost = {name: summary[name] for name in COST if isinstance(summary.get(name), int | float)}
+    return cost | flat(summary.get("metrics") or {})
+
+
+def _date(facts: Mapping[str, Any]) -> str:
+    """When it started, to the minute, in the time of this place."""
+    try:
+        started = datetime.fromisoformat(str(facts.get("started", "")))
+    except ValueError:
+        return ""
+    return started.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:

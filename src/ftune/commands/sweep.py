@@ -21,6 +21,7 @@ from ftune.limits.form import of_form
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
+from ftune.runtime.processes import refuse_several
 from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema import LANGUAGE, RunConfig
@@ -32,7 +33,7 @@ from ftune.search.sweep import Executor, best_config, choose_sampler, trial_coun
 from ftune.search.verdict import repeated, verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
-from ftune.training.facts import gathered
+from ftune.training.facts import gathered, resume_words
 from ftune.training.train import JUDGED_OTHERWISE
 
 Judged = tuple[str, float]
@@ -42,6 +43,7 @@ def sweep(
     config: RunConfig, base: Base | None, stem: str, out: Path | None, plan: bool, console: Console
 ) -> dict[str, Any]:
     """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
+    refuse_several()
     if base is not None:
         config = with_base(config, base)
     if config.sweep is None:
@@ -49,7 +51,7 @@ def sweep(
     plain = dump(config)
     check_space(plain, parse_space(config.sweep))
     kept_space(plain, config.sweep)
-    first = _first(config, plain, base)
+    first = first_trial(config, plain, base)
     judged = metric(first)
     choose_determinism(config.runtime.deterministic, first.device)
     _show_plan(config, first.total, console)
@@ -77,7 +79,7 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     return _run(folder, config, base, judged, console)
 
 
-def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
+def first_trial(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
     """Builds the first trial, so that a fault in data or structure ends the sweep at once."""
     assert config.sweep is not None
     first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}
@@ -102,7 +104,7 @@ def _run(
         console.warn(folder.note)
     try:
         with stopper() as stopping, console.progress("trials", total) as bar:
-            stopping.leave(lambda number: InterruptedRunError(number, str(folder.path)))
+            stopping.leave(lambda number: InterruptedRunError(number, resume_words(folder.path)))
             report = _Reporter(bar, console, judged)
             executor = Executor(folder, dump(config), config.sweep, base, judged[1] > 0, report)
             report.said = {trial.number for trial in _ended(executor.study.trials())}
@@ -116,7 +118,7 @@ def _run(
     except (InterruptedRunError, KeyboardInterrupt) as error:
         folder.describe(status="interrupted")
         code = getattr(error, "exit_code", 130)
-        raise InterruptedRunError(code - 128, str(folder.path)) from None
+        raise InterruptedRunError(code - 128, resume_words(folder.path)) from None
     summary = _summary(folder, config, trials, judged, time.monotonic() - began)
     failed = summary["status"] == "failed"
     reason = f"all trials failed, the first because {trials[0].reason}" if failed else None

@@ -13,6 +13,7 @@ from ftune.config.fields import Setting
 from ftune.config.read import FAILED, Reader
 from ftune.config.tree import Mark, Node
 from ftune.errors import ConfigError, RequestError
+from ftune.places import url_fault
 
 Root = TypeVar("Root")
 
@@ -73,6 +74,8 @@ class Language(Generic[Root]):
 
 def read_text(path: Path) -> str:
     """The text of a configuration file. Raises RequestError where there is none."""
+    if fault := url_fault(path):
+        raise RequestError(fault)
     try:
         if path.stat().st_size > tree.MAX_BYTES:
             raise RequestError(f"{path}: larger than {tree.MAX_BYTES:,} bytes, not a configuration")

@@ -13,6 +13,7 @@ from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert
 from ftune.errors import Problem
+from ftune.places import url_fault
 from ftune.registry import Table
 from ftune.secret.redact import notice, redact_tree
 
@@ -211,7 +212,15 @@ class Reader:
             near = nearest(value, words) if isinstance(value, str) else None
             kind, hint = ("typo", suggestion(value, words)) if near else ("value", "")
             return self._refuse(node, key, kind, f"`{_short(value, key)}`: {error}", hint)
-        return self._anchored(value, node) if item.spec.path else value
+        return self._path(value, node, key) if item.spec.path else value
+
+    def _path(self, value: Any, node: Node, key: str) -> Any:
+        """Files of this machine, as paths that no longer depend on where the file lies."""
+        each = list(value.values()) if isinstance(value, dict) else value
+        for one in each if isinstance(each, list) else [each]:
+            if fault := url_fault(one):
+                return self._refuse(node, key, "value", fault)
+        return self._anchored(value, node)
 
     def _anchored(self, value: Any, node: Node) -> Any:
         """A path of the file starts from its folder; a typed one from where the user stands."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def distance(a: str, b: str) -> int:
@@ -30,6 +30,18 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
         return scored[0][2]
     alike = difflib.get_close_matches(folded, known, n=1, cutoff=0.75)
     return alike[0] if alike else None
+
+
+def nearest_part(word: str, names: Sequence[str]) -> tuple[str, str] | None:
+    """What reads most like a word among the parts of dotted names, and the first such name."""
+    parts: dict[str, str] = {}
+    steps = word.count(".") + 1
+    for name in names:
+        path = name.split(".")
+        for begin in range(len(path) - steps + 1):
+            parts.setdefault(".".join(path[begin : begin + steps]), name)
+    near = nearest(word, parts)
+    return (near, parts[near]) if near else None
 
 
 def _edits(word: str, choice: str) -> int:

@@ -34,6 +34,8 @@ def convert(value: Any, hint: Any, spec: Spec) -> Any:
         return value
     wanted = without_words(hint)
     expected = describe(hint, spec)
+    if wanted == list[str] and isinstance(value, str):  # one name is a list of one
+        value = [value]
     if value is None or _is_bool_for_number(value, wanted) or _is_text_for_number(value, wanted):
         raise WrongValueError(f"expected {expected}")
     try:

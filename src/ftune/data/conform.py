@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ftune.data.frame import Array, Frame, as_text
 from ftune.errors import DataError
 
+NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 EMPTY = {"number": np.float64(np.nan), "text": None, "date": np.datetime64("NaT", "s")}
 DTYPES = {"number": "float64", "text": "object", "date": "datetime64[s]"}
 
@@ -48,8 +49,6 @@ def _reads_as(texts: Array, kind: str) -> npt.NDArray[np.bool_]:
     """[rows] whether a text is what `kind` says, as the readers of files see it."""
     import pyarrow as pa
     import pyarrow.compute as pc
-
-    from ftune.data.sources.arrow import NUMBER
 
     values = pa.array(texts, pa.string())
     if kind == "number":

@@ -69,14 +69,12 @@ class Split:
             found["y"] = y * share + y[found["partner"]] * (1 - share)
         return found
 
-    def slices(self, size: int, most: int | None = None) -> Iterator[torch.Tensor]:
-        """All rows in pieces of `size`, those of similar length together; or `most` of them."""
+    def slices(self, size: int) -> Iterator[torch.Tensor]:
+        """All rows in pieces of `size`, those of similar length together."""
         import torch
 
         lengths = self.inputs.lengths
         rows = torch.arange(len(self)) if lengths is None else lengths.argsort(stable=True)
-        if most is not None and most < len(self):
-            rows = rows[torch.linspace(0, len(self) - 1, most).long()]
         for at in range(0, len(rows), size):
             yield rows[at : at + size]
 

@@ -30,3 +30,10 @@ class Rows:
         from ftune.data.frame import spoken_count
 
         return spoken_count(self.count, self.first)
+
+
+def listed(faults: list[str]) -> str:
+    """All of them as one message."""
+    if len(faults) == 1:
+        return faults[0]
+    return "\n".join([f"{len(faults)} faults in the data", *(f"  {fault}" for fault in faults)])

@@ -56,17 +56,27 @@ class Frame:
         gone = set(names)
         return replace(self, columns={n: c for n, c in self.columns.items() if n not in gone})
 
-    def replaced(self, name: str, columns: Mapping[str, Array]) -> Frame:
-        """With `columns` standing where the column `name` stood."""
+    def replaced(self, several: Mapping[str, Mapping[str, Array]]) -> Frame:
+        """With the columns `several[name]` standing where the column `name` stood.
+
+        All at once: a table of thousands of columns is gone through but one time.
+        """
         result: dict[str, Array] = {}
+        origins: dict[str, str] = {}
         for old, column in self.columns.items():
-            result |= columns if old == name else {old: column}
-        if len(result) != len(self.columns) - 1 + len(columns):
-            raise DataError(
-                f"{self.origin}: `{name}` would become {', '.join(columns)}, and a column of that"
-                " name exists already; rename or drop one of them"
-            )
+            new = several.get(old, {old: column})
+            for name in new:
+                if name in origins:
+                    raise self._clash(old if old in several else origins[name], several)
+                origins[name] = old
+            result |= new
         return replace(self, columns=result)
+
+    def _clash(self, old: str, several: Mapping[str, Mapping[str, Array]]) -> DataError:
+        return DataError(
+            f"{self.origin}: `{old}` would become {', '.join(several[old])}, and a column of that"
+            " name exists already; rename or drop one of them"
+        )
 
     def kind(self, name: str) -> Kind:
         column = self[name]
@@ -97,6 +107,11 @@ class Frame:
     def where(self, mask: npt.NDArray[np.bool_]) -> str:
         """The rows that `mask` marks, in words: `7 rows (3, 9, 12, 40, 41, …)`."""
         return spoken_rows(self.rows[mask].tolist())
+
+
+def kinds_of(frame: Frame) -> dict[str, str]:
+    """What each column holds that has a known value."""
+    return {n: frame.kind(n) for n in frame.columns if not frame.missing(n).all()}
 
 
 def any_in_row(mask: Array) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +13,22 @@ from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.profile.profile import profile
+from ftune.data.reading import check_known, load
+from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, chosen_classes, sorted_classes
+from ftune.data.target import (
+    Target,
+    TargetKind,
+    chosen_classes,
+    sorted_classes,
+    sorted_tags,
+    tags_of,
+)
 from ftune.data.transforms.columns import DropConstant, Rename
+from ftune.data.unlikely import unlikely
+from ftune.data.unmeant import is_unmeant
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,17 +50,18 @@ def prepare(
     tokenizer: the model whose tokenizer texts are cut by.
     """
     notes: list[str] = []
-    target = fitted.target if fitted else Target(data.targets, kind)
-    parts = data.source.load()
-    first, read = next(iter(parts.values())), parts
+    target = fitted.target if fitted else Target(data.targets, kind, (), data.separator or "")
+    parts = load(data, kind, fitted or (prior if data.statistics != "refit" else None))
+    read = [frame.notes for frame in parts.values()]
+    _check_rows(parts, data)
     _check_columns(parts, data, target)
     parts, classes = _of_classes(parts, data, target)
-    for frame in parts.values():
-        target.check(frame)
-    check_classes(first, target, classes, fitted)
+    _check_targets(parts, data, target, classes, fitted)
     if not fitted:
         check_apart(parts, data.split)
-    whole = parts.get("train", first)
+    first = parts.get("train", next(iter(parts.values())))
+    seen = None if fitted else profile(first, data, kind)
+    del first
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
     pipeline = (
@@ -60,13 +72,36 @@ def prepare(
         notes += _about_reading(read, data, pipeline)
         notes += fit_notes(_steps(pipeline), _steps(prior))
     notes += _absent_classes(train, pipeline.target)
-    made = {
-        part: Split.of(pipeline, frame, part == "train")
-        for part, frame in {**parts, "train": train}.items()
-    }
+    notes += _about_tags(train, pipeline.target)
+    parts["train"] = train
+    del train  # from here on a part of the table goes when its tensor is made
+    made = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
-    seen = None if fitted else profile(whole, data, kind, list(pipeline.columns))
+    seen = seen and seen.using(pipeline.columns)
     return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes, seen)
+
+
+def _check_rows(parts: dict[str, Frame], data: Data) -> None:
+    """Refuses the JSON of a whole table in one row."""
+    for frame in parts.values() if isinstance(data.source, Jsonl) else ():
+        if data.kind == "table" and len(frame) == 1 and (fault := one_object(frame.origin)):
+            raise DataError(fault)
+
+
+def _check_targets(
+    parts: dict[str, Frame],
+    data: Data,
+    target: Target,
+    classes: Sequence[str] | None,
+    fitted: Pipeline | None,
+) -> None:
+    for frame in parts.values():
+        check_known(frame, data, target)
+        target.check(frame)
+    first = next(iter(parts.values()))
+    check_classes(first, target, classes, fitted)
+    if not fitted and (fault := unlikely(first, data, target)):
+        raise DataError(fault)
 
 
 def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
@@ -89,8 +124,9 @@ def _check_columns(parts: dict[str, Frame], data: Data, target: Target) -> None:
 
 def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[str]) -> str:
     """What a file lacks of the columns of the first, in words; empty where it has them all."""
-    lacks = [name for name in wanted if name not in columns]
-    more = [name for name in columns if name not in wanted]
+    there, asked = set(columns), set(wanted)
+    lacks = [name for name in wanted if name not in there and not is_unmeant(name)]
+    more = [name for name in columns if name not in asked and not is_unmeant(name)]
     if not lacks:
         return ""
     return (
@@ -116,7 +152,7 @@ def _of_classes(
             raise DataError(
                 f"data.{setting}: this task predicts {target.kind}, not one class a row"
             )
-        return parts, None
+        return parts, _tags(parts, target)
     name, first = target.names[0], next(iter(parts.values()))
     if data.classes is None:
         return parts, sorted_classes(first[name])
@@ -130,11 +166,17 @@ def _of_classes(
     return kept, classes
 
 
+def _tags(parts: dict[str, Frame], target: Target) -> tuple[str, ...] | None:
+    if not target.separator:
+        return None
+    return sorted_tags(next(iter(parts.values())), target.names[0], target.separator)
+
+
 def check_classes(
     frame: Frame, target: Target, classes: Sequence[str] | None, fitted: Pipeline | None
 ) -> None:
     """Refuses a target of which there is only one class."""
-    if classes is not None and len(classes) < 2 and not fitted:
+    if classes is not None and len(classes) < 2 and not fitted and not target.separator:
         raise DataError(
             f"{frame.origin}: target `{target.names[0]}`: only one class, `{classes[0]}`; there is"
             " nothing to tell apart"
@@ -196,12 +238,12 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
     return names
 
 
-def _about_reading(parts: dict[str, Frame], data: Data, pipeline: Pipeline) -> list[str]:
+def _about_reading(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipeline) -> list[str]:
     """What reading changed in the columns that are used, or left out for being constant."""
     states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
-    used = {*pipeline.columns, *data.targets, data.split.group, data.split.time}
+    used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
     used |= {name for state in states for name in state}
-    notes = {note: None for f in parts.values() for name, note in f.notes.items() if name in used}
+    notes = {note: None for said in read for name, note in said.items() if name in used}
     return list(notes)
 
 
@@ -211,8 +253,20 @@ def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
 
 
 def _absent_classes(train: Frame, target: Target) -> list[str]:
-    if target.kind != "classes":
+    if target.kind != "classes" and not target.separator:
         return []
-    there = set(as_text(train[target.names[0]]))
+    texts = as_text(train[target.names[0]])
+    if target.separator:
+        rows = tags_of(train, target.names[0], target.separator)
+        texts = np.array([tag for row in rows for tag in row], dtype=object)
+    there = set(texts)
     absent = [name for name in target.classes if name not in there]
     return [f"classes without a training row: {_listed(absent)}."] if absent else []
+
+
+def _about_tags(train: Frame, target: Target) -> list[str]:
+    """That no row has two tags, which another separator may be the reason of."""
+    if not target.separator or max(map(len, tags_of(train, target.names[0], target.separator))) > 1:
+        return []
+    said = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
+    return [f'{said} "{target.separator}"; the labels are {_listed(target.classes)}.']

@@ -93,8 +93,13 @@ class Data:
     """Where the rows come from; its own settings stand beside the ones below."""
     target: str | list[str] | None = setting(None)
     """The column to predict, or several; null: the source's own, where it has one."""
+    separator: str | None = setting(None)
+    """What stands between the tags of a row where one column holds them all (`hot;new`), with
+    `multi_label: true`; null: each target is a column of 0 and 1."""
     classes: list[str | int | float | bool] | None = setting(None)
     """Only rows of these classes, which keep this order; null: all, sorted."""
+    drop_missing_target: bool = setting(False)
+    """Whether rows without a known target are left out; else they are refused."""
     limit: int | None = setting(None, at_least=1)
     """At most so many training rows, drawn at random; smaller limits are subsets of larger ones."""
     per_class: int | None = setting(None, at_least=1)
@@ -130,6 +135,10 @@ class Data:
         self._check_texts()
         if self.target == []:
             raise SettingError("target", "names no column")
+        if self.separator == "":
+            raise SettingError("separator", "is empty; write what stands between two tags")
+        if self.separator and len(self.targets) > 1:
+            raise SettingError("separator", "is for one column of tags; `target` names several")
         self._check_transforms()
         for step in self.target_transforms or ():
             if not hasattr(step, "invert"):

@@ -194,7 +194,7 @@ class TablePipeline:
                 None if names is None else tuple(names),
                 dict(features["categories"]),
             ),
-            Target.restore(stored["target"]),
+            Target.of_json(stored["target"]),
             chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
         )
 

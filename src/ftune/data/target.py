@@ -10,6 +10,7 @@ import numpy as np
 
 from ftune.data import SOURCES
 from ftune.data.frame import Array, Frame, as_text, label_text
+from ftune.data.spellings import places
 from ftune.data.transforms.choose import infinite_values
 from ftune.errors import DataError
 
@@ -27,15 +28,16 @@ class Target:
     """The columns to predict.
 
     classes: one column, one class a row. numbers: one or more numbers. labels: one column a label,
-    each 0 or 1 (also false / true, no / yes). tokens: no column, the text itself is predicted.
-    tags: one column of lists, a class for each word. `classes` are the names of classes or tags in
-    the order of their numbers; empty for the others. numeric: the file has numbers as classes, and
-    predictions are numbers again.
+    each 0 or 1 (also false / true, no / yes); with a `separator`, one column of tags. tokens: no
+    column, the text itself is predicted. tags: one column of lists, a class for each word.
+    `classes` are the names of classes or tags in the order of their numbers; empty for the others.
+    numeric: the file has numbers as classes, and predictions are numbers again.
     """
 
     names: tuple[str, ...]
     kind: TargetKind
     classes: tuple[str, ...] = ()
+    separator: str = ""
     numeric: bool = False
 
     def __post_init__(self) -> None:
@@ -45,16 +47,27 @@ class Target:
                 " class; name one column, or choose several labels (multi-label) or regression"
             )
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each 0 or 1 stands for: a column, or a tag."""
+        return self.classes if self.separator else self.names
+
     def to_json(self) -> dict[str, Any]:
-        """As a pipeline stores it."""
-        named = {"names": list(self.names), "kind": self.kind, "classes": list(self.classes)}
-        return named | ({"numeric": True} if self.numeric else {})
+        """As JSON values."""
+        stored: dict[str, Any] = {
+            "names": list(self.names),
+            "kind": self.kind,
+            "classes": list(self.classes),
+        }
+        stored |= {"numeric": True} if self.numeric else {}
+        return stored | ({"separator": self.separator} if self.separator else {})
 
     @classmethod
-    def restore(cls, stored: Mapping[str, Any]) -> Target:
+    def of_json(cls, stored: Mapping[str, Any]) -> Target:
         """The inverse of `to_json`; runs of 0.1 say nothing of numbers."""
         names, classes = tuple(stored["names"]), tuple(stored["classes"])
-        return cls(names, stored["kind"], classes, stored.get("numeric", False))
+        more = stored.get("separator", ""), stored.get("numeric", False)
+        return cls(names, stored["kind"], classes, *more)
 
     def predicted(self, classes: Sequence[str]) -> list[str] | list[float]:
         """Class names as the file has them: as numbers where they are numbers there."""
@@ -71,8 +84,10 @@ class Target:
                     f"{frame.origin}: the target `{name}` holds {frame.kind(name)}s;"
                     " expected numbers or texts"
                 )
+            if self.kind == "labels" and not self.separator:
+                _check_labels(frame, name)
             gaps = frame.missing(name)
-            if gaps.any():
+            if gaps.any() and not self.separator:
                 raise DataError(missing_target(frame.origin, name, frame.where(gaps)))
 
     def class_numbers(self, frame: Frame) -> torch.Tensor:
@@ -80,8 +95,7 @@ class Target:
         import torch
 
         labels = as_text(frame[self.names[0]])
-        place = {name: i for i, name in enumerate(self.classes)}
-        numbers = np.fromiter((place.get(label, -1) for label in labels), np.int64, len(labels))
+        numbers = places(labels, self.classes, numbers=True)
         if (numbers < 0).any():
             unknown = numbers < 0
             raise DataError(
@@ -96,7 +110,23 @@ class Target:
         """[rows, labels] float32 of 0 and 1."""
         import torch
 
+        if self.separator:
+            return torch.from_numpy(self._tagged(frame))
         return torch.from_numpy(np.stack([_label(frame, name) for name in self.names], axis=1))
+
+    def _tagged(self, frame: Frame) -> Array:
+        """[rows, labels] float32 of 0 and 1, of one column of tags."""
+        rows = tags_of(frame, self.names[0], self.separator)
+        place = {tag: i for i, tag in enumerate(self.classes)}
+        unknown = np.array([any(tag not in place for tag in tags) for tags in rows], dtype=bool)
+        if unknown.any():
+            odd = [tag for tags in rows for tag in tags if tag not in place]
+            where = frame.where(unknown)
+            raise DataError(unknown_tags(frame.origin, self.names[0], odd, where, self.classes))
+        values = np.zeros((len(rows), len(place)), dtype=np.float32)
+        for row, tags in zip(values, rows, strict=True):
+            row[[place[tag] for tag in tags]] = 1
+        return values
 
     def numbers(self, frame: Frame) -> Frame:
         """The target columns alone, as finite numbers."""
@@ -133,13 +163,14 @@ def target_of(
     data: Data, kind: TargetKind, train: Frame, classes: Sequence[str] | None = None
 ) -> Target:
     """What a configuration predicts; `classes` in order, by default those of `train`, sorted."""
-    names = data.targets
+    names, separator = data.targets, data.separator or ""
     if kind != "classes":
-        return Target(names, kind, tuple(classes or ()) if kind == "tags" else ())
+        return Target(names, kind, tuple(classes or ()), separator)
     chosen = tuple(sorted_classes(train[names[0]]) if classes is None else classes)
     csv: Any = SOURCES["csv"]
     typed = not isinstance(data.source, csv)
-    return Target(names, kind, chosen, are_numbers(chosen, train.kind(names[0]), typed))
+    numeric = are_numbers(chosen, train.kind(names[0]), typed)
+    return Target(names, kind, chosen, separator, numeric)
 
 
 def unknown_classes(
@@ -153,8 +184,26 @@ def unknown_classes(
     )
 
 
+def unknown_tags(
+    origin: str, name: str, tags: Sequence[str], where: str, known: Sequence[str]
+) -> str:
+    """What is said of tags that the first file does not have."""
+    odd = _shown(list(dict.fromkeys(tags))[:5])
+    return (
+        f"{origin}: target `{name}`: unknown tag {odd} in {where}; known: {_shown(known)}; correct"
+        " it, or train on rows that have it"
+    )
+
+
+def no_tags(origin: str, name: str) -> str:
+    return f"{origin}: target `{name}`: no row has a tag"
+
+
 def missing_target(origin: str, name: str, where: str) -> str:
-    return f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows"
+    return (
+        f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows, or leave"
+        " them out by `data.drop_missing_target: true`"
+    )
 
 
 def texts_for_numbers(origin: str, name: str, texts: Sequence[Any]) -> str:
@@ -166,15 +215,36 @@ def texts_for_numbers(origin: str, name: str, texts: Sequence[Any]) -> str:
 
 
 def _label(frame: Frame, name: str) -> Array:
+    _check_labels(frame, name)
     texts = as_text(frame[name])
-    values = np.array([LABELS.get(str(t).lower(), np.nan) for t in texts], dtype=np.float32)
-    bad = np.isnan(values)
+    return np.array([LABELS.get(str(t).lower(), np.nan) for t in texts], dtype=np.float32)
+
+
+def _check_labels(frame: Frame, name: str) -> None:
+    """Refuses known values that are neither 0 nor 1."""
+    texts = as_text(frame[name])
+    bad = np.array([t is not None and str(t).lower() not in LABELS for t in texts], dtype=bool)
     if bad.any():
         found = ", ".join(f"`{v}`" for v in list(dict.fromkeys(texts[bad]))[:5])
         raise DataError(
             f"{frame.origin}: the label `{name}` is {found} in {frame.where(bad)}; expected 0 or 1"
+            " (several tags in one column: `data.separator`)"
         )
-    return values
+
+
+def tags_of(frame: Frame, name: str, separator: str) -> list[list[str]]:
+    """The tags of each row; none where the column is empty."""
+    texts = as_text(frame[name])
+    parts = (() if text is None else str(text).split(separator) for text in texts)
+    return [[tag for part in row if (tag := part.strip())] for row in parts]
+
+
+def sorted_tags(frame: Frame, name: str, separator: str) -> tuple[str, ...]:
+    """The tags there are, as `sorted_classes`. Raises DataError where no row has one."""
+    tags = [tag for row in tags_of(frame, name, separator) for tag in row]
+    if not tags:
+        raise DataError(no_tags(frame.origin, name))
+    return sorted_classes(np.array(tags, dtype=object))
 
 
 def sorted_classes(labels: Array) -> tuple[str, ...]:
@@ -188,15 +258,16 @@ def sorted_classes(labels: Array) -> tuple[str, ...]:
 
 def chosen_classes(frame: Frame, name: str, chosen: Sequence[Any]) -> tuple[str, ...]:
     """`data.classes` as class names. Raises DataError for one that no row has."""
-    names = tuple(dict.fromkeys(_as_written(c) for c in chosen))
     there = sorted_classes(frame[name])
-    absent = [c for c in names if c not in there]
+    asked = np.array(list(dict.fromkeys(_as_written(c) for c in chosen)), dtype=object)
+    found = places(asked, there, numbers=True)
+    absent = asked[found < 0].tolist()
     if absent:
         raise DataError(
             f"{frame.origin}: `classes` names {_shown(absent)}, which no row has;"
             f" `{name}` has: {_shown(there)}"
         )
-    return names
+    return tuple(dict.fromkeys(there[i] for i in found))
 
 
 def _as_written(value: Any) -> str:

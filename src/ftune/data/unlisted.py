@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ftune.data.frame import Frame, State
+from ftune.data.spellings import places
 from ftune.data.transforms.categories import texts
 
 if TYPE_CHECKING:
@@ -55,8 +58,10 @@ def _sentences(frame: Frame, known: State, said: str) -> list[str]:
 
 def _counts(frame: Frame, name: str, categories: list[str]) -> Counter[str]:
     every = Counter(value for value in texts(frame, name) if value is not None)
-    listed = set(categories)
-    return Counter({value: count for value, count in every.items() if value not in listed})
+    listed = places(np.array(list(every), dtype=object), categories) >= 0
+    return Counter(
+        {value: every[value] for value, there in zip(every, listed, strict=True) if not there}
+    )
 
 
 def _sentence(said: str, counts: Counter[str], column: dict[str, Any]) -> str:

@@ -25,13 +25,15 @@ class StepResult:
     """loss: weighted mean over everything that counted. grad_norm: before clipping, if measured.
 
     fault: why nothing was updated, where something went wrong. skipped: nothing was updated, since
-    fp16 gradients overflowed at the loss scale of the time, which is part of finding it.
+    fp16 gradients overflowed at the loss scale of the time, which is part of finding it. weight: by
+    what the loss was divided: rows, or the tokens that counted.
     """
 
     loss: float
     grad_norm: float | None = None
     fault: str = ""
     skipped: bool = False
+    weight: float = 0.0
 
     @property
     def applied(self) -> bool:
@@ -64,7 +66,7 @@ class Step:
         gradients = state.gradients()
         if state.scaler:
             if not unscaled(state, state.scaler, gradients):
-                return StepResult(total / weight, skipped=True)
+                return StepResult(total / weight, skipped=True, weight=weight)
         elif len(batches) > 1 and gradients:
             torch._foreach_div_(gradients, weight)
         norm = self._check_and_clip(state, gradients)
@@ -72,7 +74,7 @@ class Step:
             self.accept(state, total / weight)
         with memory("the update"):
             self._update(state, rate)
-        return StepResult(total / weight, norm)
+        return StepResult(total / weight, norm, weight=weight)
 
     def _update(self, state: State, rate: float) -> None:
         for optimizer in state.optimizers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,7 +80,11 @@ def size_of(path: Path) -> int:
 
 def _replace(folder: Path, target: Path) -> None:
     """What was made, and what lies beside it, takes its place."""
+    mask = os.umask(0)
+    os.umask(mask)
     for path in folder.rglob("*"):
+        if not path.is_symlink():  # libraries write some files for the owner alone
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
         sync_folder(path)  # a file is synced in the same way
     for made in _entries(folder):
         place = target.with_name(made.name)

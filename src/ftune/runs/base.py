@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ftune.errors import CheckpointError
-from ftune.foreign import named_tensors, read_safetensors, read_torch
+from ftune.foreign import read_safetensors, read_torch
 from ftune.limits import documents
+from ftune.places import url_fault
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
+from ftune.runs.nested import split_key, weights_in
 
 if TYPE_CHECKING:
     from ftune.adapt.attach import AdapterSpec
 
-NESTS = ("model", "state_dict", "model_state_dict", "module", "net", "weights", "ema")
+TORCH = (".pt", ".pth", ".bin", ".ckpt")
 STORY = "ftune"
 ARRAYS = "ftune.pipeline"
 
@@ -41,7 +43,8 @@ class Base:
     """tensors: weights by name. meta: configuration, pipeline and axes, if ftune wrote it.
 
     foreign: the folder, file or hub name that the model's own library reads (Hugging Face), in the
-    place of tensors. adapters: what is put on top of them, in this order.
+    place of tensors. adapters: what is put on top of them, in this order. key: where in the file
+    the tensors were asked for. notes: what was taken in it without being asked for.
     """
 
     source: Path
@@ -50,31 +53,39 @@ class Base:
     pipeline: Mapping[str, Tensor] = field(default_factory=dict)
     foreign: str | None = None
     adapters: tuple[Adapter, ...] = ()
+    key: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> str | list[str]:
         """What `base:` in a configuration says to load the same again."""
         sources = [self.source, *(adapter.source for adapter in self.adapters)]
         first, *rest = dict.fromkeys(str(s.resolve()) if s.exists() else str(s) for s in sources)
+        first = f"{first}:{self.key}" if self.key else first
         return [first, *rest] if rest else first
 
 
 def load_base(path: Path) -> Base:
-    """Reads a run folder, a checkpoint folder, `.safetensors` or `.pt`/`.pth`.
+    """Reads a run folder, a checkpoint folder, `.safetensors` or `.pt`/`.pth`, or `file.pt:key`.
 
     Of Hugging Face models (folders, `.gguf`) only the place is noted: their library reads them.
     Raises CheckpointError for anything else, and for a file that would run code without consent.
     """
+    if fault := url_fault(path):
+        raise CheckpointError(fault)
+    path, key = split_key(str(path.expanduser()))
     if not path.exists():
         raise CheckpointError(f"{path}: no such file or folder")
+    if key and path.suffix not in TORCH:
+        raise CheckpointError(f"{path}:{key}: only a file of torch.save holds weights under a key")
     if path.is_dir():
         return _from_folder(path)
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     if path.suffix == ".gguf":
         return Base(path, {}, foreign=str(path))
-    if path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
-        return _from_torch(path)
+    if path.suffix in TORCH:
+        return _from_torch(path, key)
     raise CheckpointError(
         f"{path}: expected a run folder, .safetensors, .pt, .pth, .gguf, or the folder of a"
         " Hugging Face model or PEFT adapter"
@@ -144,14 +155,15 @@ def _from_safetensors(path: Path) -> Base:
     return Base(path, own, story, arrays)
 
 
-def _from_torch(path: Path) -> Base:
+def _from_torch(path: Path, key: str) -> Base:
     content = read_torch(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict")
     story, arrays = _story(path, content.get(STORY)), content.get(ARRAYS)
-    return Base(
-        path, _state_dict(path, content), story, arrays if isinstance(arrays, Mapping) else {}
-    )
+    arrays = arrays if isinstance(arrays, Mapping) else {}
+    weights = {k: v for k, v in content.items() if k not in (STORY, ARRAYS)}
+    tensors, notes = weights_in(path, weights, key)
+    return Base(path, tensors, story, arrays, key=key, notes=tuple(notes))
 
 
 def _story(path: Path, text: object) -> dict[str, Any]:
@@ -173,15 +185,3 @@ def _placeless(meta: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(data, dict) and isinstance(data.get("cache"), str):
         config = {**config, "data": {k: v for k, v in data.items() if k != "cache"}}
     return {**meta, "config": {k: v for k, v in config.items() if k != "output"}}
-
-
-def _state_dict(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors, bare or under one of the usual keys."""
-    content = named_tensors(content)
-    nested = next((content[k] for k in NESTS if isinstance(content.get(k), Mapping)), None)
-    if nested is not None:
-        return _state_dict(path, nested)
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise CheckpointError(f"{path}: no tensors; keys: {', '.join(map(str, list(content)[:8]))}")
-    return tensors

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first asks for a stop at the next step, the second ends at once."""
+"""What signals ask of a training.
+
+Ctrl-C, SIGTERM and SIGHUP: the first asks for a stop at the next step, the second ends at once.
+SIGUSR1 asks for a checkpoint at the next step, and the training goes on.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,24 @@ from types import FrameType
 class Stopper:
     """Holds the signal that asked for a stop, if one did.
 
-    error: what a signal raises where nothing is left to be saved; None while a step is made.
+    error: what a signal raises where nothing is left to be saved; None while a step is made. save:
+    whether a checkpoint was asked for.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self.error: Callable[[int], Exception] | None = None
+        self.save = False
 
     def __call__(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGUSR1:
+            self.save = True
+            return
         if self.signal is not None:
             os._exit(128 + number)
         self.signal = number
+        if number == signal.SIGHUP:
+            _leave_terminals()
         if self.error is not None:
             raise self.error(number)
 
@@ -35,14 +46,16 @@ class Stopper:
 
 @contextmanager
 def stopper() -> Iterator[Stopper]:
-    """Listens to SIGINT and SIGTERM inside the block; outside the main thread, to nothing.
+    """Listens to signals inside the block; outside the main thread, to nothing.
+
+    Not to SIGHUP where it is ignored already: `nohup` means that.
 
     What came too late for the block, as the last trial's summary was written, is passed on to the
     block around it: a sweep ends there, and does not begin the next trial.
     """
     found = Stopper()
     try:
-        before = {s: signal.signal(s, found) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, found) for number in _heard()}
     except ValueError:  # not the main thread
         yield found
         return
@@ -54,3 +67,18 @@ def stopper() -> Iterator[Stopper]:
     around = before.get(signal.Signals(found.signal)) if found.signal else None
     if isinstance(around, Stopper):
         around(found.signal or 0, None)
+
+
+def _heard() -> list[signal.Signals]:
+    always = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return always if ignored else [*always, signal.SIGHUP]
+
+
+def _leave_terminals() -> None:
+    """Says the rest to nobody where the terminal is gone, so that saying it is no fault."""
+    for stream in (1, 2):
+        try:
+            os.write(stream, b"")
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

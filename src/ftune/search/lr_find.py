@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ftune.build import Parts, build, start
-from ftune.data.dataset import Dataset
+from ftune.data.dataset import Dataset, Split
 from ftune.drive import job, score
 from ftune.engine.loop import fit
 from ftune.engine.observer import Silent
@@ -49,6 +49,13 @@ Report = Callable[[Point, int, int], None]
 Attempt = Callable[[float, int], Point]
 
 
+def judging(dataset: Dataset) -> Split:
+    """The split that judges the rates. Raises RequestError where there is none."""
+    if dataset.val is None:
+        raise RequestError("lr-find judges by validation loss: give `data.split.val`")
+    return dataset.val
+
+
 def find(
     config: RunConfig,
     dataset: Dataset,
@@ -60,8 +67,7 @@ def find(
 
     Raises RequestError without a validation split, or where every rate diverged.
     """
-    if dataset.val is None:
-        raise RequestError("lr-find judges by validation loss: give `data.split.val`")
+    val = judging(dataset)
     settings, parts = config.lr_find, build(_with_rate(config, 1.0), dataset, base)
     rates = spaced(settings.low, settings.high, settings.per_decade)
     done: list[Point] = []
@@ -74,7 +80,7 @@ def find(
 
     shares = (settings.first, settings.second)
     lengths = [max(1, min(settings.max_steps, round(parts.total * s))) for s in shares]
-    untrained = _judged(0.0, score(parts, dataset.val)["loss"], 0, parts)
+    untrained = _judged(0.0, score(parts, val)["loss"], 0, parts)
     survey = [attempt(rate, lengths[0]) for rate in rates]
     curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade, untrained)
     finding = conclude(survey, curve, untrained)

@@ -16,6 +16,7 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.profile.profile import show
 from ftune.engine.state import State
+from ftune.extend import loaded_code
 from ftune.runs.checkpoint import Checkpoint
 from ftune.schema import RunConfig
 from ftune.secret.redact import left_out, redact_tree, stored
@@ -59,6 +60,7 @@ def story(parts: Parts) -> dict[str, Any]:
         "adapters": [spec.to_json() for spec in parts.origin.adapters],
         "fresh": parts.origin.fresh,
         "class_counts": class_counts(parts),
+        "code": loaded_code(),
     }
 
 

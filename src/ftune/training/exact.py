@@ -22,8 +22,11 @@ from ftune.secret.redact import stored
 FREE = (
     "output", "base", "sweep", "lr_find", "train.checkpoint_every", "train.keep",
     "train.keep_best", "train.log_every", "runtime.threads", "runtime.device", "runtime.env",
-    "data.path", "data.cache", "model.path", "model.hub",
+    "eval.train", "data.path", "data.skip", "data.cache", "model.path", "model.hub",
 )  # fmt: skip
+
+# Settings that are younger than version 0.1, with what every training did before.
+LATER = {"eval.at_start": True}
 
 LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,12 +15,13 @@ from typing import Any
 import torch
 
 from ftune.build import Parts
-from ftune.consent import opened
+from ftune.consent import OPTION, opened
 from ftune.data.dataset import Dataset, fingerprint, raw_fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
 from ftune.runs import checkpoint
 from ftune.runs.files import read_json, sha256
+from ftune.runs.nested import split_key
 from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.threads import cores
@@ -61,6 +63,14 @@ def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) ->
     }
 
 
+def resume_words(folder: Path) -> str:
+    """What follows `ftune resume` to go on with a run, the code that was given included."""
+    words = [str(folder)]
+    words += [word for one in loaded_code() for word in ("--code", one["file"])]
+    words += [word for one in opened() for word in (OPTION, f"sha256:{one['sha256']}")]
+    return shlex.join(words)
+
+
 def determinism() -> dict[str, Any]:
     """The process's switches on which the last bits of a result depend."""
     cudnn: Any = torch.backends.cudnn
@@ -88,9 +98,9 @@ def base_fingerprint(names: str | Sequence[str] | None) -> str | None:
 
 
 def _of_one(name: str) -> str:
-    path = Path(name)
+    path, key = split_key(name)
     if path.is_file():
-        return _file(path)
+        return _digest([_file(path), key]) if key else _file(path)
     if (path / "checkpoints").is_dir():
         path = _best(path / "checkpoints") or path
     if (path / "manifest.json").is_file():

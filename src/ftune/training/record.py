@@ -24,6 +24,7 @@ from ftune.runs.folder import Metrics, RunFolder
 from ftune.runtime.signals import Stopper
 from ftune.training.describe import checkpoint_of, story
 from ftune.training.exact import exactness
+from ftune.training.pace import Pace
 from ftune.training.saving import Facts, Ranked, Saver
 
 
@@ -76,7 +77,8 @@ class Recorder:
         self.anchor = resumed.anchor
         self.story = {**story(parts), "exact": exactness(parts)}
         self.sum, self.count = resumed.unlogged
-        self.newest = ""
+        self.newest: list[str] = []
+        self.pace = Pace(parts.config.task.target_kind == "tokens")
 
     def log(self, state: State, result: StepResult, rate: float) -> None:
         """One line of metrics.jsonl every `log_every` steps: the mean loss since the last."""
@@ -85,18 +87,20 @@ class Recorder:
             return
         self.sum += result.loss
         self.count += 1
+        if self.pace.count(result):
+            self.bar.update(state.step, ", ".join([*self.pace.words(), *self.newest]))
         if state.step % self.log_every == 0:
             extra = {} if result.grad_norm is None else {"grad_norm": result.grad_norm}
             self._write(state, "train", loss=self.sum / self.count, lr=rate, **extra)
             self.sum = self.count = 0.0
-            self.bar.update(state.step, self.newest)
 
     def saw(self, state: State, scores: Scores) -> None:
         """One line for each evaluation."""
         self._write(state, "val", **scores)
         self.metrics.flush()
-        self.newest = f"val {self.metric} {scores[self.metric]:.4g}"
-        self.bar.update(state.step, self.newest)
+        self.newest = [f"val {self.metric} {scores[self.metric]:.4g}"]
+        self.bar.update(state.step, self.newest[0])
+        self.pace.restart()
 
     def save(self, state: State, scores: Scores | None, ending: bool) -> None:
         """Saves what ranks among the best, at the chosen interval, and at the end.
@@ -108,8 +112,11 @@ class Recorder:
         regular = ranked is not None or state.step == 0 or self._due(state)
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
             self.saver.point(state.step, self._best(state))
-        elif regular or ending:
+        elif regular or ending or self.stopper.save:
             self._save(state, ranked, ending, regular)
+        if self.stopper.save:
+            self.stopper.save = False
+            self.console.say(f"saved at step {state.step:,}, as SIGUSR1 asked")
         if ending:
             self.saver.wait()
 

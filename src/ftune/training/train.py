@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import weights
 from ftune.runs.files import disk_error
-from ftune.runs.folder import RunFolder
+from ftune.runs.folder import RunFolder, read_metrics
 from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
 from ftune.schema import LANGUAGE, RunConfig
@@ -36,8 +36,8 @@ from ftune.training.describe import (
     show_parts,
     show_scores,
 )
-from ftune.training.exact import exactness
-from ftune.training.facts import facts_of
+from ftune.training.exact import LATER, exactness
+from ftune.training.facts import facts_of, resume_words
 from ftune.training.record import Recorder, Resumed
 from ftune.training.saving import check_space
 
@@ -60,44 +60,71 @@ class Run:
     console: Console
     pause_at: int | None = None
     resumed: Resumed = field(default_factory=Resumed)
+    began: float = field(default_factory=time.monotonic)
 
 
-def new_run(command: str, stem: str, out: Path | None, parts: Parts, console: Console) -> Run:
-    """Creates the run folder and writes what is known before the first step."""
+def new_run(
+    command: str, stem: str, out: Path | None, parts: Parts, console: Console,
+    began: float | None = None,
+) -> Run:  # fmt: skip
+    """Creates the run folder and writes what is known before the first step.
+
+    began: by the monotonic clock, where something was done for it before (a search for its rate).
+    """
     state = start(parts)  # refuses what cannot be built before anything is written
     metric(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
     check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
+    place = RunFolder.place(command, stem, out, parts.config.runs_folder)
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    folder = folder_for(parts, place, command, started=started)
+    return Run(parts, folder, state, console, began=began or time.monotonic())
+
+
+def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
+    """A new run folder, locked, with what is known of a training before its first step."""
     folder = RunFolder.create(
-        RunFolder.place(command, stem, out, parts.config.runs_folder),
+        place,
         to_yaml(dump(parts.config)),
         command=command,
         status="running",
         pid=os.getpid(),
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         notes=parts.notes,
+        **more,
         **facts_of(parts),
     )
     if parts.dataset.profile is not None:
         folder.write_profile(parts.dataset.profile.to_json())
-    return Run(parts, folder, state, console)
+    return folder
 
 
-def reopen(folder: RunFolder, console: Console, allow_inexact: bool = False) -> Run:
+def reopen(
+    folder: RunFolder, console: Console, allow_inexact: bool = False, moved: Sequence[str] = ()
+) -> Run:
     """Locks a run and returns it as its newest whole checkpoint left it.
 
+    moved: overrides that say where its data lies now, kept in its config.yaml.
     Raises RequestError where that is not exact, LockedError where another process writes it.
     """
     folder = folder.locked()
     try:
-        return _continued(folder, console, allow_inexact)
+        return _continued(folder, console, allow_inexact, moved)
     except BaseException:
         folder.release()
         raise
 
 
-def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
-    config = LANGUAGE.load(folder.config_file)
+def _continued(
+    folder: RunFolder, console: Console, allow_inexact: bool, moved: Sequence[str]
+) -> Run:
+    config = LANGUAGE.load(folder.config_file, moved)
+    text = to_yaml(dump(config))
+    facts = folder.facts()
+    if "parent" in facts and not facts.get("begun"):
+        raise RequestError(
+            f"{folder.path} was ended before it had taken over {facts['parent']}; delete it and "
+            "prolong that one again"
+        )
     if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
         return _anew(folder, config, console)
     found, remarks = checkpoint.newest_valid(folder.checkpoints)
@@ -108,12 +135,14 @@ def _continued(folder: RunFolder, console: Console, allow_inexact: bool) -> Run:
         threads = found.meta["exact"]["threads"]
         config = replace(config, runtime=replace(config.runtime, threads=threads))
     parts = build(config, dataset, resumed=found)
-    differences = _differences(parts, found.meta["exact"], folder.facts())
-    if differences and not allow_inexact:
-        listed = "\n  ".join(differences)
+    differing = differences(parts, found.meta["exact"], folder.facts())
+    if differing and not allow_inexact:
+        listed = "\n  ".join(differing)
         raise RequestError(
             f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
         )
+    if moved:
+        folder.write_config(text)
     # Of a rate that was searched for, only the beginning knew what was in doubt.
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     state = start(parts)
@@ -147,15 +176,16 @@ def train(run: Run) -> dict[str, Any]:
 
 
 def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
-    began, outcome, scores = time.monotonic(), None, Scores()
+    began, outcome, scores = run.began, None, Scores()
     show_parts(run.console, run.parts)
     try:
         with memory("the training"):
             outcome = _fit(run, stopping)
             if outcome.reason == "interrupted":
-                raise InterruptedRunError(stopping.signal or 2, str(run.folder.path))
+                raise InterruptedRunError(stopping.signal or 2, resume_words(run.folder.path))
             if outcome.reason != "paused":
-                stopping.leave(lambda number: InterruptedRunError(number, str(run.folder.path)))
+                words = resume_words(run.folder.path)
+                stopping.leave(lambda number: InterruptedRunError(number, words))
                 scores = final_scores(run)
                 stopping.error = None
     except InterruptedRunError:  # at a step, in the last one, or in the final scores; it is saved
@@ -200,9 +230,22 @@ def final_scores(run: Run) -> Scores:
     here = state.best is not None and state.best.step == state.step
     if target is not None and not here:
         load_tensors(parts.model, weights(checkpoint.load(target)))
-        return score_all(parts)
+        return score_all(parts, _known(run, state.best.step if state.best else -1))
     with state.evaluated():
-        return score_all(parts)
+        return score_all(parts, _known(run, state.step))
+
+
+def _known(run: Run, step: int) -> Scores:
+    """The validation scores that were written down at a step, which need not be found again.
+
+    Those of ftune 0.1 may have compared with other targets.
+    """
+    if "raw_targets" not in run.folder.facts() and loses_targets(run.parts.dataset):
+        return {}
+    lines = read_metrics(run.folder.path / "metrics.jsonl")
+    about = ("step", "epoch", "split", "time")
+    found = [line for line in lines if line["split"] == "val" and line["step"] == step]
+    return {"val": {k: v for k, v in found[-1].items() if k not in about}} if found else {}
 
 
 def _fit(run: Run, stopping: Stopper) -> Outcome:
@@ -249,12 +292,20 @@ def _summary(
     }
 
 
-def _differences(parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    """In words, what would keep the continued run from giving the same bits."""
-    now = exactness(parts)
+def differences(
+    parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any], meant: tuple[str, ...] = ()
+) -> list[str]:
+    """In words, what would keep the continued run from giving the same bits.
+
+    meant: settings, and blocks of them, that are to be others.
+    """
+    now, saved = exactness(parts), {**LATER, **saved}
     names = {**saved, **now}  # a block that was added or taken away has keys on one side only
+    names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
+    pairs = ((k, saved.get(k), now.get(k)) for k in names)
+    # What an older version did not know of and is not in use is no difference.
     found = [
-        f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
+        f"{k}: was {a}, is {b}" for k, a, b in pairs if a != b and (k in saved or b is not False)
     ]
     if not _same_data(parts.dataset, facts):
         found.append(DATA_CHANGED)

@@ -71,7 +71,9 @@ def test_from_epoch() -> None:
     [
         ("layer3.*", "did you mean `layer"),
         ("norn.weight", "`norm.weight`"),
-        ("/^lyaer1/", "`layer1`"),
+        ("/^lyaer1/", "`/^layer1/`, as in `layer1.weight`"),
+        ("*.wieght", "did you mean `*.weight`, as in `layer1.weight`?"),
+        ("lyaer2.*", "did you mean `layer2.*`, as in `layer2.weight`?"),
         ("zzzzzzzzz", "parameters: layer1.weight"),
     ],
 )

@@ -167,7 +167,7 @@ TWO_FILES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "text for numbers": (
         csv([("old", *r[1:]) for r in GOOD]),
-        ["`age` holds texts, but numbers in training", "row 1: 'old'"],
+        ["column `age` holds 'old' in 60 rows (1, 2,", "the training data says"],
     ),
     "empty": (b"", ["is empty"]),
 }

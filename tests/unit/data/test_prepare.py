@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pyarrow import parquet
 
 from ftune.data.dataset import Dataset, fingerprint
 from ftune.data.new_rows import read_split
+from ftune.data.pipeline import fit
 from ftune.data.prepare import prepare
 from ftune.data.schema import Data
 from ftune.data.tables import TablePipeline
@@ -122,6 +124,24 @@ def _parts(made: Dataset) -> list[Any]:
 
 def _rows(made: Dataset) -> list[torch.Tensor]:
     return [part.rows for part in _parts(made)[1:]]
+
+
+def test_what_was_read_is_gone_when_it_is_divided(
+    read_data: ReadData, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a table lies in memory twice while its transforms are fitted."""
+    data = read_data(source="csv", path=write("t.csv", as_csv(table())), target="y")
+    frames = data.source.load()
+    read, alive = weakref.ref(frames["all"]["age"]), list[bool]()
+    monkeypatch.setattr(type(data.source), "load", lambda *_: {"all": frames.pop("all")})
+
+    def fitted(*given: Any) -> Any:
+        alive.append(read() is not None)
+        return fit(*given)
+
+    monkeypatch.setattr("ftune.data.prepare.fit", fitted)
+    assert len(prepare(data, "classes", 0).train) > 30
+    assert alive == [False]
 
 
 def test_classes_filter_and_order(read_data: ReadData) -> None:

@@ -301,7 +301,7 @@ def test_other_sources_say_that_they_are_read_whole(read_data: ReadData) -> None
 COMMAND = "import sys; from ftune.cli import main\ntry: main()\nfinally: print(*sys.modules)"
 
 
-def test_the_command_loads_no_torch(write: Write, tmp_path: Path) -> None:
+def test_the_command_loads_torch_only_to_build(write: Write, tmp_path: Path) -> None:
     text = f"task: classification\nmodel: mlp\ndata: {{source: csv, path: {write('t.csv', csv())}, "
     (tmp_path / "c.yaml").write_text(text + "target: y}\n")
 
@@ -313,13 +313,16 @@ def test_the_command_loads_no_torch(write: Write, tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
     assert json.loads(lines[-2])["data"][0]["rows"] == 60
-    assert "pyarrow" in lines[-1].split()
-    assert "torch" not in lines[-1].split()
+    assert "torch" in lines[-1].split(), "control: what the command would begin with is built"
     write("t.csv", csv({(3, 2): ""}))
     done = run("--data")
     assert done.returncode == 2
     assert "missing in row 3" in done.stderr
-    assert run().returncode == 0  # without --data no file is read
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "pyarrow" in loaded and "torch" not in loaded, "faults of the files come before"
+    plain = run()
+    assert plain.returncode == 0  # without --data no file is read
+    assert "pyarrow" not in plain.stdout.split() and "torch" not in plain.stdout.split()
 
 
 def test_every_kind_of_target_is_looked_at(read_data: ReadData, write: Write) -> None:

@@ -217,7 +217,7 @@ def test_every_column_has_a_past(fitted: Fitted) -> None:
     """What `makes` tells is what `apply` does."""
     gaps = OLD.with_columns({"a": np.where(np.arange(80) % 9 == 0, np.nan, OLD["a"])})
     chain = [{"date": {"cyclic": True}}, {"impute": {"indicator": True}},
-             {"rename": {"b": "kg"}}, "standardize", {"one_hot": {"min_count": 50}}]  # fmt: skip
+             {"rename": {"b": "kg"}}, "standardize", {"one_hot": {"most": 1}}]  # fmt: skip
     pipeline = fitted(chain, gaps)
     frame = gaps.without(["y"])
     past = Lineage(kinds_of(frame))

@@ -207,6 +207,6 @@ class ImagePipeline:
             stored["column"],
             chain.restore_steps(stored["steps"], arrays, "steps"),
             Features(tuple(stored["shape"]), None, {}),
-            Target.restore(stored["target"]),
+            Target.of_json(stored["target"]),
             chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
         )

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +15,9 @@ import pyarrow.compute as pc
 from ftune.config.spelling import nearest
 from ftune.data.frame import Array, Frame, spoken_rows
 from ftune.data.sources.integers import integer_notes
-from ftune.errors import DataError
+from ftune.errors import AbsentDataError, DataError
 from ftune.limits.memory import check
 
-NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-MIXED_SHARE = 0.95
 MOST_COLUMNS = 100_000
 SMALLER = "take fewer rows or columns into the file"
 
@@ -32,7 +29,7 @@ def existing(path: str) -> Path:
         raise DataError(f"{path}: is a folder, a file is needed")
     if not file.exists():
         near = nearest(file.name, (other.name for other in file.parent.glob("*")))
-        raise DataError(f"{path}: no such file" + (f"; did you mean `{near}`?" if near else ""))
+        raise AbsentDataError(path, "file", near)
     if not file.stat().st_size:
         raise DataError(empty(path))
     return file
@@ -65,12 +62,22 @@ def to_frame(table: pa.Table, path: str) -> Frame:
     del table  # each column is freed when it is read: the table never exists twice
     for name in list(waiting):
         columns[name] = to_column(waiting.pop(name), f"{path}: column `{name}`")
+    pa.default_memory_pool().release_unused()
     return Frame(columns, path, np.arange(1, rows + 1), notes)
+
+
+def one_nameless(table: pa.Table) -> pa.Table:
+    """Of several columns without a name, which none can be told apart, the first alone."""
+    places = [i for i, name in enumerate(table.column_names) if not name.strip()]
+    for i in reversed(places[1:]):
+        table = table.remove_column(i)
+    return table
 
 
 def doubled(names: Sequence[str], path: str) -> str:
     """Which names stand for several columns, in words; empty where none does."""
-    found = [f"`{name}`" for name, count in Counter(names).items() if count > 1]
+    counts = Counter(name for name in names if name.strip())
+    found = [f"`{name}`" for name, count in counts.items() if count > 1]
     said = f"{path}: {', '.join(found[:5])} names more than one column; rename all but one"
     return said if found else ""
 
@@ -179,28 +186,13 @@ def decodes(raw: bytes) -> bool:
     return True
 
 
-def check_mixed(frame: Frame, remedy: str, skip: Any = ()) -> None:
-    """Refuses a text column in which nearly all values are numbers: the others look like faults."""
-    for name in frame.named("text"):
-        if name in skip:
-            continue
-        values = pa.array(frame[name], pa.string())
-        numeric = pc.match_substring_regex(values, NUMBER).to_numpy(zero_copy_only=False)
-        known = ~frame.missing(name)
-        good = numeric[known].astype(bool)
-        if good.all() or good.mean() < MIXED_SHARE:
-            continue
-        odd = np.flatnonzero(known)[~good]
-        shown = {int(frame.rows[i]): str(frame[name][i]) for i in odd[:5]}
-        raise DataError(mixed(frame.origin, name, good.mean(), len(odd), shown, remedy))
-
-
 def mixed(
     origin: str, name: str, share: float, count: int, first: dict[int, str], remedy: str
 ) -> str:
-    """share: of numbers among the known values. first: the first five others by their row."""
+    """share: of numbers among the known values. first: the first few others by their row."""
     shown = ", ".join(f"row {row}: {value!r}" for row, value in first.items())
+    spoken = "1 value is" if count == 1 else f"{count:,} values are"
     return (
-        f"{origin}: column `{name}` is {share:.1%} numbers, but {count:,} values are not"
-        f" ({shown}{', …' if count > 5 else ''}); {remedy.format(name=name)}"
+        f"{origin}: column `{name}` is {share:.1%} numbers, but {spoken} not"
+        f" ({shown}{', …' if count > len(first) else ''}); {remedy.format(name=name)}"
     )

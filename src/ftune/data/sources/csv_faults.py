@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ftune.data.frame import spoken_rows
+from ftune.data.sources.csv_form import advice, rows_of
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.sources.csv import Csv
-
-MOST_LINE = 16_000_000
 
 
 def not_text(encoding: str) -> str:
@@ -24,12 +20,8 @@ def not_text(encoding: str) -> str:
 def explained(path: str, message: str, source: Csv) -> DataError:
     """The fault that pyarrow tells in `message`."""
     reason = message.splitlines()[0]
-    if is_binary(path, source):
-        return DataError(not_a_text(path))
     if "parse error" in reason:
         return _ragged(path, reason, source)
-    if "conversion error to" in reason:
-        return _misfit(path, reason, source)
     if "UTF8" in reason or "codec" in reason:
         return DataError(f"{path}: {not_text(source.encoding)}")
     return DataError(f"{path}: not a readable CSV file: {reason}")
@@ -39,35 +31,21 @@ def not_a_text(path: str) -> str:
     return f"{path}: not a text file; `source` names its format (parquet, npz …)"
 
 
-def is_binary(path: str, source: Csv) -> bool:
-    with Path(path).open("rb") as file:
-        return (
-            b"\0" in file.read(4096) and "16" not in source.encoding and "32" not in source.encoding
-        )
+def check_text(path: str, source: Csv) -> None:
+    """Raises DataError for a file with zero bytes, which no text has but of 16 or 32 bits."""
+    from ftune.data.sources import stream
 
-
-def width(path: str, source: Csv) -> int:
-    """About how many columns there are: delimiters of the first line, and one."""
-    if source.header:
-        return len(source.header)
-    with Path(path).open("rb") as file:
-        return file.readline(MOST_LINE).count(source.separator(path).encode()) + 1
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """The lines, of which none may be endless."""
-    for line in iter(lambda: file.readline(MOST_LINE), ""):
-        if len(line) == MOST_LINE:
-            raise csv.Error(f"a line of more than {MOST_LINE:,} characters")
-        yield line
-
-
-def rows_of(path: str, source: Csv) -> Iterator[list[str]]:
-    """The rows of the file without empty lines, the header first. Raises csv.Error."""
-    with Path(path).open(encoding=source.encoding, errors="replace", newline="") as file:
-        rows = csv.reader(_lines(file), delimiter=source.separator(path), quotechar=source.quote)
-        yield from ([source.header] if source.header else [])
-        yield from (row for row in rows if row)
+    with stream.unpacked(path) as file:
+        start = file.read(4096)
+    wide = any(bits in stream.encoding(path, source.encoding) for bits in ("16", "32"))
+    if b"\0" not in start or wide:
+        return
+    for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+        if zeros.count(0) > len(zeros) / 2 and start.count(0) < 0.6 * len(start):
+            raise DataError(
+                f"{path}: seems to be UTF-16 without its mark: write `encoding: {name}`"
+            )
+    raise DataError(not_a_text(path))
 
 
 def _ragged(path: str, reason: str, source: Csv) -> DataError:
@@ -83,32 +61,21 @@ def _ragged(path: str, reason: str, source: Csv) -> DataError:
         odd = []
     if not odd:
         return DataError(f"{path}: not a readable CSV file: {reason}")
-    return DataError(ragged(path, spoken_rows(odd), width, example))
+    return DataError(ragged(path, spoken_rows(odd), width, example, source))
 
 
-def ragged(path: str, rows: str, width: int, example: str) -> str:
+def ragged(path: str, rows: str, width: int, example: str, source: Csv) -> str:
+    remedy = advice(path, source, ragged=True)
+    remedy = remedy or "add the missing values, or quote those that contain the delimiter"
     return (
-        f"{path}: {rows} with another number of values than the {width} columns, e.g. {example};"
-        " add the missing values, or quote those that contain the delimiter"
+        f"{path}: {rows} with another number of values than the {width:,}"
+        f" column{'s' if width > 1 else ''}, e.g. {example}; {remedy}"
     )
 
 
-def _misfit(path: str, reason: str, source: Csv) -> DataError:
-    """Names the rows that hold the value which is not of its declared type."""
-    found = re.search(r"column #(\d+).*invalid value '(.*)'", reason)
-    if not found:
-        return DataError(f"{path}: a column is not what `types` says: {reason}")
-    column, value = int(found[1]), found[2]
-    header, at = [""], []
-    try:
-        for i, row in enumerate(rows_of(path, source)):
-            header = header if i else row
-            at += [i] if i and row[column : column + 1] == [value] else []
-    except csv.Error:  # a field beyond what Python's reader takes
-        at = []
-    where = spoken_rows(at) if at else "some row"
-    name = header[column] if column < len(header) else str(column + 1)
-    return DataError(misfit(path, name, value, where))
+def beyond(path: str, rows: str) -> str:
+    """What is said where the rows end with a delimiter, but in some a value follows it."""
+    return f"{path}: {rows} with a value beyond the last named column; name it, or delete it"
 
 
 def misfit(path: str, name: str, value: str, where: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftune.config.read import SettingError
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
     from ftune.data.frame import Frame
 
 PARTS = ("train", "val", "test")
+PACKED = (".gz", ".bz2", ".zst")
+
+
+def suffix(path: str | Path) -> str:
+    """The extension that tells the format: `.csv` also of `t.csv.gz`."""
+    name = Path(Path(path).name.lower())
+    return (name.with_suffix("") if name.suffix in PACKED else name).suffix
 
 
 def check_path(path: str | dict[str, str]) -> None:

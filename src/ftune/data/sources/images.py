@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ftune.config.fields import setting
 from ftune.data.sources.files import PARTS, check_path
-from ftune.errors import DataError, MissingExtraError
+from ftune.errors import AbsentDataError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame
@@ -82,7 +82,7 @@ def _folder(path: str) -> Path:
 
         there = (other.name for other in folder.parent.glob("*") if other.is_dir())
         near = nearest(folder.name, there)
-        raise DataError(f"{path}: no such folder" + (f"; did you mean `{near}`?" if near else ""))
+        raise AbsentDataError(path, "folder", near)
     return folder
 
 

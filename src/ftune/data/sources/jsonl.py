@@ -1,4 +1,4 @@
-"""JSON lines: one object a line."""
+"""JSON: one object a line, or an array of objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Jsonl:
-    """A text file with one JSON object a line; nested objects become columns `outer.inner`."""
+    """A text file with one JSON object a line, or an array of them; also packed (gz, bz2, zst).
+
+    Nested objects become columns `outer.inner`.
+    """
 
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
@@ -52,20 +55,43 @@ class Jsonl:
         from pyarrow import json
 
         from ftune.data.sources.arrow import existing, readable
+        from ftune.data.sources.json_rows import opened
 
         file = existing(path)
-        check_claims(file)
         with readable(path, "JSON lines"):
+            check_claims(file)
             try:
-                table = _verbatim(file, json.read_json(path))
+                table = _verbatim(file, json.read_json(opened(path)))
             except pa.ArrowInvalid as error:
                 if "straddling" in str(error):  # a line longer than a block of the parser
-                    size = min(file.stat().st_size + 1, 2**31 - 1)
-                    table = _verbatim(file, json.read_json(path, json.ReadOptions(block_size=size)))
+                    whole = opened(path).read()
+                    size = json.ReadOptions(block_size=min(len(whole) + 1, 2**31 - 1))
+                    table = _verbatim(file, json.read_json(pa.BufferReader(whole), size))
                 else:
                     _check_lines(file)
                     table = _verbatim(file, None, error)
             return table.flatten()
+
+
+def one_object(path: str) -> str:
+    """What is said of a file of one object whose values are lists or objects: columns, not rows.
+
+    Empty where that is not what it holds.
+    """
+    import json
+
+    from ftune.data.sources.json_rows import lines
+
+    try:
+        item = json.loads(b"".join(lines(path)))
+    except ValueError:
+        return ""
+    if not isinstance(item, dict) or not all(isinstance(v, list | dict) for v in item.values()):
+        return ""
+    return (
+        f"{path}: holds one object ({', '.join(list(item)[:5])}) with all rows in it; write an"
+        ' array of objects, or one object a line (pandas: to_json(path, orient="records"))'
+    )
 
 
 def _verbatim(file: Path, table: Any, error: Exception | None = None) -> Any:
@@ -79,11 +105,12 @@ def _verbatim(file: Path, table: Any, error: Exception | None = None) -> Any:
 
     import pyarrow as pa
 
+    from ftune.data.sources.json_rows import lines
+
     if table is not None and not any(_holds_objects(field.type) for field in table.schema):
         return table
     try:
-        with file.open("rb") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
+        rows = [json.loads(line) for line in lines(file) if line.strip()]
     except ValueError:  # an object over several lines
         rows = []
     nested = {name for row in rows for name, value in row.items() if _is_nested(value)}
@@ -122,21 +149,21 @@ def _longer(file: Path, frame: Frame) -> dict[str, str]:
     import json
 
     from ftune.data.sources.integers import STORE, beyond, rounded
+    from ftune.data.sources.json_rows import lines
 
     names = [n for n in frame.named("number") if n not in frame.notes and beyond(frame[n])]
     if not names:
         return {}
     integers: dict[str, set[int]] = {name: set() for name in names}
-    with file.open("rb") as lines:
-        for line in (line for line in lines if line.strip()):
-            try:
-                item = json.loads(line)
-            except ValueError:  # an object over several lines
-                continue
-            for name in names:
-                value = item.get(name)
-                if isinstance(value, int):
-                    integers[name].add(value)
+    for line in (line for line in lines(file) if line.strip()):
+        try:
+            item = json.loads(line)
+        except ValueError:  # an object over several lines
+            continue
+        for name in names:
+            value = item.get(name)
+            if isinstance(value, int):
+                integers[name].add(value)
     sentences: dict[str, str] = {}
     for name, values in integers.items():
         sentences |= rounded(name, values, STORE)
@@ -149,26 +176,26 @@ def check_claims(file: Path) -> None:
     An object may go over several lines; `depth` is what is open where a line begins.
     """
     from ftune.data.sources.arrow import MOST_COLUMNS, check_width
+    from ftune.data.sources.json_rows import lines
+    from ftune.data.sources.stream import check_size
     from ftune.limits.documents import MOST_LEVELS, keys, nesting
-    from ftune.limits.memory import check
 
-    check(str(file), file.stat().st_size // 8)
+    check_size(file)
     depth = 0
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            begun, ended = (line.count(a) + line.count(b) for a, b in ((b"[", b"{"), (b"]", b"}")))
-            if not depth and b"{" not in line and line.strip():
-                _check_lines(file)
-                raise DataError(f"{file}: line {number:,}: not a JSON object; write one a line")
-            if depth or begun != ended or begun > MOST_LEVELS:
-                deepest, left = nesting(line)
-                if depth + deepest > MOST_LEVELS:
-                    raise DataError(
-                        f"{file}: line {number:,}: nested deeper than {MOST_LEVELS} levels; flatten"
-                    )
-                depth = max(0, depth + left)
-            if line.count(b":") > MOST_COLUMNS:
-                check_width(f"{file}: line {number:,}", keys(line))
+    for number, line in enumerate(lines(file), 1):
+        begun, ended = (line.count(a) + line.count(b) for a, b in ((b"[", b"{"), (b"]", b"}")))
+        if not depth and b"{" not in line and line.strip():
+            _check_lines(file)
+            raise DataError(f"{file}: line {number:,}: not a JSON object; write one a line")
+        if depth or begun != ended or begun > MOST_LEVELS:
+            deepest, left = nesting(line)
+            if depth + deepest > MOST_LEVELS:
+                raise DataError(
+                    f"{file}: line {number:,}: nested deeper than {MOST_LEVELS} levels; flatten"
+                )
+            depth = max(0, depth + left)
+        if line.count(b":") > MOST_COLUMNS:
+            check_width(f"{file}: line {number:,}", keys(line))
 
 
 def _check_lines(file: Path) -> None:
@@ -182,22 +209,22 @@ def line_faults(file: Path) -> list[str]:
     import json
 
     from ftune.data.found import Rows
+    from ftune.data.sources.json_rows import lines
 
     bad, odd, kinds = Rows(), Rows(), dict[str, dict[str, Rows]]()
-    with file.open("rb") as lines:
-        for number, line in enumerate((one for one in lines if one.strip()), 1):
-            try:
-                item = json.loads(line)
-                if not isinstance(item, dict):
-                    raise ValueError
-            except UnicodeDecodeError:
-                odd.add([number])
-                continue
-            except ValueError:
-                bad.add([number])
-                continue
-            for key, value in item.items():
-                kinds.setdefault(key, {}).setdefault(_json_kind(value), Rows()).add([number])
+    for number, line in enumerate((one for one in lines(file) if one.strip()), 1):
+        try:
+            item = json.loads(line)
+            if not isinstance(item, dict):
+                raise ValueError
+        except UnicodeDecodeError:
+            odd.add([number])
+            continue
+        except ValueError:
+            bad.add([number])
+            continue
+        for key, value in item.items():
+            kinds.setdefault(key, {}).setdefault(_json_kind(value), Rows()).add([number])
     faults = [f"{file}: {bad.said}: not a JSON object; write one object a line"] if bad else []
     faults += [f"{file}: {odd.said}: not UTF-8; save the file as UTF-8"] if odd else []
     for key, found in kinds.items():

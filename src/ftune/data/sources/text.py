@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ftune.config.fields import setting
 from ftune.data.sources.files import check_path, read_parts
 from ftune.errors import DataError
-from ftune.limits.memory import check
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ftune.data.frame import Frame
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text file in UTF-8, as the column `text`. Its rows keep their order and line ends, so that
-    they give back the file; the split takes the last rows for validation and test."""
+    """A text file in UTF-8 (UTF-16 by its mark), also packed (gz, bz2, zst), as the column `text`.
+    Its rows keep their order and line ends, so that they give back the file; the split takes the
+    last rows for validation and test."""
 
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".md")
@@ -43,9 +41,8 @@ class Text:
         import numpy as np
 
         from ftune.data.frame import Frame
-        from ftune.data.sources.arrow import existing
 
-        text = _decoded(existing(path))
+        text = _decoded(path)
         if not text.strip():
             raise DataError(blank(path))
         rows = rows_of(text, self.unit)
@@ -65,17 +62,22 @@ def rows_of(text: str, unit: str) -> list[str]:
     return [pair for pair in pairs if pair]
 
 
-def _decoded(file: Path) -> str:
-    check(str(file), 2 * file.stat().st_size, "cut it into several files")
-    with file.open("rb") as parts:
-        if any(b"\0" in part for part in iter(lambda: parts.read(2**20), b"")):
-            raise DataError(f"{file}: not a text file; `source` names its format (parquet, npz …)")
-    raw = file.read_bytes()
+def _decoded(path: str) -> str:
+    from ftune.data.sources.arrow import existing, readable
+    from ftune.data.sources.stream import check_size, decoded
+
+    existing(path)
+    with readable(path, "text"):
+        check_size(path, 2, "cut it into several files")
+        with decoded(path) as file:
+            raw = file.read()
+    if b"\0" in raw:
+        raise DataError(f"{path}: not a text file; `source` names its format (parquet, npz …)")
     try:
-        return raw.decode("utf-8-sig")
+        return str(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(not_utf8(str(file), error.start, raw[error.start], line)) from None
+        raise DataError(not_utf8(path, error.start, raw[error.start], line)) from None
 
 
 def not_utf8(path: str, place: int, byte: int, line: int) -> str:

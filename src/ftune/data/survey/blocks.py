@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ftune.data.sources import stream
 from ftune.data.sources.arrow import SMALLER, doubled, existing, readable
 from ftune.errors import DataError
 from ftune.limits.memory import check
@@ -106,8 +107,9 @@ def of_text(path: str, source: Any) -> File:
     from ftune.data.sources.text import blank, not_utf8
 
     found, place, empty = File(path, ["text"], note=f"{source.unit} of text"), 0, True
-    with existing(path).open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+    existing(path)
+    with readable(path, "text"):
+        for number, line in enumerate(stream.lines(path), 1):
             found.rows, empty = number, empty and not line.strip()
             if b"\0" in line:
                 raise DataError(not_a_text(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 
 from ftune.data.found import MOST, Rows
 from ftune.data.frame import label_text
-from ftune.data.sources.arrow import MIXED_SHARE, NUMBER, mixed
+from ftune.data.sources.csv_faults import misfit
+from ftune.data.sources.notation import notation_of
+from ftune.data.sources.types import kind_of
+from ftune.data.sources.written import Texts, distinct, fault, hint, parsed
+from ftune.data.spellings import merged, places
+
+if TYPE_CHECKING:
+    from ftune.data.sources.csv import Csv
 
 Numbers = npt.NDArray[np.int64]
 MOST_CLASSES = 100_000
@@ -43,55 +50,98 @@ class Gaps:
 
 
 @dataclass
-class Numeric:
-    """How many texts are numbers, and which are not."""
+class Written:
+    """What a column of texts holds; whether it is one of numbers, dates or names.
 
+    plain: known rows of blocks of nothing but numbers, and of those the texts of the first. texts:
+    the texts of the other blocks.
+    """
+
+    source: Csv
     known: int = 0
-    odd: Rows = field(default_factory=Rows)
+    plain: int = 0
+    sample: Texts | None = None
+    texts: Texts | None = None
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
         if not pa.types.is_string(column.type) or self._settled:
             return
-        known = ~unknown(column)
-        self.known += int(known.sum())
-        try:
-            pc.cast(column, pa.float64())
-        except pa.ArrowInvalid:
-            good = pc.match_substring_regex(column, NUMBER)
-            odd = ~pc.fill_null(good, True).to_numpy(zero_copy_only=False)
-            first = column.take(pa.array(np.flatnonzero(odd)[:5]))
-            self.odd.add(rows[odd], first.to_pylist())
+        known = len(column) - column.null_count
+        self.known += known
+        if _fits(column, pa.float64()):
+            self.plain += known
+            self.sample = self.sample or distinct(column, rows)
+        elif not _fits(column, pa.timestamp("s")):
+            texts = distinct(column, rows)
+            self.texts = texts if self.texts is None else self.texts.joined(texts)
 
     @property
     def _settled(self) -> bool:
-        return self.known > ENOUGH and self.odd.count > self.known / 2
+        return self.known > ENOUGH and self.plain < self.known / 2
 
     @property
-    def share(self) -> float:
-        return 1 - self.odd.count / self.known if self.known else 0.0
+    def odd(self) -> list[str]:
+        """The first texts that are no numbers."""
+        if self.texts is None:
+            return []
+        odd = pc.is_null(notation_of(self.source).numbers(self.texts.values))
+        return list(self.texts.where(odd)[1].values())
 
-    def fault(self, origin: str, name: str, remedy: str) -> str:
-        """Nearly all are numbers: the others look like faults. Empty where they do not."""
-        if not self.odd or self.share < MIXED_SHARE:
+    def fault(self, origin: str, name: str) -> str:
+        """What makes it no column of texts; empty where nothing does."""
+        if self.texts is None:
             return ""
-        first = dict(zip(self.odd.first, self.odd.values, strict=True))
-        return mixed(origin, name, self.share, self.odd.count, first, remedy)
+        if self.sample is None or not self.sample.rows:
+            return fault(origin, name, self.texts, self.source)
+        whole = self.texts.joined(self.sample.times(self.plain / self.sample.rows))
+        return fault(origin, name, whole, self.source)
+
+
+@dataclass
+class NoNumbers:
+    """The first texts of a column that is to be one of numbers, of a file that states its types."""
+
+    odd: list[str] = field(default_factory=list)
+
+    def see(self, column: pa.Array, rows: Numbers) -> None:  # noqa: ARG002
+        if pa.types.is_string(column.type) and len(self.odd) < MOST:
+            self.odd += pc.drop_null(column).slice(0, MOST).to_pylist()
 
 
 @dataclass
 class Declared:
     """Values that are not of the type that `types` gives the column."""
 
-    kind: str
+    name: str
+    source: Csv
     odd: Rows = field(default_factory=Rows)
+    texts: Texts | None = None
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
-        kind = {"number": pa.float64(), "date": pa.timestamp("s")}.get(self.kind)
-        if kind is None or _fits(column, kind):
+        if self._kind == "text":
             return
-        values = ((int(row), value) for row, value in zip(rows, column, strict=True))
-        odd = [(row, str(value)) for row, value in values if not _fits(pa.array([value]), kind)]
-        self.odd.add([row for row, _ in odd], [value for _, value in odd[:5]])
+        texts = distinct(column, rows)
+        odd = pc.is_null(parsed(texts.values, self.source, self.name, self._declared))
+        if not pc.any(odd).as_py():
+            return
+        rest = texts.only(odd)
+        mask = pc.is_in(column, value_set=rest.values).to_numpy(zero_copy_only=False)
+        self.odd.add(rows[mask], column.filter(pa.array(mask)).slice(0, MOST).to_pylist())
+        self.texts = self.texts or rest
+
+    @property
+    def _declared(self) -> Any:
+        return self.source.types[self.name]
+
+    @property
+    def _kind(self) -> str:
+        return kind_of(self._declared)
+
+    def fault(self, origin: str) -> str:
+        if self.texts is None:
+            return ""
+        said = misfit(origin, self.name, self.odd.values[0], self.odd.said)
+        return said + hint(self.name, self.texts, self.source, self._kind)
 
 
 def _fits(column: pa.Array, kind: pa.DataType) -> bool:
@@ -120,43 +170,48 @@ class Classes:
 
     @property
     def rows(self) -> dict[str, int]:
-        """By class; as in training, `3.0` and `3` are one where all are numbers."""
-        try:
-            found: Counter[str] = Counter()
-            for text, count in (self.counts or {}).items():
-                found[label_text(float(text))] += count
-            return found
-        except ValueError:
-            return dict(self.counts or {})
+        """By class, in one spelling each, as in training."""
+        counts = self.counts or Counter[str]()
+        changes, found = merged(counts, numbers=True), Counter[str]()
+        for text, count in counts.items():
+            found[changes.get(text, text)] += count
+        return found
 
 
 @dataclass
 class Unknown:
-    """Rows of classes that the first file does not have; numbers are alike however written."""
+    """Rows of classes that the first file does not have, however they are written."""
 
-    known: frozenset[str]
+    known: tuple[str, ...]
     odd: Rows = field(default_factory=Rows)
     texts: dict[str, None] = field(default_factory=dict)
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
         if pa.types.is_nested(column.type):
             return
-        odd = [
-            (row, text)
-            for row, value in zip(rows, column.to_pylist(), strict=True)
-            if value is not None and value == value and not self._knows(text := _text(value))
-        ]
-        self.odd.add([row for row, _ in odd])
-        for _, text in odd[: MOST - len(self.texts)]:
+        values = [None if v is None or v != v else _text(v) for v in column.to_pylist()]
+        texts = np.array(values, dtype=object)
+        odd = (places(texts, self.known, numbers=True) < 0) & (texts != None)  # noqa: E711
+        self.odd.add(rows[odd])
+        for text in texts[odd][: MOST - len(self.texts)]:
             self.texts[text] = None
 
-    def _knows(self, text: str) -> bool:
-        if text in self.known:
-            return True
-        try:
-            return label_text(float(text)) in self.known
-        except ValueError:
-            return False
+
+@dataclass
+class Tags:
+    """What `each` counts of the tags that stand in one column; their separator."""
+
+    separator: str
+    each: Classes | Unknown
+
+    def see(self, column: pa.Array, rows: Numbers) -> None:
+        if not pa.types.is_string(column.type):
+            column = pa.array([None if v is None else _text(v) for v in column.to_pylist()])
+        parts = pc.split_pattern(pc.cast(column, pa.string()), self.separator)
+        tags = pc.utf8_trim_whitespace(pc.list_flatten(parts))
+        there = pc.not_equal(tags, "")
+        owners = rows[pc.list_parent_indices(parts).to_numpy()]
+        self.each.see(tags.filter(there), owners[there.to_numpy(zero_copy_only=False)])
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as python_csv
 import sys
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -15,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftune.data.found import Rows
-from ftune.data.sources import csv_faults
-from ftune.data.sources.arrow import check_width, decodes, doubled, empty, existing, not_utf8
+from ftune.data.sources import csv_faults, stream
+from ftune.data.sources.arrow import check_width, decodes, doubled, existing, not_utf8, readable
+from ftune.data.sources.csv_form import Form, form_of
+from ftune.data.spellings import plain_names
 from ftune.data.survey.blocks import Block, File
 from ftune.errors import DataError
 
@@ -30,51 +31,42 @@ MOST_RAGGED = 100_000
 def of_csv(path: str, source: Csv) -> File:
     """Raises DataError for what is no text in this encoding, or has no header."""
     existing(path)
-    check_width(path, csv_faults.width(path, source))
-    if csv_faults.is_binary(path, source):
-        raise DataError(csv_faults.not_a_text(path))
-    names = _names(path, source)
+    with readable(path, "CSV"):
+        form = form_of(path, source)
+    check_width(path, len(form.keys))
+    names = plain_names(form.names)
     found = File(path, names, mixing=True)
     if any("\ufffd" in name for name in names):
         found.faults.append(f"{path}: the header is {csv_faults.not_text(source.encoding)}")
-    found.faults += source.faults_of(names, path)
+    faults = source.faults_of(names, path)
+    if faults and len(names) == 1:  # with the wrong delimiter all else would be wrong too
+        raise DataError(faults[0])
+    found.faults += faults
     found.faults += [said] if (said := doubled(names, path)) else []
-    found.blocks = _Pass(found, source).blocks
+    found.blocks = _Pass(found, source, form).blocks
     return found
-
-
-def _names(path: str, source: Csv) -> list[str]:
-    try:
-        names = next(csv_faults.rows_of(path, source))
-    except StopIteration:
-        raise DataError(empty(path)) from None
-    except LookupError:
-        raise DataError(f"{path}: `{source.encoding}` is not a known `encoding`") from None
-    except python_csv.Error as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from None
-    return [names[0].removeprefix("\ufeff"), *names[1:]]
 
 
 class _Pass:
     """What one reading of the file finds out about its form."""
 
-    def __init__(self, file: File, source: Csv) -> None:
-        self.file, self.source = file, source
-        self.headed = source.header is None
+    def __init__(self, file: File, source: Csv, form: Form) -> None:
+        self.file, self.source, self.form = file, source, form
         self.odd: list[int] = []
         self.example = ""
         self.again = Rows()
+        self.beyond = Rows()
         self.bad = {name: Rows() for name in file.names}
 
     def blocks(self) -> Iterator[Block]:
         """Raises nothing: what ends the reading is a fault of the file."""
-        next_row = 0 if self.headed else 1
+        next_row = 1
         try:
             for batch in self._batches():
                 rows = self._numbers(next_row, batch.num_rows)
                 next_row = int(rows[-1]) + 1 if len(rows) else next_row
                 yield self._block(batch, rows)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             if len(self.odd) < MOST_RAGGED:
                 fault = csv_faults.explained(self.file.path, str(error), self.source)
                 self.file.faults.append(str(fault))
@@ -85,9 +77,12 @@ class _Pass:
         from pyarrow import csv
 
         path, source = self.file.path, self.source
-        keys = [str(i) for i in range(len(self.file.names))]
+        keys = [str(i) for i in range(len(self.form.keys))]
         # One thread: only then does Arrow tell the number of a row that it refuses.
-        read = csv.ReadOptions(column_names=keys, encoding=source.encoding, use_threads=False)
+        read = csv.ReadOptions(
+            column_names=keys, skip_rows=self.form.lines, use_threads=False,
+            encoding=stream.encoding(path, source.encoding), block_size=self.form.block_size,
+        )  # fmt: skip
         parse = csv.ParseOptions(
             delimiter=source.separator(path), quote_char=source.quote, newlines_in_values=True,
             invalid_row_handler=self._refused,
@@ -97,7 +92,7 @@ class _Pass:
             column_types=dict.fromkeys(keys, pa.binary()),
         )  # fmt: skip
         with _silent():
-            batches = csv.open_csv(path, read, parse, convert)
+            batches = csv.open_csv(stream.unpacked(path), read, parse, convert)
         with batches:
             while True:
                 with _silent():
@@ -107,7 +102,7 @@ class _Pass:
                 yield batch
 
     def _refused(self, row: Any) -> str:
-        self.odd.append(row.number - self.headed)
+        self.odd.append(row.number - self.form.lines)
         self.example = self.example or f"{row.actual_columns}: `{row.text[:80]}`"
         return "skip" if len(self.odd) < MOST_RAGGED else "error"
 
@@ -118,14 +113,16 @@ class _Pass:
         return np.setdiff1d(window, skipped, assume_unique=True)[:count].astype(np.int64)
 
     def _block(self, batch: Any, rows: npt.NDArray[np.int64]) -> Block:
-        texts = [self._decoded(batch.column(i), i, rows) for i in range(batch.num_columns)]
-        body = np.ones(len(rows), dtype=bool) if not self.headed else rows > 0
-        again = self._headers(texts) & body
+        names = self.file.names
+        for i in range(len(names), batch.num_columns):
+            filled = pc.fill_null(pc.not_equal(batch.column(i), b""), False)
+            self.beyond.add(rows[filled.to_numpy(zero_copy_only=False)])
+        texts = [self._decoded(batch.column(i), i, rows) for i in range(len(names))]
+        again = self._headers(texts)
         self.again.add(rows[again])
-        if not (kept := body & ~again).all():
-            mask = pa.array(kept)
-            texts = [text.filter(mask) for text in texts]
-        return Block(dict(zip(self.file.names, texts, strict=True)), rows[kept])
+        if again.any():
+            texts = [text.filter(pa.array(~again)) for text in texts]
+        return Block(dict(zip(names, texts, strict=True)), rows[~again])
 
     def _headers(self, texts: list[pa.Array]) -> npt.NDArray[np.bool_]:
         """[rows] where every value is the name of its column."""
@@ -143,7 +140,7 @@ class _Pass:
         except pa.ArrowInvalid:
             values = raw.to_pylist()
         bad = [i for i, one in enumerate(values) if one is not None and not decodes(one)]
-        self.bad[self.file.names[column]].add(row for row in rows[bad] if row > 0)
+        self.bad[self.file.names[column]].add(rows[bad])
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values])
 
     def _conclude(self) -> None:
@@ -153,9 +150,11 @@ class _Pass:
 
             more = "at least " if len(self.odd) >= MOST_RAGGED else ""
             said = csv_faults.ragged(
-                path, more + spoken_rows(self.odd), len(self.file.names), self.example
+                path, more + spoken_rows(self.odd), len(self.form.keys), self.example, self.source
             )
             faults.append(said)
+        if self.beyond:
+            faults.append(csv_faults.beyond(path, self.beyond.said))
         if self.again:
             faults.append(f"{path}: the header stands again in {self.again.said}; delete it there")
         faults += [

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ftune.data.sources.arrow import check_width, existing
+from ftune.data.sources import json_rows
+from ftune.data.sources.arrow import check_width, existing, readable
 from ftune.data.survey.blocks import Block, File, numbered
 
 
@@ -19,13 +20,14 @@ def of_jsonl(path: str, source: Any) -> File:  # noqa: ARG001
 
     place = existing(path)
     found = File(path)
-    check_claims(place)
     kinds: dict[str, set[str]] = {}
     broken = False
-    for block in _lines(place):
-        broken = broken or block is None
-        for name, column in (block.columns if block else {}).items():
-            kinds.setdefault(name, set()).add(_kind(column.type))
+    with readable(path, "JSON lines"):
+        check_claims(place)
+        for block in _lines(place):
+            broken = broken or block is None
+            for name, column in (block.columns if block else {}).items():
+                kinds.setdefault(name, set()).add(_kind(column.type))
     found.names = list(kinds)
     if broken or any(len(kind - {"null"}) > 1 for kind in kinds.values()):
         found.faults += line_faults(place)
@@ -95,12 +97,11 @@ def _bunches(file: Path, most: int = 2**22) -> Iterator[list[bytes]]:
     """Lines without blank ones; an object that goes over several lines is not cut."""
     lines: list[bytes] = []
     size = 0
-    with file.open("rb") as source:
-        for line in source:
-            if size > most and line.startswith(b"{"):
-                yield lines
-                lines, size = [], 0
-            if line.strip():
-                lines.append(line)
-                size += len(line)
+    for line in json_rows.lines(file):
+        if size > most and line.startswith(b"{"):
+            yield lines
+            lines, size = [], 0
+        if line.strip():
+            lines.append(line)
+            size += len(line)
     yield lines

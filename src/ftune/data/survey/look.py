@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ftune.data.asked import TEXTS, asked
 from ftune.data.frame import Frame, no_column
 from ftune.data.prepare import check_classes
+from ftune.data.reading import no_targets, swallowed_classes
 from ftune.data.sources.arrow import no_rows
-from ftune.data.sources.csv import REMEDY
-from ftune.data.sources.csv_faults import misfit
+from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.survey import columns as seen
 from ftune.data.survey.blocks import File
@@ -21,43 +22,18 @@ from ftune.data.target import (
     TargetKind,
     chosen_classes,
     missing_target,
+    no_tags,
     sorted_classes,
     texts_for_numbers,
     unknown_classes,
+    unknown_tags,
 )
-from ftune.data.text.templates import Template, blank_text, missing_text
+from ftune.data.text.templates import blank_text, missing_text
+from ftune.data.unlikely import constant, fractions
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
-
-TEXTS = ("text", "prompt", "response")
-
-
-def asked(data: Data) -> dict[str, list[str]]:
-    """The columns that each setting names."""
-    found = {"data.target": list(data.targets)}
-    for name in ("group", "time"):
-        column = getattr(data.split, name)
-        found[f"data.split.{name}"] = [column] if column else []
-    for name in TEXTS:
-        text = getattr(data, name)
-        found[f"data.{name}"] = Template(text, f"data.{name}").required if text else []
-    found["data.messages"] = [data.messages.column] if data.messages else []
-    found["data.image"] = [data.image] if data.image else []
-    if data.kind == "table":
-        found["data.transforms"] = _of_transforms(data)
-    return found
-
-
-def _of_transforms(data: Data) -> list[str]:
-    """Those of transforms that still see the columns of the file under their own names."""
-    found: list[str] = []
-    for step in data.steps:
-        if hasattr(step, "names"):
-            return [*found, *step.names]
-        found += getattr(step, "columns", None) or []
-    return found
 
 
 @dataclass
@@ -96,6 +72,8 @@ class Look:
                     tally.see(block.columns[name], block.rows)
                 elif isinstance(tally, seen.Gaps):  # a line of JSON need not have every key
                     tally.missing.add(block.rows)
+        if file.rows == 1 and self.data.kind == "table" and isinstance(self.data.source, Jsonl):
+            file.faults += filter(None, [one_object(file.path)])
         if not file.rows and not file.faults:
             file.faults.append(no_rows(file.names, file.path))
         for (setting, name), tally in tallies.items():
@@ -105,19 +83,26 @@ class Look:
         found: dict[tuple[str, str], Any] = {}
         for setting, names in wanted.items():
             if setting != "data.transforms" and not (
-                setting == "data.target" and self.kind == "tags"
+                setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
                 found |= {(setting, name): seen.Gaps() for name in names}
-        types = getattr(self.data.source, "types", {})
-        found |= {("types", name): seen.Declared(kind) for name, kind in types.items()}
-        numeric = self.file.names if self.file.mixing else ()
-        numbers = self.data.targets if self.kind == "numbers" else ()
-        found |= {("", n): seen.Numeric() for n in [*numeric, *numbers] if n not in types}
+        if self.file.mixing:
+            source: Any = self.data.source
+            found |= {("types", name): seen.Declared(name, source) for name in source.types}
+            rest = (name for name in self.file.names if name not in source.types)
+            found |= {("", name): seen.Written(source) for name in rest}
+        elif self.kind == "numbers":
+            found |= {("", name): seen.NoNumbers() for name in self.data.targets}
         if self.kind == "classes":
-            known = self.known and not self.data.classes
+            again = self.known and not self.data.classes
             found["classes", self.data.targets[0]] = (
-                seen.Unknown(frozenset(self.known)) if known else seen.Classes()
+                seen.Unknown(self.known) if again else seen.Classes()
             )
+        if self.data.separator:
+            known = seen.Unknown(self.known) if self.known else seen.Classes()
+            found["tags", self.data.targets[0]] = seen.Tags(self.data.separator, known)
+        if self.kind == "numbers":
+            found |= {("numbers", name): seen.Classes() for name in self.data.targets}
         if self.data.split.group and self.data.split.group not in self.data.targets:
             found["groups", self.data.split.group] = seen.Classes()
         if self.data.kind == "images":
@@ -126,7 +111,8 @@ class Look:
             base = base_of(self.file.path)
             table = base != Path(self.file.path)
             found["pictures", self.data.image or "image"] = seen.Pictures(base, table)
-        return {key: tally for key, tally in found.items() if key[1] in self.file.names}
+        there = set(self.file.names)
+        return {key: tally for key, tally in found.items() if key[1] in there}
 
     def _said(self, setting: str, name: str, tally: Any) -> list[str]:
         """What a tally has found, in words."""
@@ -134,16 +120,21 @@ class Look:
         if isinstance(tally, seen.Gaps):
             return self._gaps(setting, name, tally)
         if isinstance(tally, seen.Declared):
-            odd = tally.odd
-            return [misfit(path, name, odd.values[0], odd.said)] if odd else []
-        if isinstance(tally, seen.Numeric):
-            return self._numeric(name, tally)
+            return [fault] if (fault := tally.fault(path)) else []
+        if isinstance(tally, seen.Written | seen.NoNumbers):
+            return self._written(name, tally)
         if isinstance(tally, seen.Unknown):
             odd, texts = tally.odd, list(tally.texts)
             return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
+        if isinstance(tally, seen.Tags):
+            return self._tags(name, tally.each)
         if isinstance(tally, seen.Classes) and setting == "groups":
             self.groups = frozenset(tally.rows)
             return []
+        if isinstance(tally, seen.Classes) and setting == "numbers":
+            rows = tally.rows
+            said = constant(path, name, rows, sum(rows.values())) if self.first else ""
+            return [said] if said else []
         if isinstance(tally, seen.Classes):
             return self._classes(name, tally.rows) if self.first else []
         from ftune.data.images.decode import unusable
@@ -154,7 +145,7 @@ class Look:
     def _gaps(self, setting: str, name: str, gaps: seen.Gaps) -> list[str]:
         path, where, key = self.file.path, gaps.missing.said if gaps.missing else "", ""
         if where and setting == "data.target":
-            key = missing_target(path, name, where)
+            key = self._no_target(name, gaps.missing.count, where)
         elif where and setting.startswith("data.split."):
             key = missing_key(path, name, setting.rpartition(".")[2], where)
         elif where and setting == "data.image":
@@ -168,11 +159,26 @@ class Look:
         blank = [blank_text(path, setting, gaps.blank.said)] if gaps.blank and texts else []
         return ([key] if key else []) + blank
 
-    def _numeric(self, name: str, found: seen.Numeric) -> list[str]:
-        fault = found.fault(self.file.path, name, REMEDY) if self.file.mixing else ""
+    def _no_target(self, name: str, count: int, where: str) -> str:
+        if not self.data.drop_missing_target:
+            more = swallowed_classes(self.file.path, self.data) if self.kind == "classes" else ""
+            return missing_target(self.file.path, name, where) + more
+        return no_targets(self.file.path) if count == self.file.rows else ""
+
+    def _written(self, name: str, found: seen.Written | seen.NoNumbers) -> list[str]:
+        fault = found.fault(self.file.path, name) if isinstance(found, seen.Written) else ""
         if not fault and found.odd and self.kind == "numbers" and name in self.data.targets:
-            fault = texts_for_numbers(self.file.path, name, found.odd.values)
+            fault = texts_for_numbers(self.file.path, name, found.odd)
         return [fault] if fault else []
+
+    def _tags(self, name: str, found: seen.Classes | seen.Unknown) -> list[str]:
+        path = self.file.path
+        if isinstance(found, seen.Classes):
+            self.classes = sorted_classes(np.array(list(found.rows), dtype=object))
+            return [] if self.classes else [no_tags(path, name)]
+        odd = found.odd
+        known = sorted_classes(np.array(self.known, dtype=object))
+        return [unknown_tags(path, name, list(found.texts), odd.said, known)] if odd else []
 
     def _classes(self, name: str, rows: dict[str, int]) -> list[str]:
         """Too few of them, or too few rows of one."""
@@ -187,6 +193,9 @@ class Look:
             check_classes(frame, Target((name,), "classes"), chosen, None)
         except DataError as error:
             faults.append(str(error))
+        if not data.classes:
+            said = fractions(self.file.path, name, rows, sum(rows.values()), data.source)
+            faults += [said] if said else []
         few = [f"`{one}`" for one in chosen if rows.get(one) == 1]
         if few and data.split.stratify and self.divided:
             faults.append(unstratified(self.file.path, single_rows(few)))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftune.data.profile.profile import Profile, profile
+from ftune.data.reading import load
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
@@ -25,5 +26,5 @@ def profiled(data: Data, kind: TargetKind) -> Profile | str:
     if file is not None and file.is_file() and file.stat().st_size > LARGEST:
         size = file.stat().st_size // 2**20
         return f"{file}: {size:,} MB, more than is read whole here; training prints its columns"
-    parts = data.source.load()
+    parts = load(data, kind)
     return profile(parts.get("train", next(iter(parts.values()))), data, kind)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftune.data.apart import nothing_to_divide, shared
+from ftune.data.found import listed
 from ftune.data.prepare import lacking
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.files import PARTS
@@ -71,7 +72,7 @@ def survey(data: Data, kind: TargetKind) -> list[Told]:
         told.append(Told(file.path, file.rows, len(file.names), size, seconds, file.note))
     faults += _between(looks, data)
     if faults:
-        raise DataError(_listed(list(dict.fromkeys(faults))))
+        raise DataError(listed(list(dict.fromkeys(faults))))
     return told
 
 
@@ -139,9 +140,3 @@ def _size(path: str) -> int | None:
     if place.is_dir():
         return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     return place.stat().st_size if place.is_file() else None
-
-
-def _listed(faults: list[str]) -> str:
-    if len(faults) == 1:
-        return faults[0]
-    return "\n".join([f"{len(faults)} faults in the data", *(f"  {fault}" for fault in faults)])

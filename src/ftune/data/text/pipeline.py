@@ -240,7 +240,7 @@ class TextPipeline:
             Tokenizer.restore(stored["tokenizer"], arrays["tokenizer"]),
             Tokenize(**stored["settings"]),
             Form(**stored["form"]),
-            Target.restore(stored["target"]),
+            Target.of_json(stored["target"]),
         )
         steps = chain.restore_steps(stored["target_steps"], arrays, "target_steps")
         return cls(dict(stored["columns"]), recipe, steps, cache.folder(stored["cache"]))

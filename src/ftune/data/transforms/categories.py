@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ftune.data.frame import Array, Frame, State, as_text
+from ftune.data.spellings import places
 from ftune.data.transforms.choose import enumerated
 from ftune.errors import DataError
 
@@ -63,5 +64,4 @@ def _rows(count: int) -> str:
 
 def codes(values: Array, categories: list[str]) -> Array:
     """[rows] int64: the place of each value in `categories`, from 1; 0 for unknown or missing."""
-    place = {category: i for i, category in enumerate(categories, 1)}
-    return np.fromiter((place.get(value, 0) for value in values), dtype=np.int64, count=len(values))
+    return places(values, categories) + 1

@@ -98,6 +98,4 @@ class Rename:
         return {old: {"new": new} for old, new in self.names.items() if frame[old] is not None}
 
     def apply(self, frame: Frame, state: State) -> Frame:
-        for old, column in state.items():
-            frame = frame.replaced(old, {column["new"]: frame[old]})
-        return frame
+        return frame.replaced({old: {c["new"]: frame[old]} for old, c in state.items()})

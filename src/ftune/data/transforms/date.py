@@ -88,13 +88,14 @@ class Date:
         return (".sin", ".cos") if self.cyclic and part != "year" else ("",)
 
     def apply(self, frame: Frame, state: State) -> Frame:
-        for name, column in state.items():
-            dates = _dates(frame, name)
-            result: dict[str, Array] = {}
-            for part in column["parts"]:
-                result |= self._named(f"{name}.{part}", part, _part(dates, part))
-            frame = frame.replaced(name, result)
-        return frame
+        return frame.replaced({n: self._parts(frame, n, c["parts"]) for n, c in state.items()})
+
+    def _parts(self, frame: Frame, name: str, parts: list[str]) -> dict[str, Array]:
+        dates = _dates(frame, name)
+        result: dict[str, Array] = {}
+        for part in parts:
+            result |= self._named(f"{name}.{part}", part, _part(dates, part))
+        return result
 
     def _named(self, name: str, part: str, values: Array) -> dict[str, Array]:
         import numpy as np

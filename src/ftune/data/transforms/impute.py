@@ -88,9 +88,7 @@ class Impute:
         return str(_most_frequent(values.astype(str)))
 
     def apply(self, frame: Frame, state: State) -> Frame:
-        for name, column in state.items():
-            frame = frame.replaced(name, _filled(frame, name, column, self.makes(name, column)))
-        return frame
+        return frame.replaced({n: _filled(frame, n, c, self.makes(n, c)) for n, c in state.items()})
 
 
 def _most_frequent(values: Array) -> Any:
@@ -106,7 +104,10 @@ def _filled(frame: Frame, name: str, column: dict[str, Any], flags: list[str]) -
     from ftune.data.transforms.choose import numbers
 
     gaps = frame.missing(name)
-    if frame.kind(name) == "text":
+    if not gaps.any():  # the column itself, not its copy
+        numbers(frame, name) if frame.kind(name) != "text" else None
+        result = {name: frame[name]}
+    elif frame.kind(name) == "text":
         result = {name: np.where(gaps, column["value"], frame[name])}
     else:
         values = numbers(frame, name)

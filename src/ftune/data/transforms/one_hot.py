@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class OneHot:
     """Replaces a text column by one flag a category, named `education=Bachelors`.
 
-    Rare categories share the flag `education=other`. A category that the training rows did not have
-    is `other` where there is one, else no flag is set.
+    Rare categories share the flag `education=other`; where all are rare the column is left out. A
+    category that the training rows did not have is `other` where there is one, else no flag is set.
     """
 
     min_count: int | None = setting(1, at_least=1)
@@ -36,15 +36,22 @@ class OneHot:
         from ftune.data.transforms.categories import frequent, texts
 
         kept, rare = frequent(texts(frame, name), self.min_count, self.most)
-        other = bool(rare)
+        other = bool(rare and kept)  # of nothing but rare ones, the flag would be the same for all
         # A category of that very name shares the flag of the rare ones.
         names = [c for c in kept if not (other and c == "other")]
         return {"categories": names, "other": other, **rare}
 
     def notes(self, state: State) -> list[str]:
         from ftune.data.transforms.categories import merged_note
+        from ftune.data.transforms.choose import enumerated
 
-        return merged_note("one_hot", state, "share the flag `other`")
+        flagged = {name: column for name, column in state.items() if column["other"]}
+        bare = [f"`{n}` ({c['of']:,} categories)" for n, c in state.items() if _is_bare(c)]
+        said = "one_hot: left out, as no category has enough rows of its own: "
+        return [
+            *merged_note("one_hot", flagged, "share the flag `other`"),
+            *([f"{said}{enumerated(bare)}."] if bare else []),
+        ]
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:
         """The flags that stand for a column, in the order of their categories."""
@@ -52,10 +59,15 @@ class OneHot:
         return [f"{name}={category}" for category in (*column["categories"], *rest)]
 
     def apply(self, frame: Frame, state: State) -> Frame:
-        for name, column in state.items():
-            flags = _flags(frame, name, column["categories"], self.makes(name, column))
-            frame = frame.replaced(name, flags)
-        return frame
+        flags = {
+            name: _flags(frame, name, column["categories"], self.makes(name, column))
+            for name, column in state.items()
+        }
+        return frame.replaced(flags)
+
+
+def _is_bare(column: dict[str, Any]) -> bool:
+    return "of" in column and not column["categories"] and not column["other"]
 
 
 def _flags(frame: Frame, name: str, categories: list[str], flags: list[str]) -> dict[str, Array]:

@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftune.data.frame import Array, Frame
+from ftune.data.frame import Array, Frame, State
 from ftune.data.transforms.categories import codes, frequent, merged_note, texts, usual_min_count
 from ftune.data.transforms.choose import chosen, enumerated, fit_each
 from ftune.data.transforms.columns import Drop, DropConstant, Rename, Select
+from ftune.data.transforms.date import Date
+from ftune.data.transforms.impute import Impute
 from ftune.data.transforms.one_hot import OneHot
 from ftune.data.transforms.ordinal import Ordinal
 from ftune.errors import DataError
+
+DATES = np.array(["2024-01-31", "2025-02-28"], dtype="datetime64[s]")
 
 
 def words(*values: str | None) -> Array:
@@ -45,6 +49,41 @@ def test_columns_are_kept_left_out_and_renamed() -> None:
             transform.fit(small(), None)
     for transform in (Select(["a"]), Drop(["a"]), Rename({})):
         assert transform.touches is False  # statistics of others do not depend on it
+
+
+def test_names_are_exchanged_and_moved_on_at_once() -> None:
+    assert names(Rename({"a": "c", "c": "a"}), small()) == ["c", "b", "a"]
+    exchanged = Rename({"a": "c", "c": "a"})
+    assert exchanged.apply(small(), exchanged.fit(small(), None))["a"].tolist() == [3.0, 4.0]
+    assert names(Rename({"a": "b", "b": "z"}), small()) == ["b", "z", "c"]
+    for wrong, culprit in (({"a": "b"}, "a"), ({"c": "b"}, "c"), ({"a": "z", "c": "z"}, "c")):
+        with pytest.raises(DataError, match=f"`{culprit}` would become {wrong[culprit]}, and a"):
+            names(Rename(wrong), small())
+
+
+@pytest.mark.parametrize(
+    "transform", [Impute(indicator=True), OneHot(), Date(parts=["year"]), Rename]
+)
+def test_the_time_is_linear_in_the_columns(transform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame goes through all of its columns, so a transform makes one, not one a column."""
+    column = {Impute: [1.0, np.nan], OneHot: words("x", "y")}.get(type(transform), DATES)
+    rows = frame(**{f"c{i}": column for i in range(50)})
+    transform = Rename({f"c{i}": f"d{i}" for i in range(50)}) if transform is Rename else transform
+    state, frames = transform.fit(rows, None), list[Frame]()
+    monkeypatch.setattr(Frame, "__post_init__", lambda made: frames.append(made))
+    assert len(transform.apply(rows, state).columns) >= 50
+    assert len(frames) == 1
+
+
+def test_a_column_without_gaps_is_not_copied() -> None:
+    rows = small()
+    gaps = frame(a=[1.0, np.nan], b=words("x", None))
+    state: State = {"a": {"value": 5.0, "flag": False}, "b": {"value": "missing", "flag": False}}
+    filled = Impute().apply(rows, state)
+    assert filled["a"] is rows["a"] and filled["b"] is rows["b"]
+    filled = Impute().apply(gaps, state)
+    assert (filled["a"].tolist(), filled["b"].tolist()) == ([1.0, 5.0], ["x", "missing"])
+    assert gaps["b"][1] is None
 
 
 def test_columns_are_chosen_by_name_or_kind() -> None:

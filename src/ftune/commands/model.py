@@ -1,0 +1,71 @@
+"""`ftune model`: the parameters by name, shape and what the rules make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from ftune.adapt.attach import specs_of
+from ftune.adapt.names import plain_name
+from ftune.adapt.rules import Effect, resolve
+from ftune.build import base_pipeline, build, read_data
+from ftune.commands.finetune import with_base
+from ftune.console import Console
+from ftune.errors import RequestError
+from ftune.predictor import restore
+from ftune.runs.base import Base
+from ftune.schema import RunConfig
+from ftune.weights import Origin
+
+
+def model_of_config(config: RunConfig, base: Base | None, console: Console) -> dict[str, Any]:
+    """The model that a file declares, for the data that it names.
+
+    Rules that match nothing are told, and the model is shown as it is without rules: its names are
+    what one looks for then.
+    """
+    config = with_base(config, base) if base else config
+    dataset = read_data(config, prior=base_pipeline(base))
+    try:
+        parts = build(config, dataset, base)
+    except RequestError as error:
+        if not config.adapt or not str(error).startswith("adapt"):
+            raise
+        console.warn(f"{error}\nthe parameters as they are without the rules:")
+        parts = build(replace(config, adapt=()), dataset, base)
+    return _shown(parts.model, parts.effects, console)
+
+
+def model_of_base(base: Base, console: Console) -> dict[str, Any]:
+    """The model of a run or an exported file, as the rules of its training left it."""
+    predictor = restore(base)
+    module, meta = predictor.built.module, base.meta
+    begin = Origin(predictor.built, None, tuple(specs_of(meta["adapters"])), meta["fresh"])
+    names = [name for name, _ in module.named_parameters()]
+    effects = resolve(begin.rules(predictor.config.adapt), names, module, begin.fresh)
+    return _shown(module, effects, console)
+
+
+def _shown(module: nn.Module, effects: Mapping[str, Effect], console: Console) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = [
+        {
+            "name": plain_name(name),
+            "shape": list(parameter.shape),
+            "parameters": parameter.numel(),
+            "state": effects[name].state,
+        }
+        for name, parameter in module.named_parameters()
+    ]
+    total = sum(p.numel() for p in module.parameters())
+    trained = sum(p.numel() for n, p in module.named_parameters() if effects[n].train)
+    cells = [
+        (row["name"], "×".join(map(str, row["shape"])) or "1", row["parameters"], row["state"])
+        for row in rows
+    ]
+    console.table("", ("parameter", "shape", "numbers", "state"), cells)
+    console.say(f"{total:,} parameters, {trained:,} trained")
+    sizes = {"total": total, "trainable": trained}
+    return {"command": "model", "status": "done", "parameters": sizes, "tensors": rows}

@@ -1,0 +1,166 @@
+"""`ftune resume RUN train.epochs=40`: more of a training, as a new run with the old one as parent.
+
+What the old run promises, that its config.yaml gives these very numbers, stays true.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftune.build import Parts, base_pipeline, build, read_data, start
+from ftune.console import Console
+from ftune.engine.state import State
+from ftune.errors import RequestError
+from ftune.runs import checkpoint
+from ftune.runs.checkpoint import Checkpoint
+from ftune.runs.folder import RunFolder
+from ftune.schema import LANGUAGE, RunConfig
+from ftune.training.describe import checkpoint_of, story
+from ftune.training.exact import exactness
+from ftune.training.record import Resumed
+from ftune.training.train import Run, differences, folder_for, train
+
+LENGTH = ("train.epochs", "train.steps", "train.early_stop")
+OTHER_LENGTH = (*LENGTH, "total")
+
+
+@dataclass(frozen=True)
+class _Parent:
+    """The run that is gone on from, with its newest whole checkpoint."""
+
+    folder: RunFolder
+    config: RunConfig
+    saved: Checkpoint
+
+    @property
+    def step(self) -> int:
+        return int(self.saved.meta["loop"]["step"])
+
+    @property
+    def total(self) -> int:
+        """How long it was meant to be."""
+        return int(self.saved.meta["exact"]["total"])
+
+
+def prolong(
+    folder: RunFolder, changes: Sequence[str], out: Path | None, inexact: bool, console: Console
+) -> dict[str, Any]:
+    """Trains on for the new length, and returns the summary of the new run.
+
+    Raises RequestError for other settings, and where the length is no longer than what there is.
+    """
+    parent = _parent(folder, changes)
+    config = LANGUAGE.load(folder.config_file, _length(changes))
+    config = replace(config, runtime=replace(config.runtime, threads=_threads(parent, config)))
+    dataset = read_data(config, fitted=base_pipeline(parent.saved))
+    parts = build(config, dataset, resumed=parent.saved)
+    _refuse_differences(parent, parts, inexact)
+    state = start(parts)
+    state.load(parent.saved.training, parent.saved.meta["loop"])
+    _refuse_ended(parent, parts, state)
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
+    new = _new_folder(parent, parts, state, out)
+    for sentence in _told(parent, parts, state):
+        console.say(sentence)
+    resumed = Resumed.of(parent.saved.meta["loop"])
+    return train(Run(parts, new, state, console, resumed=resumed)) | {"parent": str(folder.path)}
+
+
+def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
+    """Raises RequestError where it is no training, is being written, or other settings change."""
+    facts = folder.facts()
+    odd = [c for c in changes if not key_of(c).startswith((*LENGTH, "data.path"))]
+    if odd:
+        raise RequestError(
+            f"`{odd[0]}`: only {', '.join(LENGTH)} can be changed as a run goes on; with other "
+            f"settings it is another training: ftune finetune --base {folder.path} {odd[0]}"
+        )
+    if facts["command"] not in ("optimize", "finetune") or facts["status"] == "running":
+        raise RequestError(
+            f"{folder.path}: {facts['command']}, {facts['status']}; a training that has ended or "
+            "was interrupted can be prolonged"
+        )
+    saved, _ = checkpoint.newest_valid(folder.checkpoints)
+    return _Parent(folder, LANGUAGE.load(folder.config_file), saved)
+
+
+def key_of(change: str) -> str:
+    """The setting that `key=value` or `~key` changes."""
+    return change.removeprefix("~").partition("=")[0]
+
+
+def _length(changes: Sequence[str]) -> list[str]:
+    """With `train.steps` taken back where epochs are given alone, which it would replace."""
+    keys = {key_of(change) for change in changes}
+    alone = "train.epochs" in keys and "train.steps" not in keys
+    return [*changes, *(["train.steps=null"] if alone else [])]
+
+
+def _threads(parent: _Parent, config: RunConfig) -> Any:
+    auto = config.runtime.threads == "auto"
+    return parent.saved.meta["exact"]["threads"] if auto else config.runtime.threads
+
+
+def _refuse_differences(parent: _Parent, parts: Parts, inexact: bool) -> None:
+    found = differences(parts, parent.saved.meta["exact"], parent.folder.facts(), OTHER_LENGTH)
+    if found and not inexact:
+        listed = "\n  ".join(found)
+        raise RequestError(
+            f"cannot go on from the same:\n  {listed}\n--allow-inexact goes on all the same"
+        )
+
+
+def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
+    if parts.total <= parent.step:
+        raise RequestError(
+            f"{parent.folder.path} is at step {parent.step:,} already, and this length is "
+            f"{parts.total:,} steps; give more"
+        )
+    early = parts.config.train.early_stop
+    if early is not None and state.waiting >= early.patience:
+        raise RequestError(
+            f"{parent.folder.path} has waited {state.waiting} evaluations for something better and "
+            "would end at once; give train.early_stop too: a longer patience, or null"
+        )
+
+
+def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -> RunFolder:
+    """A folder with all that was saved; its newest checkpoint knows the new length."""
+    facts = parent.folder.facts()
+    place = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
+    new = folder_for(
+        parts, place, facts["command"], parent=str(parent.folder.path.resolve()),
+        parent_step=parent.step, started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )  # fmt: skip
+    shutil.copytree(parent.folder.checkpoints, new.checkpoints)
+    metrics = parent.folder.path / "metrics.jsonl"
+    if metrics.exists():
+        shutil.copy(metrics, new.path / "metrics.jsonl")
+    spent = parent.folder.summary()
+    new.write_summary({k: spent[k] for k in ("seconds", "train_seconds") if k in spent})
+    loop = parent.saved.meta["loop"]
+    recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor") if key in loop}
+    told = {**story(parts), "exact": exactness(parts)}
+    checkpoint.save(new.checkpoints, checkpoint_of(parts, state, told, recorded), parent.step)
+    new.describe(begun=True)
+    return new
+
+
+def _told(parent: _Parent, parts: Parts, state: State) -> list[str]:
+    """The length, and by how much the rate jumps as the schedule is laid over it."""
+    config, rate = parent.config, parts.config.optimizer.lr
+    before = config.schedule.build(parent.total, parts.batches.steps_per_epoch)
+    before.load(parent.saved.meta["loop"]["schedule"])
+    last = rate * before.factor(max(state.updates - 1, 0))
+    following = rate * state.schedule.factor(state.updates)
+    return [
+        f"prolongs {parent.folder.path}: from step {parent.step:,} to {parts.total:,} instead of "
+        f"{parent.total:,}",
+        f"the schedule is laid over the new length: the learning rate was {last:.3g} in the last "
+        f"step and is {following:.3g} in the next",
+    ]

@@ -1,0 +1,171 @@
+"""How a CSV file is laid out: where its header stands, and which columns its rows have."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ftune.errors import DataError
+
+if TYPE_CHECKING:
+    from ftune.data.sources.csv import Csv
+
+MOST_LINE = 16_000_000
+DELIMITERS = ";\t|,"
+LOOKED_AT = 200
+"""Lines from which the delimiter and the place of the header are guessed, for a message."""
+ALIKE = 0.95
+
+
+@dataclass(frozen=True)
+class Form:
+    """names: of the columns. closing: how many delimiters end each row, with nothing after them.
+    lines: of the file, up to the header and with it. whole: Arrow finds the header as it is."""
+
+    names: list[str]
+    closing: int
+    lines: int
+    whole: bool
+
+    @property
+    def block_size(self) -> int:
+        """Bytes that hold hundreds of rows: Arrow makes an array of each column of each block."""
+        return min(max(2**20, 2**12 * len(self.keys)), 2**26)
+
+    @property
+    def keys(self) -> list[str]:
+        """A name for all that stands in a row; none of the closing ones is one of a column."""
+        return [*self.names, *("\0" * (i + 1) for i in range(self.closing))]
+
+
+def form_of(path: str, source: Csv) -> Form:
+    """From the header and the first row. Raises DataError for what is no text, or has no header."""
+    from ftune.data.sources.arrow import empty
+    from ftune.data.sources.csv_faults import check_text
+
+    check_text(path, source)
+    try:
+        with _reader(path, source) as reader:
+            rows = (row for row in reader if row)
+            header = source.header or next(rows)
+            lines = source.skip + (0 if source.header else reader.line_num)
+            first = _next(rows) or header
+    except StopIteration:
+        if source.skip:
+            raise DataError(f"{path}: no line is left after `skip: {source.skip}`") from None
+        raise DataError(empty(path)) from None
+    except csv.Error as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from None
+    bare = header[: _last(header)]
+    if bare and len(first) >= len(bare) and (first is header or not any(first[len(bare) :])):
+        closing = len(first) - len(bare)
+        return Form(bare, closing, lines, whole=not closing and bare == header)
+    return Form(header, 0, lines, whole=True)
+
+
+def _next(rows: Iterator[list[str]]) -> list[str] | None:
+    try:
+        return next(rows, None)
+    except csv.Error:  # a field beyond what Python's reader takes; Arrow reads it
+        return None
+
+
+def _last(header: Sequence[str]) -> int:
+    """How many names there are without the empty ones at the end."""
+    return max((i for i, name in enumerate(header, 1) if name), default=0)
+
+
+@contextmanager
+def _reader(path: str, source: Csv) -> Iterator[Any]:
+    from ftune.data.sources import stream
+
+    try:
+        file = stream.text(path, source.encoding)
+    except LookupError:
+        raise DataError(f"{path}: `{source.encoding}` is not a known `encoding`") from None
+    with file:
+        lines = islice(_lines(file), source.skip, None)
+        delimiter = source.separator(path)
+        yield csv.reader(lines, delimiter=delimiter, quotechar=source.quote)
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines, of which none may be endless."""
+    for line in iter(lambda: file.readline(MOST_LINE), ""):
+        if len(line) == MOST_LINE:
+            raise csv.Error(f"a line of more than {MOST_LINE:,} characters")
+        yield line
+
+
+def rows_of(path: str, source: Csv) -> Iterator[list[str]]:
+    """The rows of the file without empty lines, the header first. Raises csv.Error."""
+    with _reader(path, source) as reader:
+        yield from ([source.header] if source.header else [])
+        yield from (row for row in reader if row)
+
+
+def advice(path: str, source: Csv, ragged: bool) -> str:
+    """What to write where another delimiter, or a header further down, gives rows of one width.
+
+    ragged: the rows differ in width; else they have one column. Empty where nothing is better.
+    """
+    from ftune.data.sources import stream
+
+    with stream.text(path, source.encoding) as file:
+        lines = list(islice(_lines(file), source.skip, source.skip + LOOKED_AT))
+    own = source.separator(path)
+    above = {d: _above(lines, d, source) for d in (own, *DELIMITERS)}
+    if ragged and above[own] == 0:
+        return ""
+    at_once = [d for d in DELIMITERS if d != own and above[d] == 0]
+    below = [d for d in above if above[d]] if ragged and not source.header else []
+    titled = [d for d in DELIMITERS if not ragged and d != own and d in (lines or [""])[0]]
+    for delimiter in (*at_once, *below, *titled):
+        return _advised(delimiter, own, source.skip, above[delimiter] or 0)
+    return ""
+
+
+def _advised(delimiter: str, own: str, skip: int, above: int) -> str:
+    spoken = "\\t" if delimiter == "\t" else delimiter
+    parts = {}
+    if delimiter != own:
+        parts[f'delimiter: "{spoken}"'] = f'the delimiter seems to be "{spoken}"'
+    if above:
+        parts[f"skip: {skip + above}"] = f"the header seems to stand in line {skip + above + 1}"
+    return f"{' and '.join(parts.values())}: write {' and '.join(f'`{key}`' for key in parts)}"
+
+
+def _above(lines: Sequence[str], delimiter: str, source: Csv) -> int | None:
+    """Lines above the header where nearly all rows from it on have its width; None: they do not."""
+    rows, before = list[tuple[int, list[str]]](), 0
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=source.quote)
+    try:
+        for row in reader:
+            rows += [(before, row)] if row else []
+            before = reader.line_num
+    except csv.Error:
+        return None
+    widths = [len(row) for _, row in rows]
+    width = Counter(widths).most_common(1)[0][0] if widths else 1
+    first = widths.index(width) if widths else 0
+    if width < 2 or widths[first:].count(width) < ALIKE * len(widths[first:]):
+        return None
+    above, header = rows[first]
+    return above if first == 0 or _is_header(header) else None
+
+
+def _is_header(row: Sequence[str]) -> bool:
+    return len(set(row)) == len(row) and not any(_is_number(value) for value in row)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True

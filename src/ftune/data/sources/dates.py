@@ -1,0 +1,82 @@
+"""How dates are written: the formats that are tried, and texts read by one of them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y", "%Y/%m/%d", "%Y.%m.%d",
+    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y/%m/%d", "%y-%m-%d",
+    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y", "%d. %b %Y", "%a, %d %b %Y",
+)  # fmt: skip
+"""`%b` reads whole names of months too."""
+CLOCK = re.compile(r"([ T])\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?\s*$")
+SAMPLE = 50
+FIRST_YEAR = 1000
+"""An earlier one is what `%Y` makes of a year of two digits."""
+
+
+def dates(texts: pa.Array, written: str) -> pa.Array:
+    """[rows] timestamp[s] of distinct `texts`; null where one is no date in this format."""
+    bare = pc.utf8_trim_whitespace(texts)
+    found = pc.strptime(bare, format=written, unit="s", error_is_null=True)
+    if "%Y" in written:
+        found = _only(pc.greater_equal(pc.year(found), FIRST_YEAR), found)
+    # The C library makes the 31st of February the 3rd of March; only such days are looked at again.
+    early = pc.fill_null(pc.less_equal(pc.day(found), 3), False).to_numpy(zero_copy_only=False)
+    bad = [i for i in np.flatnonzero(early) if not _is_date(bare[int(i)].as_py(), written)]
+    mask = np.ones(len(found), dtype=bool)
+    mask[bad] = False
+    return _only(pa.array(mask), found)
+
+
+def _only(mask: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.if_else(mask, values, pa.scalar(None, values.type))
+
+
+def _is_date(text: str, written: str) -> bool:
+    try:
+        datetime.strptime(text, written.replace("%T", "%H:%M:%S"))
+    except ValueError:
+        return False
+    return True
+
+
+def formats(texts: pa.Array, counts: pa.Array, least: float) -> list[str]:
+    """The formats in which at least that share of the rows are dates; "" stands for ISO 8601.
+
+    texts: distinct and not null, with how many rows have each.
+    """
+    sample, some = texts.slice(0, SAMPLE), counts.slice(0, SAMPLE)
+    clock = _clock(sample)
+    fitting = [day + clock for day in DAYS if _share(sample, some, day + clock) >= least / 2]
+    return [written for written in (*fitting, "") if _share(texts, counts, written) >= least]
+
+
+def _clock(sample: pa.Array) -> str:
+    """How the time of day is written behind the dates; empty where most have none."""
+    ends = [match for text in sample.to_pylist() if (match := CLOCK.search(text))]
+    if 2 * len(ends) < len(sample):
+        return ""
+    gap, seconds, half = ends[0].groups()
+    hours = ("%I:%M" if half else "%H:%M") + (":%S" if seconds else "")
+    return gap + hours + ("" if not half else " %p" if half[0] == " " else "%p")
+
+
+def _share(texts: pa.Array, counts: pa.Array, written: str) -> float:
+    found = dates(texts, written) if written else iso(texts)
+    rows = pc.sum(pc.filter(counts, pc.is_valid(found))).as_py() or 0
+    return float(rows / (pc.sum(counts).as_py() or 1))
+
+
+def iso(texts: pa.Array) -> pa.Array:
+    """[rows] timestamp[s]; null where one is no date of ISO 8601."""
+    shape = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
+    good = pc.match_substring_regex(pc.utf8_trim_whitespace(texts), shape)
+    day = pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(texts), 0, 10)
+    return dates(_only(good, day), "%Y-%m-%d")
