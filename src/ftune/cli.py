@@ -126,9 +126,7 @@ def init(
     data: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            "--data",
-            parser=local_path,
-            help="A table: drafts a configuration for this very file.",
+            "--data", parser=local_path, help="A table: drafts a configuration for this very file."
         ),
     ] = None,
     target: Annotated[
@@ -364,14 +362,18 @@ def evaluate(
 def predict(
     run_path: RunPath,
     source: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[Path],  # noqa: UP045
         typer.Option(
-            "--input", help="New rows: csv, parquet, jsonl, npz, txt, images; - is stdin."
+            "--input",
+            parser=local_path,
+            help="New rows: csv, parquet, jsonl, npz, txt, images; - is stdin.",
         ),
     ] = None,
     target: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--output", help="Predictions: csv, parquet, jsonl; - is stdout."),
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output", parser=local_path, help="Predictions: csv, parquet, jsonl; - is stdout."
+        ),
     ] = None,
     keep: Annotated[
         Optional[str],  # noqa: UP045
@@ -414,7 +416,7 @@ def predict(
         base = _base_of(run_path, adapter)
         return command(base, source, target, prompt, sampling, console, names, skip_bad)
 
-    taken = target == "-"
+    taken = str(target) == "-"
     _call(Console(json_output=json, quiet=quiet, stdout_taken=taken), run, code, code_from)
 
 

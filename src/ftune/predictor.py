@@ -213,7 +213,7 @@ class Predictor:
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
-        frame = read_split(self.config.data, str(path), self.pipeline, judged=True)
+        frame = new_rows(self.config.data, path, self.pipeline, judged=True).frame
         scores = self.score(Split.of(self.pipeline, frame))
         self.notes = unseen(frame, self.pipeline)
         return scores

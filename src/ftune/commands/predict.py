@@ -46,7 +46,7 @@ def predict(
         rows = _written(columns, file, str(target))
     for note in predictor.notes:
         console.say(f"note: {note}")
-    console.say(f"{rows:,} predictions: {'stdout' if target == STREAM else target}")
+    console.say(f"{rows:,} predictions: {'stdout' if str(target) == STREAM else target}")
     return summary | {"rows": rows, "output": str(target), "notes": predictor.notes}
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ftune.data.frame import Array, Frame, as_text
 from ftune.errors import DataError
 
+NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 EMPTY = {"number": np.float64(np.nan), "text": None, "date": np.datetime64("NaT", "s")}
 DTYPES = {"number": "float64", "text": "object", "date": "datetime64[s]"}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftune.data import SOURCES
+from ftune.data.beside import Columns, as_given, check_names, written
 from ftune.data.frame import Frame, as_text
 from ftune.data.given_rows import ORIGIN, given_table
 from ftune.data.pipeline import Pipeline
@@ -19,7 +20,6 @@ from ftune.data.sources.files import suffix
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target
 from ftune.data.unlisted import unseen_categories
-from ftune.data.written import Columns, check_names, of_table, written
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,21 +34,27 @@ class NewRows:
     kept: Columns = field(default_factory=dict)
 
 
-def new_rows(data: Data, rows: Any, pipeline: Pipeline, keep: Sequence[str] = ()) -> NewRows:
+def new_rows(
+    data: Data, rows: Any, pipeline: Pipeline, keep: Sequence[str] = (), judged: bool = False
+) -> NewRows:
     """What a file, a list of mappings, a DataFrame or an Arrow table holds.
 
-    Raises DataError for columns that training had and these rows lack, or `keep` that is not there.
+    judged: only rows whose targets are known, if `data` says so. Raises DataError for columns that
+    training had and these rows lack, or `keep` that is not there.
     """
+    kind = pipeline.target.kind
     if isinstance(rows, str | Path):
         reader = _reader(data.source, str(rows))
-        frame = reader.read(str(rows), types_of(data, pipeline.target.kind, pipeline))
+        frame = reader.read(str(rows), types_of(data, kind, pipeline))
         kept = written(reader, str(rows), frame, keep)
     else:
-        table = given_table(rows, pipeline.columns).flatten()
+        table = given_table(rows, types_of(data, kind, pipeline)).flatten()
         frame = to_frame(table, ORIGIN)
         check_names(frame, keep)
-        kept = of_table(table, keep)
-    frame = _as_known(frame, data, pipeline)
+        kept = as_given(rows, table, keep)
+    frame = as_named(frame, data, pipeline)
+    frame = respelled({"all": frame}, data, kind, pipeline)["all"]
+    frame = with_targets(frame, data) if judged else frame
     pipeline.conform(frame)
     return NewRows(frame, kept)
 
@@ -60,10 +66,11 @@ def _as_known(frame: Frame, data: Data, pipeline: Pipeline) -> Frame:
 
 
 def unseen(frame: Frame, pipeline: Pipeline) -> list[str]:
-    """What the transforms of a table do not know in these rows: a sentence a column."""
+    """What reading changed in the inputs, and what the transforms of a table do not know."""
+    changed = [note for name, note in frame.notes.items() if name in pipeline.columns]
     if not isinstance(pipeline, TablePipeline):
-        return []
-    return unseen_categories(pipeline.conform(frame), pipeline.steps)
+        return changed
+    return [*changed, *unseen_categories(pipeline.conform(frame), pipeline.steps)]
 
 
 def read_split(
@@ -80,8 +87,7 @@ def read_split(
         if data.classes is not None:
             frame = _kept(frame, pipeline.target)
     else:
-        frame = new_rows(data, path, pipeline).frame
-        frame = with_targets(frame, data) if judged else frame
+        return new_rows(data, path, pipeline, judged=judged).frame
     pipeline.conform(frame)
     return frame
 

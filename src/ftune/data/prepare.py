@@ -59,8 +59,9 @@ def prepare(
     _check_targets(parts, data, target, classes, fitted)
     if not fitted:
         check_apart(parts, data.split)
-    # Before the parts are taken, so that the whole table can go then.
-    seen = None if fitted else profile(parts.get("train", next(iter(parts.values()))), data, kind)
+    first = parts.get("train", next(iter(parts.values())))
+    seen = None if fitted else profile(first, data, kind)
+    del first
     parts = _divided(parts, data, kind, seed, notes)
     train = _fewer(parts["train"], data, target, seed, notes)
     pipeline = (
@@ -76,7 +77,7 @@ def prepare(
     del train  # from here on a part of the table goes when its tensor is made
     made = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
     notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
-    seen = seen.using(list(pipeline.columns)) if seen else None
+    seen = seen and seen.using(pipeline.columns)
     return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes, seen)
 
 

@@ -53,15 +53,18 @@ class Target:
         return self.classes if self.separator else self.names
 
     def to_json(self) -> dict[str, Any]:
-        """As a pipeline stores it."""
-        stored: dict[str, Any] = {"names": list(self.names), "kind": self.kind}
-        stored["classes"] = list(self.classes)
-        stored |= {"separator": self.separator} if self.separator else {}
-        return stored | ({"numeric": True} if self.numeric else {})
+        """As JSON values."""
+        stored: dict[str, Any] = {
+            "names": list(self.names),
+            "kind": self.kind,
+            "classes": list(self.classes),
+        }
+        stored |= {"numeric": True} if self.numeric else {}
+        return stored | ({"separator": self.separator} if self.separator else {})
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Target:
-        """The inverse of `to_json`; runs of 0.1 say nothing of numbers and separators."""
+        """The inverse of `to_json`; runs of 0.1 say nothing of numbers."""
         names, classes = tuple(stored["names"]), tuple(stored["classes"])
         more = stored.get("separator", ""), stored.get("numeric", False)
         return cls(names, stored["kind"], classes, *more)

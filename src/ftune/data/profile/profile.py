@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,14 @@ class Profile:
         columns = [column.to_json() for column in self.columns]
         return {"rows": self.rows, "columns": columns, "leaks": leaks}
 
+    def using(self, used: Container[str]) -> Profile:
+        """The same where it is known by now which columns are inputs."""
+        columns = [
+            replace(c, role="dropped") if c.role == "input" and c.name not in used else c
+            for c in self.columns
+        ]
+        return Profile(self.rows, columns, [leak for leak in self.leaks if leak.column in used])
+
     @property
     def shown(self) -> list[Column]:
         """All of few; of many the first, the targets, and those with something to say."""
@@ -68,11 +76,9 @@ class Profile:
         return f"{len(others):,} columns more: {counts}{more}" if others else ""
 
 
-def profile(
-    frame: Frame, data: Data, kind: TargetKind, used: Sequence[str] | None = None
-) -> Profile:
-    """Of the rows of a frame; used: the columns that are inputs, where they are known by now."""
-    roles = _roles(frame, data, used)
+def profile(frame: Frame, data: Data, kind: TargetKind) -> Profile:
+    """Of the rows of a frame."""
+    roles = _roles(frame, data)
     classes = [*data.targets] if kind in ("classes", "labels") else []
     columns = [column_of(frame, n, roles[n], n in classes) for n in frame.columns]
     inputs = [c.name for c in columns if c.role == "input" and c.remarks != ["constant"]]
@@ -90,9 +96,9 @@ def show(profile: Profile, console: Console) -> None:
         console.say(f"note: {leak}")
 
 
-def _roles(frame: Frame, data: Data, used: Sequence[str] | None) -> Mapping[str, str]:
+def _roles(frame: Frame, data: Data) -> Mapping[str, str]:
     """What each column is there for: input, target, group, or dropped."""
-    inputs = set(_left(list(frame.columns), data) if used is None else used)
+    inputs = set(_left(list(frame.columns), data))
     roles = {name: "input" if name in inputs else "dropped" for name in frame.columns}
     roles |= {name: "target" for name in data.targets if name in roles}
     return roles | ({data.split.group: "group"} if data.split.group in roles else {})

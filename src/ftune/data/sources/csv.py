@@ -191,13 +191,10 @@ class Csv:
 
     def written(self, path: str, names: list[str]) -> pa.Table:
         """These columns, every value as it stands there; nothing between commas is null."""
-        import pyarrow as pa
-
-        known = self._written(path)
-        read, parse, convert = self._options(path, {})
-        convert.include_columns = [known.get(name, name) for name in names]
+        read, parse, convert = self._options(path, dict.fromkeys(names, "text"))
+        written = self._written(path)
+        convert.include_columns = [written.get(name, name) for name in names]
         convert.null_values = [""]
-        convert.column_types = dict.fromkeys(convert.include_columns, pa.string())
         return self._read(path, read, parse, convert).rename_columns(names)
 
     def _table(self, path: str, types: Mapping[str, Any]) -> pa.Table:

@@ -35,6 +35,7 @@ class Parquet:
         from ftune.data.sources.arrow import readable, to_frame
 
         with readable(path, "Parquet"):
+            # No name holds the table, so that each column goes when it has been taken over.
             return to_frame(self._table(path), path)
 
     def written(self, path: str, names: list[str]) -> pa.Table:

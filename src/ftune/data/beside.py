@@ -28,6 +28,13 @@ def written(reader: Any, path: str, frame: Frame, names: Sequence[str]) -> Colum
     return {name: _plain(frame[name]) for name in names}
 
 
+def as_given(rows: Any, table: pa.Table, names: Sequence[str]) -> Columns:
+    """The columns of rows of a program: its own values; of other tables those of Arrow's."""
+    if isinstance(rows, Sequence):
+        return {name: [row.get(name) for row in rows] for name in names}
+    return of_table(table, names)
+
+
 def of_table(table: pa.Table, names: Sequence[str], as_texts: bool = False) -> Columns:
     """as_texts: the table holds texts only, of which some columns are numbers."""
     columns = {name: table.column(name).to_pylist() for name in names}
