@@ -16,7 +16,7 @@ from ftune.data.dataset import Split
 from ftune.data.frame import Frame
 from ftune.data.images.decode import listed
 from ftune.data.images.pipeline import ImagePipeline
-from ftune.data.new_rows import new_rows, read_split, unseen
+from ftune.data.new_rows import new_rows, unseen
 from ftune.data.pipeline import Pipeline
 from ftune.data.text.dialogues import word_lists
 from ftune.data.text.pipeline import TextPipeline

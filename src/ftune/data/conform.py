@@ -13,10 +13,6 @@ EMPTY = {"number": np.float64(np.nan), "text": None, "date": np.datetime64("NaT"
 DTYPES = {"number": "float64", "text": "object", "date": "datetime64[s]"}
 
 
-NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-"""A number as it is written in a file."""
-
-
 def converted(frame: Frame, name: str, kind: str) -> Array:
     """A column as the kind it had in training, where that loses nothing. Raises DataError."""
     column, here = frame[name], frame.kind(name)

@@ -59,12 +59,6 @@ def new_rows(
     return NewRows(frame, kept)
 
 
-def _as_known(frame: Frame, data: Data, pipeline: Pipeline) -> Frame:
-    """Columns and values by the names and spellings that training had."""
-    frame = as_named(frame, data, pipeline)
-    return respelled({"all": frame}, data, pipeline.target.kind, pipeline)["all"]
-
-
 def unseen(frame: Frame, pipeline: Pipeline) -> list[str]:
     """What reading changed in the inputs, and what the transforms of a table do not know."""
     changed = [note for name, note in frame.notes.items() if name in pipeline.columns]

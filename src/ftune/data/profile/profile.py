@@ -29,15 +29,6 @@ class Profile:
     columns: list[Column]
     leaks: list[Leak] = field(default_factory=list)
 
-    def using(self, names: Sequence[str]) -> Profile:
-        """With the columns that are inputs known: others are dropped, and so are their leaks."""
-        columns = [
-            replace(c, role="dropped") if c.role == "input" and c.name not in names else c
-            for c in self.columns
-        ]
-        leaks = [leak for leak in self.leaks if leak.column in names]
-        return replace(self, columns=columns, leaks=leaks)
-
     def to_json(self) -> dict[str, Any]:
         leaks = [{"column": e.column, "target": e.target, "score": e.score} for e in self.leaks]
         columns = [column.to_json() for column in self.columns]
