@@ -37,7 +37,7 @@ class Child:
             words, cwd=folder, env=environment(), text=True,
             **({"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | given),
         )  # fmt: skip
-        self.until(lambda: (self.run / "checkpoints" / "best.json").exists())
+        self.until(lambda: (self.run / "checkpoints" / "latest.json").exists())
 
     def until(self, ready: Any) -> None:
         end = time.monotonic() + 60
