@@ -40,16 +40,16 @@ def both(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Try:
         case = CASES / name
         folder = tmp_path / "case"
         shutil.copytree(case.parent, folder)
-        monkeypatch.chdir(folder)
         file = folder / case.name
         text = file.read_text("utf-8").replace("MODEL/", f"{models}/")
         file.write_text(text, "utf-8")
         command = next(
             command for block, command in BLOCKS.items() if re.search(f"(?m)^{block}:", text)
         )
-        runner = CliRunner()
-        checked = runner.invoke(app, ["check", case.name, "--data"])
-        return checked, runner.invoke(app, [command, case.name, *WORDS.get(command, [])])
+        runner, out = CliRunner(), str(tmp_path / "run")
+        checked = runner.invoke(app, ["check", str(file), "--data"])
+        words = [command, str(file), "--out", out, *WORDS.get(command, [])]
+        return checked, runner.invoke(app, words)
 
     return run
 
@@ -70,11 +70,11 @@ def test_control_without_the_rehearsal(both: Try, monkeypatch: pytest.MonkeyPatc
     assert (checked.exit_code, trained.exit_code) == (0, 2)
 
 
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, *words: str) -> Result:
-    monkeypatch.chdir(folder)
-    Path("c.yaml").write_text(text)
-    Path("t.csv").write_text("a,y\n" + "".join(f"{i % 7},{'uv'[i % 2]}\n" for i in range(40)))
-    return CliRunner().invoke(app, ["check", "c.yaml", *words])
+def run(folder: Path, text: str, *words: str) -> Result:
+    (folder / "c.yaml").write_text(text)
+    rows = "".join(f"{i % 7},{'uv'[i % 2]}\n" for i in range(40))
+    (folder / "t.csv").write_text("a,y\n" + rows)
+    return CliRunner().invoke(app, ["check", str(folder / "c.yaml"), *words])
 
 
 TABLE = "task: classification\ndata: {source: csv, path: t.csv, target: y"
@@ -92,12 +92,12 @@ MODEL = "model: {name: mlp, width: 4}\n"
     ],
 )
 def test_what_a_command_would_refuse(
-    text: str, words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, words: list[str], said: str, tmp_path: Path
 ) -> None:
-    result = run(tmp_path, monkeypatch, text, *words)
+    result = run(tmp_path, text, *words)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
-    other = run(tmp_path, monkeypatch, TABLE + "}\n" + MODEL, "--data")
+    other = run(tmp_path, TABLE + "}\n" + MODEL, "--data")
     assert other.exit_code == 0, "control: the file's own command is possible"
 
 
@@ -106,7 +106,7 @@ def test_large_files_are_read_whole_only_when_asked(
 ) -> None:
     monkeypatch.setattr(check, "LARGE", 100)
     text = TABLE + "}\n" + MODEL
-    lax = run(tmp_path, monkeypatch, text, "--data")
+    lax = run(tmp_path, text, "--data")
     assert "read block by block only" in " ".join(lax.output.split())
-    strict = run(tmp_path, monkeypatch, text, "--data", "--for", "optimize")
+    strict = run(tmp_path, text, "--data", "--for", "optimize")
     assert "block by block only" not in " ".join(strict.output.split())

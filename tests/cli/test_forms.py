@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.apart import apart
 from typer.testing import CliRunner, Result
 
 from ftune.cli import app
@@ -51,8 +52,11 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_command_reads_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_every_command_reads_it(name: str, tmp_path: Path) -> None:
+    apart(lambda: read_by_every_command(name), tmp_path)
+
+
+def read_by_every_command(name: str) -> None:
     Path("t.csv").write_text(TABLE)
     Path(name).write_bytes(FORMS[name])
     assert typed("optimize", configured("t.csv"), "--out", "run").exit_code == 0
@@ -70,9 +74,12 @@ def test_every_command_reads_it(name: str, tmp_path: Path, monkeypatch: pytest.M
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
 
 
-def test_every_command_names_the_delimiter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_names_the_delimiter(tmp_path: Path) -> None:
     """Also of rows that have commas in their numbers."""
-    monkeypatch.chdir(tmp_path)
+    apart(told_by_every_command, tmp_path)
+
+
+def told_by_every_command() -> None:
     Path("t.csv").write_text(TABLE)
     assert typed("optimize", configured("t.csv"), "--out", "run").exit_code == 0
     Path("e.csv").write_text(TABLE.replace(",", ";").replace(".", ","))

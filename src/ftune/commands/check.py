@@ -47,8 +47,8 @@ def check(
         "sweep": _sweep(config),
     }
     console.say(f"{path}: valid")
-    for command, what in would.items():
-        console.say(f"  {command:9} {what}")
+    for name, what in would.items():
+        console.say(f"  {name:9} {what}")
     if wanted is not None:
         _refuse(wanted, config)
     notes = unreached(config, Length.declared(config))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.apart import apart
 from typer.testing import CliRunner
 
 from ftune.cli import app
@@ -117,9 +118,12 @@ def test_a_separator_is_for_one_column_of_tags(
         LANGUAGE.of({"task": task, "data": data})
 
 
-def test_from_training_to_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_training_to_predictions(tmp_path: Path) -> None:
     """x tells the tags; the labels are the columns of the predictions."""
-    monkeypatch.chdir(tmp_path)
+    apart(trained_and_predicted, tmp_path)
+
+
+def trained_and_predicted() -> None:
     rows = (f"{i % 3},{['a;b', 'b', ''][i % 3]}\n" for i in range(90))
     Path("t.csv").write_text("x,tags\n" + "".join(rows))
     Path("c.yaml").write_text(

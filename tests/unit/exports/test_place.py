@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.apart import apart, limit_files
+from support.apart import apart, limit_files, only_in_a_child
 from torch import Tensor
 
 from ftune.commands.export import export
@@ -194,13 +194,15 @@ def test_the_proof(kind: str) -> None:
 @pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750)])
 def test_an_export_obeys_the_umask(mask: int, file: int, folder: int, tmp_path: Path) -> None:
     """Whatever the library that wrote it made of it: safetensors' files are the owner's alone."""
-    before = os.umask(mask)
-    try:
+
+    def export() -> None:
+        only_in_a_child()
+        os.umask(mask)
         with beside(tmp_path / "model") as path:
             path.mkdir(mode=0o700)
             (path / "w.safetensors").write_bytes(b"x")
             (path / "w.safetensors").chmod(0o600)
-    finally:
-        os.umask(before)
+
+    apart(export)
     assert (tmp_path / "model").stat().st_mode & 0o777 == folder
     assert (tmp_path / "model" / "w.safetensors").stat().st_mode & 0o777 == file
