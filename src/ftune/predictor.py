@@ -146,6 +146,7 @@ class Predictor:
             return self._tags(pipeline, frame, told)
         given = {name: frame[name].tolist() for name in pipeline.columns}
         answers = self._continued(pipeline, pipeline.prompts(frame), sampling, told)
+        self.notes += pipeline.left_out(frame)
         return _beside(given, {"response": answers})
 
     def _tags(self, pipeline: TextPipeline, frame: Frame, told: Told) -> dict[str, Any]:

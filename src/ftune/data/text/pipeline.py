@@ -168,6 +168,15 @@ class TextPipeline:
         texts = form.template("prompt" if form.prompt is not None else "text").fill(frame)
         return [self.prompt_ids(text) for text in texts]
 
+    def left_out(self, frame: Frame) -> list[str]:
+        """How many conversations end with an answer, which `prompts` leaves out, in a sentence."""
+        if self.recipe.form.messages is None:
+            return []
+        rows = conversations(frame, self.recipe.form, answers=False)
+        ended = sum(len(without_answer(row.turns)) < len(row.turns) for row in rows)
+        said = f"{ended:,} of {len(rows):,} conversations end with an answer, which is left out."
+        return [said] if ended else []
+
     def prompt_ids(
         self, prompt: str | Sequence[Turn], chat: bool | None = None, tools: Tools = None
     ) -> list[int]:

@@ -13,6 +13,7 @@ import torch
 from support.chats import MARKS, PUBLISHED, QWEN
 
 from ftune.data.dataset import Dataset
+from ftune.data.frame import Frame
 from ftune.data.prepare import prepare
 from ftune.data.schema import Data
 from ftune.data.sources.jsonl import Jsonl
@@ -226,3 +227,22 @@ def test_alpaca_by_optional_parts(read_data: ReadData, tmp_path: Path) -> None:
     assert isinstance(pipeline, TextPipeline)
     prompts = pipeline.recipe.form.template("prompt").fill(frame)
     assert prompts == ["Name a cat.", "Add.\n\nInput: 1 2!", "Sing."]
+
+
+def test_an_answer_at_the_end_is_left_out_to_predict(read: Read) -> None:
+    dataset = read([{"messages": TURNS}] * 3)
+    pipeline, rows = dataset.pipeline, [json.dumps(TURNS), json.dumps(TURNS[:3])]
+    assert isinstance(pipeline, TextPipeline)
+    frame = Frame({"messages": np.array(rows, dtype=object)}, "new", np.array([1, 2]))
+    ended, asked = pipeline.prompts(frame)
+    assert ended == asked
+    assert pipeline.decode(asked, True).endswith("And the dog?<|im_end|>\n<|im_start|>assistant\n")
+    assert pipeline.left_out(frame) == [
+        "1 of 2 conversations end with an answer, which is left out."
+    ]
+    assert pipeline.left_out(frame.take(np.array([False, True]))) == [], "control"
+    lone = Frame(
+        {"messages": np.array([json.dumps(TURNS[1:2])], dtype=object)}, "new", np.array([7])
+    )
+    with pytest.raises(DataError, match="no turn to answer in row 7"):
+        pipeline.prompts(lone)
