@@ -170,17 +170,25 @@ class Csv:
 
     def swallowed(self, path: str, name: str) -> dict[str, int]:
         """The texts in a column that `missing` lists, with how many rows each has."""
+        from collections import Counter
+
         import pyarrow.compute as pc
+        from pyarrow import csv
+
+        from ftune.data.sources.stream import unpacked
 
         read, parse, convert = self._options(path, {name: "text"})
         convert.include_columns = [self._written(path).get(name, name)]
         convert.strings_can_be_null = False
+        words, taken = Counter[str](), {text for text in self.missing if text.strip()}
         try:
-            counts = pc.value_counts(self._read(path, read, parse, convert).column(0)).to_pylist()
+            with csv.open_csv(unpacked(path), read, parse, convert) as blocks:
+                for block in blocks:  # a block at a time: `check --data` may read a large file
+                    counts = pc.value_counts(block.column(0)).to_pylist()
+                    words.update({c["values"]: c["counts"] for c in counts if c["values"] in taken})
         except ValueError:  # what else is wrong with the file is told anyway
             return {}
-        words = {entry["values"]: entry["counts"] for entry in counts}
-        return {text: words[text] for text in self.missing if text.strip() and text in words}
+        return {text: words[text] for text in self.missing if text in words}
 
     def _notes(self, path: str, frame: Frame) -> dict[str, str]:
         """About whole numbers that were rounded; only the text tells what they were."""

@@ -100,6 +100,8 @@ class _Pass:
                 if batch is None:
                     return
                 yield batch
+                del batch
+                pa.default_memory_pool().release_unused()
 
     def _refused(self, row: Any) -> str:
         self.odd.append(row.number - self.form.lines)
