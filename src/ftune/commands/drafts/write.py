@@ -121,9 +121,15 @@ def _target_transforms(column: Array) -> Iterator[str]:
     known = column[~np.isnan(column)]
     low, high = float(known.min()), float(known.max())
     yield from _line("  target_transforms:", "undone in predictions and metrics")
-    if low > 0 and high / low >= 20:
+    # An even spread over such a range would be bent by a logarithm.
+    if low > 0 and high / low >= 20 and _skew(np.log1p(known)) < _skew(known):
         yield from _line("    - log", f"from {low:,.6g} to {high:,.6g}: orders of magnitude")
     yield "    - standardize"
+
+
+def _skew(values: Array) -> float:
+    """How lopsided values are: the size of their third standardised moment."""
+    return abs(float((((values - values.mean()) / (values.std() or 1.0)) ** 3).mean()))
 
 
 def _line(text: str, why: str) -> Iterator[str]:
