@@ -300,7 +300,7 @@ def test_images_that_are_mixed_in_training(mix: str, tmp_path: Path) -> None:
                  "target_transforms": [{"clip": {"high": 200}}, "standardize"],
                  "split": {"val": 4, "test": 4}},
         "optimizer": {"name": "adamw", "lr": 0.01}, "train": {"steps": 6, "batch_size": 8},
-        "runtime": {"threads": 1, "device": "cpu"},
+        "eval": {"train": True}, "runtime": {"threads": 1, "device": "cpu"},
     }  # fmt: skip
     configuration = LANGUAGE.of(plain)
     summary = undisturbed(configuration, tmp_path / "run")
@@ -325,7 +325,7 @@ def test_texts_of_numbers(tmp_path: Path) -> None:
                  "cache": False, "transforms": [{"tokenize": {"tokenizer": "characters"}}],
                  "target_transforms": [{"clip": {"high": 50}}], "split": {"val": 6, "test": 6}},
         "optimizer": {"name": "adamw", "lr": 0.01}, "train": {"steps": 6, "batch_size": 8},
-        "runtime": {"threads": 1, "device": "cpu"},
+        "eval": {"train": True}, "runtime": {"threads": 1, "device": "cpu"},
     }  # fmt: skip
     configuration = LANGUAGE.of(plain)
     summary = undisturbed(configuration, tmp_path / "run")
