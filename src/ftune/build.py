@@ -34,7 +34,7 @@ from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.seeds import choose_determinism, seed_all
 from ftune.runtime.threads import choose_threads
-from ftune.schema import RunConfig
+from ftune.schema import NO_MODEL, RunConfig
 from ftune.tasks.protocol import Task
 from ftune.weights import Origin, origin
 
@@ -102,7 +102,7 @@ def build(
     taken from there, and what is never trained is loaded.
     """
     if config.model is None:
-        raise RequestError("the configuration has no `model:` block, and no base brings one")
+        raise RequestError(NO_MODEL)
     if dataset.val is None:
         _refuse_blind(config)
     device = choose(config.runtime.device)

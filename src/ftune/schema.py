@@ -266,6 +266,12 @@ class Output:
     """Folder that receives the run folders."""
 
 
+NO_MODEL = "the configuration has no `model:` block, and no base brings one"
+NO_BASE = "finetune starts from a trained model: give --base PATH, or `base:` in the file"
+NO_SWEEP = "no `sweep:` block; it names `scientific:` or `nuisance:` settings"
+"""What a command says where the block that it needs is absent."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One file for every command; a command ignores the blocks of the others."""

@@ -13,7 +13,7 @@ from ftune.config.tree import Mark
 from ftune.console import Console
 from ftune.errors import ConfigError, MissingExtraError, Problem, RequestError
 from ftune.models import MODELS
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema import LANGUAGE, NO_BASE, NO_MODEL, NO_SWEEP, RunConfig
 from ftune.search.space import check_space, parse_space
 from ftune.training.reach import Length, unreached
 
@@ -75,13 +75,11 @@ def _refuse(command: str, config: RunConfig) -> None:
     """Raises RequestError where a command cannot be possible whatever the data."""
     own = getattr(config.model, "source", None)
     if command == "sweep" and config.sweep is None:
-        raise RequestError("no `sweep:` block; it names `scientific:` or `nuisance:` settings")
+        raise RequestError(NO_SWEEP)
     if command == "finetune" and not config.base and not own:
-        raise RequestError(
-            "finetune starts from a trained model: give --base PATH, or `base:` in the file"
-        )
+        raise RequestError(NO_BASE)
     if command != "finetune" and config.model is None and not config.base:
-        raise RequestError("the configuration has no `model:` block, and no base brings one")
+        raise RequestError(NO_MODEL)
     for package, extra in _needed(config).items():
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(f"model: {_name(config.model)}", extra)

@@ -23,7 +23,7 @@ from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runtime.processes import refuse_several
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema import LANGUAGE, NO_BASE, RunConfig
 from ftune.training.train import new_run, train
 
 
@@ -115,9 +115,7 @@ def find_base(given: Sequence[str], config: RunConfig | None) -> Base:
     if base is None and own:
         return Base(Path(own), {}, foreign=own)
     if base is None:
-        raise RequestError(
-            "finetune starts from a trained model: give --base PATH, or `base:` in the file"
-        )
+        raise RequestError(NO_BASE)
     return base
 
 

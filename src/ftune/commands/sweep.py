@@ -24,7 +24,7 @@ from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema import LANGUAGE, NO_SWEEP, RunConfig
 from ftune.search.kept import kept_space
 from ftune.search.lr_find import RATE
 from ftune.search.space import check_space, configured, parse_space
@@ -44,21 +44,14 @@ def sweep(
 ) -> dict[str, Any]:
     """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
     refuse_several()
-    if base is not None:
-        config = with_base(config, base)
-    if config.sweep is None:
-        raise RequestError("no `sweep:` block; it names `scientific:` or `nuisance:` settings")
-    plain = dump(config)
-    check_space(plain, parse_space(config.sweep))
-    kept_space(plain, config.sweep)
-    first = first_trial(config, plain, base)
-    judged = metric(first)
+    config, first, judged = first_trial(config, base)
+    assert config.sweep is not None
     choose_determinism(config.runtime.deterministic, first.device)
     _show_plan(config, first.total, console)
     if plan:
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
     with RunFolder.create(
-        RunFolder.place("sweep", stem, out, config.runs_folder), to_yaml(plain),
+        RunFolder.place("sweep", stem, out, config.runs_folder), to_yaml(dump(config)),
         command="sweep", status="running", pid=os.getpid(), metric=judged[0], sign=judged[1],
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         **gathered(config, first.dataset),
@@ -79,8 +72,22 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     return _run(folder, config, base, judged, console)
 
 
-def first_trial(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
-    """Builds the first trial, so that a fault in data or structure ends the sweep at once."""
+def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts, Judged]:
+    """The configuration with its base, the first trial built, and what trials are judged by.
+
+    So a fault in space, data or structure ends the sweep at once. Raises what it refuses.
+    """
+    config = with_base(config, base) if base else config
+    if config.sweep is None:
+        raise RequestError(NO_SWEEP)
+    plain = dump(config)
+    check_space(plain, parse_space(config.sweep))
+    kept_space(plain, config.sweep)
+    parts = _first(config, plain, base)
+    return config, parts, metric(parts)
+
+
+def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
     assert config.sweep is not None
     first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}
     one = configured(plain, first)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftune.data.frame import label_text
+from ftune.data.sources.jsonl import dumped, is_nested
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def _as_text(value: Any) -> Any:
     """Numbers as they are written; conversations as JSON, which keeps the keys of each turn."""
     if _is_number(value):
         return label_text(value)
-    turns = isinstance(value, list) and any(isinstance(item, dict) for item in value)
-    return json.dumps(value, ensure_ascii=False) if turns else value
+    return dumped(value) if is_nested(value) else value
 
 
 def _is_number(value: Any) -> bool:

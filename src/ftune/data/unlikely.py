@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ftune.data.conform import NUMBER
 from ftune.data.frame import Frame, as_text
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
 MOST_RARE = 10
 """Rows a class, on average: with fewer, and at least so many classes, fractions are amounts."""
-_FRACTION = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
-_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_NUMBER = re.compile(NUMBER)
 
 
 def unlikely(frame: Frame, data: Data, target: Target) -> str:

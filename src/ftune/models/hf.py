@@ -58,7 +58,6 @@ class Hf:
     def build(self, inputs: Inputs, outputs: int) -> Built:
         """Raises RequestError for files that are not there, cannot be read, or do not fit."""
         from ftune.models.hf_files import find, load, read_config
-        from ftune.models.hf_grow import grow
         from ftune.models.hf_modules import CausalLm
 
         if self.source is None:
@@ -71,15 +70,11 @@ class Hf:
             kind = self._kind(config, inputs, outputs)
             self._check(source, config, inputs)
             asked = self._asked(kind, config, outputs)
-        found, report = load(source, config, asked, self.weights)
+        found, report = load(source, config, asked, self.weights, inputs.vocabulary)
         if report and kind == "encoder":
             report = replace(report, missing=(*report.missing, "head.weight", "head.bias"))
         pooling = self._pooling(source, config)
-        added = grow(found, inputs.vocabulary)
         wrapper = self._wrapped(found, kind, pooling, outputs)
-        if report and added:
-            prefix = "lm." if kind == "causal-lm" else "encoder."
-            report = replace(report, grown={prefix + name: n for name, n in added.items()})
         if isinstance(wrapper, CausalLm):
             wrapper.prove()
         code = source.opened.digest if source.opened else None
@@ -129,9 +124,9 @@ class Hf:
         return self.kind
 
     def _check(self, source: Source, config: Any, inputs: Inputs) -> None:
-        text = config.get_text_config()
         from ftune.models.hf_grow import brings
 
+        text = config.get_text_config()
         limit = getattr(text, "max_position_embeddings", None)
         if getattr(config, "is_encoder_decoder", False):
             raise RequestError(

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -157,10 +157,19 @@ def read_config(source: Source) -> Any:
 
 
 def load(
-    source: Source, config: Any, asked: Mapping[str, Any], weights: Literal["pretrained", "random"]
+    source: Source,
+    config: Any,
+    asked: Mapping[str, Any],
+    weights: Literal["pretrained", "random"],
+    tokens: int = 0,
 ) -> tuple[Any, Loading | None]:
-    """The module, and what became of each of its parameters. Raises RequestError."""
+    """The module, and what became of each of its parameters. Raises RequestError.
+
+    tokens: for how many it has rows at least.
+    """
     import torch
+
+    from ftune.models.hf_grow import grow
 
     factory, more = _factory(asked)
     if weights == "random":
@@ -168,6 +177,7 @@ def load(
             found = factory.from_config(
                 config, dtype=torch.float32, trust_remote_code=source.trusted, **more
             )
+        grow(found, tokens)
         return _trimmed(found, asked["kind"])[0], None
     with _told(source), quiet():
         found, info = factory.from_pretrained(
@@ -176,8 +186,10 @@ def load(
         )  # fmt: skip
     _judge(source, config, info)
     found, unused = _trimmed(found, asked["kind"])
+    grown = grow(found, tokens)
     prefix = "lm." if asked["kind"] == "causal-lm" else "encoder."
-    return found, _report(found, info, unused, prefix)
+    report = _report(found, info, unused, prefix)
+    return found, replace(report, grown={prefix + name: rows for name, rows in grown.items()})
 
 
 def _judge(source: Source, config: Any, info: Mapping[str, Any]) -> None:
@@ -236,8 +248,7 @@ def _report(found: Any, info: Mapping[str, Any], unused: list[str], prefix: str)
     loaded = [name for name in own if name not in missing | mismatched]
     unexpected = {*info["unexpected_keys"], *unused}
     parts = (loaded, sorted(missing), sorted(unexpected), sorted(mismatched))
-    names = [tuple(prefix + name for name in part) for part in parts]
-    return Loading(names[0], names[1], names[2], names[3])
+    return Loading(*(tuple(prefix + name for name in part) for part in parts))
 
 
 def plain(config: Any) -> dict[str, Any]:

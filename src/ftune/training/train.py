@@ -302,10 +302,8 @@ def differences(
     now, saved = exactness(parts), {**LATER, **saved}
     names = {**saved, **now}  # a block that was added or taken away has keys on one side only
     names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
-    pairs = ((k, saved.get(k), now.get(k)) for k in names)
-    # What an older version did not know of and is not in use is no difference.
     found = [
-        f"{k}: was {a}, is {b}" for k, a, b in pairs if a != b and (k in saved or b is not False)
+        f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
     ]
     if not _same_data(parts.dataset, facts):
         found.append(DATA_CHANGED)

@@ -150,14 +150,18 @@ class Csv:
 
         from ftune.data.sources.stream import unpacked
 
+        options = self._text_options(path, names)
+        if not head:
+            return self._read(path, *options).unify_dictionaries().rename_columns(names)
+        with csv.open_csv(unpacked(path), *options) as blocks:
+            return pa.Table.from_batches([blocks.read_next_batch()]).rename_columns(names)
+
+    def _text_options(self, path: str, names: list[str]) -> tuple[Any, ...]:
+        """`_options` for these columns alone, as texts."""
         read, parse, convert = self._options(path, dict.fromkeys(names, "text"))
         written = self._written(path)
         convert.include_columns = [written.get(name, name) for name in names]
-        if not head:
-            table = self._read(path, read, parse, convert).unify_dictionaries()
-            return table.rename_columns(names)
-        with csv.open_csv(unpacked(path), read, parse, convert) as blocks:
-            return pa.Table.from_batches([blocks.read_next_batch()]).rename_columns(names)
+        return read, parse, convert
 
     def _written(self, path: str) -> dict[str, str]:
         """By the name of a column, how it is written in the file, where that is another way."""
@@ -177,8 +181,7 @@ class Csv:
 
         from ftune.data.sources.stream import unpacked
 
-        read, parse, convert = self._options(path, {name: "text"})
-        convert.include_columns = [self._written(path).get(name, name)]
+        read, parse, convert = self._text_options(path, [name])
         convert.strings_can_be_null = False
         words, taken = Counter[str](), {text for text in self.missing if text.strip()}
         try:
@@ -199,9 +202,7 @@ class Csv:
 
     def written(self, path: str, names: list[str]) -> pa.Table:
         """These columns, every value as it stands there; nothing between commas is null."""
-        read, parse, convert = self._options(path, dict.fromkeys(names, "text"))
-        written = self._written(path)
-        convert.include_columns = [written.get(name, name) for name in names]
+        read, parse, convert = self._text_options(path, names)
         convert.null_values = [""]
         return self._read(path, read, parse, convert).rename_columns(names)
 

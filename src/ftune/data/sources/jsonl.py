@@ -113,11 +113,11 @@ def _verbatim(file: Path, table: Any, error: Exception | None = None) -> Any:
         rows = [json.loads(line) for line in lines(file) if line.strip()]
     except ValueError:  # an object over several lines
         rows = []
-    nested = {name for row in rows for name, value in row.items() if _is_nested(value)}
+    nested = {name for row in rows for name, value in row.items() if is_nested(value)}
     if table is None and error is not None and not nested:
         raise error
     texts = {
-        name: pa.array([_dumped(row.get(name)) for row in rows], pa.string()) for name in nested
+        name: pa.array([dumped(row.get(name)) for row in rows], pa.string()) for name in nested
     }
     if table is None:
         plain = [{k: v for k, v in row.items() if k not in nested} for row in rows]
@@ -128,13 +128,15 @@ def _verbatim(file: Path, table: Any, error: Exception | None = None) -> Any:
     return table
 
 
-def _dumped(value: Any) -> str | None:
+def dumped(value: Any) -> str | None:
+    """A value as JSON text; nothing for none."""
     import json
 
     return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _is_nested(value: Any) -> bool:
+def is_nested(value: Any) -> bool:
+    """Whether a value is a list with objects in it, as the turns of a conversation."""
     return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
