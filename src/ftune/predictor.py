@@ -145,8 +145,8 @@ class Predictor:
         if pipeline.target.kind == "tags":
             return self._tags(pipeline, frame, told)
         given = {name: frame[name].tolist() for name in pipeline.columns}
-        answers = self._continued(pipeline, pipeline.prompts(frame), sampling, told)
-        self.notes += pipeline.left_out(frame)
+        prompts = pipeline.prompts(frame, self.notes)
+        answers = self._continued(pipeline, prompts, sampling, told)
         return _beside(given, {"response": answers})
 
     def _tags(self, pipeline: TextPipeline, frame: Frame, told: Told) -> dict[str, Any]:

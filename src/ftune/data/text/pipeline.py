@@ -154,28 +154,24 @@ class TextPipeline:
             assert frame[name] is not None
         return frame
 
-    def prompts(self, frame: Frame) -> list[list[int]]:
-        """What a model is given for each row, written as in training. Raises DataError."""
+    def prompts(self, frame: Frame, notes: list[str] | None = None) -> list[list[int]]:
+        """What a model is given for each row, written as in training. Raises DataError.
+
+        notes: gets a sentence about conversations that end with an answer, which is left out.
+        """
         form = self.recipe.form
         if form.messages is not None:
             rows = conversations(frame, form, answers=False)
             asked = [without_answer(row.turns) for row in rows]
             check_asked(frame, asked)
-            return [
-                self.prompt_ids(turns, tools=row.tools)
-                for turns, row in zip(asked, rows, strict=True)
-            ]
+            pairs = list(zip(asked, rows, strict=True))
+            ended = sum(len(turns) < len(row.turns) for turns, row in pairs)
+            if ended and notes is not None:
+                end = "conversations end with an answer, which is left out."
+                notes.append(f"{ended:,} of {len(rows):,} {end}")
+            return [self.prompt_ids(turns, tools=row.tools) for turns, row in pairs]
         texts = form.template("prompt" if form.prompt is not None else "text").fill(frame)
         return [self.prompt_ids(text) for text in texts]
-
-    def left_out(self, frame: Frame) -> list[str]:
-        """How many conversations end with an answer, which `prompts` leaves out, in a sentence."""
-        if self.recipe.form.messages is None:
-            return []
-        rows = conversations(frame, self.recipe.form, answers=False)
-        ended = sum(len(without_answer(row.turns)) < len(row.turns) for row in rows)
-        said = f"{ended:,} of {len(rows):,} conversations end with an answer, which is left out."
-        return [said] if ended else []
 
     def prompt_ids(
         self, prompt: str | Sequence[Turn], chat: bool | None = None, tools: Tools = None

@@ -234,13 +234,14 @@ def test_an_answer_at_the_end_is_left_out_to_predict(read: Read) -> None:
     pipeline, rows = dataset.pipeline, [json.dumps(TURNS), json.dumps(TURNS[:3])]
     assert isinstance(pipeline, TextPipeline)
     frame = Frame({"messages": np.array(rows, dtype=object)}, "new", np.array([1, 2]))
-    ended, asked = pipeline.prompts(frame)
+    notes: list[str] = []
+    ended, asked = pipeline.prompts(frame, notes)
     assert ended == asked
     assert pipeline.decode(asked, True).endswith("And the dog?<|im_end|>\n<|im_start|>assistant\n")
-    assert pipeline.left_out(frame) == [
-        "1 of 2 conversations end with an answer, which is left out."
-    ]
-    assert pipeline.left_out(frame.take(np.array([False, True]))) == [], "control"
+    assert notes == ["1 of 2 conversations end with an answer, which is left out."]
+    none: list[str] = []
+    pipeline.prompts(frame.take(np.array([False, True])), none)
+    assert none == [], "control"
     lone = Frame(
         {"messages": np.array([json.dumps(TURNS[1:2])], dtype=object)}, "new", np.array([7])
     )
