@@ -196,7 +196,7 @@ PLACES = [
 
 REST = [
     Bad("  target: label\n", "", "source", "data.target", "conflict", "required"),
-    Bad("name: adamw, ", "", "{lr", "optimizer.name", "missing", "adamw"),
+    Bad("name: adamw, ", "type: adamw, ", "type:", "optimizer.type", "renamed", "`name: adamw`"),
     Bad("task: classification\n", "", "seed", "task", "missing", "required"),
     Bad("  path: table.csv\n", "", "source", "data.path", "missing", "required"),
     Bad('match: "*", ', "", "{train: true}", "adapt.0.match", "missing", "required"),

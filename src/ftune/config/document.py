@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ftune.config.fields import Setting, settings_of
+from ftune.config.fields import Setting, Spec, settings_of
 from ftune.config.types import describe
 from ftune.registry import Table
 
@@ -139,18 +139,22 @@ def _property(item: Setting, above: frozenset[type]) -> dict[str, Any]:
     assert spec.table is not None
     if spec.kind == "block":
         return found | (
-            {"enum": list(spec.table)} if spec.inline else _block(spec.table, spec.name_key, above)
+            {"enum": list(spec.table)} if spec.inline else _block(spec.table, spec, above)
         )
     items = {"type": "array", "items": {"anyOf": list(_items(spec.table, above))}}
     return found | {"anyOf": [items, {"enum": list(spec.words)}]} if spec.words else found | items
 
 
-def _block(table: Table, key: str, above: frozenset[type]) -> dict[str, Any]:
+def _block(table: Table, spec: Spec, above: frozenset[type]) -> dict[str, Any]:
     variants = []
     for name in table:
         variant = _object(table[name], above)
-        variant["properties"] = {key: {"const": name}, **variant["properties"]}
-        variants.append(variant | {"required": [key, *variant.get("required", [])]})
+        variant["properties"] = {spec.name_key: {"const": name}, **variant["properties"]}
+        required = [
+            *([] if name == spec.variant else [spec.name_key]),
+            *variant.get("required", []),
+        ]
+        variants.append(variant | ({"required": required} if required else {}))
     return {"anyOf": [{"enum": list(table)}, *variants]}
 
 

@@ -35,7 +35,8 @@ class Spec:
     """What a field accepts beyond its type.
 
     kind: `plain` values are typed by the annotation; a `group` is a nested schema; a `block`
-    names one variant of `table`; `blocks` is a list of variants; `rows` a list of one schema.
+    names one variant of `table`, `variant` where it does not; `blocks` is a list of variants;
+    `rows` a list of one schema.
     """
 
     kind: Kind = "plain"
@@ -50,6 +51,7 @@ class Spec:
     short: str | None = None
     table: Table | None = None
     name_key: str = "name"
+    variant: str = ""
     inline: bool = False
 
 
@@ -95,13 +97,14 @@ def group(
 def block(
     table: Table, *, key: str = "name", inline: bool = False, default: Any = dataclasses.MISSING
 ) -> Any:
-    """One variant of `table`, chosen by `key`.
+    """One variant of `table`, chosen by `key`; by `default`, a variant's name, where it is absent.
 
     With `inline`, the variant's settings stand beside the other settings of the same block, as
     in `data: {source: csv, path: a.csv, target: y}`.
     """
     spec = Spec("block", table=table, name_key=key, inline=inline)
     if isinstance(default, str):
+        spec = dataclasses.replace(spec, variant=default)
         return field(default_factory=lambda: table[default](), metadata={"ftune": spec})
     return _declare(spec, default)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ftune.config.explain import Explainer
-from ftune.config.fields import Setting, settings_of
+from ftune.config.fields import Setting, Spec, settings_of
 from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert
@@ -19,6 +19,9 @@ from ftune.secret.redact import notice, redact_tree
 
 MOST_PROBLEMS = 100
 """Unknown keys of a file that are explained."""
+
+_NAME_ELSEWHERE = frozenset({"type", "kind", "class", "class_path", "_target_"})
+"""What other tools call the key that chooses a variant."""
 
 
 class SettingError(ValueError):
@@ -99,8 +102,7 @@ class Reader:
                 node = Node({spec.short: node}, node.mark, {spec.short: node.mark})
             return self.schema(node, spec.schema, key)
         if spec.kind == "block":
-            assert spec.table
-            return self.block(node, spec.table, key, spec.name_key)
+            return self.block(node, spec, key)
         if isinstance(node.value, str) and node.value in spec.words:
             return node.value
         if not isinstance(node.value, list):
@@ -112,20 +114,38 @@ class Reader:
             read = [self.item(child, spec.table, f"{key}.{i}") for i, child in children]  # type: ignore[arg-type]
         return FAILED if FAILED in read else tuple(read)
 
-    def block(self, node: Node, table: Table, path: str, name_key: str) -> Any:
-        """`name` or `{name: …, settings}` -> an object of the variant's schema."""
+    def block(self, node: Node, spec: Spec, path: str) -> Any:
+        """`name`, `{name: …, settings}`, or settings alone of the default variant.
+
+        Returns an object of the variant's schema.
+        """
+        table, key = spec.table, spec.name_key
+        assert table is not None
         if not isinstance(node.value, dict):
-            node = Node({name_key: node}, node.mark, {name_key: node.mark})
-        name = node.value.get(name_key)
-        if name is None:
-            return self._refuse(
-                node, f"{path}.{name_key}", "missing", "is required", _choices(table)
-            )
-        variant = self._variant(name, table, f"{path}.{name_key}")
+            node = Node({key: node}, node.mark, {key: node.mark})
+        name = node.value.get(key) or self._default_name(node, spec, path)
+        variant = self._variant(name, table, f"{path}.{key}") if name else None
         if variant is None:
             return FAILED
-        rest = {key: child for key, child in node.value.items() if key != name_key}
+        rest = {k: child for k, child in node.value.items() if k != key}
         return self.schema(Node(rest, node.mark, node.keys), variant, path)
+
+    def _default_name(self, node: Node, spec: Spec, path: str) -> Node | None:
+        """The name of a block that states none; None where it is required or called otherwise."""
+        assert spec.table is not None
+        for key in _NAME_ELSEWHERE & node.value.keys():
+            mark = node.keys.get(key, node.mark)
+            hint = f"write `{spec.name_key}: {node.value[key].plain()}`"
+            self._refuse(
+                Node(None, mark), f"{path}.{key}", "renamed", "is not a setting here", hint
+            )
+            return None
+        if spec.variant:
+            return Node(spec.variant, node.mark)
+        self._refuse(
+            node, f"{path}.{spec.name_key}", "missing", "is required", _choices(spec.table)
+        )
+        return None
 
     def item(self, node: Node, table: Table, path: str) -> Any:
         """`name`, `{name: value}` or `{name: {settings}, setting: …}` of a list of variants."""
