@@ -189,6 +189,7 @@ PLACES = [
         "delete it"),
     Bad("name: sequential\n  layers:", "name: hf\n  layers:", "layers", "model.layers",
         "misplaced", "sequential"),
+    Bad("target: label", "dataset: label", "dataset", "data.dataset", "unknown", "accepted"),
     Bad("seed: 0", "track: wandb", "track", "track", "later", "later version"),
     Bad("seed: 0", "optimize: [prune]", "optimize: [", "optimize", "later", "later version"),
     Bad("seed: 0", "explain: true", "explain", "explain", "later", "later version"),

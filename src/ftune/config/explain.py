@@ -42,8 +42,8 @@ class Explainer:
         later = self.later(_POSITION.sub("", full))
         if later:
             kind, hint = "later", later
-        elif key in self.renamed and self.renamed[key] != full:
-            kind, hint = "renamed", f"ftune calls it `{self.renamed[key]}`"
+        elif (ours := self.renamed.get(key, full)) != full and not full.startswith(f"{ours}."):
+            kind, hint = "renamed", f"ftune calls it `{ours}`"
         elif homes and not (near and _same_letters(key, near)):
             kind, hint = "misplaced", f"`{key}` belongs to {_in_words(homes)}"
         elif near:
