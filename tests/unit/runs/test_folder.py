@@ -63,7 +63,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("pid", [None, "7", os.getpid()])
+@pytest.mark.parametrize("pid", [None, "7", os.getpid()], ids=["none", "text", "own"])
 def test_running_without_a_process_is_interrupted(pid: object, tmp_path: Path) -> None:
     """Our own number too: in a container a restarted process gets the dead one's."""
     folder = RunFolder(tmp_path)
