@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -15,8 +14,9 @@ from ftune.care import attempt, guard
 from ftune.data.dataset import Split
 from ftune.data.store import Dense
 from ftune.engine.evaluate import Meter, evaluate
-from ftune.engine.loop import Job, Reason, Scores
-from ftune.engine.state import Batch, Best, State
+from ftune.engine.loop import Job, Reason
+from ftune.engine.selection import Scores, Selection
+from ftune.engine.state import Batch, State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import OutOfMemoryError, RequestError
 from ftune.models.call import counted, targets
@@ -45,7 +45,7 @@ def job(parts: Parts, observer: Observer) -> Job:
     config, train = parts.config, parts.config.train
     precision = choose_precision(train.precision, parts.device)
     inspected: set[int] = set()
-    judged = metric(parts)
+    selection = selection_of(parts)
     step = Step(
         partial(_loss, parts.task),
         train.clip_norm,
@@ -59,24 +59,25 @@ def job(parts: Parts, observer: Observer) -> Job:
         steps_per_epoch=parts.batches.steps_per_epoch,
         step=attempt(parts, step, observer),
         rate=config.optimizer.lr,
-        look=partial(_look, parts, observer, judged),
+        look=partial(_look, parts, observer, selection),
         save=observer.save,
-        stop=partial(_stop, parts, observer),
+        stop=partial(_stop, selection, observer),
         log=observer.log,
         inspect=partial(_inspect, parts, observer, inspected),
-        better=partial(_better, judged, 0.0),
-        resets=partial(_better, judged, train.early_stop.min_delta if train.early_stop else 0.0),
+        selection=selection,
     )
 
 
-def metric(parts: Parts) -> tuple[str, float]:
-    """The selection metric and its sign: +1 where larger is better, −1 where smaller is."""
-    name = parts.config.eval_.metric
+def selection_of(parts: Parts) -> Selection:
+    """What the best evaluation of a training is. Raises RequestError for an unknown metric."""
+    name, train = parts.config.eval_.metric, parts.config.train
     name = parts.config.task.main[0] if name == "auto" else name
     if name not in parts.task.directions:
         known = ", ".join(parts.task.directions)
         raise RequestError(f"eval.metric: `{name}` is not a metric of this task; accepted: {known}")
-    return name, 1.0 if parts.task.directions[name] == "max" else -1.0
+    patience = train.early_stop.patience if train.early_stop else None
+    min_delta = train.early_stop.min_delta if train.early_stop else 0.0
+    return Selection(name, parts.task.directions[name], patience, min_delta, train.keep_best)
 
 
 def score(parts: Parts, split: Split, make: Callable[[], Meter] | None = None) -> dict[str, float]:
@@ -116,7 +117,7 @@ def _loss(task: Task, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | 
 
 
 def _look(
-    parts: Parts, observer: Observer, judged: tuple[str, float], state: State, last: bool
+    parts: Parts, observer: Observer, selection: Selection, state: State, last: bool
 ) -> Scores | None:
     every = parts.config.eval_.every.in_steps(parts.batches.steps_per_epoch)
     due = last or (every is not None and state.step % every == 0)
@@ -126,35 +127,13 @@ def _look(
     with state.evaluated():
         scores = score(parts, parts.dataset.val)
     if state.step:
-        state.schedule.observe(-judged[1] * scores[judged[0]])
+        state.schedule.observe(selection.cost(scores[selection.metric]))
     observer.saw(state, scores)
     return scores
 
 
-def _stop(parts: Parts, observer: Observer, state: State) -> Reason | None:
-    early = parts.config.train.early_stop
-    if early is not None and state.waiting >= early.patience:
-        return "early"
-    return observer.stop(state)
-
-
-def _better(
-    judged: tuple[str, float], least: float, scores: Scores, other: Best | None
-) -> Best | None:
-    """The evaluation, if its metric beats that of `other` by more than `least`.
-
-    An equal metric is decided by the lower loss, unless a gain is asked for; where that is equal
-    too, the earlier evaluation stays. What is not finite beats nothing.
-    """
-    name, sign = judged
-    evaluation = Best(0, scores[name], scores.get("loss", 0.0))
-    if not math.isfinite(evaluation.value) or not math.isfinite(evaluation.loss):
-        return None
-    if other is None:
-        return evaluation
-    gain = sign * (evaluation.value - other.value)
-    tie = gain == 0 and not least and evaluation.loss < other.loss
-    return evaluation if gain > least or tie else None
+def _stop(selection: Selection, observer: Observer, state: State) -> Reason | None:
+    return "early" if selection.exhausted(state) else observer.stop(state)
 
 
 def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> None:

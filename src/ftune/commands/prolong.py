@@ -14,6 +14,7 @@ from typing import Any
 
 from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.console import Console
+from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.errors import RequestError
 from ftune.runs import checkpoint
@@ -67,7 +68,7 @@ def prolong(
     new = _new_folder(parent, parts, state, out)
     for sentence in _told(parent, parts, state):
         console.say(sentence)
-    resumed = Resumed.of(parent.saved.meta["loop"])
+    resumed = Resumed.of(parent.saved.meta["loop"], selection_of(parts))
     return train(Run(parts, new, state, console, resumed=resumed)) | {"parent": str(folder.path)}
 
 
@@ -121,11 +122,10 @@ def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
             f"{parent.folder.path} is at step {parent.step:,} already, and this length is "
             f"{parts.total:,} steps; give more"
         )
-    early = parts.config.train.early_stop
-    if early is not None and state.waiting >= early.patience:
+    if selection_of(parts).exhausted(state):
         raise RequestError(
-            f"{parent.folder.path} has waited {state.waiting} evaluations for something better and "
-            "would end at once; give train.early_stop too: a longer patience, or null"
+            f"{parent.folder.path} has waited {state.evals_since_gain} evaluations for something "
+            "better and would end at once; give train.early_stop too: a longer patience, or null"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ftune.build import base_pipeline, build, read_data, start
 from ftune.commands.finetune import find_base, optional_base, with_base
 from ftune.commands.sweep import first_trial
-from ftune.drive import metric
+from ftune.drive import selection_of
 from ftune.schema import RunConfig
 from ftune.search.lr_find import judging
 
@@ -31,5 +31,5 @@ def rehearse(command: str, config: RunConfig) -> list[str]:
         config = replace(config, optimizer=replace(config.optimizer, lr=1.0))
     parts = build(config, dataset, base)
     start(parts)
-    metric(parts)
+    selection_of(parts)
     return parts.notes

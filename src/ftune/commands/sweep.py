@@ -15,7 +15,8 @@ from ftune.commands.finetune import with_base
 from ftune.commands.sweep_report import settings_line, show_result, trial_line
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
-from ftune.drive import metric
+from ftune.drive import selection_of
+from ftune.engine.selection import Selection
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
 from ftune.limits.form import of_form
 from ftune.runs.adapters import load_bases
@@ -36,15 +37,13 @@ from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered, resume_words
 from ftune.training.train import JUDGED_OTHERWISE
 
-Judged = tuple[str, float]
-
 
 def sweep(
     config: RunConfig, base: Base | None, stem: str, out: Path | None, plan: bool, console: Console
 ) -> dict[str, Any]:
     """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
     refuse_several()
-    config, first, judged = first_trial(config, base)
+    config, first, selection = first_trial(config, base)
     assert config.sweep is not None
     choose_determinism(config.runtime.deterministic, first.device)
     _show_plan(config, first.total, console)
@@ -52,11 +51,12 @@ def sweep(
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
     with RunFolder.create(
         RunFolder.place("sweep", stem, out, config.runs_folder), to_yaml(dump(config)),
-        command="sweep", status="running", pid=os.getpid(), metric=judged[0], sign=judged[1],
+        command="sweep", status="running", pid=os.getpid(),
+        metric=selection.metric, sign=-selection.cost(1.0),
         started=datetime.now(UTC).isoformat(timespec="milliseconds"),
         **gathered(config, first.dataset),
     ) as folder:  # fmt: skip
-        return _run(folder, config, base, judged, console)
+        return _run(folder, config, base, selection, console)
 
 
 def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
     base = load_bases(config.base) if config.base else None
     with of_form(str(folder.path)):
         facts = folder.facts()
-        judged = str(facts["metric"]), float(facts["sign"])
+        selection = Selection(str(facts["metric"]), "max" if float(facts["sign"]) > 0 else "min")
     if config.data.target_transforms and "raw_targets" not in facts:
         console.warn(f"of the trials that have ended, {JUDGED_OTHERWISE}")
     folder.describe(status="running", pid=os.getpid())
-    return _run(folder, config, base, judged, console)
+    return _run(folder, config, base, selection, console)
 
 
-def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts, Judged]:
+def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts, Selection]:
     """The configuration with its base, the first trial built, and what trials are judged by.
 
     So a fault in space, data or structure ends the sweep at once. Raises what it refuses.
@@ -84,7 +84,7 @@ def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts,
     check_space(plain, parse_space(config.sweep))
     kept_space(plain, config.sweep)
     parts = _first(config, plain, base)
-    return config, parts, metric(parts)
+    return config, parts, selection_of(parts)
 
 
 def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
@@ -103,7 +103,7 @@ def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Pa
 
 
 def _run(
-    folder: RunFolder, config: RunConfig, base: Base | None, judged: Judged, console: Console
+    folder: RunFolder, config: RunConfig, base: Base | None, selection: Selection, console: Console
 ) -> dict[str, Any]:
     assert config.sweep is not None
     began, total = time.monotonic(), trial_count(config.sweep)
@@ -112,13 +112,13 @@ def _run(
     try:
         with stopper() as stopping, console.progress("trials", total) as bar:
             stopping.leave(lambda number: InterruptedRunError(number, resume_words(folder.path)))
-            report = _Reporter(bar, console, judged)
-            executor = Executor(folder, dump(config), config.sweep, base, judged[1] > 0, report)
+            report = _Reporter(bar, console, selection)
+            executor = Executor(folder, dump(config), config.sweep, base, selection, report)
             report.said = {trial.number for trial in _ended(executor.study.trials())}
             trials = executor.run()
     except RunFailedError as error:
         seconds = time.monotonic() - began
-        summary = _summary(folder, config, executor.study.trials(), judged, seconds)
+        summary = _summary(folder, config, executor.study.trials(), selection, seconds)
         folder.write_summary({**summary, "status": "failed", "reason": str(error)})
         folder.describe(status="failed", reason=str(error))
         raise RunFailedError(f"{error}; run: {folder.path}") from None
@@ -126,12 +126,12 @@ def _run(
         folder.describe(status="interrupted")
         code = getattr(error, "exit_code", 130)
         raise InterruptedRunError(code - 128, resume_words(folder.path)) from None
-    summary = _summary(folder, config, trials, judged, time.monotonic() - began)
+    summary = _summary(folder, config, trials, selection, time.monotonic() - began)
     failed = summary["status"] == "failed"
     reason = f"all trials failed, the first because {trials[0].reason}" if failed else None
     folder.write_summary({**summary, "reason": reason} if failed else summary)
     folder.describe(status=summary["status"], **({"reason": reason} if failed else {}))
-    show_result(config, trials, summary, judged, console)
+    show_result(config, trials, summary, selection, console)
     if failed:
         raise RunFailedError(f"{reason}; run: {folder.path}")
     return summary
@@ -140,14 +140,14 @@ def _run(
 class _Reporter:
     """Says each trial that ended, once."""
 
-    def __init__(self, bar: Progress, console: Console, judged: Judged) -> None:
-        self.bar, self.console, self.judged = bar, console, judged
+    def __init__(self, bar: Progress, console: Console, selection: Selection) -> None:
+        self.bar, self.console, self.selection = bar, console, selection
         self.said: set[int] = set()
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         ended = _ended(trials)
-        order = ranked(trials, self.judged[1] > 0)
-        best = f"best {self.judged[0]} {order[0].value:.4g}" if order else ""
+        order = ranked(trials, self.selection)
+        best = f"best {self.selection.metric} {order[0].value:.4g}" if order else ""
         self.bar.update(len(ended), best)
         for trial in ended:
             if trial.number not in self.said and not self.console.is_terminal:
@@ -173,14 +173,20 @@ def _show_plan(config: RunConfig, steps: int, console: Console) -> None:
 
 
 def _summary(
-    folder: RunFolder, config: RunConfig, trials: Sequence[Trial], judged: Judged, seconds: float
+    folder: RunFolder,
+    config: RunConfig,
+    trials: Sequence[Trial],
+    selection: Selection,
+    seconds: float,
 ) -> dict[str, Any]:
     assert config.sweep is not None
-    order = ranked(trials, judged[1] > 0)
+    order = ranked(trials, selection)
     runs = [RunFolder(folder.path / "trials" / f"{t.number:04d}").summary() for t in trials]
     best = order[0] if order else None
     if best:
-        (folder.path / "best.yaml").write_text(_best_file(config, best, judged), encoding="utf-8")
+        (folder.path / "best.yaml").write_text(
+            _best_file(config, best, selection.metric), encoding="utf-8"
+        )
     return {
         "command": "sweep",
         "status": "failed" if all(t.status == "failed" for t in trials) else "done",
@@ -194,7 +200,7 @@ def _summary(
         "metrics": runs[best.number].get("metrics", {}) if best else {},
         "best": {
             "step": runs[best.number]["best"]["step"],
-            "metric": judged[0],
+            "metric": selection.metric,
             "value": best.value,
         }
         if best
@@ -208,15 +214,13 @@ def _summary(
         ],
         "best_trial": best.number if best else None,
         "trained": sum(t.same_as is None for t in trials),
-        "verdict": verdict(config.sweep, trials, judged[1] > 0),
+        "verdict": verdict(config.sweep, trials, selection),
         "notes": [*repeated(trials), *_rate_notes(best, runs)],
     }
 
 
-def _best_file(config: RunConfig, best: Trial, judged: Judged) -> str:
-    title = (
-        f"# Trial {best.number}: validation {judged[0]} {best.value:.6g}, {settings_line(best)}\n"
-    )
+def _best_file(config: RunConfig, best: Trial, metric: str) -> str:
+    title = f"# Trial {best.number}: validation {metric} {best.value:.6g}, {settings_line(best)}\n"
     return redact(title) + to_yaml(best_config(dump(config), best))
 
 

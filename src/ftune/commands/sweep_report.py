@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftune.console import Console
+from ftune.engine.selection import Selection
 from ftune.schema import RunConfig
 from ftune.search.labels import label
 from ftune.search.space import Axis, parse_space
@@ -18,12 +19,12 @@ MOST_ROWS = 10
 
 def show_result(
     config: RunConfig, trials: Sequence[Trial], summary: Mapping[str, Any],
-    judged: tuple[str, float], console: Console,
+    selection: Selection, console: Console,
 ) -> None:  # fmt: skip
     """Prints the tables, the notes and the counts of a sweep that has ended."""
     assert config.sweep is not None
-    sweep, metric = config.sweep, judged[0]
-    order = ranked(trials, judged[1] > 0)
+    sweep, metric = config.sweep, selection.metric
+    order = ranked(trials, selection)
     _best_trials(parse_space(sweep), order[:MOST_ROWS], metric, console)
     if sweep.scientific:
         rows = [tuple(row.values()) for row in summary["verdict"]["by_setting"]]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ftune.engine.state import Best, State
+from ftune.engine.selection import Scores, Selection
+from ftune.engine.state import State
 from ftune.engine.step import StepResult
 
-Scores = Mapping[str, float]
 Reason = Literal["done", "early", "interrupted", "paused"]
 
 
@@ -25,8 +25,7 @@ class Job:
     total: optimizer steps. step: takes its batches and makes one update. rate: the base learning
     rate. look: scores when an evaluation is due, else None. save: called after every look. log:
     called after every step. stop: a reason to end before `total`, else None. inspect: called once
-    after the first step of each phase, with gradients still there. better: an evaluation, if it
-    beats the best one. resets: the same against the one that last reset the patience.
+    after the first step of each phase, with gradients still there. selection: judges the scores.
     """
 
     total: int
@@ -38,8 +37,7 @@ class Job:
     stop: Callable[[State], Reason | None]
     log: Callable[[State, StepResult, float], None]
     inspect: Callable[[State], None]
-    better: Callable[[Scores, Best | None], Best | None]
-    resets: Callable[[Scores, Best | None], Best | None]
+    selection: Selection
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,9 @@ def fit(state: State, job: Job) -> Outcome:
     state.enter(state.step // job.steps_per_epoch)
     while True:
         last = state.step >= job.total
-        scores = job.look(state, last) if state.looked != state.step else None
+        scores = job.look(state, last) if state.last_eval_step != state.step else None
         if scores is not None:
-            _judge(state, scores, job)
+            job.selection.judge(state, scores)
         reason: Reason | None = "done" if last else job.stop(state)
         job.save(state, scores, reason is not None)
         if reason is not None:
@@ -80,12 +78,3 @@ def fit(state: State, job: Job) -> Outcome:
         if (state.step == start + 1 or offset == 0) and not result.fault:
             job.inspect(state)
         job.log(state, result, rate)
-
-
-def _judge(state: State, scores: Scores, job: Job) -> None:
-    """Answers two questions: is this the step to use later, and does the patience start anew?"""
-    state.looked = state.step
-    best, reference = job.better(scores, state.best), job.resets(scores, state.reference)
-    state.best = replace(best, step=state.step) if best else state.best
-    state.reference = replace(reference, step=state.step) if reference else state.reference
-    state.waiting = 0 if reference else state.waiting + 1

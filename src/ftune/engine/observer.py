@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ftune.engine.loop import Reason, Scores
+from ftune.engine.loop import Reason
+from ftune.engine.selection import Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.errors import DivergedError

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
+from ftune.engine.selection import Evaluation
 from ftune.errors import CheckpointError
 from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
@@ -19,23 +20,14 @@ from ftune.runtime.seeds import restore_rng, rng_state
 Batch = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Best:
-    """The best evaluation so far. value: of the selection metric, in its own direction."""
-
-    step: int
-    value: float
-    loss: float
-
-
 @dataclass
 class State:
     """A model in training after `step` updates.
 
     enter: called with an epoch when it begins; sets which parameters move. reference: the
-    evaluation that last reset the patience. waiting: evaluations since. looked: step of the last
-    evaluation, so that a resume counts none twice. split: in how many parts a micro-batch goes,
-    since memory ran out. faults: steps that went wrong and were left out. skipped: steps that
+    evaluation that last reset the patience. evals_since_gain: evaluations since. last_eval_step: of
+    the last evaluation, so that a resume counts none twice. split: in how many parts a micro-batch
+    goes, since memory ran out. faults: steps that went wrong and were left out. skipped: steps that
     updated nothing, faults among them. overflows: steps in a row whose fp16 gradients overflowed.
     recent: the last losses, for the spike guard.
     """
@@ -47,10 +39,10 @@ class State:
     scaler: torch.amp.GradScaler | None = None
     average: Average | None = None
     step: int = 0
-    best: Best | None = None
-    reference: Best | None = None
-    waiting: int = 0
-    looked: int = -1
+    best: Evaluation | None = None
+    reference: Evaluation | None = None
+    evals_since_gain: int = 0
+    last_eval_step: int = -1
     split: int = 1
     faults: int = 0
     skipped: int = 0
@@ -89,8 +81,8 @@ class State:
             found |= {f"ema/{name}": tensor for name, tensor in self.average.weights.items()}
         return found, {
             "step": self.step,
-            "waiting": self.waiting,
-            "looked": self.looked,
+            "waiting": self.evals_since_gain,
+            "looked": self.last_eval_step,
             "split": self.split,
             "faults": self.faults,
             "skipped": self.skipped,
@@ -111,8 +103,9 @@ class State:
         """
         self.load_learned(tensors, loop)
         self.schedule.load(loop["schedule"])
-        self.step, self.waiting = _count(loop, "step"), _count(loop, "waiting")
-        self.looked = _count(loop, "looked")
+        self.step = _count(loop, "step")
+        self.evals_since_gain = _count(loop, "waiting")
+        self.last_eval_step = _count(loop, "looked")
         self.split, self.faults = _count(loop, "split", 1), _count(loop, "faults", 0)
         self.skipped = _count(loop, "skipped", self.faults)  # version 0.1 counted faults alone
         self.overflows = _count(loop, "overflows", 0)
@@ -130,8 +123,8 @@ class State:
             self.scaler.load_state_dict(dict(loop["scaler"]))
 
 
-def _evaluation(plain: Mapping[str, Any] | None) -> Best | None:
-    return Best(**plain) if plain else None
+def _evaluation(plain: Mapping[str, Any] | None) -> Evaluation | None:
+    return Evaluation(**plain) if plain else None
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

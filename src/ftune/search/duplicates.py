@@ -16,7 +16,7 @@ import torch
 from ftune.build import Parts
 from ftune.config.dump import dump
 from ftune.data.dataset import fingerprint, raw_fingerprint
-from ftune.drive import metric
+from ftune.drive import selection_of
 from ftune.runtime.precision import choose_precision
 from ftune.schema import RunConfig
 from ftune.training.exact import FREE
@@ -45,7 +45,10 @@ def training_key(parts: Parts) -> str:
         "precision": str(choose_precision(train.precision, parts.device).dtype or torch.float32),
     }
     plain["train"].pop("epochs", None)
-    plain["eval"] |= {"every": min(every or parts.total, parts.total), "metric": metric(parts)[0]}
+    plain["eval"] |= {
+        "every": min(every or parts.total, parts.total),
+        "metric": selection_of(parts).metric,
+    }
     plain["runtime"] |= {"threads": parts.threads, "device": str(parts.device)}
     _by_what_they_come_to(plain, parts)
     if (warmup := getattr(config.schedule, "warmup", None)) is not None:

@@ -19,6 +19,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from ftune.engine.selection import Selection
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.runs.files import free_bytes
 from ftune.search.space import Axis, Choices, Range, Space
@@ -57,7 +58,7 @@ class Study:
         space: Space,
         sampler: str,
         seed: int,
-        larger_is_better: bool,
+        mode: Literal["max", "min"],
         places: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """`places`: the points of a grid, in the order in which they are tried."""
@@ -68,7 +69,7 @@ class Study:
             self._study = optuna.create_study(
                 storage=f"sqlite:///{path.resolve()}",
                 study_name="sweep",
-                direction="maximize" if larger_is_better else "minimize",
+                direction="maximize" if mode == "max" else "minimize",
                 load_if_exists=True,
             )
             # A resumed sampler must not draw its first numbers again.
@@ -183,10 +184,10 @@ def _writable(path: Path) -> Iterator[None]:
         raise RunFailedError(f"cannot write {path}; {free:,} bytes are free") from None
 
 
-def ranked(trials: Sequence[Trial], larger_is_better: bool) -> list[Trial]:
+def ranked(trials: Sequence[Trial], selection: Selection) -> list[Trial]:
     """Finished trials, the best first."""
     done = [t for t in trials if t.status == "done" and t.value is not None]
-    return sorted(done, key=lambda t: t.value or 0.0, reverse=larger_is_better)
+    return sorted(done, key=lambda t: selection.cost(t.value or 0.0))
 
 
 def _sampler(name: str, seed: int, scramble: int) -> optuna.samplers.BaseSampler:

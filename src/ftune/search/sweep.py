@@ -19,6 +19,7 @@ from ftune.build import base_pipeline, build, read_data
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.dataset import Dataset
+from ftune.engine.selection import Selection
 from ftune.errors import (
     CheckpointError,
     FtuneError,
@@ -55,7 +56,7 @@ class Executor:
     plain: Mapping[str, Any]
     sweep: Sweep
     base: Base | None
-    larger_is_better: bool
+    selection: Selection
     report: Callable[[Sequence[Trial]], None]
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Executor:
         sampler, seed = choose_sampler(self.sweep), self.plain.get("seed", 0)
         points = places(self.space, trial_count(self.sweep), seed) if sampler == "grid" else ()
         self.study = Study(
-            self.folder.path / "study.db", self.space, sampler, seed, self.larger_is_better, points
+            self.folder.path / "study.db", self.space, sampler, seed, self.selection.mode, points
         )
         self.originals = Originals(self.plain, self.study)
         self.quiet = Console(json_output=True, quiet=True)
@@ -103,7 +104,7 @@ class Executor:
     def _survivors(self, alive: list[Trial], rung: int, factor: int) -> set[int]:
         """Those that may climb to `rung`: the best of all that reached the rung below."""
         reached = [t for t in self.study.trials() if rung - 1 in t.rungs and t.same_as is None]
-        best = sorted(reached, key=lambda t: t.rungs[rung - 1], reverse=self.larger_is_better)
+        best = sorted(reached, key=lambda t: self.selection.cost(t.rungs[rung - 1]))
         count = max(1, round(len(best) / factor))
         return {t.number for t in best[:count]} & {t.number for t in alive}
 

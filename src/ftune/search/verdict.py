@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ftune.engine.selection import Selection
 from ftune.schema import Sweep
 from ftune.search.labels import label
 from ftune.search.space import Range, parse_space
@@ -13,7 +14,7 @@ from ftune.search.study import Trial, ranked
 MOST_LISTED = 10
 
 
-def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> dict[str, Any]:
+def verdict(sweep: Sweep, trials: Sequence[Trial], selection: Selection) -> dict[str, Any]:
     """The best of each scientific setting, and the settings whose best lies at an end.
 
     A setting whose trials were all pruned or failed stands in the list with what it reached.
@@ -24,13 +25,12 @@ def verdict(sweep: Sweep, trials: Sequence[Trial], larger_is_better: bool) -> di
     for trial in trials:
         names = [f"{key}={label(trial.params[key], space[key])}" for key in sweep.scientific]
         groups.setdefault(", ".join(names), []).append(trial)
-    rows = [_row(name, found, larger_is_better) for name, found in groups.items()]
-    sign = -1 if larger_is_better else 1
-    rows.sort(key=lambda row: (row["best"] is None, sign * (row["best"] or 0.0)))
+    rows = [_row(name, found, selection) for name, found in groups.items()]
+    rows.sort(key=lambda row: (row["best"] is None, selection.cost(row["best"] or 0.0)))
     return {
         "question": sweep.question,
         "by_setting": rows,
-        "edges": _edges(sweep, ranked(trials, larger_is_better)),
+        "edges": _edges(sweep, ranked(trials, selection)),
     }
 
 
@@ -54,11 +54,11 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"trial {shown}" if len(numbers) == 1 else f"trials {shown}"
 
 
-def _row(name: str, found: Sequence[Trial], larger_is_better: bool) -> dict[str, Any]:
-    order = ranked(found, larger_is_better)
-    pick = max if larger_is_better else min
-    reached = [trial for trial in found if trial.value is not None]
-    best = order[0] if order else pick(reached, key=lambda t: t.value or 0.0, default=None)
+def _row(name: str, found: Sequence[Trial], selection: Selection) -> dict[str, Any]:
+    order = ranked(found, selection)
+    reached = [(selection.cost(trial.value), i) for i, trial in enumerate(found)
+               if trial.value is not None]  # fmt: skip
+    best = order[0] if order else found[min(reached)[1]] if reached else None
     states = {trial.status for trial in found}
     status = next((s for s in ("done", "pruned", "failed") if s in states), "open")
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,9 +11,10 @@ from typing import Any
 from ftune.adapt.quantize import load_tensors
 from ftune.build import Parts
 from ftune.console import Console, Progress
-from ftune.drive import metric
+from ftune.drive import selection_of
 from ftune.engine.diagnose import first_broken
-from ftune.engine.loop import Reason, Scores
+from ftune.engine.loop import Reason
+from ftune.engine.selection import Evaluation, Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.errors import CheckpointError, DivergedError
@@ -25,7 +25,7 @@ from ftune.runtime.signals import Stopper
 from ftune.training.describe import checkpoint_of, story
 from ftune.training.exact import exactness
 from ftune.training.pace import Pace
-from ftune.training.saving import Facts, Ranked, Saver
+from ftune.training.saving import Facts, Saver
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,16 @@ class Resumed:
 
     step: int = -1
     unlogged: tuple[float, float] = (0.0, 0.0)
-    ranking: tuple[Ranked, ...] = ()
+    ranking: tuple[Evaluation, ...] = ()
     anchor: int | None = None
 
     @classmethod
-    def of(cls, loop: Mapping[str, Any]) -> Resumed:
-        """From the loop state of a checkpoint."""
-        ranking = tuple(Ranked(**row) for row in loop.get("ranking", ()))
+    def of(cls, loop: Mapping[str, Any], selection: Selection) -> Resumed:
+        """From the loop state of a checkpoint; its ranking has values of which larger is better."""
+        ranking = tuple(
+            Evaluation(row["step"], -selection.cost(row["value"]), row["loss"])
+            for row in loop.get("ranking", ())
+        )
         return cls(loop["step"], tuple(loop["unlogged"]), ranking, loop.get("anchor"))
 
 
@@ -71,9 +74,9 @@ class Recorder:
         per_epoch = parts.batches.steps_per_epoch
         self.log_every = parts.config.train.log_every or max(1, per_epoch // 10)
         self.save_every = parts.config.train.checkpoint_every.in_steps(per_epoch)
-        self.metric, self.sign = metric(parts)
+        self.selection = selection_of(parts)
         train = parts.config.train
-        self.saver = Saver(folder.checkpoints, train.keep, train.keep_best, resumed.ranking)
+        self.saver = Saver(folder.checkpoints, train.keep, self.selection, resumed.ranking)
         self.anchor = resumed.anchor
         self.story = {**story(parts), "exact": exactness(parts)}
         self.sum, self.count = resumed.unlogged
@@ -98,7 +101,7 @@ class Recorder:
         """One line for each evaluation."""
         self._write(state, "val", **scores)
         self.metrics.flush()
-        self.newest = [f"val {self.metric} {scores[self.metric]:.4g}"]
+        self.newest = [f"val {self.selection.metric} {scores[self.selection.metric]:.4g}"]
         self.bar.update(state.step, self.newest[0])
         self.pace.restart()
 
@@ -120,7 +123,7 @@ class Recorder:
         if ending:
             self.saver.wait()
 
-    def _save(self, state: State, ranked: Ranked | None, ending: bool, regular: bool) -> None:
+    def _save(self, state: State, ranked: Evaluation | None, ending: bool, regular: bool) -> None:
         moving = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
         broken = first_broken(moving, "parameter")
         if broken and (ending or self.parts.config.train.non_finite.policy == "stop"):
@@ -141,25 +144,26 @@ class Recorder:
         """What `Resumed.of` reads."""
         return {
             "unlogged": (self.sum, self.count),
-            "ranking": [vars(one) for one in self.saver.ranking],
+            "ranking": [
+                {"value": -self.selection.cost(e.value), "loss": e.loss, "step": e.step}
+                for e in self.saver.ranking
+            ],
             "anchor": self.anchor,
         }
 
-    def _ranked(self, state: State, scores: Scores | None) -> Ranked | None:
+    def _ranked(self, state: State, scores: Scores | None) -> Evaluation | None:
         """This evaluation, if it is one of the best."""
-        if scores is None:
-            return None
-        one = Ranked(self.sign * scores[self.metric], scores.get("loss", 0.0), state.step)
-        if not math.isfinite(one.value) or not math.isfinite(one.loss):
+        evaluation = self.selection.evaluation(scores, state.step) if scores else None
+        if evaluation is None:
             return None
         best = state.best is not None and state.best.step == state.step
-        return one if best or self.saver.ranks(one) else None
+        return evaluation if best or self.saver.ranks(evaluation) else None
 
     def _best(self, state: State) -> Facts | None:
         """For the pointer, where this step is the best one."""
         if state.best is None or state.best.step != state.step:
             return None
-        return {"metric": self.metric, "value": state.best.value}
+        return {"metric": self.selection.metric, "value": state.best.value}
 
     def back(self, state: State) -> str:
         """Takes weights and optimizer back from the last regular checkpoint that is whole.

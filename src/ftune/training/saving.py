@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftune.engine.selection import Evaluation, Selection
 from ftune.errors import FtuneError, OutOfMemoryError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import free_bytes
 
 Facts = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A saved evaluation. value: turned so that larger is better; ties go by the loss."""
-
-    value: float
-    loss: float
-    step: int
-
-    @property
-    def order(self) -> tuple[float, float, int]:
-        return (-self.value, self.loss, self.step)
 
 
 class Saver:
@@ -37,23 +24,22 @@ class Saver:
     """
 
     def __init__(
-        self, folder: Path, keep: int, keep_best: int, ranking: Sequence[Ranked] = ()
+        self, folder: Path, keep: int, selection: Selection, ranking: Sequence[Evaluation] = ()
     ) -> None:
         """ranking: the best evaluations so far, of a resumed run."""
-        self.folder, self.keep, self.keep_best = folder, keep, keep_best
+        self.folder, self.keep, self.selection = folder, keep, selection
         self.pool = ThreadPoolExecutor(1, "checkpoint")
         self.pool.submit(int).result()  # the thread is there before memory is short
         self.pending: Future[None] | None = None
         self.ranking = list(ranking)
 
-    def ranks(self, one: Ranked) -> bool:
+    def ranks(self, evaluation: Evaluation) -> bool:
         """Whether an evaluation is among the best `keep_best` so far."""
-        better = [other for other in self.ranking if other.order < one.order]
-        return len(better) < self.keep_best
+        return evaluation in self.selection.best([*self.ranking, evaluation])
 
-    def rank(self, one: Ranked) -> None:
+    def rank(self, evaluation: Evaluation) -> None:
         """Takes an evaluation among the best, before it is saved."""
-        self.ranking = sorted([*self.ranking, one], key=lambda r: r.order)[: self.keep_best]
+        self.ranking = self.selection.best([*self.ranking, evaluation])
 
     def save(
         self, content: Checkpoint, step: int, best: Facts | None, others: Collection[int] = ()
@@ -64,7 +50,7 @@ class Saver:
         Raises RunFailedError where the last one could not be written.
         """
         self.wait()
-        kept = {*others, *(one.step for one in self.ranking)}
+        kept = {*others, *(evaluation.step for evaluation in self.ranking)}
         try:
             content = content.copied()
         except OutOfMemoryError:

@@ -16,7 +16,7 @@ from ftune.build import Parts, base_pipeline, build, read_data, start
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint
-from ftune.drive import job, metric, score_all
+from ftune.drive import job, score_all, selection_of
 from ftune.engine.loop import Outcome, fit
 from ftune.engine.state import State
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
@@ -72,7 +72,7 @@ def new_run(
     began: by the monotonic clock, where something was done for it before (a search for its rate).
     """
     state = start(parts)  # refuses what cannot be built before anything is written
-    metric(parts)
+    selection_of(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
     check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
     place = RunFolder.place(command, stem, out, parts.config.runs_folder)
@@ -148,7 +148,9 @@ def _continued(
     state = start(parts)
     state.load(found.training, found.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
-    return Run(parts, folder, state, console, resumed=Resumed.of(found.meta["loop"]))
+    return Run(
+        parts, folder, state, console, resumed=Resumed.of(found.meta["loop"], selection_of(parts))
+    )
 
 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
@@ -267,7 +269,8 @@ def _summary(
     earlier = run.folder.summary() if status != "failed" else {}
     seconds = time.monotonic() - began + earlier.get("seconds", 0.0)
     stepping = outcome.train_seconds if outcome else 0.0
-    picked = {"step": best.step, "metric": metric(parts)[0], "value": best.value} if best else None
+    metric = selection_of(parts).metric
+    picked = {"step": best.step, "metric": metric, "value": best.value} if best else None
     return {
         "command": run.folder.facts()["command"],
         "status": status,

@@ -6,17 +6,16 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from torch import nn
 
-from ftune.drive import _better
 from ftune.engine import loop
-from ftune.engine.loop import Job, Outcome, Reason, Scores, fit
-from ftune.engine.state import Best, State
+from ftune.engine.loop import Job, Outcome, Reason, fit
+from ftune.engine.selection import Evaluation, Scores, Selection
+from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.optim.schedule import Curve
 
@@ -63,11 +62,10 @@ class Watched:
         self.seen.append(("inspect", state.step))
 
     def run(self, state: State) -> Outcome:
-        judged = ("score", 1.0)
         job = Job(
             self.total, PER_EPOCH, self.step, 0.5,
             self.look, self.save, self.stopping, self.log, self.inspect,
-            partial(_better, judged, 0.0), partial(_better, judged, self.min_delta),
+            Selection("score", "max", min_delta=self.min_delta),
         )  # fmt: skip
         return fit(state, job)
 
@@ -128,9 +126,9 @@ def test_each_evaluation_is_noted_so_that_a_resume_makes_none_twice() -> None:
     watched = Watched(total=7, every=2)
     watched.stopping = lambda state: "interrupted" if state.step == 5 else None
     state = watched.state()
-    assert state.looked == -1 and state.waiting == 0
+    assert state.last_eval_step == -1 and state.evals_since_gain == 0
     watched.run(state)
-    assert state.looked == 4
+    assert state.last_eval_step == 4
 
 
 def test_epochs_are_entered_and_inspected() -> None:
@@ -143,7 +141,7 @@ def test_epochs_are_entered_and_inspected() -> None:
 def test_resumed_in_the_middle_of_an_epoch() -> None:
     watched = Watched()
     state = watched.state(step=4)
-    state.looked = 4
+    state.last_eval_step = 4
     watched.weights = 4
     watched.run(state)
     assert watched.of("enter")[0] == (1,)
@@ -161,11 +159,11 @@ def test_nothing_left_to_do() -> None:
 def test_early_stop_saves_and_ends() -> None:
     """Patience of 2: scores rise to step 4 and then fall."""
     watched = Watched(total=100, every=1, scores=lambda step: -abs(step - 4.0))
-    watched.stopping = lambda state: "early" if state.waiting >= 2 else None
+    watched.stopping = lambda state: "early" if state.evals_since_gain >= 2 else None
     state = watched.state()
     assert watched.run(state).reason == "early"
-    assert state.step == 6 and state.waiting == 2
-    assert state.best == Best(4, 0.0, 1.0)
+    assert state.step == 6 and state.evals_since_gain == 2
+    assert state.best == Evaluation(4, 0.0, 1.0)
     assert watched.of("save")[-1] == (6, 6, -2.0, True)
 
 
@@ -187,48 +185,15 @@ def test_a_score_that_is_no_number_is_never_best(bad: float) -> None:
     watched = Watched(total=4, every=1, scores=lambda step: bad if step != 1 else -5.0)
     state = watched.state()
     watched.run(state)
-    assert state.best == Best(1, -5.0, 1.0)
-    assert state.waiting == 3
-
-
-def better(
-    old: tuple[float, float] | None, new: tuple[float, float], sign: float, least: float
-) -> bool:
-    best = None if old is None else Best(0, *old)
-    return _better(("m", sign), least, {"m": new[0], "loss": new[1]}, best) is not None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "sign", "least", "wanted"),
-    [
-        (None, (0.0, 1.0), 1, 0.0, True),
-        (None, (0.0, 1.0), 1, 0.1, True),
-        ((0.5, 1.0), (0.6, 2.0), 1, 0.0, True),
-        ((0.5, 1.0), (0.4, 0.5), 1, 0.0, False),
-        ((0.5, 1.0), (0.4, 2.0), -1, 0.0, True),
-        ((0.5, 1.0), (0.6, 0.5), -1, 0.0, False),
-        ((0.5, 1.0), (0.5, 0.9), 1, 0.0, True),  # equal: the loss decides
-        ((0.5, 1.0), (0.5, 1.0), 1, 0.0, False),  # equal in all: the earlier one stays
-        ((0.5, 1.0), (0.5, 0.9), -1, 0.0, True),
-        ((0.5, 1.0), (0.55, 0.5), 1, 0.1, False),  # less than min_delta
-        ((0.5, 1.0), (0.75, 0.5), 1, 0.25, False),  # no more than min_delta
-        ((0.5, 1.0), (0.65, 5.0), 1, 0.1, True),
-        ((0.5, 1.0), (0.35, 5.0), -1, 0.1, True),
-        ((0.5, 1.0), (0.5, 0.5), 1, 0.1, False),
-    ],
-)
-def test_which_of_two_is_better(
-    old: tuple[float, float] | None, new: tuple[float, float], sign: float,
-    least: float, wanted: bool,
-) -> None:  # fmt: skip
-    assert better(old, new, sign, least) is wanted
+    assert state.best == Evaluation(1, -5.0, 1.0)
+    assert state.evals_since_gain == 3
 
 
 def patient(values: list[float], min_delta: float, patience: int) -> tuple[int, State]:
     """Where an early stop ends, and the state then; larger is better, the loss says nothing."""
     watched = Watched(total=len(values) - 1, every=1, scores=lambda s: values[s])
     watched.min_delta = min_delta
-    watched.stopping = lambda state: "early" if state.waiting >= patience else None
+    watched.stopping = lambda state: "early" if state.evals_since_gain >= patience else None
     state = watched.state()
     watched.run(state)
     return state.step, state
@@ -250,11 +215,11 @@ def by_keras(values: list[float], min_delta: float, patience: int) -> tuple[int,
 def test_min_delta_resets_the_patience_and_decides_no_best() -> None:
     values = [0.5, 0.52, 0.54, 0.53, 0.56, 0.56, 0.55, 0.55, 0.55, 0.9]
     step, state = patient(values, 0.05, 4)
-    assert (step, state.best, state.waiting) == (8, Best(4, 0.56, 1.0), 4)
-    assert state.reference == Best(4, 0.56, 1.0), "0.02 after 0.02 adds up"
+    assert (step, state.best, state.evals_since_gain) == (8, Evaluation(4, 0.56, 1.0), 4)
+    assert state.reference == Evaluation(4, 0.56, 1.0), "0.02 after 0.02 adds up"
     step, state = patient(values, 0.5, 3)
-    assert (step, state.best) == (3, Best(2, 0.54, 1.0))
-    assert state.reference == Best(0, 0.5, 1.0)
+    assert (step, state.best) == (3, Evaluation(2, 0.54, 1.0))
+    assert state.reference == Evaluation(0, 0.5, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ftune.engine.average import Average
 from ftune.engine.observer import Silent
-from ftune.engine.state import Best, State
+from ftune.engine.selection import Evaluation
+from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.errors import CheckpointError, DivergedError
 from ftune.optim import OPTIMIZERS, SCHEDULES
@@ -45,8 +46,9 @@ def trained(**kinds: bool) -> State:
         state.scaler.scale(torch.ones(()))
         state.scaler.update(2.0**7)
     state.schedule.observe(0.25)
-    state.step, state.waiting, state.looked, state.split, state.faults = 7, 2, 6, 4, 3
-    state.recent, state.best = [0.5, 0.25], Best(5, 0.75, 0.5)
+    state.step, state.evals_since_gain, state.last_eval_step = 7, 2, 6
+    state.split, state.faults = 4, 3
+    state.recent, state.best = [0.5, 0.25], Evaluation(5, 0.75, 0.5)
     return state
 
 
@@ -72,8 +74,9 @@ def test_everything_comes_back(scaler: bool, average: bool) -> None:
     other = fresh(scaler=scaler, average=average)
     other.load(tensors, loop)
     other.model.load_state_dict(state.model.state_dict())
-    assert (other.step, other.waiting, other.looked, other.split, other.faults) == (7, 2, 6, 4, 3)
-    assert other.recent == [0.5, 0.25] and other.best == Best(5, 0.75, 0.5)
+    assert (other.step, other.evals_since_gain, other.last_eval_step) == (7, 2, 6)
+    assert (other.split, other.faults) == (4, 3)
+    assert other.recent == [0.5, 0.25] and other.best == Evaluation(5, 0.75, 0.5)
     assert other.schedule.state() == state.schedule.state() != fresh().schedule.state()
     assert any(name.startswith("ema/") for name in tensors) is average
     if average:

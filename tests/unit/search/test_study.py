@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from ftune.engine.selection import Selection
 from ftune.search.space import Choices, Range, places
 from ftune.search.study import Study, Trial, ranked
 
@@ -22,7 +23,7 @@ WIDE: dict[str, Any] = {
 
 def opened(path: Path, space: dict[str, Any] = GRID, sampler: str = "grid", n: int = 9) -> Study:
     points = places(space, n, 0) if sampler == "grid" else ()
-    return Study(path / "study.db", space, sampler, 0, True, points)
+    return Study(path / "study.db", space, sampler, 0, "max", points)
 
 
 def asked(study: Study, count: int) -> list[dict[str, Any]]:
@@ -133,5 +134,5 @@ def test_ranked() -> None:
         Trial(2, {}, "failed", None, {}),
         Trial(3, {}, "pruned", 2.0, {}), Trial(4, {}, "done", 0.0, {}),
     ]  # fmt: skip
-    assert [t.number for t in ranked(trials, True)] == [1, 0, 4]
-    assert [t.number for t in ranked(trials, False)] == [4, 0, 1]
+    assert [t.number for t in ranked(trials, Selection("m", "max"))] == [1, 0, 4]
+    assert [t.number for t in ranked(trials, Selection("m", "min"))] == [4, 0, 1]

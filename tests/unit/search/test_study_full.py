@@ -18,7 +18,7 @@ from ftune.search.study import Study
 def test_what_cannot_be_written_is_said(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = Study(tmp_path / "study.db", {"a": Choices((1, 2))}, "qmc", 0, True)
+    study = Study(tmp_path / "study.db", {"a": Choices((1, 2))}, "qmc", 0, "max")
     trial = study.ask()
 
     def full(*_: Any, **__: Any) -> None:
