@@ -49,7 +49,7 @@ def guard(parts: Parts) -> SpikeGuard | None:
 
 def _diagnosis(parts: Parts, step: Step, made: Make) -> Diagnosis:
     return Diagnosis(
-        loss=step.forward,
+        loss=step.loss,
         positions=lambda at: torch.cat(parts.batches.indices(at)),
         take=made,
         named=partial(named_rows, parts),

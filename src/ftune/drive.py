@@ -47,12 +47,11 @@ def job(parts: Parts, observer: Observer) -> Job:
     inspected: set[int] = set()
     selection = selection_of(parts)
     step = Step(
-        partial(_loss, parts.task),
+        objective_of(parts),
         train.clip_norm,
         train.clip_value,
         precision.autocast if precision.dtype else None,
         guard(parts),
-        getattr(parts.task, "weight", targets),
     )
     return Job(
         total=parts.total,
@@ -66,6 +65,12 @@ def job(parts: Parts, observer: Observer) -> Job:
         inspect=partial(_inspect, parts, observer, inspected),
         selection=selection,
     )
+
+
+def objective_of(parts: Parts) -> Objective:
+    """What a step minimises: what `train.objective` names, or the loss of the task."""
+    name = parts.config.train.objective
+    return OBJECTIVES[name] if name else TaskObjective(parts.task.loss, parts.task.weight)
 
 
 def selection_of(parts: Parts) -> Selection:
@@ -110,10 +115,6 @@ def score_all(parts: Parts, known: Scored | None = None) -> Scored:
     wanted = isinstance(parts.dataset.train.inputs, Dense) if train == "auto" else train
     splits = {n: rows for n, rows in parts.dataset.splits.items() if n != "train" or wanted}
     return {name: known.get(name) or score(parts, rows) for name, rows in splits.items()}
-
-
-def _loss(task: Task, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | float]:
-    return task.loss(*counted(model, batch))
 
 
 def _look(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.gradients import finite
+from ftune.engine.objective import Forward, Loss
 from ftune.engine.state import Batch, State
-from ftune.engine.step import Loss
 
 SHOWN = 5
 MOST_TRIES = 1000
@@ -27,7 +27,7 @@ class Diagnosis:
     them as users know them.
     """
 
-    loss: Loss
+    loss: Callable[[Forward, Batch], Loss]
     positions: Callable[[int], Tensor]
     take: Callable[[int, Tensor], Batch]
     named: Callable[[Sequence[int]], list[str]]
@@ -35,7 +35,7 @@ class Diagnosis:
     def __call__(self, state: State, batches: Sequence[Batch]) -> str:
         """In words; empty where nothing can be found. Changes nothing."""
         with suppress(RuntimeError), _quiet(state.model):
-            found = first_tensor(state.model, batches, self.loss)
+            found = first_tensor(state, batches, self.loss)
             return "; ".join(part for part in (found, self._rows(state, found)) if part)
         return ""
 
@@ -67,7 +67,7 @@ class Diagnosis:
 
     def _sound(self, state: State, rows: Tensor) -> bool:
         """Whether loss and gradients of these rows are finite."""
-        loss, _ = self.loss(state.model, self.take(state.step, rows))
+        loss = self.loss(state.forward, self.take(state.step, rows)).sum
         if not math.isfinite(loss.item()):
             return False
         moving = [p for p in state.parameters if p.requires_grad]
@@ -75,16 +75,18 @@ class Diagnosis:
         return finite([g for g in gradients if g is not None])
 
 
-def first_tensor(model: nn.Module, batches: Sequence[Batch], loss: Loss) -> str:
+def first_tensor(
+    state: State, batches: Sequence[Batch], loss: Callable[[Forward, Batch], Loss]
+) -> str:
     """The first tensor that is not finite, in the order in which they are computed."""
-    named = first_broken(model.named_parameters(), "parameter")
-    named = named or first_broken(model.named_buffers(), "buffer")
+    named = first_broken(state.model.named_parameters(), "parameter")
+    named = named or first_broken(state.model.named_buffers(), "buffer")
     if named:
         return named
     for batch in batches:
         if broken := first_broken(batch.items(), "input"):
             return broken
-        if broken := _first_output(model, batch, loss):
+        if broken := _first_output(state, batch, loss):
             return broken
     return ""
 
@@ -97,7 +99,9 @@ def first_broken(named: Iterable[tuple[str, Tensor]], kind: str) -> str:
     return ""
 
 
-def _first_output(model: nn.Module, batch: Batch, loss: Loss) -> str:
+def _first_output(
+    state: State, batch: Batch, loss: Callable[[Forward, Batch], Loss]
+) -> str:
     """The first module whose output is not finite: hooks run as modules end, inner ones first."""
     found: list[str] = []
 
@@ -108,9 +112,9 @@ def _first_output(model: nn.Module, batch: Batch, loss: Loss) -> str:
 
         return hook
 
-    hooks = [m.register_forward_hook(watch(n)) for n, m in model.named_modules()]
+    hooks = [m.register_forward_hook(watch(n)) for n, m in state.model.named_modules()]
     try:
-        loss(model, batch)
+        loss(state.forward, batch)
     finally:
         for hook in hooks:
             hook.remove()

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
+from ftune.engine.objective import Batch, Forward
 from ftune.engine.selection import Evaluation
 from ftune.errors import CheckpointError
+from ftune.models.call import counted
 from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
 from ftune.runtime.seeds import restore_rng, rng_state
-
-Batch = Mapping[str, Tensor]
-
 
 @dataclass
 class State:
@@ -29,7 +29,8 @@ class State:
     the last evaluation, so that a resume counts none twice. split: in how many parts a micro-batch
     goes, since memory ran out. faults: steps that went wrong and were left out. skipped: steps that
     updated nothing, faults among them. overflows: steps in a row whose fp16 gradients overflowed.
-    recent: the last losses, for the spike guard.
+    recent: the last losses, for the spike guard. forward: how the model is called in a step, by
+    default as it is; another value (compiled, distributed, cached) leaves names and saving alone.
     """
 
     model: nn.Module
@@ -48,9 +49,11 @@ class State:
     skipped: int = 0
     overflows: int = 0
     recent: list[float] = field(default_factory=list)
+    forward: Forward = None  # type: ignore[assignment]
     parameters: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.forward = self.forward or partial(counted, self.model)
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self.parameters = [parameter for group in groups for parameter in group["params"]]
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ftune.engine.gradients import Shares, constant, finite, first_broken, unscaled
+from ftune.engine.objective import Forward, Loss, Objective
 from ftune.engine.state import Batch, State
 from ftune.errors import DivergedError
-from ftune.models.call import targets
 from ftune.runtime.memory import memory
-
-Loss = Callable[[Any, Batch], tuple[Tensor, Tensor | float]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,8 @@ class StepResult:
 
     fault: why nothing was updated, where something went wrong. skipped: nothing was updated, since
     fp16 gradients overflowed at the loss scale of the time, which is part of finding it. weight: by
-    what the loss was divided: rows, or the tokens that counted.
+    what the loss was divided: rows, or the tokens that counted. parts: means of the summands that
+    the objective names.
     """
 
     loss: float
@@ -34,6 +33,7 @@ class StepResult:
     fault: str = ""
     skipped: bool = False
     weight: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def applied(self) -> bool:
@@ -45,24 +45,22 @@ class StepResult:
 class Step:
     """One update from several micro-batches, which together weigh as one batch.
 
-    loss returns the SUM of losses and what it weighs; sums and weights are added over the
+    The objective returns the SUM of losses and what it weighs; sums and weights are added over the
     micro-batches and divided once, never a mean of means. Non-finite losses and gradients are
     found before any optimizer moves anything. accept: raises where it refuses the mean loss.
-    measure: a number in proportion to what a batch weighs, before its loss is known.
     """
 
-    loss: Loss
+    objective: Objective
     clip_norm: float | None = None
     clip_value: float | None = None
     autocast: Callable[[], AbstractContextManager[Any]] | None = None
     accept: Callable[[State, float], None] | None = None
-    measure: Callable[[Batch], Tensor | float] = targets
 
     def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
         """Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError."""
         state.clear_gradients()
         with memory("a micro-batch", shrinks=True):
-            total, weight = self._backward(state, batches)
+            total, weight, parts = self._backward(state, batches)
         gradients = state.gradients()
         if state.scaler:
             if not unscaled(state, state.scaler, gradients):
@@ -74,7 +72,7 @@ class Step:
             self.accept(state, total / weight)
         with memory("the update"):
             self._update(state, rate)
-        return StepResult(total / weight, norm, weight=weight)
+        return StepResult(total / weight, norm, weight=weight, parts=parts)
 
     def _update(self, state: State, rate: float) -> None:
         for optimizer in state.optimizers:
@@ -84,8 +82,10 @@ class Step:
         if state.average:
             state.average.update(state.model)
 
-    def _backward(self, state: State, batches: Sequence[Batch]) -> tuple[float, float]:
-        """The summed loss and its weight; leaves gradients at the parameters.
+    def _backward(
+        self, state: State, batches: Sequence[Batch]
+    ) -> tuple[float, float, dict[str, float]]:
+        """The summed loss, its weight and the means of its parts; leaves gradients.
 
         Those of the mean loss for one micro-batch, of the summed loss for several, and in fp16 of
         the mean loss times the loss scale. A step in which nothing counts (class weights of 0)
@@ -93,26 +93,30 @@ class Step:
         """
         several = len(batches) > 1
         measured = batches if several and state.scaler else []
-        shares = Shares(state, [float(self.measure(batch)) for batch in measured])
-        total = weight = 0.0
+        shares = Shares(state, [float(self.objective.measure(batch)) for batch in measured])
+        total, weight = 0.0, 0.0
+        parts: dict[str, float] = {}
         for batch in batches:
-            loss, count = self.forward(state.model, batch)
-            value = loss.item()
+            loss = self.loss(state.forward, batch)
+            value = loss.sum.item()
             if not math.isfinite(value):
                 raise DivergedError(f"the loss is {value}")
-            total, weight = total + value, weight + float(count)
+            total, weight = total + value, weight + float(loss.weight)
+            for name, part in loss.parts.items():
+                parts[name] = parts.get(name, 0.0) + float(part)
             share = 1.0 if several else 1 / (weight or math.inf)
             share = shares.next(weight) if measured else share
-            scaled = state.scaler.scale(loss) if state.scaler else loss
-            scaled.backward(constant(share, scaled.dtype, loss.device))  # type: ignore[no-untyped-call]
-        return total, weight or math.inf
+            scaled = state.scaler.scale(loss.sum) if state.scaler else loss.sum
+            scaled.backward(constant(share, scaled.dtype, loss.sum.device))  # type: ignore[no-untyped-call]
+        weight = weight or math.inf
+        return total, weight, {name: value / weight for name, value in parts.items()}
 
-    def forward(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor | float]:
-        """The loss and its weight, in the types that the training computes in."""
+    def loss(self, forward: Forward, batch: Batch) -> Loss:
+        """The objective's loss, in the types that the training computes in."""
         if self.autocast is None:
-            return self.loss(model, batch)
+            return self.objective(forward, batch)
         with self.autocast():
-            return self.loss(model, batch)
+            return self.objective(forward, batch)
 
     def _check_and_clip(self, state: State, gradients: list[Tensor]) -> float | None:
         if self.clip_value is not None:
