@@ -23,9 +23,10 @@ from ftune.errors import RequestError
 from ftune.extend.signature import faults_of, place, schema_of
 from ftune.models import LAYERS, MODELS
 from ftune.registry import Table
-from ftune.tasks import LOSSES
+from ftune.tasks import LOSSES, METRICS
+from ftune.tasks.protocol import DIRECTIONS
 
-__all__ = ["layer", "load_code", "loss", "model", "source", "transform"]
+__all__ = ["layer", "load_code", "loss", "metric", "model", "source", "transform"]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -114,6 +115,25 @@ def loss(name: str) -> Callable[[Made], Made]:
         LOSSES[name] = own_loss(name, made)
         _registered.append(name)
         return made
+
+    return register
+
+
+def metric(name: str, *, greater_is_better: bool) -> Callable[[Made], Made]:
+    """Registers a metric, `eval: {metrics: [name]}` or `eval: {metric: name}`.
+
+    A function of `predictions` and `targets` (or scikit-learn's `y_true` and `y_pred`), arrays of
+    all rows of a split, and if it likes `probabilities` and `classes`; it gives one number. Or a
+    class with `update` of the same, a batch at a time, and `compute()`.
+    """
+    _named(name, "metric")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.metrics import own_metric
+
+        if name in DIRECTIONS or name == "auto":
+            raise RequestError(f"{place(made)}: a metric `{name}` exists already; choose another")
+        return _list(METRICS, name, own_metric(name, made, greater_is_better), made)
 
     return register
 

@@ -26,7 +26,7 @@ FREE = (
 )  # fmt: skip
 
 # Settings that are younger than version 0.1, with what every training did before.
-LATER = {"data.drop_missing_target": False, "eval.at_start": True}
+LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics": []}
 
 LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
 
