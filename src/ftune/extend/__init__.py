@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,20 +86,19 @@ def transform(name: str) -> Callable[[Made], Made]:
     return register
 
 
-def source(name: str) -> Callable[[Made], Made]:
+def source(name: str, kinds: Mapping[str, str] | None = None) -> Callable[[Made], Made]:
     """Registers a function that gives rows, under `data.source`.
 
     A mapping of columns (lists or arrays), or one of such mappings by part: train, val, test.
+    kinds: columns that are a `sequence` (each row [steps] or [steps, features]) or an `image`
+    (uint8 [height, width, channels], or a path). A parameter `path` lets it read new rows.
     """
     _named(name, "source")
 
     def register(made: Made) -> Made:
-        from ftune.config.fields import settings_of
-        from ftune.data.schema import Data
-        from ftune.extend.tables import OwnSource
+        from ftune.extend.sources import own_source
 
-        schema = schema_of(OwnSource, made, (), reserved=("data", *settings_of(Data)))
-        return _list(SOURCES, name, schema, made)
+        return _list(SOURCES, name, own_source(name, made, kinds or {}), made)
 
     return register
 
