@@ -18,7 +18,7 @@ def converted(frame: Frame, name: str, kind: str) -> Array:
     column, here = frame[name], frame.kind(name)
     if here == kind:
         return column
-    if kind == "sequence" and here in ("array", "text"):
+    if kind == "sequence":
         return sequences(frame, name)
     known = ~frame.missing(name)
     if here in EMPTY and kind in EMPTY and not known.any():

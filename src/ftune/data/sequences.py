@@ -115,8 +115,14 @@ def _row(row: Any, where: str) -> Array:
 
 def converted(column: Array, where: str) -> Array:
     """What files and programs hold for it: arrays of one length, or lists as JSON text."""
-    rows = [json.loads(row) if isinstance(row, str) else row for row in column]
-    return column_of(rows, where)
+    return column_of([_parsed(row) for row in column], where)
+
+
+def _parsed(row: Any) -> Any:
+    try:
+        return json.loads(row) if isinstance(row, str) else row
+    except (ValueError, RecursionError):
+        return row  # refused with its row's number
 
 
 def shaped(features: Features, lengths: Array) -> Features:
