@@ -12,11 +12,13 @@ import pytest
 
 from ftune.config.tree import parse
 from ftune.errors import ConfigError
+from ftune.extend import load_code
 from ftune.schema import LANGUAGE
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if page.name not in ("config.md", "log.md"))
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)
+CODE = re.compile(r"^<!-- file: (\S+\.py) -->\n```python\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 STUB: dict[str, Any] = {
     "task": "classification", "data": {"source": "csv", "path": "t.csv", "target": "y"},
@@ -31,9 +33,14 @@ def completed(text: str) -> dict[str, Any]:
     return {key: STUB[key] for key in STUB if key not in given} | given
 
 
+@pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_each_snippet_is_valid(number: int) -> None:
-    LANGUAGE.of(completed(SNIPPETS[number][1]))
+def test_each_snippet_is_valid(number: int, tmp_path: Path) -> None:
+    page, text = SNIPPETS[number]
+    for name, code in CODE.findall(page.read_text("utf-8")):
+        (tmp_path / name).write_text(code, encoding="utf-8")
+        load_code(tmp_path / name)
+    LANGUAGE.of(completed(text))
 
 
 def test_a_snippet_with_a_fault_would_be_found() -> None:

@@ -2,6 +2,7 @@
 
 A block of any kind after a line `<!-- file: NAME -->` is written to NAME first. Other blocks
 (```text, ```python …) are read by nobody. `RUN` in a command stands for the newest run folder.
+docs/code.md is run in the same way, and what it says that its commands print is looked for.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ def call(block: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def play(text: str, folder: Path) -> int:
-    """Runs a text's blocks in a folder; returns how many commands there were."""
-    count = 0
+def play(text: str, folder: Path, told: bool = False) -> int:
+    """Runs a text's blocks in a folder; returns how many commands there were.
+
+    told: a text block holds lines that the commands before it print; last digits may differ.
+    """
+    count, printed = 0, ""
     for file, kind, content in blocks(text):
         if file is not None:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -53,13 +57,33 @@ def play(text: str, folder: Path) -> int:
             run = call(content, folder)
             assert run.returncode == 0, f"{content}\n{run.stdout}\n{run.stderr}"
             count += len(re.findall(r"^ftune ", content, re.M))
+            printed = run.stdout
+        if kind == "text" and told:
+            lines = set(map(shown, printed.splitlines()))
+            assert [line for line in content.splitlines() if shown(line) not in lines] == []
     return count
+
+
+def shown(line: str) -> str:
+    """A line without the figures behind a point, and with single spaces."""
+    return " ".join(re.sub(r"(\d\.\d)\d*", r"\1", line).split())
 
 
 @pytest.mark.slow
 def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "configs", tmp_path / "configs")
     assert play((PROJECT / "README.md").read_text(encoding="utf-8"), tmp_path) >= 20
+
+
+@pytest.mark.slow
+def test_every_example_of_own_code_runs_and_prints_what_it_says(tmp_path: Path) -> None:
+    text = (PROJECT / "docs" / "code.md").read_text(encoding="utf-8")
+    assert play(text, tmp_path, told=True) >= 14
+    wrong = text.replace("50 predictions", "51 predictions")
+    assert wrong != text
+    wrong = wrong[wrong.index("<!-- file: waves.py") : wrong.index("And images")]
+    with pytest.raises(AssertionError, match="51 predictions"):
+        play(wrong, tmp_path / "other", told=True)
 
 
 TEXT = """

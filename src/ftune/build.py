@@ -35,6 +35,7 @@ from ftune.runtime.precision import choose_precision
 from ftune.runtime.seeds import choose_determinism, seed_all
 from ftune.runtime.threads import choose_threads
 from ftune.schema import NO_MODEL, RunConfig
+from ftune.tasks.own import with_metrics
 from ftune.tasks.protocol import Task
 from ftune.weights import Origin, origin
 
@@ -167,7 +168,7 @@ def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) ->
     task: Task = config.task.build(
         target.classes, target.labels, targets, pipeline.invert, pipeline.features.vocabulary
     )
-    return task
+    return with_metrics(task, config.eval_.own)
 
 
 def start(parts: Parts) -> State:

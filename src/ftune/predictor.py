@@ -120,7 +120,8 @@ class Predictor:
     ) -> dict[str, Any]:
         """The paths with what their images show; of those that cannot be read, with the reason."""
         paths = pipeline.conform(frame)
-        given = {name: list(map(_printable, paths[name])) for name in paths.columns}
+        named = paths.named("text")  # an image that a program gave has no path
+        given = {name: list(map(_printable, paths[name])) for name in named}
         try:
             return _beside(given, self._judged(frame, told))
         except DataError:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ftune.adapt.schema import Rule
 from ftune.config.decimals import nearest_step
-from ftune.config.fields import block, group, rows, setting
+from ftune.config.fields import block, blocks, group, rows, setting
 from ftune.config.load import Language
 from ftune.config.read import SettingError
 from ftune.config.spelling import suggestion
@@ -16,7 +16,8 @@ from ftune.data.schema import Data
 from ftune.models import MODELS
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.runtime.schema import Runtime
-from ftune.tasks import TASKS
+from ftune.tasks import METRICS, TASKS
+from ftune.tasks.protocol import DIRECTIONS
 from ftune.words import RENAMED, RESERVED
 
 
@@ -177,9 +178,26 @@ class Eval:
     """Metric that selects the best step; `auto` is accuracy or rmse, by the task. Of equal values
     the one with the lower validation loss is the best, then the earlier one."""
 
+    metrics: Any = blocks(METRICS)
+    """Metrics that --code registers, scored beside the task's own: `[gini, {fbeta: {beta: 2}}]`.
+    One that `metric` names need not stand here."""
+
     batch_size: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",))
     """Rows evaluated at once; changes speed and memory, not results. `auto`: 4096 rows of a table,
     as many texts or images as train.batch_size."""
+
+    def __post_init__(self) -> None:
+        names = [metric.name for metric in self.metrics]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice or (twice := next((name for name in names if name in DIRECTIONS), None)):
+            raise SettingError("metrics", f"two are called `{twice}`; name one with `as: NAME`")
+
+    @property
+    def own(self) -> tuple[Any, ...]:
+        """The metrics of --code that are scored, with the one that selects."""
+        names = [metric.name for metric in self.metrics]
+        alone = self.metric in METRICS and self.metric not in names
+        return (*self.metrics, METRICS[self.metric]()) if alone else tuple(self.metrics)
 
 
 @dataclass(frozen=True)
@@ -322,9 +340,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         """The data must hold what the task predicts, and the metric must be one of the task's."""
         kind, data = self.task.target_kind, self.data
-        name, known = self.eval_.metric, ("auto", *self.task.metrics)
+        own = [metric.name for metric in self.eval_.metrics] + list(METRICS)
+        name, known = self.eval_.metric, ("auto", *self.task.metrics, *own)
         if name.partition("/")[0] not in known:  # r2/NAME is that of one target
-            hint = suggestion(name, known)
+            hint = suggestion(name, dict.fromkeys(known))
             raise SettingError("eval.metric", f"`{name}` is not a metric of this task; {hint}")
         if kind == "tokens" and data.targets:
             raise SettingError(

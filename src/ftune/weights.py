@@ -114,10 +114,10 @@ def build_model(
     """
     found = pipeline.features
     with of_form("the data pipeline in a checkpoint"):
+        named = (None, {}, {}) if found.time else (found.names, found.categories, pipeline.codes)
         inputs = Inputs(
-            found.shape, found.names, found.categories, pipeline.codes, found.vocabulary,
-            task.positions,
-        )  # fmt: skip
+            found.shape, *named, found.vocabulary, task.positions, found.time, found.ragged
+        )
     story = meta.get("model")
     with weighed("model"):
         built: Built = (

@@ -15,12 +15,9 @@ from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder, list_runs
 from ftune.runs.process import elsewhere
+from ftune.tasks.protocol import DIRECTIONS
 
 ABSENT = "–"
-LARGER_IS_BETTER = (
-    "accuracy", "exact", "f1", "macro_f1", "micro_f1", "entity_f1", "precision", "recall", "auc",
-    "r2",
-)  # fmt: skip
 COST = ("steps", "seconds", "train_seconds", "peak_memory_bytes")
 
 
@@ -32,7 +29,9 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
     found = [(run, run.facts(), run.summary()) for run in list_runs(parent)]
     if not found:
         console.say(f"no runs in {parent}")
-    figures = figures_of([summary for _, _, summary in found], sort) if sort and found else {}
+    known = [facts.get("directions") or {} for _, facts, _ in found]
+    summaries = [summary for _, _, summary in found]
+    figures = figures_of(summaries, sort, known) if sort and found else {}
     order = sorted(range(len(found)), key=lambda i: figures.get(i, (True, i)))
     found = [found[i] for i in order]
     rows = [
@@ -56,10 +55,17 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
     return {"command": "runs", "status": "done", "runs": listed}
 
 
-def figures_of(summaries: Sequence[Mapping[str, Any]], key: str) -> dict[int, tuple[bool, float]]:
-    """Of each run that has the figure what sorts it: the best first. Raises RequestError."""
+def figures_of(
+    summaries: Sequence[Mapping[str, Any]], key: str, noted: Sequence[Mapping[str, str]] = ()
+) -> dict[int, tuple[bool, float]]:
+    """Of each run that has the figure what sorts it: the best first. Raises RequestError.
+
+    noted: which way is better, as each run says of its own metrics (those of 0.1 say nothing).
+    """
     values = {i: _figure(summary, key) for i, summary in enumerate(summaries)}
-    sign = -1.0 if key.rpartition(".")[2].partition("/")[0] in LARGER_IS_BETTER else 1.0
+    name = key.rpartition(".")[2].partition("/")[0]
+    ways = {name: way for some in (DIRECTIONS, *noted) for name, way in some.items()}
+    sign = -1.0 if ways.get(name) == "max" else 1.0
     found = {
         i: (False, sign * v)
         for i, v in values.items()

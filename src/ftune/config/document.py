@@ -42,6 +42,7 @@ def accepts(setting: Setting) -> str:
     if spec.kind in ("block", "blocks"):
         assert spec.table is not None
         names = ", ".join(spec.table)
+        names = names or "those that --code registers"
         text = f"one of {names}" if spec.kind == "block" else f"a list of {names}"
         return f"{text}, or {' or '.join(spec.words)}" if spec.words else text
     assert spec.schema is not None

@@ -216,7 +216,7 @@ class Reader:
 
     def _not_listed(self, name: Node, table: Table, path: str, reserved: str) -> _Failed:
         text, later = str(name.plain()), self.explain.later(reserved)
-        hint = later or suggestion(text, table)
+        hint = later or suggestion(text, table) or "none is registered; give --code FILE.py"
         kind = "later" if later else "typo" if nearest(text, table) else "unknown"
         return self._refuse(name, path, kind, f"there is no {table.block} `{text}`", hint)
 

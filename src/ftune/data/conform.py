@@ -18,6 +18,8 @@ def converted(frame: Frame, name: str, kind: str) -> Array:
     column, here = frame[name], frame.kind(name)
     if here == kind:
         return column
+    if kind == "sequence":
+        return sequences(frame, name)
     known = ~frame.missing(name)
     if here in EMPTY and kind in EMPTY and not known.any():
         return np.full(len(column), EMPTY[kind], dtype=DTYPES[kind])
@@ -26,6 +28,13 @@ def converted(frame: Frame, name: str, kind: str) -> Array:
     if (here, kind) == ("text", "date") and _reads_as(column[known], kind).all():
         return _dates(column)
     raise DataError(_misfit(frame, name, kind, known))
+
+
+def sequences(frame: Frame, name: str) -> Array:
+    """Lists of numbers, which files and programs hold as arrays or as JSON."""
+    from ftune.data.sequences import converted as of_lists
+
+    return of_lists(frame[name], f"{frame.origin}: column `{name}`")
 
 
 def _misfit(frame: Frame, name: str, kind: str, known: npt.NDArray[np.bool_]) -> str:

@@ -24,13 +24,16 @@ class Features:
     shape: without the batch. names: of each input of a flat row, in order (`age`,
     `education=Bachelors`, `image[3]`); None for images. categories: inputs that are whole-number
     codes -> how many codes there are, 0 (unknown) included. vocabulary: of token inputs, how many
-    ids there are; 0 for all others.
+    ids there are; 0 for all others. time: a row is [steps, names]. ragged: rows have steps of
+    their own, `shape` the most.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None
     categories: dict[str, int]
     vocabulary: int = 0
+    time: bool = False
+    ragged: bool = False
 
 
 def features_of(frame: Frame, steps: Sequence[Step]) -> Features:

@@ -15,9 +15,23 @@ from ftune.errors import DataError
 
 Array = npt.NDArray[Any]
 State = dict[str, dict[str, Any]]
-Kind = Literal["number", "text", "date", "array", "flag", "code"]
+Kind = Literal["number", "text", "date", "array", "flag", "code", "sequence", "image"]
 
 _KINDS: dict[str, Kind] = {"O": "text", "M": "date", "b": "flag", "u": "flag", "i": "code"}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image that a program gave, as uint8 [height, width] or [height, width, channels]."""
+
+    pixels: Array
+    row: int
+
+    def __str__(self) -> str:
+        return f"the image of row {self.row}"
+
+
+_OBJECTS: dict[type, Kind] = {np.ndarray: "sequence", Picture: "image"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +40,8 @@ class Frame:
 
     columns: by name, each [rows] or [rows, …]. The dtype says what a column is:
       float64 number (NaN: missing) · object text (str or None) · datetime64[s] date (NaT) ·
-      float32 n-d array · uint8 flag (0 or 1, made by one_hot) · int64 code (made by ordinal).
+      float32 n-d array · uint8 flag (0 or 1, made by one_hot) · int64 code (made by ordinal) ·
+      object sequence (float32 [steps, features] a row) · object image (Picture).
     origin: the file, for messages.
     rows: [rows] int64, the number of each row in that file, from 1, header not counted.
     notes: by column, what reading the file changed in it; parts of the rows do not repeat it.
@@ -80,6 +95,9 @@ class Frame:
 
     def kind(self, name: str) -> Kind:
         column = self[name]
+        if column.dtype.kind == "O":
+            first = next((value for value in column if value is not None), None)
+            return _OBJECTS.get(type(first), "text")
         return "array" if column.ndim > 1 else _KINDS.get(column.dtype.kind, "number")
 
     def named(self, *kinds: Kind) -> list[str]:
@@ -106,7 +124,7 @@ class Frame:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> str:
         """The rows that `mask` marks, in words: `7 rows (3, 9, 12, 40, 41, …)`."""
-        return spoken_rows(self.rows[mask].tolist())
+        return spoken_rows(list(dict.fromkeys(self.rows[mask].tolist())))
 
 
 def kinds_of(frame: Frame) -> dict[str, str]:

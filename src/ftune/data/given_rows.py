@@ -69,6 +69,7 @@ def _column(name: str, values: list[Any], kinds: Mapping[str, str]) -> pa.Array:
     import pyarrow as pa
 
     values = [v.item() if hasattr(v, "item") and not hasattr(v, "tolist") else v for v in values]
+    values = [v.tolist() if getattr(v, "ndim", 0) > 1 else v for v in values]
     if kinds.get(name) == "text":
         values = [_as_text(v) for v in values]
     try:

@@ -15,6 +15,7 @@ from ftune.data.frame import Frame, as_text
 from ftune.data.given_rows import ORIGIN, given_table
 from ftune.data.pipeline import Pipeline
 from ftune.data.reading import as_named, load, respelled, types_of, with_targets
+from ftune.data.sequences import steps_of
 from ftune.data.sources.arrow import to_frame
 from ftune.data.sources.files import suffix
 from ftune.data.tables import TablePipeline
@@ -64,7 +65,9 @@ def unseen(frame: Frame, pipeline: Pipeline) -> list[str]:
     changed = [note for name, note in frame.notes.items() if name in pipeline.columns]
     if not isinstance(pipeline, TablePipeline):
         return changed
-    return [*changed, *unseen_categories(pipeline.conform(frame), pipeline.steps)]
+    rows = pipeline.conform(frame)
+    rows = steps_of(rows).frame if pipeline.features.time else rows
+    return [*changed, *unseen_categories(rows, pipeline.steps)]
 
 
 def read_split(
@@ -102,6 +105,8 @@ def source_for(path: str | Path) -> str | None:
 def _reader(source: Any, path: str) -> Any:
     """The declared source where it reads such files, else the one that does, with its defaults."""
     ending = suffix(path)
+    if not source.suffixes and hasattr(source, "path"):  # of --code: any file that it can read
+        return source
     if ending in source.suffixes and not Path(path).is_dir():
         return source
     name = source_for(path)

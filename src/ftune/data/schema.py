@@ -194,6 +194,11 @@ class Data:
         return getattr(self.source, "kind", "table")
 
     @property
+    def picture(self) -> str:
+        """The column of images, where that is the input."""
+        return self.image or str(getattr(self.source, "image", "image"))
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """The columns to predict; none where a text itself is predicted."""
         target = self.source.default_target if self.target is None else self.target

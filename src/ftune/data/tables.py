@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ftune.config.spelling import nearest
-from ftune.data import SOURCES
+from ftune.data import SOURCES, sequences
 from ftune.data import steps as chain
 from ftune.data.conform import converted
 from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.fit_targets import fit_targets
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.pipeline import Kind, Pipeline
+from ftune.data.sequences import Ragged, Steps
 from ftune.data.steps import Step
 from ftune.data.store import Dense
 from ftune.data.takeover import statistics_notes
@@ -72,21 +73,36 @@ class TablePipeline:
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
             )
-        notes: list[str] = []
-        known = (base.steps, base.columns) if base else ((), {})
+        over = sequences.steps_of(raw) if sequences.is_sequences(raw) else None
+        flat = over.frame if over else raw
+        notes: list[str] = list(over.notes) if over else []
+        known = (base.steps, _kinds(base, flat, over)) if base else ((), {})
         before = [step.transform for step in older.steps] if older else []
         steps, frame = chain.fit_steps(
-            data.steps, raw, *known, notes, before, data.statistics == "keep"
+            data.steps, flat, *known, notes, before, data.statistics == "keep"
         )
         features = features_of(frame, steps)
         check_codes(frame, features)
-        columns = {name: str(raw.kind(name)) for name in _needed(raw, steps)}
-        sentences = (*_about_base(base, raw, steps), *notes, *about_targets)
+        needed = _needed(flat, steps)
+        if over:
+            features = sequences.shaped(features, over.lengths)
+            needed = list(dict.fromkeys(over.raw[name] for name in needed))
+        columns = {name: str(raw.kind(name)) for name in needed}
+        sentences = (*_about_base(base, flat, steps, over), *notes, *about_targets)
         return cls(columns, steps, features, target, target_steps, sentences)
 
-    def inputs(self, frame: Frame, train: bool = False) -> Dense:  # noqa: ARG002
-        """[rows, *features.shape] float32. Raises DataError where a column is absent or unknown."""
-        return Dense(to_tensor(chain.apply_steps(self.steps, self.conform(frame)), self.features))
+    def inputs(self, frame: Frame, train: bool = False) -> Dense | Ragged:  # noqa: ARG002
+        """[rows, *features.shape] float32, or rows of their own lengths.
+
+        Raises DataError where a column is absent or unknown.
+        """
+        frame, features = self.conform(frame), self.features
+        if not features.time:
+            return Dense(to_tensor(chain.apply_steps(self.steps, frame), features))
+        over = sequences.steps_of(frame)
+        flat = replace(features, shape=features.shape[1:])
+        x = to_tensor(chain.apply_steps(self.steps, over.frame), flat)
+        return sequences.store_of(x, over.lengths, features, frame)
 
     def targets(self, frame: Frame) -> torch.Tensor:
         """classes: [rows] int64; numbers, labels: [rows, targets] float32. Raises DataError."""
@@ -168,6 +184,7 @@ class TablePipeline:
                 "shape": list(features.shape),
                 "names": None if features.names is None else list(features.names),
                 "categories": dict(features.categories),
+                **({"time": True, "ragged": features.ragged} if features.time else {}),
             },
         }
 
@@ -193,6 +210,8 @@ class TablePipeline:
                 tuple(features["shape"]),
                 None if names is None else tuple(names),
                 dict(features["categories"]),
+                time=features.get("time", False),
+                ragged=features.get("ragged", False),
             ),
             Target.of_json(stored["target"]),
             chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
@@ -222,9 +241,19 @@ def _like_base(raw: Frame, base: TablePipeline | None, data: Data) -> Frame:
     return raw.with_columns({name: converted(raw, name, kind) for name, kind in kinds.items()})
 
 
-def _about_base(base: TablePipeline | None, raw: Frame, steps: Sequence[Step]) -> list[str]:
+def _kinds(base: TablePipeline, flat: Frame, over: Steps | None) -> dict[str, str]:
+    """What the columns of a base hold as transforms see them: of sequences, the steps'."""
+    if not over:
+        return base.columns
+    return {name: flat.kind(name) for name, raw in over.raw.items() if raw in base.columns}
+
+
+def _about_base(
+    base: TablePipeline | None, flat: Frame, steps: Sequence[Step], over: Steps | None
+) -> list[str]:
     if base is None:
         return []
-    known = chain.fits_of(base.steps, base.columns)
-    fits = chain.fits_of(steps, chain.kinds_of(raw))
-    return statistics_notes(known, fits, base.columns, raw.columns)
+    kinds = _kinds(base, flat, over)
+    known = chain.fits_of(base.steps, kinds)
+    fits = chain.fits_of(steps, chain.kinds_of(flat))
+    return statistics_notes(known, fits, kinds, flat.columns)

@@ -30,6 +30,18 @@ class TextGraph(nn.Module):
         return found
 
 
+class SequenceGraph(nn.Module):
+    """x: float32 [batch, time, features]; the mask as of texts."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+        found: Tensor = self.model(x, attention_mask)
+        return found
+
+
 class LibraryGraph(nn.Module):
     """The same around a transformers model that gives logits."""
 
@@ -83,11 +95,12 @@ class Graph:
 
 def trace(subject: Subject) -> Graph:
     """Raises RunFailedError for a model whose steps depend on its numbers."""
-    text = bool(subject.predictor.pipeline.features.vocabulary)
+    features = subject.predictor.pipeline.features
+    text = bool(features.vocabulary) or features.ragged
     module = _module(subject, text).eval()
     largest = max(subject.examples, key=lambda batch: batch["x"].numel())
     given = named(largest)
-    batch, time = Dim("batch"), Dim("time", max=subject.predictor.pipeline.features.shape[0])
+    batch, time = Dim("batch"), Dim("time", max=features.shape[0])
     shapes = {name: {0: batch, 1: time} if text else {0: batch} for name in given}
     try:
         with quiet(), torch.no_grad():
@@ -105,11 +118,16 @@ def _module(subject: Subject, text: bool) -> nn.Module:
         return EncoderGraph(subject.plain)
     if subject.kind:
         return LibraryGraph(subject.inner)
-    return TextGraph(subject.plain) if text else RowGraph(subject.plain)
+    if not text:
+        return RowGraph(subject.plain)
+    ragged = subject.predictor.pipeline.features.ragged
+    return SequenceGraph(subject.plain) if ragged else TextGraph(subject.plain)
 
 
 def named(batch: Batch) -> dict[str, Tensor]:
     """A batch under the names that the graph's inputs have."""
+    if "segments" in batch and batch["x"].is_floating_point():
+        return {"x": batch["x"], "attention_mask": batch["segments"]}
     if "segments" in batch:
         return {"input_ids": batch["x"], "attention_mask": batch["segments"]}
     return {"x": batch["x"]}

@@ -101,18 +101,22 @@ class Subject:
 
 def example(features: Features, rows: int, time: int, pad: int, random: torch.Generator) -> Batch:
     """Ids with padding at the end; else numbers around 0, as scaled inputs are, and codes."""
-    if features.vocabulary:
+    if features.vocabulary or features.ragged:
         time = min(time, features.shape[0])
-        x = torch.randint(features.vocabulary - 1, (rows, time), generator=random)
-        x += x >= pad  # any id but the padding
         lengths = torch.randint(1, time + 1, (rows, 1), generator=random)
         lengths[0] = time
         segments = (torch.arange(time) < lengths).long()
+        if features.ragged:
+            x = torch.randn(rows, time, features.shape[1], generator=random)
+            return {"x": x * segments[..., None], "segments": segments}
+        x = torch.randint(features.vocabulary - 1, (rows, time), generator=random)
+        x += x >= pad  # any id but the padding
         return {"x": torch.where(segments > 0, x, pad), "segments": segments}
     x = torch.randn(rows, *features.shape, generator=random)
     for place, name in enumerate(features.names or ()):
         if name in features.categories:
-            x[:, place] = torch.randint(features.categories[name], (rows,), generator=random)
+            codes = torch.randint(features.categories[name], x[..., place].shape, generator=random)
+            x[..., place] = codes
     return {"x": x}
 
 

@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,9 +23,10 @@ from ftune.errors import RequestError
 from ftune.extend.signature import faults_of, place, schema_of
 from ftune.models import LAYERS, MODELS
 from ftune.registry import Table
-from ftune.tasks import LOSSES
+from ftune.tasks import LOSSES, METRICS
+from ftune.tasks.protocol import DIRECTIONS
 
-__all__ = ["layer", "load_code", "loss", "model", "source", "transform"]
+__all__ = ["layer", "load_code", "loss", "metric", "model", "source", "transform"]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -85,20 +86,19 @@ def transform(name: str) -> Callable[[Made], Made]:
     return register
 
 
-def source(name: str) -> Callable[[Made], Made]:
+def source(name: str, kinds: Mapping[str, str] | None = None) -> Callable[[Made], Made]:
     """Registers a function that gives rows, under `data.source`.
 
     A mapping of columns (lists or arrays), or one of such mappings by part: train, val, test.
+    kinds: columns that are a `sequence` (each row [steps] or [steps, features]) or an `image`
+    (uint8 [height, width, channels], or a path). A parameter `path` lets it read new rows.
     """
     _named(name, "source")
 
     def register(made: Made) -> Made:
-        from ftune.config.fields import settings_of
-        from ftune.data.schema import Data
-        from ftune.extend.tables import OwnSource
+        from ftune.extend.sources import own_source
 
-        schema = schema_of(OwnSource, made, (), reserved=("data", *settings_of(Data)))
-        return _list(SOURCES, name, schema, made)
+        return _list(SOURCES, name, own_source(name, made, kinds or {}), made)
 
     return register
 
@@ -114,6 +114,25 @@ def loss(name: str) -> Callable[[Made], Made]:
         LOSSES[name] = own_loss(name, made)
         _registered.append(name)
         return made
+
+    return register
+
+
+def metric(name: str, *, greater_is_better: bool) -> Callable[[Made], Made]:
+    """Registers a metric, `eval: {metrics: [name]}` or `eval: {metric: name}`.
+
+    A function of `predictions` and `targets` (or scikit-learn's `y_true` and `y_pred`), arrays of
+    all rows of a split, and if it likes `probabilities` and `classes`; it gives one number. Or a
+    class with `update` of the same, a batch at a time, and `compute()`.
+    """
+    _named(name, "metric")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.metrics import own_metric
+
+        if name in DIRECTIONS or name == "auto":
+            raise RequestError(f"{place(made)}: a metric `{name}` exists already; choose another")
+        return _list(METRICS, name, own_metric(name, made, greater_is_better), made)
 
     return register
 

@@ -25,8 +25,8 @@ class OwnModel(Own):
         module = _module(self, inputs, outputs)
         expected = (inputs.shape[0], outputs) if inputs.positions else (outputs,)
         where = place(self.made)
-        if inputs.vocabulary:
-            _check_segments(module, where)
+        if inputs.vocabulary or inputs.ragged:
+            _check_segments(module, where, inputs)
         shape = _shape_after(module, inputs, self.made)
         if shape != expected:
             raise RequestError(
@@ -70,7 +70,8 @@ class OwnLayer(Own):
         over_time = (inputs.time or inputs.vocabulary > 0) and shape[:1] == inputs.shape[:1]
         if shape == inputs.shape:
             return Part(module, replace(inputs, names=None, categories={}, codes={}))
-        return Part(module, Inputs(shape, time=over_time and len(shape) == 2))
+        over_time = over_time and len(shape) == 2
+        return Part(module, Inputs(shape, time=over_time, ragged=over_time and inputs.ragged))
 
 
 def _module(own: Own, inputs: Inputs, outputs: int) -> nn.Module:
@@ -84,13 +85,15 @@ def _module(own: Own, inputs: Inputs, outputs: int) -> nn.Module:
     return module
 
 
-def _check_segments(module: nn.Module, where: str) -> None:
+def _check_segments(module: nn.Module, where: str, inputs: Inputs) -> None:
     from ftune.models.tokens import takes_segments
 
     if not takes_segments(type(module).forward):
+        what, x = ("texts", "ids [batch, time]") if inputs.vocabulary else (
+            "rows of their own lengths", "numbers [batch, time, features]")  # fmt: skip
         raise RequestError(
-            f"{where}: reads texts, so its forward must take (x, segments): ids [batch, time], and "
-            "for each position 0 (padding) or the number of its sample in the row"
+            f"{where}: reads {what}, so its forward must take (x, segments): {x}, and for each "
+            "position 0 (padding) or the number of its sample in the row"
         )
 
 

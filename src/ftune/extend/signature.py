@@ -40,11 +40,13 @@ def schema_of(
     given: Sequence[str],
     reserved: Sequence[str] = ("",),
     named: bool = False,
+    paths: Sequence[str] = (),
 ) -> type:
     """A schema with a setting for each parameter of `made` that is not `given` by ftune.
 
-    reserved: a block, and the names that it uses itself. named: whether `as` may name it. Raises
-    RequestError for a parameter that cannot be written in a file.
+    reserved: a block, and the names that it uses itself. named: whether `as` may name it. paths:
+    parameters that are files, relative to the configuration. Raises RequestError for a parameter
+    that cannot be written in a file.
     """
     block, *taken = reserved
     hints, signature = _hints(made), inspect.signature(made)
@@ -59,7 +61,8 @@ def schema_of(
             )
         hint, default = _type_of(name, parameter, hints, made), parameter.default
         if hint is not None:
-            declared = setting() if default is parameter.empty else setting(default)
+            value = dataclasses.MISSING if default is parameter.empty else default
+            declared = setting(value, path=name in paths)
             found.append((name, hint, declared))
     extra = {
         "__doc__": inspect.getdoc(made) or f"Registered by {place(made)}.",

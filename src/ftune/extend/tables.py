@@ -1,11 +1,11 @@
-"""Registered transforms of columns, and sources of rows."""
+"""Registered transforms of columns."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
 from ftune.errors import DataError
@@ -13,8 +13,6 @@ from ftune.extend.signature import Own, faults_of, place, schema_of, source_file
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
-
-_PARTS = {"train", "val", "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,51 +86,3 @@ def own_transform(made: Callable[..., Any]) -> type:
     if not schema.given:  # type: ignore[attr-defined]
         raise DataError(f"{place(made)}: a transform is a function of `values`, an array")
     return schema
-
-
-class OwnSource(Own):
-    """Rows that the user's function gives."""
-
-    default_target: ClassVar[str | None] = None
-    suffixes: ClassVar[tuple[str, ...]] = ()
-
-    def load(self) -> dict[str, Frame]:
-        found, where = self.make(), place(self.made)
-        if not isinstance(found, Mapping) or not found:
-            raise DataError(
-                f"{where}: gives a {type(found).__name__}; it must give a mapping of columns, or "
-                "{train: columns, val: …, test: …}"
-            )
-        if set(found) <= _PARTS and all(isinstance(part, Mapping) for part in found.values()):
-            return {name: _frame(part, f"{where} ({name})") for name, part in found.items()}
-        return {"all": _frame(found, where)}
-
-
-def _frame(columns: Mapping[str, Any], where: str) -> Frame:
-    import numpy as np
-
-    from ftune.data.frame import Frame
-
-    arrays = {str(name): _column(values, f"{where}: `{name}`") for name, values in columns.items()}
-    lengths = {name: len(array) for name, array in arrays.items()}
-    if len(set(lengths.values())) != 1 or not all(lengths.values()):
-        said = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise DataError(f"{where}: each column needs one entry a row, there are {said or 'none'}")
-    return Frame(arrays, where, np.arange(1, next(iter(lengths.values())) + 1))
-
-
-def _column(values: Any, where: str) -> Array:
-    """One column as every other source gives it: numbers, texts, dates or arrays."""
-    import numpy as np
-    import pyarrow as pa
-
-    from ftune.data.sources.arrow import to_column
-
-    array = np.asarray(values) if hasattr(values, "__array__") else None
-    if array is not None and array.ndim > 1 and array.dtype.kind in "fiub":
-        return array.astype(np.float32)
-    try:
-        found = pa.array(list(values) if array is None else array)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"{where}: {str(error).splitlines()[0]}") from None
-    return to_column(pa.chunked_array([found]), where)

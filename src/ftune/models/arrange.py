@@ -20,6 +20,7 @@ class Flatten:
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         from torch import nn
 
+        inputs.check_alike()
         flat = len(inputs.shape) == 1
         return Part(nn.Flatten(), inputs if flat else Inputs((prod(inputs.shape),)))
 
@@ -40,6 +41,7 @@ class Reshape:
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         from ftune.models.modules import Rearranged
 
+        inputs.check_alike()
         shape = self._resolved(inputs)
         return Part(Rearranged(shape), Inputs(shape))
 

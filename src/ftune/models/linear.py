@@ -41,7 +41,7 @@ class Linear:
         size = outputs if self.size == "out" else self.size
         module = nn.Linear(inputs.shape[-1], size, bias=self.bias)
         initialise(module, self.init)
-        after = Inputs((*inputs.shape[:-1], size), time=inputs.time)
+        after = Inputs((*inputs.shape[:-1], size), time=inputs.time, ragged=inputs.ragged)
         return Part(module, after, self._axes(inputs), "" if self.size == "out" else None)
 
     def _axes(self, inputs: Inputs) -> Axes:

@@ -39,6 +39,7 @@ class Inputs:
     stands for, where that is known. `vocabulary`: of token inputs [time], how many ids there are;
     0 for all others. `positions`: whether the task wants outputs at each position.
     `time`: whether two dimensions are [time, features], as after tokens, not [channels, length].
+    `ragged`: whether rows are padded to the longest of a batch, `shape` the longest of all.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class Inputs:
     vocabulary: int = 0
     positions: bool = False
     time: bool = False
+    ragged: bool = False
 
     def __post_init__(self) -> None:
         assert self.names is None or self.shape == (len(self.names),), "one name per column"
@@ -55,7 +57,13 @@ class Inputs:
 
     def over_time(self, features: int) -> Inputs:
         """The same time steps with so many features each."""
-        return Inputs((self.shape[0], features), time=True)
+        return Inputs((self.shape[0], features), time=True, ragged=self.ragged)
+
+    def check_alike(self) -> None:
+        """Raises MisfitError where rows have lengths of their own."""
+        if self.ragged:
+            advice = "pool over time before it: `globalpool`, `lstm` or `gru`"
+            raise misfit("rows of one length", self, advice)
 
     def axis(self, dim: int) -> tuple[Axis, ...]:
         """The axis of a tensor whose dimension `dim` runs over these columns; () where unnamed."""

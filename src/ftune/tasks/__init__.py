@@ -22,3 +22,6 @@ TASKS = Table(
 
 # Losses that --code registers: (outputs, y) -> the loss of each row, [rows].
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
+
+# Metrics that --code registers; a task's own are in `protocol.DIRECTIONS`.
+METRICS = Table("metric of --code", {})

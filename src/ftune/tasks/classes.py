@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, area_under_roc, ratio
-from ftune.tasks.protocol import Batch, Direction
+from ftune.tasks.protocol import Batch, directions
 
-_GENERAL: Mapping[str, Direction] = {"loss": "min", "accuracy": "max", "macro_f1": "max"}
-_BINARY: Mapping[str, Direction] = dict.fromkeys(("f1", "precision", "recall", "auc"), "max")
+_GENERAL = directions("loss", "accuracy", "macro_f1")
+_BINARY = directions("f1", "precision", "recall", "auc")
 
 
 class ClassTask:
@@ -105,6 +105,11 @@ class ClassTask:
         for index, name in enumerate(self.output_names):
             columns[f"probability/{name}"] = probabilities[:, index]
         return columns
+
+    def answers(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Class numbers [rows], and probabilities [rows, classes]."""
+        shares = outputs.double().softmax(1)
+        return {"predictions": outputs.argmax(1), "targets": batch["y"], "probabilities": shares}
 
 
 class ClassMeter:

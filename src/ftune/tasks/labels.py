@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, ratio
-from ftune.tasks.protocol import Batch, Direction
-
-_DIRECTIONS: Mapping[str, Direction] = {
-    "loss": "min",
-    "accuracy": "max",
-    "exact": "max",
-    "macro_f1": "max",
-}
+from ftune.tasks.protocol import Batch, directions
 
 
 class LabelTask:
     """One logit per label. y: [batch, labels] of 0 and 1."""
 
-    directions = _DIRECTIONS
+    directions = directions("loss", "accuracy", "exact", "macro_f1")
     positions = False
 
     def __init__(
@@ -69,6 +62,12 @@ class LabelTask:
         columns = {name: decided[:, i] for i, name in enumerate(self.output_names)}
         shares = {f"probability/{n}": probabilities[:, i] for i, n in enumerate(self.output_names)}
         return {**columns, **shares}
+
+    def answers(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """0 or 1 [rows, labels], and probabilities of the same shape."""
+        decided = self.decide(outputs).long()
+        shares = outputs.double().sigmoid()
+        return {"predictions": decided, "targets": batch["y"].long(), "probabilities": shares}
 
 
 class LabelMeter:

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 Batch = Mapping[str, "Tensor"]
 Direction = Literal["max", "min"]
 
+DIRECTIONS: Mapping[str, Direction] = {
+    "loss": "min", "perplexity": "min", "rmse": "min", "mae": "min", "r2": "max",
+    "accuracy": "max", "exact": "max", "macro_f1": "max", "entity_f1": "max",
+    "f1": "max", "precision": "max", "recall": "max", "auc": "max",
+}  # fmt: skip
+"""Which way is better, of every metric that ftune knows."""
+
+
+def directions(*names: str) -> dict[str, Direction]:
+    """Those of a task's metrics; `r2/NAME` goes as `r2`."""
+    return {name: DIRECTIONS[name.partition("/")[0]] for name in names}
+
 
 def check_loss(name: str, known: Sequence[str]) -> None:
     """Raises SettingError for a loss that is neither built in nor registered."""
@@ -67,3 +79,9 @@ class Task(Protocol):
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """Columns of a table of predictions; outputs: [rows, outputs]."""
+
+    def answers(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What a metric of the user's compares: `predictions`, `targets`, perhaps `probabilities`.
+
+        Classes and labels as numbers, quantities in their own unit.
+        """

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import ratio
-from ftune.tasks.protocol import Batch, Direction
+from ftune.tasks.protocol import Batch, directions
 
 
 class QuantityTask:
@@ -38,14 +38,8 @@ class QuantityTask:
         self.kind, self.own = loss, own
         self.delta = delta
         self.invert = invert
-        self.directions: dict[str, Direction] = {
-            "loss": "min",
-            "rmse": "min",
-            "mae": "min",
-            "r2": "max",
-        }
-        if self.outputs > 1:
-            self.directions |= {f"r2/{name}": "max" for name in targets}
+        several = [f"r2/{name}" for name in targets] if self.outputs > 1 else []
+        self.directions = directions("loss", "rmse", "mae", "r2", *several)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """The error summed over rows and targets, and how many numbers that is."""
@@ -69,6 +63,14 @@ class QuantityTask:
         """`<target>` in its own unit."""
         values = self.invert(outputs.double()).numpy(force=True)
         return {name: values[:, index] for index, name in enumerate(self.output_names)}
+
+    def answers(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """float64 in the targets' own unit: [rows], of several targets [rows, targets]."""
+        values = self.invert(outputs.double())
+        return {
+            "predictions": values.squeeze(1),
+            "targets": batch["raw"].reshape(values.shape).squeeze(1),
+        }
 
 
 class QuantityMeter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import nan
 from typing import Any
 
@@ -12,9 +11,7 @@ from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
-from ftune.tasks.protocol import Batch, Direction
-
-_DIRECTIONS: Mapping[str, Direction] = dict.fromkeys(("accuracy", "macro_f1", "entity_f1"), "max")
+from ftune.tasks.protocol import Batch, directions
 
 
 class TagTask:
@@ -30,9 +27,8 @@ class TagTask:
         self.outputs = len(tags)
         self.smoothing = smoothing
         self.entities = marks_entities(tags)
-        self.directions: dict[str, Direction] = {"loss": "min", **_DIRECTIONS}
-        if not self.entities:
-            del self.directions["entity_f1"]
+        found = ("entity_f1",) if self.entities else ()
+        self.directions = directions("loss", "accuracy", "macro_f1", *found)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """Cross-entropy summed over words, and how many they are."""
@@ -48,6 +44,11 @@ class TagTask:
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """`prediction` of each word."""
         return {"prediction": [self.output_names[i] for i in outputs.argmax(1).tolist()]}
+
+    def answers(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Tag numbers of the words, and probabilities [words, tags]."""
+        shares = outputs.double().softmax(1)
+        return {"predictions": outputs.argmax(1), "targets": batch["y"], "probabilities": shares}
 
 
 class TagMeter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import ratio
-from ftune.tasks.protocol import Batch, Direction
-
-_DIRECTIONS: Mapping[str, Direction] = {"loss": "min", "perplexity": "min", "accuracy": "max"}
+from ftune.tasks.protocol import Batch, directions
 
 
 class TokenTask:
@@ -21,7 +18,7 @@ class TokenTask:
 
     output_names: tuple[str, ...] = ()
     positions = True
-    directions = _DIRECTIONS
+    directions = directions("loss", "perplexity", "accuracy")
 
     def __init__(self, vocabulary: int, smoothing: float) -> None:
         self.outputs = vocabulary
@@ -41,6 +38,10 @@ class TokenTask:
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """Texts are generated, not predicted row by row."""
         raise NotImplementedError(f"{len(outputs)} rows: generate instead")
+
+    def answers(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The likeliest token of each counted position, and the true one: [positions]."""
+        return {"predictions": outputs.argmax(1), "targets": batch["y"]}
 
 
 class TokenMeter:

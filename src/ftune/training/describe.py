@@ -15,6 +15,7 @@ from ftune.build import Parts
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.profile.profile import show
+from ftune.drive import metric
 from ftune.engine.state import State
 from ftune.extend import loaded_code
 from ftune.runs.checkpoint import Checkpoint
@@ -111,7 +112,7 @@ def beyond(parts: Parts) -> list[str]:
 
 
 def ending(parts: Parts, state: State) -> list[str]:
-    """What is worth a sentence after a training: steps without an update, and a best step of 0."""
+    """What is worth a sentence after a training: steps without an update, no step that was best."""
     notes = []
     if state.skipped:
         overflows = state.skipped - state.faults
@@ -126,6 +127,11 @@ def ending(parts: Parts, state: State) -> list[str]:
         )
     if state.best is not None and state.best.step == 0:
         notes.append(untrained(parts.config))
+    if state.best is None and parts.dataset.val is not None:
+        notes.append(
+            f"validation {metric(parts)[0]} was at no evaluation a finite number, so nothing could"
+            " be chosen by it: the result is the last step"
+        )
     return notes
 
 

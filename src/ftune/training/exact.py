@@ -12,7 +12,6 @@ import torch
 
 from ftune.build import Parts
 from ftune.config.dump import dump
-from ftune.data.store import Dense
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.versions import ftune_version
 from ftune.secret.redact import stored
@@ -26,7 +25,7 @@ FREE = (
 )  # fmt: skip
 
 # Settings that are younger than version 0.1, with what every training did before.
-LATER = {"data.drop_missing_target": False, "eval.at_start": True}
+LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics": []}
 
 LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
 
@@ -76,8 +75,7 @@ def _packages(parts: Parts, model: str) -> list[str]:
 
     Texts are compared as tokens, by the fingerprint of the data; images are decoded as it goes.
     """
-    images = not isinstance(parts.dataset.train.inputs, Dense)
-    images = images and not parts.dataset.pipeline.features.vocabulary
+    images = parts.dataset.pipeline.kind == "images"
     adapters = any(spec.kind == "peft" for spec in parts.origin.adapters)
     return [
         "numpy",

@@ -32,7 +32,8 @@ from ftune.secret.redact import redact_words
 
 def facts_of(parts: Parts) -> dict[str, Any]:
     """Of one training."""
-    return gathered(parts.config, parts.dataset, parts.threads)
+    facts = gathered(parts.config, parts.dataset, parts.threads)
+    return facts | {"directions": dict(parts.task.directions)}
 
 
 def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) -> dict[str, Any]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ftune.commands.runs import LARGER_IS_BETTER, figures_of, runs
+from ftune.commands.runs import figures_of, runs
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder
-from ftune.tasks import classes, labels, tags, tokens
 
 METRICS = {
     "a": {"test": {"accuracy": 0.7, "loss": 0.9}, "val": {"r2/x": -1.0}},
@@ -57,12 +54,16 @@ def test_what_no_run_has_is_named(tmp_path: Path) -> None:
         runs(place(tmp_path), Console(quiet=True), "test.acuracy")
 
 
-def test_which_metrics_are_better_larger() -> None:
-    tables: list[Mapping[str, Any]] = [
-        classes._GENERAL, classes._BINARY, labels._DIRECTIONS, tags._DIRECTIONS,
-        tokens._DIRECTIONS, {"r2": "max", "rmse": "min", "mae": "min"},
-    ]  # fmt: skip
-    for table in tables:
-        for name, direction in table.items():
-            assert (name in LARGER_IS_BETTER) == (direction == "max"), name
-    assert figures_of([{"metrics": {"val": {"r2": 0.5}}}], "val.r2") == {0: (False, -0.5)}
+@pytest.mark.parametrize(("way", "first"), [("max", "b"), ("min", "a")])
+def test_a_run_tells_which_way_its_own_metrics_go(way: str, first: str, tmp_path: Path) -> None:
+    for name, gini in (("a", 0.2), ("b", 0.6)):
+        with RunFolder.create(tmp_path / name, "", status="done", directions={"gini": way}) as run:
+            run.write_summary({"metrics": {"test": {"gini": gini}}})
+    listed = runs(tmp_path, Console(quiet=True), "test.gini")["runs"]
+    assert Path(listed[0]["run"]).name == first
+
+
+def test_figures_are_turned_so_that_the_smallest_is_the_best() -> None:
+    summaries = [{"metrics": {"val": {"r2": 0.5, "rmse": 2.0}}}]
+    assert figures_of(summaries, "val.r2") == {0: (False, -0.5)}
+    assert figures_of(summaries, "val.rmse") == {0: (False, 2.0)}

@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ftune.data.frame import Array, Frame
+from ftune.data.frame import Array, Frame, Picture
 from ftune.data.images import keep
 from ftune.data.images.pixels import Pixels
 from ftune.data.images.read import UnusableError, read, size_of
 from ftune.errors import DataError, MissingExtraError
 
+S = TypeVar("S")
 T = TypeVar("T")
 AHEAD = 8
 """Images a worker may be ahead of the writer."""
@@ -34,13 +35,13 @@ def require_pillow() -> None:
         raise MissingExtraError("reading images", "images") from None
 
 
-def files_of(frame: Frame, column: str) -> list[Path]:
-    """The path of each row: relative to the folder, or to the folder of the table."""
+def files_of(frame: Frame, column: str) -> list[Path | Picture]:
+    """The path of each row, relative to the folder or to that of the table; or the image itself."""
     gaps = frame.missing(column)
     if gaps.any():
         raise DataError(missing_path(frame.origin, column, frame.where(gaps)))
     base = base_of(frame.origin)
-    return [base / str(name) for name in frame[column]]
+    return [name if isinstance(name, Picture) else base / str(name) for name in frame[column]]
 
 
 def base_of(origin: str) -> Path:
@@ -61,8 +62,9 @@ def decoded(frame: Frame, column: str, shapes: Sequence[Any], cache: Path | None
     require_pillow()
     files = files_of(frame, column)
     place = None
-    if cache is not None and all(file.is_file() for file in files):
-        place = cache / keep.key_of(files, shapes)
+    paths = [file for file in files if isinstance(file, Path)]
+    if cache is not None and len(paths) == len(files) and all(file.is_file() for file in paths):
+        place = cache / keep.key_of(paths, shapes)
         found = keep.kept(place)
         if found is not None:
             return found
@@ -70,7 +72,7 @@ def decoded(frame: Frame, column: str, shapes: Sequence[Any], cache: Path | None
 
 
 def _images(
-    frame: Frame, column: str, files: Sequence[Path], shapes: Sequence[Any]
+    frame: Frame, column: str, files: Sequence[Path | Picture], shapes: Sequence[Any]
 ) -> Iterator[Array]:
     faults: dict[int, str] = {}
     for row, image in enumerate(_ahead(lambda file: _tried(read, file, shapes), files)):
@@ -107,7 +109,7 @@ def sizes_of(frame: Frame, column: str) -> Array:
     return np.array(sizes, dtype=np.int64)
 
 
-def headers(files: Sequence[Path]) -> Iterator[tuple[int, int] | UnusableError]:
+def headers(files: Sequence[Path | Picture]) -> Iterator[tuple[int, int] | UnusableError]:
     """Of each file its height and width, or why it cannot be used; nothing is decoded."""
     return _ahead(lambda file: _tried(size_of, file), files)
 
@@ -142,7 +144,7 @@ def _tried(function: Callable[..., T], *given: Any) -> T | UnusableError:
         return error
 
 
-def _ahead(work: Callable[[Path], T], files: Sequence[Path]) -> Iterator[T]:
+def _ahead(work: Callable[[S], T], files: Sequence[S]) -> Iterator[T]:
     """The results in order, a bounded number of them ahead of whoever takes them."""
     from PIL import Image
 

@@ -67,7 +67,7 @@ def other_columns(steps: Sequence[Any], column: str) -> str:
 
 def paths_of(frame: Frame, column: str) -> Frame:
     """The column alone, as texts. Raises DataError: absent, or no texts."""
-    if frame.kind(column) != "text" and not frame.missing(column).all():
+    if frame.kind(column) not in ("text", "image") and not frame.missing(column).all():
         raise DataError(
             f"{frame.origin}: data.image: column `{column}` holds {frame.kind(column)}s, not paths"
             " of images"
@@ -79,7 +79,7 @@ def paths_of(frame: Frame, column: str) -> Frame:
 
 
 def identity(paths: Frame, column: str) -> str:
-    return "\0".join([paths.origin, *map(str, paths[column])])
+    return "\0".join([paths.origin, *map(str, paths.rows), *map(str, paths[column])])
 
 
 def size_of_all(frame: Frame, column: str, plan: Plan, pixels: Pixels) -> tuple[int, int]:

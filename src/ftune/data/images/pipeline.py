@@ -74,7 +74,7 @@ class ImagePipeline:
     ) -> ImagePipeline:
         """Decodes the training images and learns their mean and std, if `normalize` asks for it."""
         require_pillow()
-        column = data.image or COLUMN
+        column = data.picture
         base = prior if isinstance(prior, ImagePipeline) and data.statistics != "refit" else None
         steps = expanded(data.steps, train, column, base)
         fault = fault_in(steps) or other_columns(steps, column)

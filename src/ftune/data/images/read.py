@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data.frame import Array
+from ftune.data.frame import Array, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,20 +24,15 @@ class UnusableError(ValueError):
     """Why a file cannot be used as an image, without its name."""
 
 
-def read(path: Path, shapes: Sequence[Any]) -> Array:
+def read(path: Path | Picture, shapes: Sequence[Any]) -> Array:
     """[height, width, channels] uint8: upright, in RGB, and as `shapes` make it.
 
     Raises UnusableError. The size is looked at before anything is decoded. Transparent parts become
-    white, 16 bits a channel become 8; of moving images and of many pages the first counts.
+    white, 16 bits a channel become 8; of moving images and of many pages the first counts. What a
+    program gave is treated as the same pixels in a file.
     """
-    _check_file(path)
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(path, formats=FORMATS) as opened:
-            check_size(opened.size)
-            opened.load()
-            image = rgb(ImageOps.exif_transpose(opened))
+        image = _opened(path)
         for shape in shapes:
             image = shape.on_image(image)
     except UnusableError:
@@ -48,8 +43,23 @@ def read(path: Path, shapes: Sequence[Any]) -> Array:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def _opened(path: Path | Picture) -> Image:
+    from PIL import Image, ImageOps
+
+    if isinstance(path, Picture):
+        return rgb(Image.fromarray(path.pixels))
+    _check_file(path)
+    with Image.open(path, formats=FORMATS) as opened:
+        check_size(opened.size)
+        opened.load()
+        return rgb(ImageOps.exif_transpose(opened))
+
+
+def size_of(path: Path | Picture) -> tuple[int, int]:
     """(height, width) from the header alone, upright. Raises UnusableError."""
+    if isinstance(path, Picture):
+        height, width = path.pixels.shape[:2]
+        return height, width
     _check_file(path)
     from PIL import Image
 

@@ -48,9 +48,22 @@ def column_of(frame: Frame, name: str, role: str, classes: bool = False) -> Colu
     if kind == "array":
         shape = "×".join(map(str, frame[name].shape[1:]))
         return Column(name, f"array of {shape}", role, int(frame.missing(name).sum()))
+    if kind in ("sequence", "image"):
+        return Column(name, _of_objects(frame[name], kind), role)
     if kind == "text" or classes:
         return _of_values(frame[name], name, kind, role, classes)
     return _of_range(frame[name], name, kind, role)
+
+
+def _of_objects(column: Array, kind: str) -> str:
+    """`sequence of 12 to 40 × 3`, `image of 28×28`."""
+    if kind == "image":
+        sizes = {picture.pixels.shape[:2] for picture in column}
+        return f"image of {'×'.join(map(str, max(sizes)))}{' and others' * (len(sizes) > 1)}"
+    low, high = min(map(len, column)), max(map(len, column))
+    steps = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    width = column[0].shape[1]
+    return f"sequence of {steps}{f' × {width}' if width > 1 else ''}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -73,6 +73,7 @@ def profile(frame: Frame, data: Data, kind: TargetKind) -> Profile:
     classes = [*data.targets] if kind in ("classes", "labels") else []
     columns = [column_of(frame, n, roles[n], n in classes) for n in frame.columns]
     inputs = [c.name for c in columns if c.role == "input" and c.remarks != ["constant"]]
+    inputs = [name for name in inputs if frame.kind(name) not in ("sequence", "image")]
     table = data.kind == "table" and kind in ("classes", "labels", "numbers")
     leaks = list(each(frame, inputs, data.targets, kind)) if table else []
     return Profile(len(frame), columns, leaks)

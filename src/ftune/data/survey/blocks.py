@@ -94,7 +94,8 @@ def of_frame(frame: Frame, note: str) -> File:
     def blocks() -> Iterator[Block]:
         for start in range(0, len(frame), ROWS):
             part = frame.take(np.arange(start, min(start + ROWS, len(frame))))
-            flat = {n: pa.array(c, from_pandas=True) for n, c in part.columns.items() if c.ndim < 2}
+            names = [n for n in part.columns if part.kind(n) not in ("array", "sequence", "image")]
+            flat = {name: pa.array(part[name], from_pandas=True) for name in names}
             yield Block(flat, part.rows)
 
     found.blocks = blocks

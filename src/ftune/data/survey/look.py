@@ -110,7 +110,7 @@ class Look:
 
             base = base_of(self.file.path)
             table = base != Path(self.file.path)
-            found["pictures", self.data.image or "image"] = seen.Pictures(base, table)
+            found["pictures", self.data.picture] = seen.Pictures(base, table)
         there = set(self.file.names)
         return {key: tally for key, tally in found.items() if key[1] in there}
 

@@ -50,12 +50,7 @@ class Tokens:
 
     def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:  # noqa: ARG002
         """x, segments and, where there are targets, y: int64 [rows, longest]."""
-        rows = rows.to(self.offsets.device)
-        starts = self.offsets[rows, None]
-        lengths = self.offsets[rows + 1, None] - starts
-        steps = torch.arange(int(lengths.max()))
-        there = (steps < lengths).to(self.x.device)
-        index = torch.where(steps < lengths, starts + steps, 0).to(self.x.device)
+        index, there = padded(self.offsets, rows, self.x.device)
         inside = there.long() if self.segments is None else self.segments[index].long() * there
         batch = {"x": self.x[index].long().masked_fill(~there, self.pad), "segments": inside}
         if self.y is not None:
@@ -70,6 +65,19 @@ class Tokens:
         for tensor in (self.x, self.offsets, self.y, self.segments):
             if tensor is not None:
                 digest_tensor(tensor, update)
+
+
+def padded(offsets: Tensor, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where the values of ragged rows lie, and which places are no padding: [rows, longest].
+
+    offsets: int64 [all rows + 1], on the CPU.
+    """
+    rows = rows.to(offsets.device)
+    starts = offsets[rows, None]
+    lengths = offsets[rows + 1, None] - starts
+    steps = torch.arange(int(lengths.max()))
+    there = steps < lengths
+    return torch.where(there, starts + steps, 0).to(device), there.to(device)
 
 
 def pack(tokens: Tokens, width: int) -> Tokens:

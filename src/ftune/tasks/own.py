@@ -1,0 +1,73 @@
+"""Metrics of the user's beside a task's own: all rows of a split, compared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ftune.tasks.protocol import Batch, Direction, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class Counter(Protocol):
+    """What one metric has seen of a split."""
+
+    def update(self, answers: Mapping[str, np.ndarray]) -> None: ...
+    def compute(self) -> float: ...
+
+
+class Metric(Protocol):
+    """A metric with its settings."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def direction(self) -> Direction: ...
+    def counter(self, classes: tuple[str, ...]) -> Counter: ...
+
+
+class WithMetrics:
+    """A task that is judged by `metrics` too; in all else the task itself."""
+
+    def __init__(self, task: Task, metrics: Sequence[Metric]) -> None:
+        self.task, self.metrics = task, metrics
+        more = {metric.name: metric.direction for metric in metrics}
+        self.directions: Mapping[str, Direction] = {**task.directions, **more}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def meter(self) -> MeterWithMetrics:
+        return MeterWithMetrics(self.task, self.metrics)
+
+
+class MeterWithMetrics:
+    """The task's meter, and a counter for each metric."""
+
+    def __init__(self, task: Task, metrics: Sequence[Metric]) -> None:
+        self.task, self.meter = task, task.meter()
+        self.counters = {metric.name: metric.counter(task.output_names) for metric in metrics}
+
+    def update(self, outputs: Tensor, batch: Batch) -> None:
+        self.meter.update(outputs, batch)
+        found = self.task.answers(outputs.detach(), batch)
+        answers = {name: tensor.numpy(force=True) for name, tensor in found.items()}
+        for counter in self.counters.values():
+            counter.update(answers)
+
+    def compute(self) -> dict[str, float]:
+        own = {name: counter.compute() for name, counter in self.counters.items()}
+        return self.meter.compute() | own
+
+    def details(self) -> list[dict[str, Any]]:
+        return self.meter.details()
+
+
+def with_metrics(task: Task, metrics: Sequence[Metric]) -> Task:
+    """The task itself where there is nothing to add."""
+    judged: Any = WithMetrics(task, metrics) if metrics else task
+    found: Task = judged
+    return found
