@@ -15,7 +15,7 @@ from support.process_state import changes, state
 from ftune import extend
 from ftune.data import SOURCES, TRANSFORMS
 from ftune.models import LAYERS, MODELS
-from ftune.tasks import LOSSES, METRICS
+from ftune.tasks import LOSSES, METRICS, OBJECTIVES
 
 if TYPE_CHECKING:
     from support.sandbox import Sandbox
@@ -47,7 +47,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 @pytest.fixture
 def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers by `--code` ends with it."""
-    for table in (MODELS, LAYERS, TRANSFORMS, SOURCES, METRICS):
+    for table in (MODELS, LAYERS, TRANSFORMS, SOURCES, METRICS, OBJECTIVES):
         monkeypatch.setattr(table, "_entries", dict(table._entries))
     monkeypatch.setattr(extend, "_loaded", {})
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ftune.extend import layer, load_code, loss, metric, model, source, transform
+    from ftune.extend import layer, load_code, loss, metric, model, objective, source, transform
     from ftune.predictor import Predictor
 
 __all__ = [
-    "layer", "load", "load_code", "loss", "metric", "model", "run", "source", "transform",
+    "layer", "load", "load_code", "loss", "metric", "model", "objective", "run", "source",
+    "transform",
 ]  # fmt: skip
 
 

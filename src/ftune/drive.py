@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from torch import Tensor, nn
-
 from ftune.adapt.names import owners
 from ftune.build import Parts, eval_size, whole
 from ftune.care import attempt, guard
@@ -15,14 +13,13 @@ from ftune.data.dataset import Split
 from ftune.data.store import Dense
 from ftune.engine.evaluate import Meter, evaluate
 from ftune.engine.loop import Job, Reason
+from ftune.engine.objective import Objective, TaskObjective
 from ftune.engine.selection import Scores, Selection
-from ftune.engine.state import Batch, State
+from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.models.call import counted, targets
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
-from ftune.tasks.protocol import Task
 
 Scored = dict[str, dict[str, float]]
 """Metrics by split."""
@@ -69,8 +66,8 @@ def job(parts: Parts, observer: Observer) -> Job:
 
 def objective_of(parts: Parts) -> Objective:
     """What a step minimises: what `train.objective` names, or the loss of the task."""
-    name = parts.config.train.objective
-    return OBJECTIVES[name] if name else TaskObjective(parts.task.loss, parts.task.weight)
+    own: Objective | None = parts.config.train.objective
+    return own or TaskObjective(parts.task.loss, parts.task.weight)
 
 
 def selection_of(parts: Parts) -> Selection:

@@ -16,7 +16,7 @@ from ftune.data.schema import Data
 from ftune.models import MODELS
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.runtime.schema import Runtime
-from ftune.tasks import METRICS, TASKS
+from ftune.tasks import METRICS, OBJECTIVES, TASKS
 from ftune.tasks.protocol import DIRECTIONS
 from ftune.words import RENAMED, RESERVED
 
@@ -123,6 +123,9 @@ class Train:
 
     clip_value: float | None = setting(None, above=0)
     """Largest absolute value of each entry of the gradient."""
+
+    objective: Any = block(OBJECTIVES, default=None)
+    """What a step minimises, if it is not the loss of the task: one that --code registers."""
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto")
     """Number format of the forward pass; `auto` is bf16 on GPUs that have it, else fp32. fp16 skips

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ftune.build import build, read_data
 from ftune.data.store import Dense
+from ftune.engine.objective import Loss
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
@@ -56,24 +58,25 @@ def row_of_step(run: Run, step: int, index: int) -> int:
 @contextmanager
 def bad_at(step: int, where: str, bad: float, times: int = 1) -> Iterator[None]:
     """The loss or the gradients of some steps are `bad`, whatever the rows."""
-    original, call, left, now = Step.forward, Step.__call__, [times], [0]
+    original, call, left, now = Step.loss, Step.__call__, [times], [0]
 
     def called(self: Step, state: State, *given: Any) -> StepResult:
         now[0] = state.step
         return call(self, state, *given)
 
-    def forward(self: Step, model: Any, batch: Any) -> Any:
-        loss, weight = original(self, model, batch)
+    def poisoned(self: Step, forward: Any, batch: Any) -> Loss:
+        loss = original(self, forward, batch)
         if now[0] < step or left[0] <= 0:
-            return loss, weight
+            return loss
         left[0] -= 1
-        return (loss * bad if where == "loss" else _Poisoned.apply(loss, bad)), weight  # type: ignore[no-untyped-call]
+        total = loss.sum * bad if where == "loss" else _Poisoned.apply(loss.sum, bad)  # type: ignore[no-untyped-call]
+        return replace(loss, sum=total)
 
-    Step.forward, Step.__call__ = forward, called  # type: ignore
+    Step.loss, Step.__call__ = poisoned, called  # type: ignore
     try:
         yield
     finally:
-        Step.forward, Step.__call__ = original, call  # type: ignore
+        Step.loss, Step.__call__ = original, call  # type: ignore
 
 
 def state_hash(state: State) -> dict[str, str]:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.gradients import finite
-from ftune.engine.objective import Forward, Loss
-from ftune.engine.state import Batch, State
+from ftune.engine.objective import Batch, Forward, Loss
+from ftune.engine.state import State
 
 SHOWN = 5
 MOST_TRIES = 1000
@@ -99,9 +99,7 @@ def first_broken(named: Iterable[tuple[str, Tensor]], kind: str) -> str:
     return ""
 
 
-def _first_output(
-    state: State, batch: Batch, loss: Callable[[Forward, Batch], Loss]
-) -> str:
+def _first_output(state: State, batch: Batch, loss: Callable[[Forward, Batch], Loss]) -> str:
     """The first module whose output is not finite: hooks run as modules end, inner ones first."""
     found: list[str] = []
 

@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.state import Batch, State
+from ftune.engine.objective import Batch
+from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
 

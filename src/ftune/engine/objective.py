@@ -14,7 +14,7 @@ Batch = Mapping[str, Tensor]
 Weight = Tensor | float
 
 Forward = Callable[[Batch], tuple[Any, Batch]]
-"""A batch -> the outputs at what its targets count, and the batch there; see models.call.counted."""
+"""A batch -> the outputs at what its targets count, and the batch there (models.call.counted)."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
-from ftune.engine.objective import Batch, Forward
+from ftune.engine.objective import Forward
 from ftune.engine.selection import Evaluation
 from ftune.errors import CheckpointError
 from ftune.models.call import counted
 from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
 from ftune.runtime.seeds import restore_rng, rng_state
+
 
 @dataclass
 class State:
@@ -49,11 +50,11 @@ class State:
     skipped: int = 0
     overflows: int = 0
     recent: list[float] = field(default_factory=list)
-    forward: Forward = None  # type: ignore[assignment]
+    forward: Forward = field(init=False)
     parameters: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.forward = self.forward or partial(counted, self.model)
+        self.forward = partial(counted, self.model)
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self.parameters = [parameter for group in groups for parameter in group["params"]]
 

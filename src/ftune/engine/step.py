@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ftune.engine.gradients import Shares, constant, finite, first_broken, unscaled
-from ftune.engine.objective import Forward, Loss, Objective
-from ftune.engine.state import Batch, State
+from ftune.engine.objective import Batch, Forward, Loss, Objective
+from ftune.engine.state import State
 from ftune.errors import DivergedError
 from ftune.runtime.memory import memory
 

@@ -23,10 +23,10 @@ from ftune.errors import RequestError
 from ftune.extend.signature import faults_of, place, schema_of
 from ftune.models import LAYERS, MODELS
 from ftune.registry import Table
-from ftune.tasks import LOSSES, METRICS
+from ftune.tasks import LOSSES, METRICS, OBJECTIVES
 from ftune.tasks.protocol import DIRECTIONS
 
-__all__ = ["layer", "load_code", "loss", "metric", "model", "source", "transform"]
+__all__ = ["layer", "load_code", "loss", "metric", "model", "objective", "source", "transform"]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -133,6 +133,24 @@ def metric(name: str, *, greater_is_better: bool) -> Callable[[Made], Made]:
         if name in DIRECTIONS or name == "auto":
             raise RequestError(f"{place(made)}: a metric `{name}` exists already; choose another")
         return _list(METRICS, name, own_metric(name, made, greater_is_better), made)
+
+    return register
+
+
+def objective(name: str) -> Callable[[Made], Made]:
+    """Registers what a step minimises, `train: {objective: name}`: (forward, batch) -> the loss.
+
+    `outputs, batch = forward(batch)` is a forward pass; there may be several, on changed batches.
+    It returns the sum of the losses (no mean), their weight (as the number of rows), and if it
+    likes a mapping of named parts of that sum, which metrics.jsonl then shows. Evaluations go by
+    the metrics of the task.
+    """
+    _named(name, "objective")
+
+    def register(made: Made) -> Made:
+        from ftune.extend.objectives import own_objective
+
+        return _list(OBJECTIVES, name, own_objective(name, made), made)
 
     return register
 

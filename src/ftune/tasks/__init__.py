@@ -25,3 +25,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
 
 # Metrics that --code registers; a task's own are in `protocol.DIRECTIONS`.
 METRICS = Table("metric of --code", {})
+
+# Objectives that --code registers; the default is the loss of the task.
+OBJECTIVES = Table("objective of --code", {})

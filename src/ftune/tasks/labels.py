@@ -48,6 +48,9 @@ class LabelTask:
         )
         return summed, len(y) * self.row_weight
 
+    def weight(self, batch: Batch) -> float:
+        return float(len(batch["y"]))
+
     def meter(self) -> LabelMeter:
         return LabelMeter(self)
 

@@ -74,6 +74,9 @@ class Task(Protocol):
         outputs: [rows, outputs], or of positions, only those that count.
         """
 
+    def weight(self, batch: Batch) -> Tensor | float:
+        """What `loss` weighs a batch by, or a number in proportion, without any outputs."""
+
     def meter(self) -> Meter:
         """A fresh meter."""
 

@@ -56,6 +56,9 @@ class QuantityTask:
             summed = F.huber_loss(outputs, y, reduction="sum", delta=self.delta)
         return summed, float(y.numel())
 
+    def weight(self, batch: Batch) -> float:
+        return float(batch["y"].numel())
+
     def meter(self) -> QuantityMeter:
         return QuantityMeter(self)
 

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from ftune.models.call import targets
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
 from ftune.tasks.protocol import Batch, directions
@@ -37,6 +38,9 @@ class TagTask:
             outputs.float(), y, reduction="sum", label_smoothing=self.smoothing
         )
         return summed, float(len(y))
+
+    def weight(self, batch: Batch) -> float:
+        return targets(batch)
 
     def meter(self) -> TagMeter:
         return TagMeter(self)

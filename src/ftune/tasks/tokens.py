@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ftune.models.call import targets
 from ftune.tasks.counts import ratio
 from ftune.tasks.protocol import Batch, directions
 
@@ -31,6 +32,9 @@ class TokenTask:
             outputs.float(), y, reduction="sum", label_smoothing=self.smoothing
         )
         return summed, float(len(y))
+
+    def weight(self, batch: Batch) -> float:
+        return targets(batch)
 
     def meter(self) -> TokenMeter:
         return TokenMeter(self)

@@ -15,7 +15,7 @@ from ftune.build import Parts
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.profile.profile import show
-from ftune.drive import metric
+from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.extend import loaded_code
 from ftune.runs.checkpoint import Checkpoint
@@ -129,8 +129,8 @@ def ending(parts: Parts, state: State) -> list[str]:
         notes.append(untrained(parts.config))
     if state.best is None and parts.dataset.val is not None:
         notes.append(
-            f"validation {metric(parts)[0]} was at no evaluation a finite number, so nothing could"
-            " be chosen by it: the result is the last step"
+            f"validation {selection_of(parts).metric} was at no evaluation a finite number, so"
+            " nothing could be chosen by it: the result is the last step"
         )
     return notes
 

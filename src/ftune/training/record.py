@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
@@ -32,12 +32,14 @@ from ftune.training.saving import Facts, Saver
 class Resumed:
     """Where a run goes on.
 
-    unlogged: sum and count of the losses since the last line. ranking: the best evaluations.
+    unlogged: sum and count of the losses since the last line. unlogged_parts: sums of the parts of
+    the losses. ranking: the best evaluations.
     anchor: where a rollback goes: the last checkpoint that the undisturbed run has too.
     """
 
     step: int = -1
     unlogged: tuple[float, float] = (0.0, 0.0)
+    unlogged_parts: Mapping[str, float] = field(default_factory=dict)
     ranking: tuple[Evaluation, ...] = ()
     anchor: int | None = None
 
@@ -48,7 +50,8 @@ class Resumed:
             Evaluation(row["step"], -selection.cost(row["value"]), row["loss"])
             for row in loop.get("ranking", ())
         )
-        return cls(loop["step"], tuple(loop["unlogged"]), ranking, loop.get("anchor"))
+        parts = loop.get("unlogged_parts", {})
+        return cls(loop["step"], tuple(loop["unlogged"]), parts, ranking, loop.get("anchor"))
 
 
 class Recorder:
@@ -80,6 +83,7 @@ class Recorder:
         self.anchor = resumed.anchor
         self.story = {**story(parts), "exact": exactness(parts)}
         self.sum, self.count = resumed.unlogged
+        self.parts_sum = dict(resumed.unlogged_parts)
         self.newest: list[str] = []
         self.pace = Pace(parts.config.task.target_kind == "tokens")
 
@@ -90,12 +94,16 @@ class Recorder:
             return
         self.sum += result.loss
         self.count += 1
+        for name, part in result.parts.items():
+            self.parts_sum[name] = self.parts_sum.get(name, 0.0) + part
         if self.pace.count(result):
             self.bar.update(state.step, ", ".join([*self.pace.words(), *self.newest]))
         if state.step % self.log_every == 0:
-            extra = {} if result.grad_norm is None else {"grad_norm": result.grad_norm}
+            extra = {f"loss/{name}": part / self.count for name, part in self.parts_sum.items()}
+            extra |= {} if result.grad_norm is None else {"grad_norm": result.grad_norm}
             self._write(state, "train", loss=self.sum / self.count, lr=rate, **extra)
             self.sum = self.count = 0.0
+            self.parts_sum.clear()
 
     def saw(self, state: State, scores: Scores) -> None:
         """One line for each evaluation."""
@@ -144,6 +152,7 @@ class Recorder:
         """What `Resumed.of` reads."""
         return {
             "unlogged": (self.sum, self.count),
+            "unlogged_parts": dict(self.parts_sum),
             "ranking": [
                 {"value": -self.selection.cost(e.value), "loss": e.loss, "step": e.step}
                 for e in self.saver.ranking

@@ -12,26 +12,31 @@ from torch import Tensor, nn
 
 from ftune.engine import diagnose
 from ftune.engine.diagnose import Diagnosis, _floats, first_broken, first_tensor
+from ftune.engine.objective import TaskObjective
 from ftune.engine.state import State
 from ftune.optim.schedule import Curve
 
 ROWS = 12
-Loss = Callable[[Any, Any], tuple[Tensor, float]]
 
 
-def squares(model: Any, batch: Any) -> tuple[Tensor, float]:
-    return model(batch["x"]).square().sum(), float(len(batch["x"]))
+def summed(loss: Callable[[Tensor], Tensor]) -> TaskObjective:
+    """The loss of outputs alone; what it weighs is asked by nobody here."""
+    return TaskObjective(lambda outputs, _: (loss(outputs), 1.0))
+
+
+squares = summed(lambda outputs: outputs.square().sum())
 
 
 def state_of(model: nn.Module) -> State:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return State(model, [optimizer], Curve(0, lambda _: 1.0), lambda _: None)
+    parameters = list(model.parameters())
+    optimizers = [torch.optim.SGD(parameters, lr=0.1)] if parameters else []
+    return State(model, list(optimizers), Curve(0, lambda _: 1.0), lambda _: None)
 
 
 def diagnosed(
     x: Tensor,
     model: nn.Module | None = None,
-    loss: Loss = squares,
+    loss: TaskObjective = squares,
     rows: Sequence[int] | None = None,
 ) -> str:
     """What is said of a step that sees `rows` of `x`, by default all, as one batch."""
@@ -81,11 +86,10 @@ def test_the_only_row_is_named() -> None:
 
 
 def test_rows_that_do_it_only_together() -> None:
-    def together(model: Any, batch: Any) -> tuple[Tensor, float]:
-        many = math.inf if len(batch["x"]) > 4 else 1.0
-        return model(batch["x"]).square().sum() * many, 1.0
+    def together(outputs: Tensor) -> Tensor:
+        return outputs.square().sum() * (math.inf if len(outputs) > 4 else 1.0)
 
-    assert diagnosed(inputs(), loss=together) == "no single row of the batch does it alone"
+    assert diagnosed(inputs(), loss=summed(together)) == "no single row of the batch does it alone"
 
 
 def test_gradients_are_looked_at_not_the_loss_alone() -> None:
@@ -103,10 +107,10 @@ def test_gradients_are_looked_at_not_the_loss_alone() -> None:
 
     x = torch.ones(ROWS, 2)
     x[4] = 0
-    assert diagnosed(x, Roots(), lambda m, b: (m(b["x"]).sum(), 1.0)) == "training row r4"
+    assert diagnosed(x, Roots(), summed(torch.sum)) == "training row r4"
     frozen = Roots()
     frozen.scale.requires_grad_(False)
-    assert "no single row" in diagnosed(x, frozen, lambda m, b: (m(b["x"]).sum(), 1.0))
+    assert "no single row" in diagnosed(x, frozen, summed(torch.sum))
 
 
 def test_the_search_gives_up_after_so_many_tries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,18 +135,18 @@ def test_the_search_gives_up_after_so_many_tries(monkeypatch: pytest.MonkeyPatch
 def test_parameters_come_before_buffers_before_inputs_before_outputs() -> None:
     model: Any = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
     clean, broken = {"x": torch.ones(3, 2)}, {"x": torch.full((3, 2), math.inf)}
-    assert first_tensor(model, [clean], squares) == ""
-    assert first_tensor(model, [clean, broken], squares) == "the input x is not finite"
+    assert first_tensor(state_of(model), [clean], squares) == ""
+    assert first_tensor(state_of(model), [clean, broken], squares) == "the input x is not finite"
     huge = {"x": torch.full((3, 2), 3e38)}
     model[1].weight.data.fill_(1e20)
     model.eval()
-    said = first_tensor(model, [clean, huge], squares)
+    said = first_tensor(state_of(model), [clean, huge], squares)
     assert said == "first not finite: the output of 1 (Linear)"
     model[0].running_mean[0] = math.nan
-    said = first_tensor(model, [broken], squares)
+    said = first_tensor(state_of(model), [broken], squares)
     assert said == "the buffer 0.running_mean is not finite"
     model[1].bias.data[0] = math.nan
-    assert first_tensor(model, [broken], squares) == "the parameter 1.bias is not finite"
+    assert first_tensor(state_of(model), [broken], squares) == "the parameter 1.bias is not finite"
     assert diagnosed(inputs(3), model) == "the parameter 1.bias is not finite"
 
 
@@ -189,9 +193,12 @@ BROKEN = torch.tensor([1.0, math.nan])
 )
 def test_outputs_of_every_container_are_looked_into(make: Callable[[Tensor], Any]) -> None:
     model, batch = Stack(make), {"x": torch.ones(3, 2)}
-    assert first_tensor(model, [batch], squares) == "first not finite: the output of inner (Giving)"
+    assert (
+        first_tensor(state_of(model), [batch], squares)
+        == "first not finite: the output of inner (Giving)"
+    )
     fine = Stack(lambda x: (torch.tensor([1]), None, {"a": x}))
-    assert first_tensor(fine, [batch], squares) == ""
+    assert first_tensor(state_of(fine), [batch], squares) == ""
 
 
 def test_floats_are_found_in_order() -> None:
@@ -202,14 +209,14 @@ def test_floats_are_found_in_order() -> None:
 
 def test_the_model_itself_has_no_other_name() -> None:
     model = Giving(lambda x: x * math.inf)
-    assert first_tensor(model, [{"x": torch.ones(1)}], squares) == (
+    assert first_tensor(state_of(model), [{"x": torch.ones(1)}], squares) == (
         "first not finite: the output of the model"
     )
 
 
 def test_the_first_of_many_broken_outputs_is_named() -> None:
     model = nn.Sequential(nn.Identity(), Giving(lambda x: x * math.inf), nn.Identity())
-    said = first_tensor(model, [{"x": torch.ones(1)}], squares)
+    said = first_tensor(state_of(model), [{"x": torch.ones(1)}], squares)
     assert said == "first not finite: the output of 1 (Giving)"
 
 
@@ -222,12 +229,12 @@ def test_nothing_is_changed_by_looking() -> None:
     expected = torch.rand(3)
     torch.manual_seed(5)
 
-    def drawing(model: Any, batch: Any) -> tuple[Tensor, float]:
+    def drawing(outputs: Tensor) -> Tensor:
         torch.rand(7)
-        return squares(model, batch)
+        return outputs.square().sum()
 
     with torch.no_grad():
-        assert diagnosed(x, model, drawing).endswith("training row r2")
+        assert diagnosed(x, model, summed(drawing)).endswith("training row r2")
     assert torch.equal(torch.rand(3), expected)
     assert [module.training for module in model] == [True, False, True]
     for name, tensor in model.state_dict().items():
@@ -237,10 +244,9 @@ def test_nothing_is_changed_by_looking() -> None:
 
 
 def test_hooks_go_where_the_loss_fails_too() -> None:
-    def fails(model: Any, batch: Any) -> tuple[Tensor, float]:
-        model(batch["x"])
+    def fails(_: Tensor) -> Tensor:
         raise RuntimeError("no memory")
 
     model = nn.Sequential(nn.Linear(2, 1))
-    assert diagnosed(inputs(), model, fails) == ""
+    assert diagnosed(inputs(), model, summed(fails)) == ""
     assert not any(module._forward_hooks for module in model.modules())

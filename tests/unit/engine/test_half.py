@@ -20,6 +20,7 @@ from ftune.drive import job
 from ftune.engine.average import Average
 from ftune.engine.faults import Attempt
 from ftune.engine.gradients import Shares
+from ftune.engine.objective import Loss, TaskObjective
 from ftune.engine.observer import Silent
 from ftune.engine.state import State
 from ftune.engine.step import Step
@@ -65,9 +66,7 @@ def cut(whole: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str, Ten
 
 def step_of(weights: Sequence[float] | None) -> Step:
     task = ClassTask(("a", "b", "c"), weights, 0.0, None)
-    return Step(
-        lambda model, batch: task.loss(model(batch["x"]), batch), autocast=HALF, measure=task.weight
-    )
+    return Step(TaskObjective(task.loss, task.weight), autocast=HALF)
 
 
 STEEP = (200.0, 0.01)  # gradients of single rows overflow, weights' do not
@@ -147,15 +146,11 @@ def test_positions_count_not_rows() -> None:
     y[:2, 1:] = -100
     batch = {"x": torch.randn(4, 9, 6), "y": y}
 
-    def loss(model: Any, part: Mapping[str, Tensor]) -> tuple[Tensor, float]:
-        counts = part["y"] != -100
-        return task.loss(model(part["x"])[counts], {"y": part["y"][counts]})
-
     grown = []
     for sizes in ([4], [2, 2], [1, 1, 1, 1]):
         torch.manual_seed(0)
         state = state_of(nn.Linear(6, 5), 1024.0)
-        Step(loss, autocast=HALF)(state, cut(batch, sizes), 0.1)
+        Step(TaskObjective(task.loss), autocast=HALF)(state, cut(batch, sizes), 0.1)
         grown.append([p.detach().clone() for p in state.parameters])
     for other in grown[1:]:
         for p, q in zip(grown[0], other, strict=True):
@@ -169,7 +164,9 @@ def test_the_result_depends_on_no_projection(sizes: list[int], measured: bool) -
     batch = rows(0, 8) | {"y": torch.tensor([0, 0, 0, 0, 1, 2, 1, 2])}
     weights = [1e-6, 1.0, 3.0]
     state, model, step = state_of(network(), 2.0**10), network(), step_of(weights)
-    step = step if measured else replace(step, measure=targets)
+    if not measured:
+        assert isinstance(step.objective, TaskObjective)
+        step = replace(step, objective=replace(step.objective, weigh=targets))
     step(state, cut(batch, sizes), 0.1)
     assert state.scaler and state.scaler.get_scale() == 2.0**10, "nothing overflows"
     F.cross_entropy(model(batch["x"]), batch["y"], torch.tensor(weights)).backward()  # type: ignore[no-untyped-call]
@@ -192,7 +189,7 @@ def test_fp32_is_divided_once_as_before(monkeypatch: pytest.MonkeyPatch) -> None
     state, model = state_of(network()), network()
     state.scaler = None
     parts = cut(rows(0, 16), [5, 11])
-    step = Step(step_of(None).loss)
+    step = Step(step_of(None).objective)
     step(state, parts, 0.1)
     for part in parts:
         F.cross_entropy(model(part["x"]), part["y"], reduction="sum").backward()  # type: ignore[no-untyped-call]
@@ -201,15 +198,15 @@ def test_fp32_is_divided_once_as_before(monkeypatch: pytest.MonkeyPatch) -> None
         assert torch.equal(mine.grad, its.grad / 16)
 
 
-def infinite(part: str) -> Any:
+def infinite(model: nn.Module, part: str) -> TaskObjective:
     """A loss whose gradient is infinite at one parameter only."""
 
-    def loss(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, float]:
+    def loss(outputs: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, float]:
         weight = model.get_parameter(part)
         root = (weight - weight.detach()).abs().sqrt().sum()  # 0, with an infinite slope
-        return F.cross_entropy(model(batch["x"]), batch["y"], reduction="sum") + root, 8.0
+        return F.cross_entropy(outputs, batch["y"], reduction="sum") + root, 8.0
 
-    return loss
+    return TaskObjective(loss)
 
 
 def two_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -228,18 +225,20 @@ def test_all_optimizers_skip_alike(part: str) -> None:
     before = [p.detach().clone() for p in model.parameters()]
     state = State(model, two_optimizers(model), Curve(0, lambda _: 1.0), lambda _: None)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    result = Step(infinite(part))(state, [rows(0, 8)], 0.1)
+    result = Step(infinite(model, part))(state, [rows(0, 8)], 0.1)
     assert result.skipped and not result.applied and math.isfinite(result.loss)
     assert all(torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
     assert state.scaler.get_scale() == 4.0 and state.overflows == 1
-    assert Step(step_of(None).loss)(state, [rows(0, 8)], 0.1).applied
+    assert Step(step_of(None).objective)(state, [rows(0, 8)], 0.1).applied
     assert state.overflows == 0
 
 
 def test_control_torchs_scaler_skips_one_optimizer_only() -> None:
     model, scaler = network(), torch.amp.GradScaler("cpu", init_scale=8.0)
     before = [p.detach().clone() for p in model.parameters()]
-    scaler.scale(infinite("0.weight")(model, rows(0, 8))[0]).backward()
+    batch = rows(0, 8)
+    loss, _ = infinite(model, "0.weight").loss(model(batch["x"]), batch)
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     for optimizer in two_optimizers(model):
         scaler.step(optimizer)
     same = [torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True)]
@@ -253,7 +252,7 @@ def test_an_optimizer_without_gradients_is_no_hindrance() -> None:
         parameter.requires_grad_(False)
     state = State(model, two_optimizers(model), Curve(0, lambda _: 1.0), lambda _: None)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    assert Step(step_of(None).loss)(state, [rows(0, 8)], 0.1).applied
+    assert Step(step_of(None).objective)(state, [rows(0, 8)], 0.1).applied
 
 
 def test_the_average_and_the_statistics_wait(tmp_path: Path) -> None:
@@ -324,16 +323,16 @@ def test_probes_of_the_scale_are_no_faults(tmp_path: Path) -> None:
     """A scaler that tries a larger scale every second step, and finds it too large each time."""
     run = half(tmp_path / "run", "train.epochs=6")
     run.state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**15, growth_interval=2)
-    original = Step.forward
+    original, steep = Step.loss, infinite(run.state.model, "last.bias")
 
-    def forward(self: Step, model: Any, batch: Any) -> Any:
-        loss, weight = original(self, model, batch)
+    def too_steep(self: Step, forward: Any, batch: Any) -> Loss:
+        loss = original(self, forward, batch)
         assert run.state.scaler
         high = run.state.scaler.get_scale() > 2.0**15
-        return (loss + infinite("last.bias")(model, batch)[0] * 0 if high else loss), weight
+        return replace(loss, sum=loss.sum + steep(forward, batch).sum * 0) if high else loss
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Step, "forward", forward)
+        patch.setattr(Step, "loss", too_steep)
         summary = train(run)
     assert summary["status"] == "done"
     assert summary["skipped"] == run.parts.total // 3
@@ -373,7 +372,8 @@ def test_a_run_measures_by_the_task(tmp_path: Path) -> None:
     run = half(tmp_path / "run", "task={name: classification, class_weights: {setosa: 9}}")
     attempt = job(run.parts, Silent()).step
     assert isinstance(attempt, Attempt) and isinstance(run.parts.task, ClassTask)
-    assert attempt.step.measure == run.parts.task.weight
+    assert isinstance(attempt.step.objective, TaskObjective)
+    assert attempt.step.objective.weigh == run.parts.task.weight
 
 
 def test_a_skipped_first_step_takes_no_parameter_for_idle(

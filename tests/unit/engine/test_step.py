@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from ftune.engine.average import Average
 from ftune.engine.gradients import finite
-from ftune.engine.state import Batch, State
+from ftune.engine.objective import Batch, TaskObjective
+from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
 from ftune.optim.schedule import Curve
@@ -43,13 +44,13 @@ def classes(weights: Sequence[float] | None = None) -> ClassTask:
     return ClassTask(("a", "b", "c"), weights, 0.0, None)
 
 
-def loss_of(task: ClassTask) -> Callable[[Any, Batch], tuple[Tensor, Tensor | float]]:
-    return lambda model, rows: task.loss(model(rows["x"]), rows)
+def loss_of(task: ClassTask) -> TaskObjective:
+    return TaskObjective(task.loss, task.weight)
 
 
-def squares(model: Any, rows: Batch) -> tuple[Tensor, float]:
+def squares(outputs: Tensor, rows: Batch) -> tuple[Tensor, float]:
     wanted = F.one_hot(rows["y"], 3).float()
-    return F.mse_loss(model(rows["x"]), wanted, reduction="sum"), float(wanted.numel())
+    return F.mse_loss(outputs, wanted, reduction="sum"), float(wanted.numel())
 
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -79,7 +80,8 @@ def test_equals_torch_bit_for_bit(kind: str, loss: str) -> None:
     state, reference = state_of(model, kind), OPTIMIZERS[kind](other.parameters())
     weight = torch.tensor(WEIGHTS)
     ours: dict[str, Any] = {
-        "cross entropy": loss_of(classes()), "weighted": loss_of(classes(WEIGHTS)), "mse": squares,
+        "cross entropy": loss_of(classes()), "weighted": loss_of(classes(WEIGHTS)),
+        "mse": TaskObjective(squares),
     }  # fmt: skip
     theirs: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "cross entropy": lambda out, y: F.cross_entropy(out, y, reduction="sum") / len(y),
@@ -120,28 +122,27 @@ def test_control_a_mean_of_means_is_another_step(
 ) -> None:
     task = classes(weights)
 
-    def mean(model: Any, rows: Batch) -> tuple[Tensor, float]:
-        total, count = task.loss(model(rows["x"]), rows)
+    def mean(outputs: Tensor, rows: Batch) -> tuple[Tensor, float]:
+        total, count = task.loss(outputs, rows)
         return total / count, 1.0
 
     rows = batch(sum(sizes))
     one, many = state_of(network()), state_of(network())
     Step(loss_of(task))(one, [rows], 0.1)
-    Step(mean)(many, cut(rows, sizes), 0.1)
+    Step(TaskObjective(mean))(many, cut(rows, sizes), 0.1)
     pairs = zip(one.model.parameters(), many.model.parameters(), strict=True)
     assert any(not torch.allclose(p, q, rtol=1e-4, atol=1e-6) for p, q in pairs)
 
 
-def poison(where: str) -> Callable[[Any, Batch], tuple[Tensor, float]]:
+def poison(where: str) -> TaskObjective:
     """A loss that is finite with a gradient that is not, or not finite itself."""
 
-    def loss(model: Any, rows: Batch) -> tuple[Tensor, float]:
-        out = model(rows["x"])
+    def loss(out: Tensor, _: Batch) -> tuple[Tensor, float]:
         if where == "gradient":  # the root of zero: value 0, slope infinite
             return (out - out.detach()).abs().sqrt().sum(), float(len(out))
         return out.sum() * (math.nan if where == "nan" else math.inf), float(len(out))
 
-    return loss
+    return TaskObjective(loss)
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -163,7 +164,7 @@ def test_nothing_moves_when_it_diverges(
 def test_control_torch_alone_would_move() -> None:
     state = state_of(network())
     before = bits(state)
-    total, _ = poison("gradient")(state.model, batch(8))
+    total = poison("gradient")(state.forward, batch(8)).sum
     total.backward()  # type: ignore[no-untyped-call]
     state.optimizers[0].step()
     assert bits(state) != before

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.gradients import finite
-from ftune.engine.state import Batch, State
+from ftune.engine.objective import Batch, TaskObjective
+from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import DivergedError, OutOfMemoryError
 from ftune.optim.schedule import Curve
@@ -35,9 +36,12 @@ def state_of(model: nn.Module) -> State:
     return State(model, [optimizer], Curve(0, lambda _: 1.0), lambda _: None)
 
 
-def total(model: Any, batch: Batch) -> tuple[Tensor, float]:
+def sums(outputs: Tensor, _: Batch) -> tuple[Tensor, float]:
     """The sum of outputs, each counted twice: the mean loss is half the mean output."""
-    return model(batch["x"]).sum(), 2.0 * len(batch["x"])
+    return outputs.sum(), 2.0 * len(outputs)
+
+
+total = TaskObjective(sums)
 
 
 def rows(*values: float) -> dict[str, Tensor]:
@@ -87,15 +91,14 @@ def test_the_loss_is_computed_in_the_precision_of_the_training() -> None:
     """torch.autocast itself says which type a product has."""
     kinds = []
 
-    def loss(model: Any, batch: Batch) -> tuple[Tensor, float]:
-        output = model(batch["x"])
+    def loss(output: Tensor, _: Batch) -> tuple[Tensor, float]:
         kinds.append(output.dtype)
         return output.float().sum(), 2.0
 
     for autocast in (None, nullcontext, lambda: torch.autocast("cpu", torch.bfloat16)):
         model = nn.Linear(2, 1)
         batch = {"x": torch.ones(3, 2)}
-        result = Step(loss, autocast=autocast)(state_of(model), [batch, batch], 0.0)
+        result = Step(TaskObjective(loss), autocast=autocast)(state_of(model), [batch, batch], 0.0)
         assert result.loss == pytest.approx(model(batch["x"]).sum().item() / 2, rel=2e-2)
     assert kinds == [torch.float32] * 4 + [torch.bfloat16] * 2
 
@@ -119,14 +122,13 @@ def test_a_gradient_on_the_limit_stays_as_it_is() -> None:
 
 
 def test_without_gradients_the_norm_is_zero() -> None:
-    def constant(model: Any, batch: Batch) -> tuple[Tensor, float]:
-        del model
+    def constant(_: Tensor, batch: Batch) -> tuple[Tensor, float]:
         return batch["x"].sum() + batch["free"].sum(), 1.0
 
     state = state_of(Line())
     batch = rows(1.0) | {"free": torch.ones(1, requires_grad=True)}
-    assert Step(constant, clip_norm=1.0)(state, [batch, batch], 0.5).grad_norm == 0.0
-    assert Step(constant)(state, [batch], 0.5).grad_norm is None
+    assert Step(TaskObjective(constant), clip_norm=1.0)(state, [batch, batch], 0.5).grad_norm == 0.0
+    assert Step(TaskObjective(constant))(state, [batch], 0.5).grad_norm is None
     assert state.model.get_parameter("slope").item() == 1.0
 
 
@@ -175,8 +177,8 @@ def test_the_gradient_that_broke_first_is_named_not_the_first_there_is() -> None
 def test_a_norm_too_large_for_its_type_is_named_as_such() -> None:
     """Each entry is finite, the root of the sum of their squares is not."""
 
-    def steep(model: Any, batch: Batch) -> tuple[Tensor, float]:
-        return (model(batch["x"]) * 3e38 * torch.tensor(0.9)).sum(), 1.0
+    def steep(outputs: Tensor, _: Batch) -> tuple[Tensor, float]:
+        return (outputs * 3e38 * torch.tensor(0.9)).sum(), 1.0
 
     class Wide(Line):
         def __init__(self) -> None:
@@ -185,4 +187,4 @@ def test_a_norm_too_large_for_its_type_is_named_as_such() -> None:
 
     state = state_of(Wide())
     with pytest.raises(DivergedError, match="the norm of the whole gradient is not finite"):
-        Step(steep, clip_norm=1.0)(state, [rows(1.0, 1.0, 1.0, 1.0)], 0.5)
+        Step(TaskObjective(steep), clip_norm=1.0)(state, [rows(1.0, 1.0, 1.0, 1.0)], 0.5)

@@ -1,0 +1,57 @@
+"""Registered objectives: what a step minimises, by as many forward passes as the user likes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ftune.errors import RequestError
+from ftune.extend.signature import Own, faults_of, place, schema_of, source_file
+from ftune.tasks import OBJECTIVES
+
+if TYPE_CHECKING:
+    from ftune.engine.objective import Batch, Forward, Loss, Weight
+
+
+class OwnObjective(Own):
+    """An objective of the user's."""
+
+    def __call__(self, forward: Forward, batch: Batch) -> Loss:
+        """Raises RequestError for an answer that is no loss, OutOfMemoryError."""
+        from ftune.runtime.memory import memory
+
+        settings = {name: getattr(self, name) for name in self.parameters}
+        # Lack of memory is no fault of the user's code: smaller micro-batches may do.
+        memory_of = memory("a micro-batch", shrinks=True)
+        with faults_of(source_file(self.made), place(self.made)), memory_of:
+            answer = type(self).made(forward=forward, batch=batch, **settings)
+        return self._checked(answer)
+
+    def measure(self, batch: Batch) -> Weight:
+        """Rows, or the positions that count."""
+        from ftune.models.call import targets
+
+        return targets(batch)
+
+    def _checked(self, answer: Any) -> Loss:
+        from torch import Tensor
+
+        from ftune.engine.objective import Loss
+
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        if len(parts) in (2, 3) and isinstance(parts[0], Tensor) and not parts[0].dim():
+            return Loss(*parts)
+        shape = f" {list(answer.shape)}" if isinstance(answer, Tensor) else ""
+        raise RequestError(
+            f"{place(self.made)}: the objective gives {type(answer).__name__}{shape}; it must give"
+            " (the sum of the losses, a tensor without dimensions; their weight, as the number of"
+            " rows; and, if it likes, a mapping of named parts of the sum)"
+        )
+
+
+def own_objective(name: str, made: Callable[..., Any]) -> type:
+    """The schema of a function (forward, batch). Raises RequestError for another signature."""
+    if not {"forward", "batch"} <= set(inspect.signature(made).parameters):
+        raise RequestError(f"{place(made)}: the objective `{name}` must take (forward, batch)")
+    return schema_of(OwnObjective, made, ("forward", "batch"), reserved=(OBJECTIVES.block, "name"))
