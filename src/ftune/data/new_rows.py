@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from ftune.data.given_rows import ORIGIN, given_table
 from ftune.data.pipeline import Pipeline
 from ftune.data.reading import as_named, load, respelled, types_of, with_targets
 from ftune.data.sources.arrow import to_frame
-from ftune.data.sources.files import suffix
+from ftune.data.sources.files import TableFile, suffix
 from ftune.data.tables import TablePipeline
 from ftune.data.target import Target
 from ftune.data.unlisted import unseen_categories
@@ -106,6 +106,15 @@ def _reader(source: Any, path: str) -> Any:
         return source
     name = source_for(path)
     if name:
-        return SOURCES[name](path)
+        return _as_written(SOURCES[name](path), source)
     known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
     raise DataError(f"{path}: no reader for `{ending or 'no extension'}`; known: {known}")
+
+
+def _as_written(reader: Any, declared: Any) -> Any:
+    """With the declared source's notation, where both have one: a person writes as before."""
+    if not (isinstance(reader, TableFile) and isinstance(declared, TableFile)):
+        return reader
+    return replace(
+        reader, types=declared.types, decimal=declared.decimal, thousands=declared.thousands
+    )

@@ -9,6 +9,7 @@ import numpy as np
 
 from ftune.commands.drafts.roles import Roles
 from ftune.data.frame import Frame, as_text
+from ftune.data.profile.leaks import codes
 from ftune.quiet import quiet
 
 ROWS = 3_000
@@ -46,20 +47,11 @@ def worth(frame: Frame, roles: Roles) -> Worth | None:
         y, frame = places[often], frame.take(often)
         if len(values) > CLASSES or len(np.unique(y)) < 2:
             return None
-    x = _matrix(frame, numbers, texts)
+    x = np.stack([codes(frame, name) for name in (*numbers, *texts)], axis=1)
     with quiet():
         models = _models(roles, len(numbers), x.shape[1])
         line, trees = (_score(model, x, y, roles.classes) for model in models)
     return Worth(line, trees, len(y))
-
-
-def _matrix(frame: Frame, numbers: list[str], texts: list[str]) -> Any:
-    """[rows, columns] float64: numbers first, then the places of texts (NaN: missing)."""
-    columns = [frame[name] for name in numbers]
-    for name in texts:
-        values = np.array(["" if v is None else v for v in frame[name]], dtype=str)
-        columns.append(np.unique(values, return_inverse=True)[1].astype(np.float64))
-    return np.stack(columns, axis=1)
 
 
 def _models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from ftune.data.sources.csv import Csv
+    from ftune.data.sources.files import TableFile
 
 SPACE = r"[\s\p{Zs}]*"
 ALIKE = {" ": r"[ \x{a0}\x{2009}\x{202f}]", "'": r"['\x{2019}]"}
@@ -59,18 +59,29 @@ class Notation:
             digits = pc.replace_substring_regex(digits, self.gap, "")
         return pc.cast(pc.replace_substring(digits, self.decimal, "."), pa.float64())
 
-    def settings(self, usual: Notation, column: str) -> str:
-        """What has to be written where `usual` is set: `decimal: ","`."""
-        changed = {n: getattr(self, n) for n in ("decimal", "thousands")}
-        parts = [f'{n}: "{v}"' for n, v in changed.items() if v and v != getattr(usual, n)]
+    def settings(self, usual: Notation, column: str) -> dict[str, Any]:
+        """What has to be written where `usual` is set: {"decimal": ","}."""
+        names = ("decimal", "thousands")
+        own = {n: getattr(self, n) for n in names}
+        changed: dict[str, Any] = {n: v for n, v in own.items() if v and v != getattr(usual, n)}
         if usual.thousands and not self.thousands:
-            parts.append("thousands: null")
-        if self.sign:
-            parts.append(f'types: {{{column}: {{number: "{self.sign}"}}}}')
-        return " and ".join(f"`{part}`" for part in parts)
+            changed["thousands"] = None
+        return changed | ({"types": {column: {"number": self.sign}}} if self.sign else {})
 
 
-def notation_of(source: Csv, column: str = "") -> Notation:
+def spelled(settings: Mapping[str, Any]) -> str:
+    """Settings as they are written: `decimal: ","` and `types: {c: {number: "%"}}`."""
+    return " and ".join(f"`{name}: {_spelled(value)}`" for name, value in settings.items())
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, dict):
+        ((name, inner),) = value.items()
+        return f"{{{name}: {inner if inner == 'date' else _spelled(inner)}}}"
+    return "null" if value is None else f'"{value}"'
+
+
+def notation_of(source: TableFile, column: str = "") -> Notation:
     """The one that is set; with the sign that `types` gives the column."""
     declared = source.types.get(column)
     sign = declared.get("number", "") if isinstance(declared, dict) else ""

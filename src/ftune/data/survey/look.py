@@ -11,8 +11,10 @@ import numpy as np
 from ftune.data.asked import TEXTS, asked
 from ftune.data.frame import Frame, no_column
 from ftune.data.prepare import check_classes
-from ftune.data.reading import no_targets, swallowed_classes
+from ftune.data.reading import no_targets, swallowed_classes, types_of
 from ftune.data.sources.arrow import no_rows
+from ftune.data.sources.declared import unknown_types
+from ftune.data.sources.files import TableFile
 from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.survey import columns as seen
@@ -64,6 +66,9 @@ class Look:
                 for name in names
                 if name not in file.names
             ]
+        source = self.data.source
+        if self.first and isinstance(source, TableFile) and source.typed:
+            file.faults += unknown_types(file.names, file.path, source)
         tallies = self._tallies(wanted)
         for block in file.blocks():
             file.rows += len(block.rows)
@@ -86,10 +91,12 @@ class Look:
                 setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
                 found |= {(setting, name): seen.Gaps() for name in names}
-        if self.file.mixing:
-            source: Any = self.data.source
-            found |= {("types", name): seen.Declared(name, source) for name in source.types}
-            rest = (name for name in self.file.names if name not in source.types)
+        source = self.data.source
+        if isinstance(source, TableFile) and (self.file.mixing or self.data.kind == "table"):
+            path = self.file.path
+            found |= {("types", name): seen.Declared(name, source, path) for name in source.types}
+            declared = {*source.types, *types_of(self.data, self.kind, None)}
+            rest = (name for name in self.file.names if name not in declared)
             found |= {("", name): seen.Written(source) for name in rest}
         elif self.kind == "numbers":
             found |= {("", name): seen.NoNumbers() for name in self.data.targets}
