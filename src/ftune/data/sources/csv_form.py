@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -107,6 +107,16 @@ def rows_of(path: str, source: Csv) -> Iterator[list[str]]:
     with _reader(path, source) as reader:
         yield from ([source.header] if source.header else [])
         yield from (row for row in reader if row)
+
+
+def skipped_row(path: str, source: Csv) -> list[str]:
+    """The first of the lines that `skip` leaves out that has a value for each name of `header`."""
+    if not source.skip or not source.header:
+        return []
+    with _reader(path, replace(source, skip=0)) as reader:
+        rows = (row for row in reader if len(row) == len(source.header))
+        first = _next(rows) or []
+        return first if reader.line_num <= source.skip else []
 
 
 def advice(path: str, source: Csv, ragged: bool) -> str:

@@ -205,10 +205,20 @@ class Unknown:
             return
         values = [None if v is None or v != v else _text(v) for v in column.to_pylist()]
         texts = np.array(values, dtype=object)
-        odd = (places(texts, self.known, numbers=True) < 0) & (texts != None)  # noqa: E711
+        odd = self._unlike(texts) & (texts != None)  # noqa: E711
         self.odd.add(rows[odd])
         for text in texts[odd][: MOST - len(self.texts)]:
             self.texts[text] = None
+
+    def _unlike(self, texts: Any) -> Any:
+        return places(texts, self.known, numbers=True) < 0
+
+
+class NoLabels(Unknown):
+    """Rows that are neither 0 nor 1."""
+
+    def _unlike(self, texts: Any) -> Any:
+        return np.array([str(text).lower() not in self.known for text in texts], dtype=bool)
 
 
 @dataclass
