@@ -309,3 +309,20 @@ def test_free_text_alone_is_for_the_template_of_texts(tmp_path: Path) -> None:
                     head="note,y")  # fmt: skip
     with pytest.raises(DataError, match="`ftune init text`"):
         written(tmp_path, content)
+
+
+@pytest.mark.parametrize("trending", [False, True])
+def test_a_year_is_an_input_where_it_tells_of_later_rows(trending: bool, tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+
+    def price(i: int) -> float:
+        return float(round((i / 40 if trending else 0) + dice.normal(), 3))
+
+    def day(i: int) -> str:
+        return str(np.datetime64("2015-01-01") + 7 * i)
+
+    rows = [{"sold": day(i), "size": i % 7, "y": price(i)} for i in range(400)]
+    _, config = drafted(tmp_path, rows)
+    assert config.data.split.time == "sold"
+    (step,) = [step for step in config.data.steps if type(step).__name__ == "Date"]
+    assert step.parts == (None if trending else ["month", "day", "weekday"])

@@ -9,7 +9,7 @@ from typing import Any
 from ftune.commands.drafts.reading import read
 from ftune.commands.drafts.roles import Roles, roles_of
 from ftune.commands.drafts.sizes import sizes_of
-from ftune.commands.drafts.worth import worth
+from ftune.commands.drafts.worth import trend, worth
 from ftune.commands.drafts.write import Draft
 from ftune.data.new_rows import source_for
 from ftune.data.profile.leaks import leaks
@@ -39,6 +39,7 @@ def draft(file: Path, target: str | None, out: Path) -> str:
         roles,
         sizes_of(trained, looked, roles.classes),
         told,
+        trend(frame, roles),
     ).text()
 
 

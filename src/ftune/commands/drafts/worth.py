@@ -16,6 +16,7 @@ ROWS = 3_000
 COLUMNS = 500
 CLASSES = 20
 FOLDS = 3
+TEST = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,40 @@ def worth(frame: Frame, roles: Roles) -> Worth | None:
         models = _models(roles, len(numbers), x.shape[1])
         line, trees = (_score(model, x, y, roles.classes) for model in models)
     return Worth(line, trees, len(y))
+
+
+def trend(frame: Frame, roles: Roles) -> bool:
+    """Whether the year tells of later rows what the other columns do not.
+
+    By a look forward in time at the rows that the split by time trains on and chooses by.
+    """
+    if roles.time is None:
+        return False
+    target, time = roles.target.value, roles.time.value
+    frame = frame.take(np.flatnonzero(~frame.missing(target)))
+    order = np.argsort(frame[time], kind="stable")
+    frame = frame.take(order[: int(len(order) * (1 - TEST))][-ROWS:])
+    numbers, texts = roles.inputs("number"), roles.inputs("text")
+    if len(numbers) + len(texts) > COLUMNS or len(frame) < 10 * FOLDS:
+        return False
+    dates = frame[time]
+    years = dates.astype("datetime64[Y]").astype(np.float64)
+    months = dates.astype("datetime64[M]").astype(np.int64) % 12
+    x = np.stack([years, months, *(codes(frame, name) for name in (*numbers, *texts))], axis=1)
+    y = as_text(frame[target]).astype(str) if roles.classes else frame[target]
+    cut = int(len(y) * (1 - TEST))
+    if len(np.unique(years[:cut])) < 2 or len(np.unique(y[:cut])) < 2:
+        return False
+    with quiet():
+        plain = _forward(roles, len(numbers) + 1, x[:, 1:], y, cut)
+        dated = _forward(roles, len(numbers) + 2, x, y, cut)
+    return dated - plain > 0.5 / float(np.sqrt(len(y) - cut))
+
+
+def _forward(roles: Roles, numbers: int, x: Any, y: Any, cut: int) -> float:
+    """The better score on the rows from `cut` on of models fitted on those before."""
+    models = _models(roles, numbers, x.shape[1])
+    return float(max(model.fit(x[:cut], y[:cut]).score(x[cut:], y[cut:]) for model in models))
 
 
 def _models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:

@@ -26,7 +26,10 @@ BUSY = 200
 
 @dataclass(frozen=True)
 class Draft:
-    """Everything that was guessed. source, path: by which the file was read."""
+    """Everything that was guessed.
+
+    source, path: by which the file was read. trend: whether the year tells of later rows.
+    """
 
     title: str
     source: str
@@ -35,6 +38,7 @@ class Draft:
     roles: Roles
     sizes: Sizes
     leaks: list[Leak]
+    trend: bool
 
     def text(self) -> str:
         return "\n".join(self._lines()) + "\n"
@@ -105,13 +109,13 @@ class Draft:
         dates, texts = roles.inputs("date"), roles.inputs("text")
         numbers = roles.inputs("number")
         if dates:
-            parts = "{parts: [month, day, weekday]}"
-            late = roles.time is not None
+            timeless = self.roles.time is not None and not self.trend
             yield from (
-                _line(f"    - date: {parts}", "no year: later ones were never seen")
-                if late
+                _line("    - date: {parts: [month, day, weekday]}",
+                      "no year: in a look at later rows it was no help")
+                if timeless
                 else _line("    - date", ", ".join(dates[:3]))
-            )
+            )  # fmt: skip
         if any(column.gaps for column in roles.columns):
             gaps = [column.name for column in roles.columns if column.gaps]
             yield from _line("    - impute", f"gaps in {_some(gaps)}")
