@@ -207,15 +207,18 @@ class Csv(TableFile):
         from ftune.data.spellings import plain_names
 
         try:
-            table = self._read(path, *self._options(path, types))
+            try:
+                table = self._read(path, *self._options(path, types))
+            except ValueError as error:
+                if "conversion error to" not in str(error):
+                    raise
+                table = self._as_texts(path, types)
             table = self._without_closing(path, table, form_of(path, self))
             return table.rename_columns(plain_names(table.column_names))  # they are decoded here
         except UnicodeDecodeError as error:
             reason = f"the header is {not_text(self.encoding)} ({error.reason})"
             raise DataError(f"{path}: {reason}") from None
         except ValueError as error:
-            if "conversion error to" in str(error):
-                raise self._misfit(path, types) from None
             raise explained(path, str(error), self) from None
 
     def _without_closing(self, path: str, table: pa.Table, form: Form) -> pa.Table:
@@ -231,18 +234,19 @@ class Csv(TableFile):
                 raise DataError(beyond(path, spoken_rows((rows.to_numpy() + 1).tolist())))
         return table.select(range(len(form.names))) if form.closing else table
 
-    def _misfit(self, path: str, types: Mapping[str, Any]) -> DataError:
-        """What is not as `types` says: read as texts, it can be told whole."""
-        from ftune.data.sources.csv_faults import explained
+    def _as_texts(self, path: str, types: Mapping[str, Any]) -> pa.Table:
+        """With texts in what `types` names, since Arrow does not read all of it; we may.
+
+        Raises DataError that names what is not as declared.
+        """
         from ftune.data.sources.written import misfits
         from ftune.data.spellings import plain_names
 
-        try:
-            table = self._read(path, *self._options(path, dict.fromkeys(types, "text")))
-        except ValueError as error:
-            return explained(path, str(error), self)
-        table = table.rename_columns(plain_names(table.column_names))
-        return DataError(misfits(table, path, self, types))
+        table = self._read(path, *self._options(path, dict.fromkeys(types, "text")))
+        named = table.rename_columns(plain_names(table.column_names))
+        if fault := misfits(named, path, self, types):
+            raise DataError(fault)
+        return table
 
     def _read(self, path: str, *options: Any) -> pa.Table:
         """Block by block, in a third of the memory, unless a column changes its type later on."""

@@ -50,7 +50,8 @@ class TableFile:
     """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
     types: dict[str, Any] = setting({}, open=True)
     """What a column is, where the file alone would mislead: number, text or date by its name; with
-    how it is written `{date: "%d/%m/%Y"}`, or the sign beside its numbers, `{number: "%"}`."""
+    how it is written `{date: "%d/%m/%Y"}`, or the sign or unit beside its numbers, `{number: "%"}`,
+    `{number: "kg"}`; `{number: "()"}`: numbers in brackets are below 0."""
     decimal: Literal[".", ","] | None = setting(None)
     """What stands before the fraction of a number, a point or a comma; null: a point."""
     thousands: str | None = setting(None)

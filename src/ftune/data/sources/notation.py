@@ -22,7 +22,9 @@ CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|TRY|RUB|KRW|SGD"
     r"|HKD|kr|zł|Fr\.|R\$|US\$|Rs|Rs\."
 )
-SIGN = re.compile(rf"[%‰$¢-¥₠-⃀฿]|{CODES}")
+BRACKETS = "()"
+"""What stands around numbers below 0 in accounts, as a sign."""
+SIGN = re.compile(rf"\(\)|[%‰$¢-¥₠-⃀฿]|{CODES}")
 """What is taken for a sign without being told: a share, or a currency."""
 
 
@@ -49,7 +51,9 @@ class Notation:
     def numbers(self, texts: pa.Array) -> pa.Array:
         """[rows] float64 of distinct `texts`; null where one is not written so."""
         bare = pc.utf8_trim_whitespace(texts)
-        if self.sign:
+        if self.sign == BRACKETS:
+            bare = pc.replace_substring_regex(bare, rf"^\(({self.pattern})\)$", r"-\1")
+        elif self.sign:
             sign = f"(?:{re.escape(self.sign)})?"
             around = rf"^([-+]?){SPACE}{sign}{SPACE}({self.pattern}){SPACE}{sign}$"
             bare = pc.replace_substring_regex(bare, around, r"\1\2")
@@ -135,11 +139,13 @@ def share(texts: pa.Array, counts: pa.Array, notation: Notation) -> float:
 
 
 def common_sign(texts: pa.Array, counts: pa.Array) -> str:
-    """The percent or currency sign that most rows have beside their digits; else nothing."""
+    """The percent or currency sign that most rows have beside their digits; brackets around some
+    of them; else nothing."""
     rest = pc.replace_substring_regex(texts, r"[\d\s\p{Zs}+\-.,'\x{2019}]", "")
     sums = pa.table({"rest": _dotted(rest, texts), "rows": counts}).group_by("rest")
     totals = sums.aggregate([("rows", "sum")]).sort_by([("rows_sum", "descending")])
-    most = totals["rest"][0].as_py() or "" if totals.num_rows else ""
+    rests = [rest or "" for rest in totals["rest"].to_pylist()] or [""]
+    most = BRACKETS if {*rests} == {"", BRACKETS} else rests[0]
     return most if SIGN.fullmatch(most) else ""
 
 
