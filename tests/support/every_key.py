@@ -41,7 +41,10 @@ def use_sources_and_transforms() -> None:
     for chain in chains:
         run("optimize", {"data": {**TABLE, **dated, "transforms": chain}})
     for name in ("parquet", "jsonl"):
-        run("optimize", {"data": {**TABLE, "source": name, "path": f"t.{name}"}})
+        run(
+            "optimize",
+            {"data": {**TABLE, "source": name, "path": f"t.{name}", "types": {"when": "date"}}},
+        )
     image = {"source": "sklearn", "name": "digits", "limit": 100, "per_class": 5, "classes": [0, 1]}
     run("optimize", {"data": {**image, "transforms": [{"resize": 4}, "flatten"]}})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,10 @@ def check(
     summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
     summary |= {"would": would, "for": wanted}
     if with_data:
-        summary |= _data(config, console)
-        large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
-        notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
+        with _memory(config):
+            summary |= _data(config, console)
+            large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
+            notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
     for note in dict.fromkeys(notes):
         console.say(f"note: {note}")
     return summary | {"notes": list(dict.fromkeys(notes))}
@@ -92,6 +94,14 @@ def _needed(config: RunConfig) -> dict[str, str]:
     packages = {"hf": {"transformers": "text"} | ({"gguf": "text"} if gguf else {}),
                 "timm": {"timm": "timm"}}  # fmt: skip
     return packages.get(name, {})
+
+
+def _memory(config: RunConfig) -> AbstractContextManager[None]:
+    """What the profile reads and measures, the rehearsal need not; of large files nothing stays."""
+    from ftune.data.once import once
+    from ftune.data.survey.profiled import too_large
+
+    return nullcontext() if too_large(config.data) else once()
 
 
 def _rehearsed(command: str | None, config: RunConfig) -> list[str]:

@@ -50,11 +50,13 @@ def _draft(
         raise RequestError(f"`{template}`: a template, or --data FILE; not both")
     _check_free(out)
     from ftune.commands.drafts.draft import draft
+    from ftune.commands.drafts.write import CHOOSE
 
     text = draft(data, target, out)
     out.write_text(text, encoding="utf-8")
     console.say(text.rstrip())
-    console.say(f"{out}: written; `ftune optimize {out}` trains it")
+    first = f"choose what its lines `{CHOOSE}` ask, then " if CHOOSE in text else ""
+    console.say(f"{out}: written; {first}`ftune optimize {out}` trains it")
 
 
 def _check_free(out: Path) -> None:

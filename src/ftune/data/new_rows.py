@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ftune.data import SOURCES
 from ftune.data.beside import Columns, as_given, check_names, written
-from ftune.data.frame import Frame, as_text
+from ftune.data.frame import Frame
 from ftune.data.given_rows import ORIGIN, given_table
 from ftune.data.pipeline import Pipeline
-from ftune.data.reading import as_named, load, respelled, types_of, with_targets
+from ftune.data.reading import as_named, respelled, types_of, with_targets
 from ftune.data.sequences import steps_of
 from ftune.data.sources.arrow import to_frame
-from ftune.data.sources.files import suffix
+from ftune.data.sources.csv import Csv
+from ftune.data.sources.csv_form import skipped_row
+from ftune.data.sources.files import TableFile, suffix
 from ftune.data.tables import TablePipeline
-from ftune.data.target import Target
 from ftune.data.unlisted import unseen_categories
 from ftune.errors import DataError
 
@@ -46,6 +45,7 @@ def new_rows(
     kind = pipeline.target.kind
     if isinstance(rows, str | Path):
         reader = _reader(data.source, str(rows))
+        _check_skipped(reader, str(rows))
         frame = reader.read(str(rows), types_of(data, kind, pipeline))
         kept = written(reader, str(rows), frame, keep)
     else:
@@ -60,6 +60,16 @@ def new_rows(
     return NewRows(frame, kept)
 
 
+def _check_skipped(reader: Any, path: str) -> None:
+    """Refuses a file of which `skip` would leave out rows: it has fewer lines above them."""
+    row = skipped_row(path, reader) if isinstance(reader, Csv) and Path(path).is_file() else []
+    if row:
+        raise DataError(
+            f"{path}: `skip: {reader.skip}` leaves out as many lines above the rows, but one of"
+            f" them is a row ({', '.join(row)[:60]}); begin the file as the training file began"
+        )
+
+
 def unseen(frame: Frame, pipeline: Pipeline) -> list[str]:
     """What reading changed in the inputs, and what the transforms of a table do not know."""
     changed = [note for name, note in frame.notes.items() if name in pipeline.columns]
@@ -68,30 +78,6 @@ def unseen(frame: Frame, pipeline: Pipeline) -> list[str]:
     rows = pipeline.conform(frame)
     rows = steps_of(rows).frame if pipeline.features.time else rows
     return [*changed, *unseen_categories(rows, pipeline.steps)]
-
-
-def read_split(
-    data: Data, path: str | Path | None, pipeline: Pipeline, judged: bool = False
-) -> Frame:
-    """The rows to predict or evaluate: a file's, read by its extension, or the source's own.
-
-    Without a path: the test file where one is declared, else all rows. The target may be absent.
-    judged: rows whose targets are not known are left out where `data` says so.
-    """
-    if path is None:
-        parts = load(data, pipeline.target.kind, pipeline)
-        frame: Frame = parts[next(part for part in ("test", "all", "train") if part in parts)]
-        if data.classes is not None:
-            frame = _kept(frame, pipeline.target)
-    else:
-        return new_rows(data, path, pipeline, judged=judged).frame
-    pipeline.conform(frame)
-    return frame
-
-
-def _kept(frame: Frame, target: Target) -> Frame:
-    """The rows of the known classes, as in training."""
-    return frame.take(np.isin(as_text(frame[target.names[0]]).astype(str), target.classes))
 
 
 def source_for(path: str | Path) -> str | None:
@@ -111,6 +97,15 @@ def _reader(source: Any, path: str) -> Any:
         return source
     name = source_for(path)
     if name:
-        return SOURCES[name](path)
+        return _as_written(SOURCES[name](path), source)
     known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
     raise DataError(f"{path}: no reader for `{ending or 'no extension'}`; known: {known}")
+
+
+def _as_written(reader: Any, declared: Any) -> Any:
+    """With the declared source's notation, where both have one: a person writes as before."""
+    if not (isinstance(reader, TableFile) and isinstance(declared, TableFile)):
+        return reader
+    return replace(
+        reader, types=declared.types, decimal=declared.decimal, thousands=declared.thousands
+    )

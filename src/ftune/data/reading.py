@@ -9,7 +9,10 @@ import numpy as np
 
 from ftune.data.asked import asked
 from ftune.data.frame import Frame
+from ftune.data.once import answered
 from ftune.data.sources.csv import Csv
+from ftune.data.sources.jsonl import Jsonl
+from ftune.data.sources.parquet import Parquet
 from ftune.data.spellings import counted, merged, note, plain, respelt
 from ftune.data.target import missing_target
 from ftune.data.unmeant import without_unmeant
@@ -30,8 +33,15 @@ def load(data: Data, kind: TargetKind, known: Pipeline | None = None) -> dict[st
 
     known: the pipeline that is used or built upon; what it knows of columns and classes holds.
     """
+    key = (data, kind, None if known is None else id(known))
+    return dict(answered("load", key, lambda: _loaded(data, kind, known)))
+
+
+def _loaded(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, Frame]:
     if isinstance(data.source, Csv):
         parts = data.source.load(types_of(data, kind, known), _measured(data, kind))
+    elif isinstance(data.source, Jsonl | Parquet) and data.kind == "table":
+        parts = data.source.load(types_of(data, kind, known))
     else:
         parts = data.source.load()
     parts = {part: as_named(frame, data, known) for part, frame in parts.items()}

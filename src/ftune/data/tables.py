@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ftune.config.spelling import nearest
-from ftune.data import SOURCES, sequences
+from ftune.data import sequences
 from ftune.data import steps as chain
 from ftune.data.conform import converted
 from ftune.data.features import Features, check_codes, features_of, to_tensor
@@ -231,8 +231,7 @@ def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:
 
 def _like_base(raw: Frame, base: TablePipeline | None, data: Data) -> Frame:
     """The columns that the base knows as it knows them, except where the file declares a type."""
-    csv: Any = SOURCES["csv"]
-    declared = data.source.types if isinstance(data.source, csv) else {}
+    declared = getattr(data.source, "types", {})
     kinds = {
         name: kind
         for name, kind in (base.columns if base else {}).items()

@@ -225,11 +225,16 @@ def _check_labels(frame: Frame, name: str) -> None:
     texts = as_text(frame[name])
     bad = np.array([t is not None and str(t).lower() not in LABELS for t in texts], dtype=bool)
     if bad.any():
-        found = ", ".join(f"`{v}`" for v in list(dict.fromkeys(texts[bad]))[:5])
-        raise DataError(
-            f"{frame.origin}: the label `{name}` is {found} in {frame.where(bad)}; expected 0 or 1"
-            " (several tags in one column: `data.separator`)"
-        )
+        raise DataError(no_label(frame.origin, name, list(texts[bad]), frame.where(bad)))
+
+
+def no_label(origin: str, name: str, texts: Sequence[str], where: str) -> str:
+    """What is said of labels that are neither 0 nor 1."""
+    odd = ", ".join(f"`{v}`" for v in list(dict.fromkeys(texts))[:5])
+    return (
+        f"{origin}: the label `{name}` is {odd} in {where}; expected 0 or 1 (several tags in one"
+        " column: `data.separator`)"
+    )
 
 
 def tags_of(frame: Frame, name: str, separator: str) -> list[list[str]]:

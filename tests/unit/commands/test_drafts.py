@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from ftune.commands.drafts.draft import draft
 from ftune.commands.drafts.write import _target_transforms
 from ftune.commands.init import init
 from ftune.commands.optimize import optimize
-from ftune.errors import FtuneError, RequestError
+from ftune.console import Console
+from ftune.errors import DataError, FtuneError, RequestError
 from ftune.schema import LANGUAGE, RunConfig
 
 Rows = list[dict[str, Any]]
@@ -197,3 +199,130 @@ def test_a_logarithm_is_for_long_tails_only() -> None:
     tailed = "\n".join(_target_transforms(np.exp(dice.normal(5, 1, 500))))
     even = "\n".join(_target_transforms(dice.uniform(1, 100, 500)))
     assert "- log" in tailed and "- log" not in even and "- standardize" in even
+
+
+def written(tmp_path: Path, text: str, target: str = "y") -> tuple[str, RunConfig]:
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    drafted_text = draft(tmp_path / "t.csv", target, tmp_path / "ftune.yaml")
+    (tmp_path / "ftune.yaml").write_text(drafted_text, encoding="utf-8")
+    return drafted_text, LANGUAGE.load(tmp_path / "ftune.yaml")
+
+
+def lines(*makers: Any, head: str = "a,b,y", delimiter: str = ",") -> str:
+    rows = (delimiter.join(str(make(i)) for make in makers) for i in range(N))
+    return "\n".join([head.replace(",", delimiter), *rows, ""])
+
+
+def two(i: int) -> str:
+    return "uv"[i % 2]
+
+
+NOTATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "decimal comma": (
+        lines(lambda i: f"{i},25", lambda i: i % 7, two, delimiter=";"),
+        {"decimal": ",", "delimiter": ";"}, {"a": 1.25}),
+    "a file's comma decides for what alone has two readings": (
+        lines(lambda i: f"{i},2", lambda i: f"{i % 9},125", two, delimiter=";"),
+        {"decimal": ",", "delimiter": ";"}, {"a": 1.2, "b": 1.125}),
+    "both separators": (
+        lines(lambda i: f"1.{i + 100},5", lambda i: i % 7, two, delimiter="\t"),
+        {"decimal": ",", "thousands": ".", "delimiter": "\t"}, {"a": 1101.5}),
+    "a share and a currency": (
+        lines(lambda i: f"{i}%", lambda i: f"$ {i % 7}.5", two),
+        {"types": {"a": {"number": "%"}, "b": {"number": "$"}}}, {"a": 1, "b": 1.5}),
+    "days first": (
+        lines(lambda i: f"{i % 28 + 1:02}.{i % 12 + 1:02}.2024", lambda i: i % 7, two),
+        {"types": {"a": {"date": "%d.%m.%Y"}}}, {"a": np.datetime64("2024-02-02")}),
+    "lines above the header": (
+        "# by me\n\n" + lines(lambda i: i / 2, lambda i: i % 7, two), {"skip": 2}, {"a": 0.5}),
+    "a word for a gap": (
+        lines(lambda i: "-" if i % 30 == 0 else i / 2, lambda i: i % 7, two), {}, {"a": 0.5}),
+    "nothing": (lines(lambda i: i / 2, lambda i: i % 7, two), {}, {"a": 0.5}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTATIONS)
+def test_a_draft_has_the_settings_that_the_file_needs(name: str, tmp_path: Path) -> None:
+    content, settings, row = NOTATIONS[name]
+    text, config = written(tmp_path, content)
+    source = config.data.source
+    for key in ("decimal", "thousands", "types", "delimiter", "skip"):
+        usual = {"types": {}, "skip": 0}.get(key)
+        assert getattr(source, key) == settings.get(key, usual), text
+    frame = source.load()["all"]
+    assert {column: frame[column][1] for column in row} == row
+    assert ("-" in source.missing) is (name == "a word for a gap")
+    assert optimize(replaced(config), "c", tmp_path / "run", QUIET)["status"] == "done"
+
+
+def replaced(config: RunConfig) -> RunConfig:
+    return replace(config, train=replace(config.train, epochs=1))
+
+
+def test_of_two_readings_none_is_written(tmp_path: Path) -> None:
+    text, config = written(
+        tmp_path, lines(lambda i: f"{i % 9 + 1};{i % 9},125".replace(";", ""), two,
+                        head="a,y", delimiter=";"))  # fmt: skip
+    assert "TO CHOOSE: column `a`" in text
+    assert "thousands" in text and (config.data.source.decimal, config.data.source.thousands) == (
+        None, None,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="the one that is meant"):
+        config.data.source.load()
+    out = tmp_path / "c.yaml"
+    assert "choose what its lines" in said(out, tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(lines(lambda i: i / 2, lambda i: i % 7, two))
+    assert "choose what its lines" not in said(tmp_path / "d.yaml", tmp_path / "t.csv"), "control"
+
+
+def said(out: Path, file: Path) -> str:
+    heard: list[str] = []
+
+    class Heard(Console):
+        def say(self, text: str = "") -> None:
+            heard.append(text)
+
+    init(None, out, Heard(quiet=True), file, "y")
+    return "\n".join(heard)
+
+
+def test_two_notations_in_one_file_are_refused(tmp_path: Path) -> None:
+    content = lines(lambda i: f"{i},{i % 7}", lambda i: f"{i}.{i % 7}", two, delimiter=";")
+    with pytest.raises(DataError, match=r'some columns need `decimal: ","`, others `decimal: "."`'):
+        written(tmp_path, content)
+
+
+def test_rows_without_a_target_are_left_out(tmp_path: Path) -> None:
+    content = lines(lambda i: i / 3, lambda i: i % 7, lambda i: "" if i % 9 == 0 else i / 4)
+    text, config = written(tmp_path, content)
+    assert "# 10 rows have no `y`" in text and config.data.drop_missing_target
+    content = lines(lambda i: i / 3, lambda i: i % 7, lambda i: ("NA", "u", "v")[i % 3])
+    text, config = written(tmp_path, content)
+    assert "30 rows have no `y`; `missing` lists `NA`" in text
+    assert optimize(replaced(config), "c", tmp_path / "run", QUIET)["status"] == "done"
+    _, config = written(tmp_path, lines(lambda i: i / 3, lambda i: i % 7, two))
+    assert not config.data.drop_missing_target
+
+
+def test_free_text_alone_is_for_the_template_of_texts(tmp_path: Path) -> None:
+    content = lines(lambda i: f"a long remark of many words, said {i} times".replace(",", ""), two,
+                    head="note,y")  # fmt: skip
+    with pytest.raises(DataError, match="`ftune init text`"):
+        written(tmp_path, content)
+
+
+@pytest.mark.parametrize("trending", [False, True])
+def test_a_year_is_an_input_where_it_tells_of_later_rows(trending: bool, tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+
+    def price(i: int) -> float:
+        return float(round((i / 40 if trending else 0) + dice.normal(), 3))
+
+    def day(i: int) -> str:
+        return str(np.datetime64("2015-01-01") + 7 * i)
+
+    rows = [{"sold": day(i), "size": i % 7, "y": price(i)} for i in range(400)]
+    _, config = drafted(tmp_path, rows)
+    assert config.data.split.time == "sold"
+    (step,) = [step for step in config.data.steps if type(step).__name__ == "Date"]
+    assert step.parts == (None if trending else ["month", "day", "weekday"])

@@ -15,9 +15,10 @@ import torch
 from pyarrow import parquet
 
 from ftune.data.dataset import Dataset, fingerprint
-from ftune.data.new_rows import read_split
+from ftune.data.new_rows import new_rows
 from ftune.data.pipeline import fit
 from ftune.data.prepare import prepare
+from ftune.data.reading import load
 from ftune.data.schema import Data
 from ftune.data.tables import TablePipeline
 from ftune.errors import CheckpointError, DataError
@@ -154,16 +155,6 @@ def test_classes_filter_and_order(read_data: ReadData) -> None:
     assert (truth == names).all()
 
 
-def test_own_rows_are_those_of_the_classes(read_data: ReadData) -> None:
-    data = read_data(source="sklearn", classes=[7, 3, 5])
-    made = prepare(data, "classes", 0)
-    frame = read_split(data, None, made.pipeline)
-    assert len(frame) == sum(map(len, _parts(made)))
-    assert len(table_of(made).targets(frame)) == len(frame)
-    with pytest.raises(DataError, match="unknown class `0`"):
-        made.pipeline.targets(read_split(read_data(source="sklearn"), None, made.pipeline))
-
-
 def test_per_class_and_limit_touch_only_training(read_data: ReadData) -> None:
     whole = prepare(read_data(source="sklearn"), "classes", 0)
     few = prepare(read_data(source="sklearn", per_class=10), "classes", 0)
@@ -253,20 +244,18 @@ def test_predicting_needs_no_target_and_keeps_types(read_data: ReadData, write: 
     new = {name: values[:1] for name, values in columns.items() if name != "y"}
     plain = read_data(source="sklearn")
     frames = [
-        read_split(data, write("n.csv", as_csv(new)), made.pipeline),
-        read_split(data, write("n.jsonl", as_jsonl(new)), made.pipeline),
-        read_split(plain, write("n.csv", as_csv(new)), made.pipeline),
+        new_rows(data, write("n.csv", as_csv(new)), made.pipeline).frame,
+        new_rows(data, write("n.jsonl", as_jsonl(new)), made.pipeline).frame,
+        new_rows(plain, write("n.csv", as_csv(new)), made.pipeline).frame,
     ]
     inputs = [table_of(made).inputs(frame).x for frame in frames]
     assert torch.equal(inputs[0], inputs[1]) and torch.equal(inputs[0], inputs[2])
-    whole = read_split(data, None, made.pipeline)
+    whole = load(data, "classes", made.pipeline)["all"]
     assert len(whole) == 60 and torch.equal(table_of(made).inputs(whole).x[0], inputs[0][0])
     with pytest.raises(DataError, match=r"no reader for `\.xls`"):
-        read_split(data, "n.xls", made.pipeline)
+        new_rows(data, "n.xls", made.pipeline)
     with pytest.raises(DataError, match="lacks the columns `zip`"):
-        read_split(
-            data, write("m.csv", as_csv({"age": [1], "when": ["2024-01-01"]})), made.pipeline
-        )
+        new_rows(data, write("m.csv", as_csv({"age": [1], "when": ["2024-01-01"]})), made.pipeline)
 
 
 def test_group_is_no_input_and_extra_columns_do_not_matter(
@@ -276,7 +265,7 @@ def test_group_is_no_input_and_extra_columns_do_not_matter(
     data = read_data(source="csv", path=path, target="y", split={"group": "zip"})
     made = prepare(data, "classes", 0)
     assert list(made.pipeline.columns) == ["age", "when"]
-    frame = read_split(data, None, made.pipeline)
+    frame = load(data, "classes", made.pipeline)["all"]
     assert table_of(made).inputs(frame.without(["zip", "y"])).x.shape[0] == 60
 
 

@@ -145,3 +145,20 @@ def trained_and_predicted() -> None:
     assert json.loads(again.stdout)["metrics"]["t.csv"]["exact"] == 1
     odd = run(app, ["evaluate", "run", "data.path=odd.csv"])
     assert (odd.exit_code, "unknown tag `c` in row 2" in odd.output) == (2, True)
+
+
+@pytest.mark.parametrize("tags", [["hot", ""], ["hot", "new"]])
+def test_without_a_separator_it_is_named(
+    tags: list[str], read_data: ReadData, write: Write
+) -> None:
+    text = "x,tags\n" + "".join(f"{i},{tags[i % 2]}\n" for i in range(20))
+    data = read_data(source="csv", path=write("t.csv", text), target="tags")
+    said = []
+    for attempt in (lambda: survey(data, "labels"), lambda: prepare(data, "labels", 0)):
+        with pytest.raises(DataError, match=r"several tags in one column: `data.separator`") as e:
+            attempt()
+        said.append(str(e.value))
+    assert said[0] == said[1]
+    gaps = "x,tags\n" + "".join(f"{i},{['1', '', '0'][i % 3]}\n" for i in range(20))
+    with pytest.raises(DataError, match="is missing in 7 rows"):
+        survey(read_data(source="csv", path=write("g.csv", gaps), target="tags"), "labels")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ftune.data.new_rows import read_split
+from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.spellings import merged, places
 from ftune.data.steps import Step
@@ -117,7 +117,7 @@ def test_new_rows_in_other_spellings(read_data: ReadData, write: Write) -> None:
     whole = None
     for spelling in (["true", "false"], ["TRUE", "FALSE"], ["True", "False"], ["1", "0"]):
         text = "\n".join(["x,ok,y", *(f"1,{value},{value}" for value in spelling), ""])
-        frame = read_split(data, write("n.csv", text), pipeline)
+        frame = new_rows(data, write("n.csv", text), pipeline).frame
         places_of = [pipeline.target.classes.index(name) for name in ("True", "False")]
         targets = pipeline.targets(frame)
         assert targets is not None and targets.tolist() == places_of
@@ -136,10 +136,10 @@ def test_names_of_columns_in_other_spellings(read_data: ReadData, write: Write) 
     assert made.pipeline.columns == {COMPOSED: "number", "0wide": "text"}
     assert survey(data, "classes")[0].columns == 3
     for name in (SMALL, COMPOSED, f" {COMPOSED}"):
-        new = read_split(data, write("n.csv", f"{name},0wide\n1,2\n"), made.pipeline)
+        new = new_rows(data, write("n.csv", f"{name},0wide\n1,2\n"), made.pipeline).frame
         assert len(made.pipeline.inputs(new)) == 1
         line = f'{{"{name}": 1, "0wide": "2"}}\n'
-        new = read_split(data, write("n.jsonl", line), made.pipeline)
+        new = new_rows(data, write("n.jsonl", line), made.pipeline).frame
         assert len(made.pipeline.inputs(new)) == 1
 
 
@@ -152,7 +152,7 @@ def test_a_model_that_knows_a_name_with_spaces(read_data: ReadData, write: Write
     old = replace(pipeline, columns={" x": "number"}, steps=(
         Step(DropConstant(), {" x": state["x"]}), Step(Rename({" x": "x"}), {" x": {"new": "x"}}),
         *pipeline.steps[1:]))  # fmt: skip
-    new = read_split(data, write("n.csv", " x\n1\n"), old)
+    new = new_rows(data, write("n.csv", " x\n1\n"), old).frame
     assert len(old.inputs(new)) == 1
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from ftune.data.new_rows import read_split
+from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.survey.survey import survey
 from ftune.errors import DataError
@@ -48,7 +48,7 @@ def test_an_index_is_left_out_and_told(
     made = prepare(data, "classes", 0)
     assert made.pipeline.features.names == ("x",)
     assert any("left out" in note and spoken in note for note in made.notes)
-    new = read_split(data, write("n.csv", "x\n1\n"), made.pipeline)
+    new = new_rows(data, write("n.csv", "x\n1\n"), made.pipeline).frame
     assert len(made.pipeline.inputs(new)) == 1
 
 
@@ -109,8 +109,8 @@ def test_rows_without_a_target(read_data: ReadData, write: Write) -> None:
     assert rows == [row for row in range(1, 41) if row % 10 != 4]
     assert any("4 rows (4, 14, 24, 34)" in note and "left out" in note for note in made.notes)
     assert survey(data, "classes")[0].rows == 40
-    assert len(read_split(data, path, made.pipeline, judged=True)) == 36
-    assert len(read_split(data, path, made.pipeline)) == 40
+    assert len(new_rows(data, path, made.pipeline, judged=True).frame) == 36
+    assert len(new_rows(data, path, made.pipeline).frame) == 40
 
 
 def test_numbers_without_a_target(read_data: ReadData, write: Write) -> None:

@@ -6,40 +6,41 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ftune.commands.drafts.reading import read
 from ftune.commands.drafts.roles import Roles, roles_of
 from ftune.commands.drafts.sizes import sizes_of
-from ftune.commands.drafts.worth import worth
+from ftune.commands.drafts.worth import trend, worth
 from ftune.commands.drafts.write import Draft
-from ftune.data import SOURCES
-from ftune.data.frame import Frame
 from ftune.data.new_rows import source_for
 from ftune.data.profile.leaks import leaks
-from ftune.errors import DataError, RequestError
+from ftune.errors import RequestError
 
 TABLES = ("csv", "parquet", "jsonl", "npz")
-DELIMITERS = (";", "\t", "|")
 
 
 def draft(file: Path, target: str | None, out: Path) -> str:
     """The text of a configuration that lies at `out`. Raises FtuneError where the file is none."""
     name = _source(file)
-    frame, settings = _read(name, file)
+    reading = read(name, str(file))
+    frame = reading.frame
     roles = roles_of(frame, target)
     inputs = [column.name for column in roles.columns]
     plain = [n for n in inputs if frame.kind(n) != "array"]
     told = leaks(frame, plain, roles.target.value, roles.classes)
     looked = worth(frame.without([leak.column for leak in told]), _without(roles, told))
-    trained = int(len(frame) * 0.7)
+    trained = int((~frame.missing(roles.target.value)).sum() * 0.7)
     path = os.path.relpath(file.absolute(), out.absolute().parent)
     return Draft(
         f"{file.name}: {len(frame):,} rows, {len(frame.columns)} columns. A first guess by"
         " `ftune init --data`; `ftune check --data` shows what each column became.",
         name,
-        {"path": path, **settings},
+        path,
+        reading,
         roles,
         sizes_of(trained, looked, roles.classes),
         told,
-    ).text(frame)
+        trend(frame, roles),
+    ).text()
 
 
 def _without(roles: Roles, told: list[Any]) -> Roles:
@@ -59,24 +60,3 @@ def _source(file: Path) -> str:
         raise RequestError(f"{file}: --data drafts for tables (csv, parquet, jsonl, npz); `ftune"
                            " init` lists templates for texts and images")  # fmt: skip
     return name
-
-
-def _read(name: str, file: Path) -> tuple[Frame, dict[str, Any]]:
-    """The table, with the delimiter if it is another one than the usual."""
-    try:
-        frame: Frame = SOURCES[name](str(file)).read(str(file))
-        return frame, {}
-    except DataError:
-        other = _delimiter(file) if name == "csv" and file.is_file() else None
-        if other is None:
-            raise
-    frame = SOURCES[name](str(file), delimiter=other).read(str(file))
-    return frame, {"delimiter": other}
-
-
-def _delimiter(file: Path) -> str | None:
-    """The one that the first line has most of, if that is not the usual."""
-    with file.open("rb") as lines:
-        head = lines.readline(65_536).decode("utf-8", "replace")
-    most = max(DELIMITERS, key=head.count)
-    return most if head.count(most) > head.count(",") else None

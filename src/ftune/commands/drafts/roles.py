@@ -19,6 +19,8 @@ GROUPS = re.compile(
     r"[ _.-]?(?P<end>id|no|nr|code|name|number)?$",
     re.I,
 )
+FREE_TEXT = "free text, which a table cannot learn from beside its other columns"
+TEXTS = "`ftune init text` writes a configuration that learns from a column of texts alone"
 MOST_CLASSES = 20
 """Whole numbers of more values than this are a quantity."""
 ONCE = 0.5
@@ -63,7 +65,10 @@ def roles_of(frame: Frame, given: str | None) -> Roles:
     drop = _dropped(frame, columns, {group.value} if group else set())
     kept = [c for c in columns if c.name not in drop and (not group or c.name != group.value)]
     if not kept:
-        raise DataError(f"{frame.origin}: beside `{target.value}` there is no column to learn from")
+        more = f"; {TEXTS}" if FREE_TEXT in drop.values() else ""
+        raise DataError(
+            f"{frame.origin}: beside `{target.value}` there is no column to learn from{more}"
+        )
     return Roles(target, task, drop, group, time, tuple(kept))
 
 
@@ -142,7 +147,7 @@ def _dropped(frame: Frame, columns: Sequence[Column], beside: set[str]) -> dict[
 def _useless(values: Array, column: Column, rows: int) -> str:
     said = column.remarks[0] if column.remarks else ""
     if said == "free text":
-        return "free text; `data.text` learns from it alone"
+        return FREE_TEXT
     if said:
         return said
     if column.holds == "text" and (column.distinct or 0) > ONCE * rows:

@@ -9,12 +9,14 @@ import numpy as np
 
 from ftune.commands.drafts.roles import Roles
 from ftune.data.frame import Frame, as_text
+from ftune.data.profile.leaks import codes
 from ftune.quiet import quiet
 
 ROWS = 3_000
 COLUMNS = 500
 CLASSES = 20
 FOLDS = 3
+TEST = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,45 @@ def worth(frame: Frame, roles: Roles) -> Worth | None:
         y, frame = places[often], frame.take(often)
         if len(values) > CLASSES or len(np.unique(y)) < 2:
             return None
-    x = _matrix(frame, numbers, texts)
+    x = np.stack([codes(frame, name) for name in (*numbers, *texts)], axis=1)
     with quiet():
         models = _models(roles, len(numbers), x.shape[1])
         line, trees = (_score(model, x, y, roles.classes) for model in models)
     return Worth(line, trees, len(y))
 
 
-def _matrix(frame: Frame, numbers: list[str], texts: list[str]) -> Any:
-    """[rows, columns] float64: numbers first, then the places of texts (NaN: missing)."""
-    columns = [frame[name] for name in numbers]
-    for name in texts:
-        values = np.array(["" if v is None else v for v in frame[name]], dtype=str)
-        columns.append(np.unique(values, return_inverse=True)[1].astype(np.float64))
-    return np.stack(columns, axis=1)
+def trend(frame: Frame, roles: Roles) -> bool:
+    """Whether the year tells of later rows what the other columns do not.
+
+    By a look forward in time at the rows that the split by time trains on and chooses by.
+    """
+    if roles.time is None:
+        return False
+    target, time = roles.target.value, roles.time.value
+    frame = frame.take(np.flatnonzero(~frame.missing(target)))
+    order = np.argsort(frame[time], kind="stable")
+    frame = frame.take(order[: int(len(order) * (1 - TEST))][-ROWS:])
+    numbers, texts = roles.inputs("number"), roles.inputs("text")
+    if len(numbers) + len(texts) > COLUMNS or len(frame) < 10 * FOLDS:
+        return False
+    dates = frame[time]
+    years = dates.astype("datetime64[Y]").astype(np.float64)
+    months = dates.astype("datetime64[M]").astype(np.int64) % 12
+    x = np.stack([years, months, *(codes(frame, name) for name in (*numbers, *texts))], axis=1)
+    y = as_text(frame[target]).astype(str) if roles.classes else frame[target]
+    cut = int(len(y) * (1 - TEST))
+    if len(np.unique(years[:cut])) < 2 or len(np.unique(y[:cut])) < 2:
+        return False
+    with quiet():
+        plain = _forward(roles, len(numbers) + 1, x[:, 1:], y, cut)
+        dated = _forward(roles, len(numbers) + 2, x, y, cut)
+    return dated - plain > 0.5 / float(np.sqrt(len(y) - cut))
+
+
+def _forward(roles: Roles, numbers: int, x: Any, y: Any, cut: int) -> float:
+    """The better score on the rows from `cut` on of models fitted on those before."""
+    models = _models(roles, numbers, x.shape[1])
+    return float(max(model.fit(x[:cut], y[:cut]).score(x[cut:], y[cut:]) for model in models))
 
 
 def _models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ftune.commands.drafts.reading import Reading
 from ftune.commands.drafts.roles import Roles
 from ftune.commands.drafts.sizes import Sizes
 from ftune.data.frame import Array, Frame
@@ -18,33 +19,40 @@ from ftune.data.profile.leaks import Leak
 WIDTH, COMMENT = 80, 30
 PLAIN = re.compile(r"^[A-Za-z_][\w./-]*$")
 NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+CHOOSE = "TO CHOOSE"
 BUSY = 200
 """From so many categories in all on, each needs more rows of its own."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """Everything that was guessed. source: the source's name with its own settings."""
+    """Everything that was guessed.
+
+    source, path: by which the file was read. trend: whether the year tells of later rows.
+    """
 
     title: str
     source: str
-    settings: Mapping[str, Any]
+    path: str
+    reading: Reading
     roles: Roles
     sizes: Sizes
     leaks: list[Leak]
+    trend: bool
 
-    def text(self, frame: Frame) -> str:
-        return "\n".join(self._lines(frame)) + "\n"
+    def text(self) -> str:
+        return "\n".join(self._lines()) + "\n"
 
-    def _lines(self, frame: Frame) -> Iterator[str]:
-        roles, sizes = self.roles, self.sizes
+    def _lines(self) -> Iterator[str]:
+        roles, sizes, frame = self.roles, self.sizes, self.reading.frame
         yield from (f"# {line}" for line in _wrapped(self.title, WIDTH - 2))
         yield from _line(f"task: {roles.task.value}", roles.task.why)
         yield "data:"
         yield f"  source: {self.source}"
-        for key, value in self.settings.items():
-            yield f"  {key}: {quoted(value)}"
+        yield f"  path: {quoted(self.path)}"
+        yield from self._settings()
         yield from _line(f"  target: {quoted(roles.target.value)}", roles.target.why)
+        yield from self._gaps()
         yield from self._split()
         yield "  transforms:"
         yield from self._transforms(frame)
@@ -58,6 +66,28 @@ class Draft:
         yield f"train: {{{length}}}"
         if roles.classes and sizes.batch_size < 256:
             yield from _line("eval: {metric: loss}", "steadier than accuracy on few rows")
+
+    def _settings(self) -> Iterator[str]:
+        """How the file is written, and what has to be chosen before it can be read."""
+        for key, value in self.reading.settings.items():
+            if key != "types":
+                yield f"  {key}: {quoted(value)}"
+                continue
+            yield "  types:"
+            yield from (f"    {quoted(name)}: {quoted(kind)}" for name, kind in value.items())
+        for doubt in self.reading.doubts:
+            yield from (f"  # {line}" for line in _wrapped(f"{CHOOSE}: {doubt}", WIDTH - 4))
+
+    def _gaps(self) -> Iterator[str]:
+        """That rows without a target are left out."""
+        name, frame = self.roles.target.value, self.reading.frame
+        count = int(frame.missing(name).sum())
+        if not count:
+            return
+        swallowed = getattr(self.reading.source, "swallowed", None)
+        words = swallowed(frame.origin, name) if swallowed and self.roles.classes else {}
+        more = f"; `missing` lists {_some([f'`{word}`' for word in words])}" if words else ""
+        yield from _line("  drop_missing_target: true", f"{count:,} rows have no `{name}`{more}")
 
     def _split(self) -> Iterator[str]:
         for key, guess in (("group", self.roles.group), ("time", self.roles.time)):
@@ -79,13 +109,13 @@ class Draft:
         dates, texts = roles.inputs("date"), roles.inputs("text")
         numbers = roles.inputs("number")
         if dates:
-            parts = "{parts: [month, day, weekday]}"
-            late = roles.time is not None
+            timeless = self.roles.time is not None and not self.trend
             yield from (
-                _line(f"    - date: {parts}", "no year: later ones were never seen")
-                if late
+                _line("    - date: {parts: [month, day, weekday]}",
+                      "no year: in a look at later rows it was no help")
+                if timeless
                 else _line("    - date", ", ".join(dates[:3]))
-            )
+            )  # fmt: skip
         if any(column.gaps for column in roles.columns):
             gaps = [column.name for column in roles.columns if column.gaps]
             yield from _line("    - impute", f"gaps in {_some(gaps)}")

@@ -47,9 +47,9 @@ def leaks(frame: Frame, inputs: list[str], target: str, classes: bool) -> list[L
         return []
     looks = {name: _glance(_ordered(frame, name, y), y, classes) for name in inputs}
     order = sorted((name for name in looks if looks[name] >= 0.95), key=lambda n: -looks[n])
-    scores = {name: _score(_codes(frame, name), frame, name, y, classes) for name in order[:TRIED]}
+    scores = {name: _score(codes(frame, name), frame, name, y, classes) for name in order[:TRIED]}
     good = {name: score for name, score in scores.items() if score >= PERFECT}
-    copies = [name for name in good if _copies(_codes(frame, name), y, classes)]
+    copies = [name for name in good if _copies(codes(frame, name), y, classes)]
     others = [name for name in scores if name not in copies]
     best = max(others, key=lambda name: scores[name], default="")
     if best in good and not any(scores[n] > good[best] - NEAR for n in others if n != best):
@@ -71,7 +71,7 @@ def _sampled(frame: Frame, target: str, classes: bool) -> tuple[Array, Frame]:
     return y[often], frame.take(often)
 
 
-def _codes(frame: Frame, name: str) -> Array:
+def codes(frame: Frame, name: str) -> Array:
     """[rows] float64: numbers and dates as they are (NaN: missing), texts by their order."""
     column = frame[name]
     if column.dtype.kind == "O":
@@ -83,13 +83,13 @@ def _codes(frame: Frame, name: str) -> Array:
 
 
 def _ordered(frame: Frame, name: str, y: Array) -> Array:
-    """As `_codes`; texts by the mean target of each, so that neighbours are alike."""
-    codes = _codes(frame, name)
+    """As `codes`; texts by the mean target of each, so that neighbours are alike."""
+    values = codes(frame, name)
     if frame.kind(name) != "text":
-        return codes
-    places = codes.astype(np.int64)
+        return values
+    places = values.astype(np.int64)
     means: Array = np.bincount(places, y) / np.bincount(places)
-    return codes * 0 if len(means) > len(y) / 2 else np.asarray(means[places] + 1e-9 * codes)
+    return values * 0 if len(means) > len(y) / 2 else np.asarray(means[places] + 1e-9 * values)
 
 
 def _glance(x: Array, y: Array, classes: bool) -> float:

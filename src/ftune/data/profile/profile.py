@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.console import Console
 from ftune.data.frame import Frame
+from ftune.data.once import answered
 from ftune.data.profile.columns import Column, column_of, shortened
 from ftune.data.profile.leaks import Leak, each
 
@@ -69,6 +70,10 @@ class Profile:
 
 def profile(frame: Frame, data: Data, kind: TargetKind) -> Profile:
     """Of the rows of a frame."""
+    return answered("profile", (id(frame), data, kind), lambda: _profiled(frame, data, kind))
+
+
+def _profiled(frame: Frame, data: Data, kind: TargetKind) -> Profile:
     roles = _roles(frame, data)
     classes = [*data.targets] if kind in ("classes", "labels") else []
     columns = [column_of(frame, n, roles[n], n in classes) for n in frame.columns]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
-from ftune.data.sources.files import check_path, read_parts, suffix
-from ftune.data.sources.types import fault_in
+from ftune.data.sources.files import TableFile, read_parts, suffix
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ UNKNOWN = [
 
 
 @dataclass(frozen=True)
-class Csv:
+class Csv(TableFile):
     """A table in a text file, one row a line, with a header; also packed (gz, bz2, zst).
 
     Read by pyarrow. A delimiter at the end of each line is no column.
@@ -36,19 +35,10 @@ class Csv:
     typed: ClassVar[bool] = False
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
 
-    path: str | dict[str, str] = setting(path=True)
-    """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
     delimiter: str | None = setting(None)
     """What separates the values; null: a tab for .tsv, else a comma."""
     missing: list[str] = setting(UNKNOWN)
     """Texts that mean an unknown value."""
-    types: dict[str, Any] = setting({}, open=True)
-    """What a column is, where the file alone would mislead: number, text or date by its name; with
-    how it is written `{date: "%d/%m/%Y"}`, or the sign beside its numbers, `{number: "%"}`."""
-    decimal: Literal[".", ","] | None = setting(None)
-    """What stands before the fraction of a number, a point or a comma; null: a point."""
-    thousands: str | None = setting(None)
-    """What stands between the thousands of a number: one of , . ' or a space; null: nothing."""
     quote: str = setting('"')
     """The character around values that contain the delimiter."""
     header: list[str] | None = setting(None)
@@ -59,19 +49,11 @@ class Csv:
     """How the text is encoded: utf-8, latin-1, cp1252 … UTF-16 is known by its byte order mark."""
 
     def __post_init__(self) -> None:
-        check_path(self.path)
+        super().__post_init__()
         for name in ("delimiter", "quote"):
             value = getattr(self, name)
             if value is not None and len(value) != 1:
                 raise SettingError(name, f"`{value}`: expected one character")
-        if self.thousands is not None and (
-            self.thousands not in (",", ".", "'", " ") or self.thousands == self.point
-        ):
-            message = f"`{self.thousands}`: expected a comma, a point, ' or a space"
-            raise SettingError("thousands", f"{message}, and not that of `decimal`")
-        for column, kind in self.types.items():
-            if fault := fault_in(kind):
-                raise SettingError("types", f"`{column}: {kind}`: {fault}")
 
     def load(
         self, types: Mapping[str, Any] | None = None, measured: Collection[str] = ()
@@ -101,21 +83,12 @@ class Csv:
         name columns of it.
         """
         from ftune.data.found import listed
-        from ftune.data.sources.arrow import check_width, existing, one_nameless, readable, to_frame
-        from ftune.data.sources.csv_form import form_of
-        from ftune.data.sources.stream import check_size
-        from ftune.data.sources.written import read_texts, text_faults
+        from ftune.data.sources.arrow import readable, to_frame
+        from ftune.data.sources.written import text_faults
 
-        existing(path)
         wanted = {**(types or {}), **self.types}
         with readable(path, "CSV"):
-            check_size(path)
-            check_width(path, len(form_of(path, self).keys))
-            table = self._table(path, wanted)
-            for fault in self.faults_of(table.column_names, path, named or types is None):
-                raise DataError(fault)
-            table = one_nameless(table)
-            table = read_texts(table, path, self, wanted)
+            table = self.as_set(path, wanted, named or types is None)
             if faults := text_faults(table, path, self, wanted):
                 raise DataError(listed(faults))
             table, notes = self._as_names(path, table, {*wanted, *measured})
@@ -123,6 +96,28 @@ class Csv:
             del table  # no name holds it, so that each column goes when it has been taken over
             frame = to_frame(tables.pop(), path)
         return replace(frame, notes=notes | self._notes(path, frame))
+
+    def as_set(
+        self, path: str, types: Mapping[str, Any] | None = None, named: bool = True
+    ) -> pa.Table:
+        """The file as `types` and the notation have it; other texts are as they stand.
+
+        named: the columns of our own `types` have to be there.
+        """
+        from ftune.data.sources.arrow import check_width, existing, one_nameless, readable
+        from ftune.data.sources.csv_form import form_of
+        from ftune.data.sources.stream import check_size
+        from ftune.data.sources.written import read_texts
+
+        existing(path)
+        wanted = self.types if types is None else types
+        with readable(path, "CSV"):
+            check_size(path)
+            check_width(path, len(form_of(path, self).keys))
+            table = self._table(path, wanted)
+            for fault in self.faults_of(table.column_names, path, named):
+                raise DataError(fault)
+            return read_texts(one_nameless(table), path, self, wanted)
 
     def _as_names(
         self, path: str, table: pa.Table, known: Collection[str]
@@ -212,15 +207,18 @@ class Csv:
         from ftune.data.spellings import plain_names
 
         try:
-            table = self._read(path, *self._options(path, types))
+            try:
+                table = self._read(path, *self._options(path, types))
+            except ValueError as error:
+                if "conversion error to" not in str(error):
+                    raise
+                table = self._as_texts(path, types)
             table = self._without_closing(path, table, form_of(path, self))
             return table.rename_columns(plain_names(table.column_names))  # they are decoded here
         except UnicodeDecodeError as error:
             reason = f"the header is {not_text(self.encoding)} ({error.reason})"
             raise DataError(f"{path}: {reason}") from None
         except ValueError as error:
-            if "conversion error to" in str(error):
-                raise self._misfit(path, types) from None
             raise explained(path, str(error), self) from None
 
     def _without_closing(self, path: str, table: pa.Table, form: Form) -> pa.Table:
@@ -236,18 +234,19 @@ class Csv:
                 raise DataError(beyond(path, spoken_rows((rows.to_numpy() + 1).tolist())))
         return table.select(range(len(form.names))) if form.closing else table
 
-    def _misfit(self, path: str, types: Mapping[str, Any]) -> DataError:
-        """What is not as `types` says: read as texts, it can be told whole."""
-        from ftune.data.sources.csv_faults import explained
+    def _as_texts(self, path: str, types: Mapping[str, Any]) -> pa.Table:
+        """With texts in what `types` names, since Arrow does not read all of it; we may.
+
+        Raises DataError that names what is not as declared.
+        """
         from ftune.data.sources.written import misfits
         from ftune.data.spellings import plain_names
 
-        try:
-            table = self._read(path, *self._options(path, dict.fromkeys(types, "text")))
-        except ValueError as error:
-            return explained(path, str(error), self)
-        table = table.rename_columns(plain_names(table.column_names))
-        return DataError(misfits(table, path, self, types))
+        table = self._read(path, *self._options(path, dict.fromkeys(types, "text")))
+        named = table.rename_columns(plain_names(table.column_names))
+        if fault := misfits(named, path, self, types):
+            raise DataError(fault)
+        return table
 
     def _read(self, path: str, *options: Any) -> pa.Table:
         """Block by block, in a third of the memory, unless a column changes its type later on."""
@@ -294,22 +293,14 @@ class Csv:
         )  # fmt: skip
         return read, parse, convert
 
-    @property
-    def point(self) -> str:
-        return self.decimal or "."
-
     def separator(self, path: str) -> str:
         return self.delimiter or ("\t" if suffix(path) == ".tsv" else ",")
 
     def faults_of(self, names: list[str], path: str, named: bool = True) -> list[str]:
         """One column is a wrong delimiter; `named`: those of `types` must be there."""
-        from ftune.data.frame import exists
         from ftune.data.sources.csv_form import advice
+        from ftune.data.sources.declared import unknown_types
 
         remedy = advice(path, self, ragged=False) if len(names) == 1 else ""
         found = [f"{path}: only one column, `{names[0]}`; {remedy}"] if remedy else []
-        unknown = [name for name in self.types if name not in names and named]
-        return found + [
-            f"{path}: `types` names `{name}`, which is no column; {exists(name, names)}"
-            for name in unknown
-        ]
+        return found + (unknown_types(names, path, self) if named else [])

@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -109,8 +109,32 @@ def rows_of(path: str, source: Csv) -> Iterator[list[str]]:
         yield from (row for row in reader if row)
 
 
+def skipped_row(path: str, source: Csv) -> list[str]:
+    """The first of the lines that `skip` leaves out that has a value for each name of `header`."""
+    if not source.skip or not source.header:
+        return []
+    with _reader(path, replace(source, skip=0)) as reader:
+        rows = (row for row in reader if len(row) == len(source.header))
+        first = _next(rows) or []
+        return first if reader.line_num <= source.skip else []
+
+
 def advice(path: str, source: Csv, ragged: bool) -> str:
-    """What to write where another delimiter, or a header further down, gives rows of one width.
+    """What to write for a better layout, in words; empty where nothing is better."""
+    changes = layout(path, source, ragged)
+    delimiter, skip = changes.get("delimiter"), changes.get("skip")
+    parts = {}
+    if delimiter:
+        spoken = "\\t" if delimiter == "\t" else delimiter
+        parts[f'delimiter: "{spoken}"'] = f'the delimiter seems to be "{spoken}"'
+    if skip:
+        parts[f"skip: {skip}"] = f"the header seems to stand in line {skip + 1}"
+    said = f"{' and '.join(parts.values())}: write {' and '.join(f'`{key}`' for key in parts)}"
+    return said if parts else ""
+
+
+def layout(path: str, source: Csv, ragged: bool) -> dict[str, Any]:
+    """Another `delimiter`, or `skip` for a header further down, that gives rows of one width.
 
     ragged: the rows differ in width; else they have one column. Empty where nothing is better.
     """
@@ -121,23 +145,15 @@ def advice(path: str, source: Csv, ragged: bool) -> str:
     own = source.separator(path)
     above = {d: _above(lines, d, source) for d in (own, *DELIMITERS)}
     if ragged and above[own] == 0:
-        return ""
+        return {}
     at_once = [d for d in DELIMITERS if d != own and above[d] == 0]
     below = [d for d in above if above[d]] if ragged and not source.header else []
     titled = [d for d in DELIMITERS if not ragged and d != own and d in (lines or [""])[0]]
     for delimiter in (*at_once, *below, *titled):
-        return _advised(delimiter, own, source.skip, above[delimiter] or 0)
-    return ""
-
-
-def _advised(delimiter: str, own: str, skip: int, above: int) -> str:
-    spoken = "\\t" if delimiter == "\t" else delimiter
-    parts = {}
-    if delimiter != own:
-        parts[f'delimiter: "{spoken}"'] = f'the delimiter seems to be "{spoken}"'
-    if above:
-        parts[f"skip: {skip + above}"] = f"the header seems to stand in line {skip + above + 1}"
-    return f"{' and '.join(parts.values())}: write {' and '.join(f'`{key}`' for key in parts)}"
+        skip = above[delimiter]
+        changes: dict[str, Any] = {} if delimiter == own else {"delimiter": delimiter}
+        return changes | ({"skip": source.skip + skip} if skip else {})
+    return {}
 
 
 def _above(lines: Sequence[str], delimiter: str, source: Csv) -> int | None:

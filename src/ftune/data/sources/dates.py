@@ -16,6 +16,7 @@ DAYS = (
 )  # fmt: skip
 """`%b` reads whole names of months too."""
 CLOCK = re.compile(r"([ T])\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?\s*$")
+ZONE = r"Z|[-+]\d{2}:?\d{2}"
 SAMPLE = 50
 FIRST_YEAR = 1000
 """An earlier one is what `%Y` makes of a year of two digits."""
@@ -75,8 +76,13 @@ def _share(texts: pa.Array, counts: pa.Array, written: str) -> float:
 
 
 def iso(texts: pa.Array) -> pa.Array:
-    """[rows] timestamp[s]; null where one is no date of ISO 8601."""
-    shape = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
-    good = pc.match_substring_regex(pc.utf8_trim_whitespace(texts), shape)
-    day = pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(texts), 0, 10)
-    return dates(_only(good, day), "%Y-%m-%d")
+    """[rows] timestamp[s], UTC where a zone is written; null where one is no date of ISO 8601."""
+    bare = pc.utf8_trim_whitespace(texts)
+    clock = r"[ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?"
+    good = pc.match_substring_regex(bare, rf"^\d{{4}}-\d{{2}}-\d{{2}}({clock}({ZONE})?)?$")
+    days = dates(_only(good, pc.utf8_slice_codeunits(bare, 0, 10)), "%Y-%m-%d")
+    whole = pc.replace_substring_regex(_only(pc.is_valid(days), bare), r"\.\d+", "")
+    zoned = pc.fill_null(pc.match_substring_regex(whole, f"({ZONE})$"), False)
+    there = pc.cast(_only(zoned, whole), pa.timestamp("s", "UTC"))
+    here = pc.cast(_only(pc.invert(zoned), whole), pa.timestamp("s"))
+    return pc.coalesce(here, pc.cast(there, pa.timestamp("s")))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.sources.types import fault_in
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame
@@ -32,6 +35,42 @@ def check_path(path: str | dict[str, str]) -> None:
             raise SettingError(
                 "path", f"{wrong}: one file, or a mapping of train and any of val, test"
             )
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """What files with texts among their values have in common: how those are written.
+
+    typed: whether the file itself states what its columns hold.
+    """
+
+    typed: ClassVar[bool] = True
+
+    path: str | dict[str, str] = setting(path=True)
+    """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
+    types: dict[str, Any] = setting({}, open=True)
+    """What a column is, where the file alone would mislead: number, text or date by its name; with
+    how it is written `{date: "%d/%m/%Y"}`, or the sign or unit beside its numbers, `{number: "%"}`,
+    `{number: "kg"}`; `{number: "()"}`: numbers in brackets are below 0."""
+    decimal: Literal[".", ","] | None = setting(None)
+    """What stands before the fraction of a number, a point or a comma; null: a point."""
+    thousands: str | None = setting(None)
+    """What stands between the thousands of a number: one of , . ' or a space; null: nothing."""
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+        if self.thousands is not None and (
+            self.thousands not in (",", ".", "'", " ") or self.thousands == self.point
+        ):
+            message = f"`{self.thousands}`: expected a comma, a point, ' or a space"
+            raise SettingError("thousands", f"{message}, and not that of `decimal`")
+        for column, kind in self.types.items():
+            if fault := fault_in(kind):
+                raise SettingError("types", f"`{column}: {kind}`: {fault}")
+
+    @property
+    def point(self) -> str:
+        return self.decimal or "."
 
 
 def read_parts(path: str | dict[str, str], read: Callable[[str], Frame]) -> dict[str, Frame]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ftune.config.fields import setting
-from ftune.data.sources.files import check_path, read_parts
+from ftune.data.sources.files import TableFile, read_parts
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Jsonl:
+class Jsonl(TableFile):
     """A text file with one JSON object a line, or an array of them; also packed (gz, bz2, zst).
 
     Nested objects become columns `outer.inner`.
@@ -27,24 +27,31 @@ class Jsonl:
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
 
-    path: str | dict[str, str] = setting(path=True)
-    """The file; or one for each part: {train: a.jsonl, val: …, test: …}."""
+    def load(self, known: Collection[str] | None = None) -> dict[str, Frame]:
+        """The files; known: see `as_declared`."""
+        return read_parts(self.path, lambda path: self._read(path, known))
 
-    def __post_init__(self) -> None:
-        check_path(self.path)
-
-    def load(self) -> dict[str, Frame]:
-        return read_parts(self.path, self.read)
-
-    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
+    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
         """One file; a JSON value states its own type."""
+        return self._read(path, None)
+
+    def _read(self, path: str, known: Collection[str] | None) -> Frame:
         from pathlib import Path
 
         from ftune.data.sources.arrow import readable, to_frame
+        from ftune.data.sources.declared import as_declared
 
         with readable(path, "JSON lines"):
-            frame = to_frame(self._table(path), path)
+            frame = to_frame(as_declared(self._table(path), path, self, known), path)
         return replace(frame, notes={**frame.notes, **_longer(Path(path), frame)})
+
+    def as_set(self, path: str) -> pa.Table:
+        """The file as `types` and the notation have it; other texts are as they stand."""
+        from ftune.data.sources.arrow import readable
+        from ftune.data.sources.declared import as_declared
+
+        with readable(path, "JSON lines"):
+            return as_declared(self._table(path), path, self)
 
     def written(self, path: str, names: list[str]) -> pa.Table:
         """These columns as the file has them."""

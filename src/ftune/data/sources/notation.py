@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from ftune.data.sources.csv import Csv
+    from ftune.data.sources.files import TableFile
 
 SPACE = r"[\s\p{Zs}]*"
 ALIKE = {" ": r"[ \x{a0}\x{2009}\x{202f}]", "'": r"['\x{2019}]"}
@@ -22,7 +22,9 @@ CODES = (
     "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|TRY|RUB|KRW|SGD"
     r"|HKD|kr|zł|Fr\.|R\$|US\$|Rs|Rs\."
 )
-SIGN = re.compile(rf"[%‰$¢-¥₠-⃀฿]|{CODES}")
+BRACKETS = "()"
+"""What stands around numbers below 0 in accounts, as a sign."""
+SIGN = re.compile(rf"\(\)|[%‰$¢-¥₠-⃀฿]|{CODES}")
 """What is taken for a sign without being told: a share, or a currency."""
 
 
@@ -49,7 +51,9 @@ class Notation:
     def numbers(self, texts: pa.Array) -> pa.Array:
         """[rows] float64 of distinct `texts`; null where one is not written so."""
         bare = pc.utf8_trim_whitespace(texts)
-        if self.sign:
+        if self.sign == BRACKETS:
+            bare = pc.replace_substring_regex(bare, rf"^\(({self.pattern})\)$", r"-\1")
+        elif self.sign:
             sign = f"(?:{re.escape(self.sign)})?"
             around = rf"^([-+]?){SPACE}{sign}{SPACE}({self.pattern}){SPACE}{sign}$"
             bare = pc.replace_substring_regex(bare, around, r"\1\2")
@@ -59,18 +63,29 @@ class Notation:
             digits = pc.replace_substring_regex(digits, self.gap, "")
         return pc.cast(pc.replace_substring(digits, self.decimal, "."), pa.float64())
 
-    def settings(self, usual: Notation, column: str) -> str:
-        """What has to be written where `usual` is set: `decimal: ","`."""
-        changed = {n: getattr(self, n) for n in ("decimal", "thousands")}
-        parts = [f'{n}: "{v}"' for n, v in changed.items() if v and v != getattr(usual, n)]
+    def settings(self, usual: Notation, column: str) -> dict[str, Any]:
+        """What has to be written where `usual` is set: {"decimal": ","}."""
+        names = ("decimal", "thousands")
+        own = {n: getattr(self, n) for n in names}
+        changed: dict[str, Any] = {n: v for n, v in own.items() if v and v != getattr(usual, n)}
         if usual.thousands and not self.thousands:
-            parts.append("thousands: null")
-        if self.sign:
-            parts.append(f'types: {{{column}: {{number: "{self.sign}"}}}}')
-        return " and ".join(f"`{part}`" for part in parts)
+            changed["thousands"] = None
+        return changed | ({"types": {column: {"number": self.sign}}} if self.sign else {})
 
 
-def notation_of(source: Csv, column: str = "") -> Notation:
+def spelled(settings: Mapping[str, Any]) -> str:
+    """Settings as they are written: `decimal: ","` and `types: {c: {number: "%"}}`."""
+    return " and ".join(f"`{name}: {_spelled(value)}`" for name, value in settings.items())
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, dict):
+        ((name, inner),) = value.items()
+        return f"{{{name}: {inner if inner == 'date' else _spelled(inner)}}}"
+    return "null" if value is None else f'"{value}"'
+
+
+def notation_of(source: TableFile, column: str = "") -> Notation:
     """The one that is set; with the sign that `types` gives the column."""
     declared = source.types.get(column)
     sign = declared.get("number", "") if isinstance(declared, dict) else ""
@@ -124,11 +139,13 @@ def share(texts: pa.Array, counts: pa.Array, notation: Notation) -> float:
 
 
 def common_sign(texts: pa.Array, counts: pa.Array) -> str:
-    """The percent or currency sign that most rows have beside their digits; else nothing."""
+    """The percent or currency sign that most rows have beside their digits; brackets around some
+    of them; else nothing."""
     rest = pc.replace_substring_regex(texts, r"[\d\s\p{Zs}+\-.,'\x{2019}]", "")
     sums = pa.table({"rest": _dotted(rest, texts), "rows": counts}).group_by("rest")
     totals = sums.aggregate([("rows", "sum")]).sort_by([("rows_sum", "descending")])
-    most = totals["rest"][0].as_py() or "" if totals.num_rows else ""
+    rests = [rest or "" for rest in totals["rest"].to_pylist()] or [""]
+    most = BRACKETS if {*rests} == {"", BRACKETS} else rests[0]
     return most if SIGN.fullmatch(most) else ""
 
 

@@ -5,38 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ftune.config.fields import setting
-from ftune.data.sources.files import check_path, read_parts
+from ftune.data.sources.files import TableFile, read_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     import pyarrow as pa
 
     from ftune.data.frame import Frame
 
 
 @dataclass(frozen=True)
-class Parquet:
+class Parquet(TableFile):
     """A typed, compressed table. Lists of numbers of one length become arrays."""
 
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
-    path: str | dict[str, str] = setting(path=True)
-    """The file; or one for each part: {train: a.parquet, val: …, test: …}."""
+    def load(self, known: Collection[str] | None = None) -> dict[str, Frame]:
+        """The files; known: see `as_declared`."""
+        return read_parts(self.path, lambda path: self._read(path, known))
 
-    def __post_init__(self) -> None:
-        check_path(self.path)
-
-    def load(self) -> dict[str, Frame]:
-        return read_parts(self.path, self.read)
-
-    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
+    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
         """One file; a Parquet file states its own types."""
+        return self._read(path, None)
+
+    def _read(self, path: str, known: Collection[str] | None) -> Frame:
         from ftune.data.sources.arrow import readable, to_frame
+        from ftune.data.sources.declared import as_declared
 
         with readable(path, "Parquet"):
             # No name holds the table, so that each column goes when it has been taken over.
-            return to_frame(self._table(path), path)
+            return to_frame(as_declared(self._table(path), path, self, known), path)
+
+    def as_set(self, path: str) -> pa.Table:
+        """The file as `types` and the notation have it; other texts are as they stand."""
+        from ftune.data.sources.arrow import readable
+        from ftune.data.sources.declared import as_declared
+
+        with readable(path, "Parquet"):
+            return as_declared(self._table(path), path, self)
 
     def written(self, path: str, names: list[str]) -> pa.Table:
         """These columns as the file has them."""

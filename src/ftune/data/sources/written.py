@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ from ftune.data.frame import spoken_rows
 from ftune.data.sources.arrow import mixed
 from ftune.data.sources.csv_faults import misfit
 from ftune.data.sources.dates import dates, formats, iso
-from ftune.data.sources.notation import notation_of, readings, share
+from ftune.data.sources.notation import Notation, notation_of, readings, share, spelled
 from ftune.data.sources.types import kind_of
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
-    from ftune.data.sources.csv import Csv
+    from ftune.data.sources.files import TableFile
 
 NEARLY_ALL = 0.95
 REMEDY = "correct them, add them to `missing`, or declare `types: {{{name}: text}}`"
@@ -78,58 +78,80 @@ def distinct(column: pa.ChunkedArray | pa.Array, rows: Any = None) -> Texts:
 
 
 def _plain(column: Any) -> Any:
-    return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column
+    return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
 
 
 def is_text(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def fault(origin: str, name: str, texts: Texts, source: Csv) -> str:
+@dataclass(frozen=True)
+class Way:
+    """Settings by which nearly all texts of a column are numbers or dates; null where not."""
+
+    settings: Mapping[str, Any]
+    what: str
+    values: pa.Array
+
+    @property
+    def written(self) -> str:
+        return spelled(self.settings)
+
+
+def ways(name: str, texts: Texts, source: TableFile) -> list[Way]:
+    """Every way of reading a column that would be one of texts."""
+    if not texts.rows:
+        return []
+    usual = notation_of(source)
+    numbers = readings(texts.values, texts.counts, usual, NEARLY_ALL)
+    if numbers:
+        return [
+            Way(notation.settings(usual, name), "number", notation.numbers(texts.values))
+            for notation in numbers
+        ]
+    if share(texts.values, texts.counts, usual):
+        return []
+    written = formats(texts.values, texts.counts, NEARLY_ALL)
+    return [Way(_date_setting(name, f), "date", _dates(texts.values, f)) for f in written]
+
+
+def fault(origin: str, name: str, texts: Texts, source: TableFile) -> str:
     """What is wrong with a column that would be one of texts; empty where nothing is.
 
     Nearly all of it are numbers in another notation, or dates; or numbers, but for a few.
     """
-    if not texts.rows:
-        return ""
+    if fitting := ways(name, texts, source):
+        return f"{origin}: {other_notation(name, texts, fitting)}"
     usual = notation_of(source)
-    numbers = readings(texts.values, texts.counts, usual, NEARLY_ALL)
-    if numbers:
-        ways = {n.settings(usual, name): n.numbers(texts.values) for n in numbers}
-        return _other_notation(origin, name, "number", texts, ways)
     part = share(texts.values, texts.counts, usual)
-    if NEARLY_ALL <= part < 1:
-        odd = pc.is_null(usual.numbers(texts.values))
-        return mixed(origin, name, part, *texts.where(odd), REMEDY)
-    written = [] if part else formats(texts.values, texts.counts, NEARLY_ALL)
-    ways = {_date_setting(name, form): _dates(texts.values, form) for form in written}
-    return _other_notation(origin, name, "date", texts, ways) if ways else ""
+    if source.typed or not NEARLY_ALL <= part < 1:
+        return ""
+    odd = pc.is_null(usual.numbers(texts.values))
+    return mixed(origin, name, part, *texts.where(odd), REMEDY)
 
 
-def _date_setting(name: str, form: str) -> str:
-    return f'`types: {{{name}: {{date: "{form}"}}}}`' if form else f"`types: {{{name}: date}}`"
+def _date_setting(name: str, form: str) -> dict[str, Any]:
+    return {"types": {name: {"date": form} if form else "date"}}
 
 
 def _dates(values: pa.Array, form: str) -> pa.Array:
     return dates(values, form) if form else iso(values)
 
 
-def _other_notation(
-    origin: str, name: str, what: str, texts: Texts, ways_to: Mapping[str, pa.Array]
-) -> str:
-    """ways_to: what the distinct texts are by each setting that would read them."""
-    i = _example(list(ways_to.values()))
-    row, value = texts.first[i].as_py(), texts.values[i].as_py()
-    ways = " or by ".join(f"{said} ({_shown(values[i])})" for said, values in ways_to.items())
-    good = pc.is_valid(next(iter(ways_to.values())))
+def other_notation(name: str, texts: Texts, fitting: Sequence[Way]) -> str:
+    """What is said of a column: all ways, each with what it makes of one value."""
+    i = _example([way.values for way in fitting])
+    value, row = texts.values[i].as_py(), texts.first[i].as_py()
+    spoken = " or by ".join(f"{way.written} ({_shown(way.values[i])})" for way in fitting)
+    good = pc.is_valid(fitting[0].values)
     count = pc.sum(pc.filter(texts.counts, good)).as_py()
     every = f"all {count:,}" if count == texts.rows else f"{count:,} of {texts.rows:,}"
-    which = "the one that is meant" if len(ways_to) > 1 else "this"
+    which = "the one that is meant" if len(fitting) > 1 else "this"
     return (
-        f"{origin}: column `{name}`: {value!r} (row {row}) is no {what} as it stands, but {every}"
-        f" values are by {ways}; write {which} under `data`, or `types: {{{name}: text}}` where"
-        f" they are names{_others(texts, good)}"
+        f"column `{name}`: {value!r} (row {row}) is no {fitting[0].what} as it stands, but"
+        f" {every} values are by {spoken}; write {which} under `data`, or `types: {{{name}:"
+        f" text}}` where they are names{_others(texts, good)}"
     )
 
 
@@ -154,7 +176,7 @@ def _shown(value: pa.Scalar) -> str:
     return f"{plain:.15g}" if isinstance(plain, float) else str(plain).removesuffix(" 00:00:00")
 
 
-def read_texts(table: pa.Table, path: str, source: Csv, types: Mapping[str, Any]) -> pa.Table:
+def read_texts(table: pa.Table, path: str, source: TableFile, types: Mapping[str, Any]) -> pa.Table:
     """The table with numbers and dates in the place of texts that are some, as it is set.
 
     Raises DataError where a declared column holds something else.
@@ -163,9 +185,11 @@ def read_texts(table: pa.Table, path: str, source: Csv, types: Mapping[str, Any]
         column, declared = table.column(i), types.get(name)
         if not is_text(column.type) or declared == "text":
             continue
-        if declared is None and not source.thousands:
+        if declared is None and not _asked(source):
             continue
         texts = distinct(column)
+        if declared is None and not are_asked(texts, source):
+            continue
         values = parsed(texts.values, source, name, declared or "number")
         if not values.null_count:
             places = pc.index_in(_plain(column), value_set=texts.values)
@@ -175,15 +199,28 @@ def read_texts(table: pa.Table, path: str, source: Csv, types: Mapping[str, Any]
     return table
 
 
-def misfits(table: pa.Table, path: str, source: Csv, types: Mapping[str, Any]) -> str:
-    """What is wrong in the first column that is not as declared; `table` has all as texts."""
+def _asked(source: TableFile) -> bool:
+    """Whether numbers among texts are asked for: of a CSV file, Arrow reads those with a comma."""
+    return bool(source.thousands or (source.typed and source.decimal))
+
+
+def are_asked(texts: Texts, source: TableFile) -> bool:
+    """Whether these are such; where a file states its types, plain digits are meant as texts."""
+    plain = source.typed and not Notation().numbers(texts.values).null_count
+    return _asked(source) and not plain
+
+
+def misfits(table: pa.Table, path: str, source: TableFile, types: Mapping[str, Any]) -> str:
+    """What is wrong in the first column that is not as declared, if one is; all are texts."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in types and (said := _misfit(path, name, column, source, types[name])):
             return said
-    return f"{path}: a column is not what `types` says"
+    return ""
 
 
-def parsed(values: pa.Array, source: Csv, name: str, declared: str | Mapping[str, str]) -> Any:
+def parsed(
+    values: pa.Array, source: TableFile, name: str, declared: str | Mapping[str, str]
+) -> Any:
     """[values] number or date, null where one is not as declared."""
     if kind_of(declared) == "number":
         return notation_of(source, name).numbers(values)
@@ -191,7 +228,7 @@ def parsed(values: pa.Array, source: Csv, name: str, declared: str | Mapping[str
     return _dates(values, form)
 
 
-def _misfit(path: str, name: str, column: Any, source: Csv, declared: Any) -> str:
+def _misfit(path: str, name: str, column: Any, source: TableFile, declared: Any) -> str:
     """Which values of a column of texts are not as declared; empty where all are."""
     kind, texts = kind_of(declared), distinct(column)
     odd = pc.is_null(parsed(texts.values, source, name, declared))
@@ -204,19 +241,14 @@ def _misfit(path: str, name: str, column: Any, source: Csv, declared: Any) -> st
     return misfit(path, name, first, rows) + hint(name, rest, source, kind)
 
 
-def hint(name: str, texts: Texts, source: Csv, kind: str) -> str:
+def hint(name: str, texts: Texts, source: TableFile, kind: str) -> str:
     """In which notation such values are numbers or dates; empty where in none."""
-    usual = notation_of(source)
-    if kind == "number":
-        others = readings(texts.values, texts.counts, usual, NEARLY_ALL)
-        fitting = [other.settings(usual, name) for other in others]
-    else:
-        written = formats(texts.values, texts.counts, NEARLY_ALL) if kind == "date" else []
-        fitting = [_date_setting(name, form) for form in written if form]
+    fitting = [way.written for way in ways(name, texts, source)
+               if way.what == kind and way.settings != {"types": {name: kind}}]  # fmt: skip
     return f". They are {kind}s by {' or by '.join(fitting)}" if fitting else ""
 
 
-def text_faults(table: pa.Table, path: str, source: Csv, types: Mapping[str, Any]) -> list[str]:
+def text_faults(table: pa.Table, path: str, source: TableFile, types: Collection[str]) -> list[str]:
     """What is wrong with the columns of texts that `types` does not declare."""
     columns = zip(table.column_names, table.columns, strict=True)
     found = (

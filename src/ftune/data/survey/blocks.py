@@ -37,6 +37,7 @@ class File:
 
     names: its columns, known before the first block. note: what is special about how it is read.
     mixing: a column may turn out to be of another type later on (a CSV file has no types).
+    misread: with another delimiter, or header, all would be different; nothing else is said then.
     """
 
     path: str
@@ -45,6 +46,7 @@ class File:
     rows: int = 0
     note: str = ""
     mixing: bool = False
+    misread: bool = False
     blocks: Callable[[], Iterator[Block]] = lambda: iter(())
 
 

@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from ftune.data.found import MOST, Rows
 from ftune.data.frame import label_text
 from ftune.data.sources.csv_faults import misfit
+from ftune.data.sources.declared import unstated
 from ftune.data.sources.notation import notation_of
 from ftune.data.sources.types import kind_of
-from ftune.data.sources.written import Texts, distinct, fault, hint, parsed
+from ftune.data.sources.written import Texts, are_asked, distinct, fault, hint, is_text, parsed
 from ftune.data.spellings import merged, places
 
 if TYPE_CHECKING:
-    from ftune.data.sources.csv import Csv
+    from ftune.data.sources.files import TableFile
 
 Numbers = npt.NDArray[np.int64]
 MOST_CLASSES = 100_000
@@ -57,15 +58,16 @@ class Written:
     the texts of the other blocks.
     """
 
-    source: Csv
+    source: TableFile
     known: int = 0
     plain: int = 0
     sample: Texts | None = None
     texts: Texts | None = None
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
-        if not pa.types.is_string(column.type) or self._settled:
+        if not is_text(column.type) or self._settled:
             return
+        column = pc.cast(column, pa.string())
         known = len(column) - column.null_count
         self.known += known
         if _fits(column, pa.float64()):
@@ -81,7 +83,11 @@ class Written:
 
     @property
     def odd(self) -> list[str]:
-        """The first texts that are no numbers."""
+        """The first texts that are no numbers; all, where the file states that they are texts."""
+        whole = self._whole
+        if self.source.typed:
+            asked = whole is None or are_asked(whole, self.source)
+            return [] if whole is None or asked else whole.values.slice(0, MOST).to_pylist()
         if self.texts is None:
             return []
         odd = pc.is_null(notation_of(self.source).numbers(self.texts.values))
@@ -89,12 +95,15 @@ class Written:
 
     def fault(self, origin: str, name: str) -> str:
         """What makes it no column of texts; empty where nothing does."""
-        if self.texts is None:
-            return ""
-        if self.sample is None or not self.sample.rows:
-            return fault(origin, name, self.texts, self.source)
-        whole = self.texts.joined(self.sample.times(self.plain / self.sample.rows))
-        return fault(origin, name, whole, self.source)
+        whole = self._whole
+        return fault(origin, name, whole, self.source) if self.texts and whole else ""
+
+    @property
+    def _whole(self) -> Texts | None:
+        """All texts, as if those of the first block of numbers stood for all such blocks."""
+        if self.texts is None or self.sample is None or not self.sample.rows:
+            return self.texts or self.sample
+        return self.texts.joined(self.sample.times(self.plain / self.sample.rows))
 
 
 @dataclass
@@ -113,13 +122,18 @@ class Declared:
     """Values that are not of the type that `types` gives the column."""
 
     name: str
-    source: Csv
+    source: TableFile
+    path: str
     odd: Rows = field(default_factory=Rows)
     texts: Texts | None = None
+    held: str = ""
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
-        if self._kind == "text":
+        if not is_text(column.type):
+            self.held = self.held or unstated(self.path, self.name, column.type, self.source)
+        if self._kind == "text" or not is_text(column.type):
             return
+        column = pc.cast(column, pa.string())
         texts = distinct(column, rows)
         odd = pc.is_null(parsed(texts.values, self.source, self.name, self._declared))
         if not pc.any(odd).as_py():
@@ -139,7 +153,7 @@ class Declared:
 
     def fault(self, origin: str) -> str:
         if self.texts is None:
-            return ""
+            return self.held
         said = misfit(origin, self.name, self.odd.values[0], self.odd.said)
         return said + hint(self.name, self.texts, self.source, self._kind)
 
@@ -191,10 +205,20 @@ class Unknown:
             return
         values = [None if v is None or v != v else _text(v) for v in column.to_pylist()]
         texts = np.array(values, dtype=object)
-        odd = (places(texts, self.known, numbers=True) < 0) & (texts != None)  # noqa: E711
+        odd = self._unlike(texts) & (texts != None)  # noqa: E711
         self.odd.add(rows[odd])
         for text in texts[odd][: MOST - len(self.texts)]:
             self.texts[text] = None
+
+    def _unlike(self, texts: Any) -> Any:
+        return places(texts, self.known, numbers=True) < 0
+
+
+class NoLabels(Unknown):
+    """Rows that are neither 0 nor 1."""
+
+    def _unlike(self, texts: Any) -> Any:
+        return np.array([str(text).lower() not in self.known for text in texts], dtype=bool)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftune.data.found import Rows
-from ftune.data.sources import csv_faults, stream
+from ftune.data.sources import csv_faults, csv_form, stream
 from ftune.data.sources.arrow import check_width, decodes, doubled, existing, not_utf8, readable
 from ftune.data.sources.csv_form import Form, form_of
 from ftune.data.spellings import plain_names
@@ -53,6 +53,7 @@ class _Pass:
     def __init__(self, file: File, source: Csv, form: Form) -> None:
         self.file, self.source, self.form = file, source, form
         self.odd: list[int] = []
+        self.refused = False
         self.example = ""
         self.again = Rows()
         self.beyond = Rows()
@@ -104,6 +105,7 @@ class _Pass:
                 pa.default_memory_pool().release_unused()
 
     def _refused(self, row: Any) -> str:
+        self.refused = True
         self.odd.append(row.number - self.form.lines)
         self.example = self.example or f"{row.actual_columns}: `{row.text[:80]}`"
         return "skip" if len(self.odd) < MOST_RAGGED else "error"
@@ -147,6 +149,7 @@ class _Pass:
 
     def _conclude(self) -> None:
         path, faults = self.file.path, self.file.faults
+        self.file.misread = bool(self.refused and csv_form.layout(path, self.source, ragged=True))
         if self.odd:
             from ftune.data.frame import spoken_rows
 

@@ -11,17 +11,21 @@ import numpy as np
 from ftune.data.asked import TEXTS, asked
 from ftune.data.frame import Frame, no_column
 from ftune.data.prepare import check_classes
-from ftune.data.reading import no_targets, swallowed_classes
+from ftune.data.reading import no_targets, swallowed_classes, types_of
 from ftune.data.sources.arrow import no_rows
+from ftune.data.sources.declared import unknown_types
+from ftune.data.sources.files import TableFile
 from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.survey import columns as seen
 from ftune.data.survey.blocks import File
 from ftune.data.target import (
+    LABELS,
     Target,
     TargetKind,
     chosen_classes,
     missing_target,
+    no_label,
     no_tags,
     sorted_classes,
     texts_for_numbers,
@@ -57,13 +61,9 @@ class Look:
         """Goes once over the file; what is wrong is added to its faults."""
         file = self.file
         wanted = asked(self.data)
-        if self.first:
-            file.faults += [
-                no_column(file.path, setting, name, file.names)
-                for setting, names in wanted.items()
-                for name in names
-                if name not in file.names
-            ]
+        source = self.data.source
+        if self.first and isinstance(source, TableFile) and source.typed:
+            file.faults += unknown_types(file.names, file.path, source)
         tallies = self._tallies(wanted)
         for block in file.blocks():
             file.rows += len(block.rows)
@@ -72,12 +72,22 @@ class Look:
                     tally.see(block.columns[name], block.rows)
                 elif isinstance(tally, seen.Gaps):  # a line of JSON need not have every key
                     tally.missing.add(block.rows)
+        if self.first and not file.misread:
+            file.faults += [
+                no_column(file.path, setting, name, file.names)
+                for setting, names in wanted.items()
+                for name in names
+                if name not in file.names
+            ]
         if file.rows == 1 and self.data.kind == "table" and isinstance(self.data.source, Jsonl):
             file.faults += filter(None, [one_object(file.path)])
         if not file.rows and not file.faults:
             file.faults.append(no_rows(file.names, file.path))
+        if file.misread:
+            return
         for (setting, name), tally in tallies.items():
-            file.faults += self._said(setting, name, tally)
+            if setting != "data.target" or not _are_tags(tallies.get(("labels", name))):
+                file.faults += self._said(setting, name, tally)
 
     def _tallies(self, wanted: dict[str, list[str]]) -> dict[tuple[str, str], Any]:
         found: dict[tuple[str, str], Any] = {}
@@ -86,10 +96,12 @@ class Look:
                 setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
                 found |= {(setting, name): seen.Gaps() for name in names}
-        if self.file.mixing:
-            source: Any = self.data.source
-            found |= {("types", name): seen.Declared(name, source) for name in source.types}
-            rest = (name for name in self.file.names if name not in source.types)
+        source = self.data.source
+        if isinstance(source, TableFile) and (self.file.mixing or self.data.kind == "table"):
+            path = self.file.path
+            found |= {("types", name): seen.Declared(name, source, path) for name in source.types}
+            declared = {*source.types, *types_of(self.data, self.kind, None)}
+            rest = (name for name in self.file.names if name not in declared)
             found |= {("", name): seen.Written(source) for name in rest}
         elif self.kind == "numbers":
             found |= {("", name): seen.NoNumbers() for name in self.data.targets}
@@ -98,6 +110,8 @@ class Look:
             found["classes", self.data.targets[0]] = (
                 seen.Unknown(self.known) if again else seen.Classes()
             )
+        if self.kind == "labels" and not self.data.separator:
+            found |= {("labels", name): seen.NoLabels(tuple(LABELS)) for name in self.data.targets}
         if self.data.separator:
             known = seen.Unknown(self.known) if self.known else seen.Classes()
             found["tags", self.data.targets[0]] = seen.Tags(self.data.separator, known)
@@ -123,6 +137,9 @@ class Look:
             return [fault] if (fault := tally.fault(path)) else []
         if isinstance(tally, seen.Written | seen.NoNumbers):
             return self._written(name, tally)
+        if isinstance(tally, seen.NoLabels):
+            odd, texts = tally.odd, list(tally.texts)
+            return [no_label(path, name, texts, odd.said)] if odd else []
         if isinstance(tally, seen.Unknown):
             odd, texts = tally.odd, list(tally.texts)
             return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
@@ -200,3 +217,8 @@ class Look:
         if few and data.split.stratify and self.divided:
             faults.append(unstratified(self.file.path, single_rows(few)))
         return faults
+
+
+def _are_tags(labels: seen.NoLabels | None) -> bool:
+    """Whether a target holds tags, as it seems; then a gap is a row without one."""
+    return labels is not None and bool(labels.odd)

@@ -21,10 +21,16 @@ def profiled(data: Data, kind: TargetKind) -> Profile | str:
 
     What is learnt on training rows, as which columns are constant there, only training knows.
     """
-    path = getattr(data.source, "path", None)
-    file = Path(path["train"] if isinstance(path, dict) else path) if path else None
-    if file is not None and file.is_file() and file.stat().st_size > LARGEST:
+    if file := too_large(data):
         size = file.stat().st_size // 2**20
         return f"{file}: {size:,} MB, more than is read whole here; training prints its columns"
     parts = load(data, kind)
     return profile(parts.get("train", next(iter(parts.values()))), data, kind)
+
+
+def too_large(data: Data) -> Path | None:
+    """The training file, where it is not read whole."""
+    path = getattr(data.source, "path", None)
+    file = Path(path["train"] if isinstance(path, dict) else path) if path else None
+    large = file is not None and file.is_file() and file.stat().st_size > LARGEST
+    return file if large else None

@@ -21,7 +21,7 @@ from ftune.data.images import decode
 from ftune.data.images import read as reading
 from ftune.data.images.pipeline import ImagePipeline
 from ftune.data.images.plan import fault_in, planned
-from ftune.data.new_rows import read_split
+from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.schema import Data
 from ftune.data.store import Draw
@@ -208,7 +208,7 @@ def test_what_is_predicted_may_be_a_folder_or_a_file(read_data: ReadData, photos
     for path, count in ((photos / "a", 10), (photos / "a" / "1.jpg", 1), (photos, 20)):
         frame = data.source.read(str(path))
         assert len(pipeline.inputs(frame)) == count
-    assert len(read_split(data, photos / "b" / "2.jpg", pipeline)) == 1
+    assert len(new_rows(data, photos / "b" / "2.jpg", pipeline).frame) == 1
 
 
 def test_decoding_happens_once(

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pytest
 
 from ftune.data.frame import Frame
+from ftune.data.new_rows import new_rows
+from ftune.data.prepare import prepare
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.files import suffix
 from ftune.data.survey.survey import survey
@@ -167,3 +169,35 @@ def test_a_wide_table_is_read_in_few_blocks(write: Write) -> None:
 def test_the_extension_behind_the_packing() -> None:
     names = ["a/t.csv.gz", "t.CSV.BZ2", "t.json.zst", "t.parquet", "t.gz", "t"]
     assert [suffix(name) for name in names] == [".csv", ".csv", ".json", ".parquet", "", ""]
+
+
+def test_a_wrong_header_alone_is_named(read_data: ReadData, write: Write) -> None:
+    """The columns that the block names are missing only since another line was read as header."""
+    path = write("t.csv", table(above="# by me\n# in cm\n"))
+    for column in ("kind", "cind"):
+        data = read_data(source="csv", path=path, target=column)
+        with pytest.raises(DataError) as caught:
+            survey(data, "classes")
+        assert "`skip: 2`" in str(caught.value)
+        assert "no column" not in str(caught.value)
+    data = read_data(source="csv", path=path, target="cind", skip=2)
+    with pytest.raises(DataError, match="no column `cind`"):
+        survey(data, "classes")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_new_rows_below_other_lines(read_data: ReadData, write: Write, named: bool) -> None:
+    """New files are laid out as the training file: lines above, and names in place of a header."""
+    above, names = "# by me\n# in cm\n", ["size", "colour", "kind"]
+    whole = table(above=above)
+    if named:
+        whole = above + "".join(whole.splitlines(keepends=True)[3:])
+    settings: dict[str, Any] = {"skip": 2} | ({"header": names} if named else {})
+    data = read_data(source="csv", path=write("t.csv", whole), target="kind", **settings)
+    made = prepare(data, "classes", 0)
+    frame = new_rows(data, write("n.csv", whole), made.pipeline).frame
+    assert (len(frame), frame["size"].tolist()) == (40, [float(row[0]) for row in ROWS])
+    bare = write("m.csv", table())
+    words = r"is a row \(size, colour, kind\)" if named else "lacks the columns"
+    with pytest.raises(DataError, match=words):
+        new_rows(data, bare, made.pipeline)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ftune.data.frame import Frame
-from ftune.data.new_rows import read_split
+from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.errors import DataError
 
@@ -103,11 +103,11 @@ def test_new_rows_are_read_as_those_of_training(read_data: ReadData, write: Writ
         source="csv", path=write("t.csv", "\n".join(["zip,n,y", *rows, ""])), target="y"
     )
     made = prepare(data, "classes", 0)
-    new = read_split(data, write("new.csv", "zip,n\n12345,0012\n12345,0013\n"), made.pipeline)
+    new = new_rows(data, write("new.csv", "zip,n\n12345,0012\n12345,0013\n"), made.pipeline).frame
     assert new["zip"].tolist() == ["12345"] * 2
     assert new["n"].tolist() == [12.0, 13.0]
     with pytest.raises(DataError, match="column `n` holds 'ten' in row 2"):
-        read_split(data, write("bad.csv", "zip,n\n12345,9\n12345,ten\n"), made.pipeline)
+        new_rows(data, write("bad.csv", "zip,n\n12345,9\n12345,ten\n"), made.pipeline)
 
 
 def test_a_base_says_what_a_column_is(read_data: ReadData, write: Write) -> None:

@@ -49,6 +49,9 @@ NUMBERS: list[tuple[list[str], dict[str, Any], list[float]]] = [
     (["10.24%", "3 %", "-1%"], {"types": {"c": {"number": "%"}}}, [10.24, 3, -1]),
     (["$2.99", "-$3", "$ -4"], {"types": {"c": {"number": "$"}}}, [2.99, -3, -4]),
     (["2,35 €", "10 €", "7"], {"decimal": ",", "types": {"c": {"number": "€"}}}, [2.35, 10, 7]),
+    (["12 kg", "3.5kg", "7"], {"types": {"c": {"number": "kg"}}}, [12, 3.5, 7]),
+    (["(1,234.50)", "2", "-3"],
+     {"thousands": ",", "types": {"c": {"number": "()"}}}, [-1234.5, 2, -3]),
     (["1,234 USD", "2 USD", ""],
      {"thousands": ",", "types": {"c": {"number": "USD"}}}, [1234, 2, np.nan]),
 ]  # fmt: skip
@@ -71,6 +74,9 @@ WAYS: list[tuple[list[str], list[str]]] = [
     (["1 234", "999"], ['`thousands: " "` (1234)']),
     (["10.24%", "3%"], ['`types: {c: {number: "%"}}` (10.24)']),
     (["$1,234.50", "$2"], ['`thousands: ","` and `types: {c: {number: "$"}}` (1234.5)']),
+    (["(1,234.50)", "2"],
+     ['`thousands: ","` and `types: {c: {number: "()"}}` (-1234.5)']),
+    (["(12)", "13.5"], ['`types: {c: {number: "()"}}` (-12)']),
     (["12 CHF", "13.5 CHF"], ['`types: {c: {number: "CHF"}}` (12)']),
     (["24/10/2023", "11/05/2023"], ['`types: {c: {date: "%d/%m/%Y"}}` (2023-10-24)']),
     (["11/05/2023", "1/2/2023"],
@@ -200,3 +206,17 @@ def test_settings_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         read_data(source="csv", path="t.csv", target="y", **settings)
+
+
+ZONED = ["2024-01-02T03:04:05+02:00", "2024-07-01T03:04Z", "2024-07-01 23:04:05.25-0330"]
+UTC = ["2024-01-02T01:04:05", "2024-07-01T03:04:00", "2024-07-02T02:34:05"]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_dates_with_zones_are_of_utc(read: Read, plain: bool) -> None:
+    """Worked out by hand; some values may have no zone."""
+    values = [*ZONED, "2024-07-01 05:06"] if plain else ZONED
+    frame = read(values, types={"c": "date"})
+    assert frame["c"].astype(str).tolist() == [*UTC, *(["2024-07-01T05:06:00"] if plain else [])]
+    for odd in ("2024-07-01T25:04Z", "2024-02-31T05:04Z", "2024-07-01Z"):
+        assert repr(odd) in refused(read, [*ZONED, odd], types={"c": "date"})
