@@ -16,6 +16,7 @@ FLOORS = [
     {"consent", "limits"},
     {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
+    {"objectives"},
     {"schema", "runs", "extend"},
     {"engine"},
     {"weights"},

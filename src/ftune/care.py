@@ -13,11 +13,11 @@ from ftune.build import Parts
 from ftune.data.images.pipeline import ImagePipeline
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import Answers, Attempt, SpikeGuard, Statistics
-from ftune.engine.objective import Batch
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError
 from ftune.feed import Make, feeder, maker
+from ftune.objectives import Batch
 
 
 class Keeper(Protocol):

@@ -13,11 +13,11 @@ from ftune.data.dataset import Split
 from ftune.data.store import Dense
 from ftune.engine.evaluate import Meter, evaluate
 from ftune.engine.loop import Job, Reason
-from ftune.engine.objective import Objective, TaskObjective
 from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import OutOfMemoryError, RequestError
+from ftune.objectives import Objective, TaskObjective
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
 

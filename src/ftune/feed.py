@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ftune.build import Parts, moved
 from ftune.data.store import Dense, Draw
-from ftune.engine.objective import Batch
+from ftune.objectives import Batch
 
 Take = Callable[[int, int], list[Batch]]
 Make = Callable[[int, Tensor], Batch]

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ftune.build import build, read_data
 from ftune.data.store import Dense
-from ftune.engine.objective import Loss
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
+from ftune.objectives import Loss
 from ftune.training.train import Run, new_run, train
 from support.trainings import QUIET, configuration, tensor_hash
 

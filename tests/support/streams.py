@@ -17,8 +17,8 @@ from ftune.build import Parts, build, read_data
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import Draw
-from ftune.engine.objective import Batch
 from ftune.feed import Make, Take, feeder, maker
+from ftune.objectives import Batch
 from ftune.schema import RunConfig
 from support.chains import one_ahead
 from support.trainings import configuration, interrupted, tensor_hash, undisturbed

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.gradients import finite
-from ftune.engine.objective import Batch, Forward, Loss
 from ftune.engine.state import State
+from ftune.objectives import Batch, Forward, Loss
 
 SHOWN = 5
 MOST_TRIES = 1000

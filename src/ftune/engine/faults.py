@@ -15,10 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.objective import Batch
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
+from ftune.objectives import Batch
 
 Policy = Literal["stop", "skip", "rollback"]
 ADVICE = (

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
-from ftune.engine.objective import Forward
 from ftune.engine.selection import Evaluation
 from ftune.errors import CheckpointError
 from ftune.models.call import counted
+from ftune.objectives import Forward
 from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
 from ftune.runtime.seeds import restore_rng, rng_state

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ftune.engine.gradients import Shares, constant, finite, first_broken, unscaled
-from ftune.engine.objective import Batch, Forward, Loss, Objective
 from ftune.engine.state import State
 from ftune.errors import DivergedError
+from ftune.objectives import Batch, Forward, Loss, Objective
 from ftune.runtime.memory import memory
 
 
@@ -103,7 +103,7 @@ class Step:
                 raise DivergedError(f"the loss is {value}")
             total, weight = total + value, weight + float(loss.weight)
             for name, part in loss.parts.items():
-                parts[name] = parts.get(name, 0.0) + float(part)
+                parts[name] = parts.get(name, 0.0) + part.item()
             share = 1.0 if several else 1 / (weight or math.inf)
             share = shares.next(weight) if measured else share
             scaled = state.scaler.scale(loss.sum) if state.scaler else loss.sum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ftune.errors import RequestError
@@ -11,7 +11,7 @@ from ftune.extend.signature import Own, faults_of, place, schema_of, source_file
 from ftune.tasks import OBJECTIVES
 
 if TYPE_CHECKING:
-    from ftune.engine.objective import Batch, Forward, Loss, Weight
+    from ftune.objectives import Batch, Forward, Loss, Weight
 
 
 class OwnObjective(Own):
@@ -37,17 +37,25 @@ class OwnObjective(Own):
     def _checked(self, answer: Any) -> Loss:
         from torch import Tensor
 
-        from ftune.engine.objective import Loss
+        from ftune.objectives import Loss
 
-        parts = answer if isinstance(answer, tuple) else (answer,)
-        if len(parts) in (2, 3) and isinstance(parts[0], Tensor) and not parts[0].dim():
-            return Loss(*parts)
+        total, weight, parts = (
+            (*answer, {})[:3] if isinstance(answer, tuple) else (answer, None, {})
+        )
+        scalars = [total, *(parts.values() if isinstance(parts, Mapping) else [None])]
+        if _number(weight) and all(isinstance(s, Tensor) and not s.dim() for s in scalars):
+            return Loss(total, weight, parts)
         shape = f" {list(answer.shape)}" if isinstance(answer, Tensor) else ""
         raise RequestError(
             f"{place(self.made)}: the objective gives {type(answer).__name__}{shape}; it must give"
             " (the sum of the losses, a tensor without dimensions; their weight, as the number of"
-            " rows; and, if it likes, a mapping of named parts of the sum)"
+            " rows; and, if it likes, a mapping of names to parts of the sum, tensors too)"
         )
+
+
+def _number(weight: Any) -> bool:
+    dimensions = getattr(weight, "dim", None)
+    return not dimensions() if dimensions else isinstance(weight, int | float)
 
 
 def own_objective(name: str, made: Callable[..., Any]) -> type:

@@ -9,10 +9,9 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from ftune.models.call import targets
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import IGNORED, Batch, directions
 
 
 class TagTask:
@@ -40,7 +39,7 @@ class TagTask:
         return summed, float(len(y))
 
     def weight(self, batch: Batch) -> float:
-        return targets(batch)
+        return float((batch["y"] != IGNORED).sum())
 
     def meter(self) -> TagMeter:
         return TagMeter(self)

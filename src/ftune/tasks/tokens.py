@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ftune.models.call import targets
 from ftune.tasks.counts import ratio
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import IGNORED, Batch, directions
 
 
 class TokenTask:
@@ -34,7 +33,7 @@ class TokenTask:
         return summed, float(len(y))
 
     def weight(self, batch: Batch) -> float:
-        return targets(batch)
+        return float((batch["y"] != IGNORED).sum())
 
     def meter(self) -> TokenMeter:
         return TokenMeter(self)

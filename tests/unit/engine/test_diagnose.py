@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ftune.engine import diagnose
 from ftune.engine.diagnose import Diagnosis, _floats, first_broken, first_tensor
-from ftune.engine.objective import TaskObjective
 from ftune.engine.state import State
+from ftune.objectives import TaskObjective
 from ftune.optim.schedule import Curve
 
 ROWS = 12

@@ -20,11 +20,11 @@ from ftune.drive import job
 from ftune.engine.average import Average
 from ftune.engine.faults import Attempt
 from ftune.engine.gradients import Shares
-from ftune.engine.objective import Loss, TaskObjective
 from ftune.engine.observer import Silent
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.models.call import targets
+from ftune.objectives import Loss, TaskObjective
 from ftune.optim.schedule import Curve
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.tasks.classes import ClassTask

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from ftune.engine.average import Average
 from ftune.engine.gradients import finite
-from ftune.engine.objective import Batch, TaskObjective
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
+from ftune.objectives import Batch, TaskObjective
 from ftune.optim.schedule import Curve
 from ftune.tasks.classes import ClassTask
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.gradients import finite
-from ftune.engine.objective import Batch, TaskObjective
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import DivergedError, OutOfMemoryError
+from ftune.objectives import Batch, TaskObjective
 from ftune.optim.schedule import Curve
 
 
@@ -78,7 +78,7 @@ def test_memory_that_ends_in_a_micro_batch_may_shrink_and_in_the_update_not(
         raise RuntimeError("can't allocate memory: you tried to allocate 9 bytes")
 
     with pytest.raises(OutOfMemoryError, match="in a micro-batch") as caught:
-        Step(full)(state_of(Line()), [rows(1.0)], 0.5)
+        Step(TaskObjective(full))(state_of(Line()), [rows(1.0)], 0.5)
     assert caught.value.shrinks
     state = state_of(Line())
     monkeypatch.setattr(state.optimizers[0], "step", full)
