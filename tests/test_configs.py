@@ -19,7 +19,7 @@ from ftune.schema import LANGUAGE, RunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((PROJECT / "configs").rglob("*.yaml"))
-TEMPLATES = sorted((PROJECT / "src" / "ftune" / "templates").glob("*.yaml"))
+TEMPLATES = sorted((PROJECT / "ftune" / "templates").glob("*.yaml"))
 
 
 def test_there_are_files_to_look_at() -> None:

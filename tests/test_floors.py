@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
+PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 FLOORS = [
     {"secret"},

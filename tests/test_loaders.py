@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.loaders import risky
 
-PACKAGE = Path(__file__).resolve().parents[1] / "src" / "ftune"
+PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 ALLOWED = {
     ("foreign.py", "import pickle"): "the error class that torch's weights-only loader raises",

@@ -42,7 +42,7 @@ def test_help_loads_neither_heavy_packages_nor_the_schema(words: list[str], tmp_
     "words",
     [
         ["check", str(PROJECT / "configs" / "digits.yaml")],
-        ["check", str(PROJECT / "src" / "ftune" / "templates" / "sweep.yaml")],
+        ["check", str(PROJECT / "ftune" / "templates" / "sweep.yaml")],
         ["check", "--json", str(PROJECT / "configs" / "mymodel.yaml"), "train.epochs=3"],
         ["schema", "train.epochs"],
         ["init", "digits"],

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = "src/ftune"
+SOURCES = "ftune"
 # A pinned default or bound is noticed here: the reference page is written from the schema.
 REFERENCE = "tests/test_docs.py::test_the_reference_is_up_to_date"
 
 
 @dataclass(frozen=True)
 class Room:
-    """sources: files or folders below src/ftune. tests: files, folders or single tests."""
+    """sources: files or folders below ftune. tests: files, folders or single tests."""
 
     name: str
     sources: tuple[str, ...]

@@ -97,13 +97,12 @@ class Shadow:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(
-            ROOT / "src", folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "ftune", folder / "ftune", ignore=ignored)
 
     @contextmanager
     def planted(self, source: Source, mutant: Mutant) -> Any:
-        file = self.folder / Path(source.file).relative_to("src")
+        file = self.folder / source.file
         file.write_text(source.text(mutant), "utf-8")
         try:
             yield

@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @cache
 def _kept() -> Kept:
-    return Kept(ROOT / "build" / "prove", content_hash(ROOT, "src/ftune", "tests/support"))
+    return Kept(ROOT / "build" / "prove", content_hash(ROOT, "ftune", "tests/support"))
 
 
 def _name(item: pytest.Item) -> str:

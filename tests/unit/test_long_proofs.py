@@ -40,8 +40,8 @@ def checkout(tmp_path: Path) -> Path:
     """A repository with one proof, and the machinery of this one."""
     (tmp_path / "tests/prove").mkdir(parents=True)
     (tmp_path / "tests/support").mkdir()
-    (tmp_path / "src/ftune").mkdir(parents=True)
-    (tmp_path / "src/ftune/code.py").write_text("1")
+    (tmp_path / "ftune").mkdir(parents=True)
+    (tmp_path / "ftune/code.py").write_text("1")
     shutil.copy(TESTS / "prove/conftest.py", tmp_path / "tests/prove/conftest.py")
     (tmp_path / "tests/prove/test_X1.py").write_text(PROOF)
     return tmp_path
@@ -69,7 +69,7 @@ def test_a_long_count_goes_on_where_it_was_killed(checkout: Path) -> None:
     ran, counts = prove(checkout, "full")
     assert ran == [*map(str, range(3, 10)), "control"] and counts == whole
     assert prove(checkout, "full") == ([], whole)
-    (checkout / "src/ftune/code.py").write_text("2")
+    (checkout / "ftune/code.py").write_text("2")
     ran, counts = prove(checkout, "full")
     assert len(ran) == 11 and counts == whole
 
