@@ -137,13 +137,13 @@ class Train:
     early_stop: EarlyStop | None = group(EarlyStop, short="patience", default=None)
     """Ends the training when the metric stops improving; a bare number is the patience."""
 
-    checkpoint_every: Every = group(Every, short="epochs", default=Every(minutes=1))
+    checkpoint_every: Every = group(Every, short="epochs", default=Every(minutes=1), exact=False)
     """How often the state is saved, besides every new best; a bare number means epochs."""
 
-    keep: int = setting(1, at_least=1)
+    keep: int = setting(1, at_least=1, exact=False)
     """How many of the newest checkpoints stay, besides the best."""
 
-    keep_best: int = setting(1, at_least=1)
+    keep_best: int = setting(1, at_least=1, exact=False)
     """How many of the best checkpoints stay; an evaluation that comes among them is saved."""
 
     non_finite: NonFinite = group(NonFinite, short="policy")
@@ -152,7 +152,7 @@ class Train:
     spike_guard: SpikeGuard | None = group(SpikeGuard, short="threshold", default=None)
     """Leaves out steps whose loss jumps; a bare number is the threshold. Off by default."""
 
-    log_every: int | None = setting(None, at_least=1)
+    log_every: int | None = setting(None, at_least=1, exact=False)
     """Steps between two lines of metrics.jsonl; default ten an epoch."""
 
     @property
@@ -173,7 +173,7 @@ class Eval:
     """Whether it is evaluated before the first step too: what the training began with, which is
     delivered where no later step is better."""
 
-    train: bool | Literal["auto"] = setting("auto", words=("auto",))
+    train: bool | Literal["auto"] = setting("auto", words=("auto",), exact=False)
     """Whether the training rows are scored at the end, one more pass over all of them; `auto`: of
     tables, where it costs little, not of texts and images."""
 
@@ -309,7 +309,7 @@ class RunConfig:
     model: Any = block(MODELS, default=None)
     """The structure. `finetune` takes the base's where this is absent."""
 
-    base: str | list[str] | None = setting(None, path=True)
+    base: str | list[str] | None = setting(None, path=True, exact=False)
     """Trained model to start from, the same as `--base`; or a list: the model, and PEFT adapters to
     put on top of it."""
 
@@ -328,16 +328,16 @@ class RunConfig:
     eval_: Eval = group(Eval)
     """When and by what the model is judged."""
 
-    lr_find: LrFind = group(LrFind)
+    lr_find: LrFind = group(LrFind, exact=False)
     """Settings of `ftune lr-find`."""
 
-    sweep: Sweep | None = group(Sweep, default=None)
+    sweep: Sweep | None = group(Sweep, default=None, exact=False)
     """Settings of `ftune sweep`."""
 
     runtime: Runtime = group(Runtime)
     """Device, threads, determinism."""
 
-    output: Output | None = group(Output, default=None)
+    output: Output | None = group(Output, default=None, exact=False)
     """Where runs go; default ./runs where the user stands."""
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ftune.commands.prolong import key_of, prolong
 from ftune.commands.runs import flat
 from ftune.config.dump import dump
+from ftune.config.free import free_settings
 from ftune.console import Console, cell
 from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
@@ -16,7 +17,6 @@ from ftune.limits.form import of_form
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.training.exact import FREE
 from ftune.training.train import reopen, train
 
 
@@ -69,12 +69,12 @@ def _changed(folder: RunFolder, config: RunConfig) -> list[str]:
     """Settings of which the run's own are others; those that a run fills in are passed over."""
     with needing(folder.facts().get("code"), folder.path):
         began = flat(dump(LANGUAGE.load(folder.config_file)))
-    now = flat(dump(config))
+    now, free = flat(dump(config)), tuple(f"{key}." for key in free_settings(config))
     return [
         f"{key}: was {cell(began.get(key))}, is {cell(value)}"
         for key, value in now.items()
         if value != "auto" and value != began.get(key)
-        if not any(f"{key}.".startswith(f"{free}.") for free in FREE)
+        if not f"{key}.".startswith(free)
     ]
 
 

@@ -36,7 +36,7 @@ class Spec:
 
     kind: `plain` values are typed by the annotation; a `group` is a nested schema; a `block`
     names one variant of `table`, `variant` where it does not; `blocks` is a list of variants;
-    `rows` a list of one schema.
+    `rows` a list of one schema. exact: whether another value makes another training.
     """
 
     kind: Kind = "plain"
@@ -47,6 +47,7 @@ class Spec:
     words: tuple[str, ...] = ()
     path: bool = False
     open: bool = False
+    exact: bool = True
     schema: type | None = None
     short: str | None = None
     table: Table | None = None
@@ -65,15 +66,17 @@ def setting(
     words: tuple[str, ...] = (),
     path: bool = False,
     open: bool = False,  # noqa: A002
+    exact: bool = True,
 ) -> Any:
     """A plain value: number, string, boolean, Literal, list or mapping of these.
 
     The four bounds hold for a number and for each number of a list. `words` are the strings
     accepted where a number is expected (`lr: auto`). `path` marks a file name, relative to the
-    file it is written in. `open` marks a mapping whose keys are the user's own. Without a
-    default the setting is required.
+    file it is written in. `open` marks a mapping whose keys are the user's own. `exact=False` marks
+    what changes no number of a training, or is compared by what it leads to (a path by the data).
+    Without a default the setting is required.
     """
-    spec = Spec("plain", above, below, at_least, at_most, words, path, open)
+    spec = Spec("plain", above, below, at_least, at_most, words, path, open, exact)
     return _declare(spec, default)
 
 
@@ -83,12 +86,13 @@ def group(
     short: str | None = None,
     default: Any = dataclasses.MISSING,
     required: bool = False,
+    exact: bool = True,
 ) -> Any:
     """A nested schema; a scalar written in its place sets the field named by `short`.
 
     Without a default it is the schema with all its defaults.
     """
-    spec = Spec("group", schema=schema, short=short)
+    spec = Spec("group", schema=schema, short=short, exact=exact)
     if default is dataclasses.MISSING and not required:
         return field(default_factory=schema, metadata={"ftune": spec})
     return _declare(spec, default)

@@ -117,7 +117,7 @@ class Data:
     """Conversations, of which the assistant's turns count; a bare name is the column."""
     image: str | None = setting(None)
     """The column of paths of images, relative to the table's file."""
-    cache: bool | str = setting(True)
+    cache: bool | str = setting(True, exact=False)
     """Whether what is tokenised and decoded is kept on disk for the next run; or a folder for it.
     true: `ftune` in the user's cache folder."""
     transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")

@@ -62,7 +62,7 @@ def schema_of(
         hint, default = _type_of(name, parameter, hints, made), parameter.default
         if hint is not None:
             value = dataclasses.MISSING if default is parameter.empty else default
-            declared = setting(value, path=name in paths)
+            declared = setting(value, path=name in paths, exact=name not in paths)
             found.append((name, hint, declared))
     extra = {
         "__doc__": inspect.getdoc(made) or f"Registered by {place(made)}.",

@@ -26,9 +26,9 @@ class Hf:
     """A model of Hugging Face transformers with its tokenizer: language models, encoders and
     classifiers. Weights are kept in 32 bits; code from a model's folder is never run."""
 
-    path: str | None = setting(None, path=True)
+    path: str | None = setting(None, path=True, exact=False)
     """Its folder, or a .gguf file; null: the `hub`, or when fine-tuning the base."""
-    hub: str | None = setting(None)
+    hub: str | None = setting(None, exact=False)
     """Its name on the Hugging Face hub, as `org/model`, instead of a path."""
     kind: Literal["auto", "causal-lm", "encoder", "sequence", "token"] = setting("auto")
     """causal-lm: predicts the next token. token: a head at each token. encoder: pooling and a new

@@ -16,16 +16,16 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 class Runtime:
     """Device, threads and determinism of a run."""
 
-    device: str = setting("auto")
+    device: str = setting("auto", exact=False)
     """auto, cpu, cuda, cuda:N or mps; `auto` takes CUDA, then MPS, then the CPU."""
 
-    threads: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",))
+    threads: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",), exact=False)
     """CPU threads; `auto` goes by the size of the model, never by a timing."""
 
     deterministic: bool | Literal["auto"] = setting("auto", words=("auto",))
     """Only algorithms that give the same bits each time; `auto` is on for the CPU."""
 
-    env: list[str] = setting([])
+    env: list[str] = setting([], exact=False)
     """Environment variables that this file may read as ${oc.env:NAME}."""
 
     def __post_init__(self) -> None:

@@ -15,11 +15,11 @@ import torch
 
 from ftune.build import Parts
 from ftune.config.dump import dump
+from ftune.config.free import free_settings
 from ftune.data.dataset import fingerprint, raw_fingerprint
 from ftune.drive import selection_of
 from ftune.runtime.precision import choose_precision
 from ftune.schema import RunConfig
-from ftune.training.exact import FREE
 
 # Free for a resume, which compares what they lead to; between trials they are what may differ.
 BINDING = ("base", "data.path", "model.path", "model.hub", "runtime.threads", "runtime.device")
@@ -74,7 +74,7 @@ def _by_what_they_come_to(plain: dict[str, Any], parts: Parts) -> None:
 def _effective(config: RunConfig) -> dict[str, Any]:
     """The settings that can change a number of the training."""
     plain = dump(config)
-    for key in {*FREE, *_without_effect(config)} - _with_effect(config):
+    for key in {*free_settings(config), *_without_effect(config)} - _with_effect(config):
         _drop(plain, key)
     return plain
 

@@ -12,17 +12,10 @@ import torch
 
 from ftune.build import Parts
 from ftune.config.dump import dump
+from ftune.config.free import free_settings
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.versions import ftune_version
 from ftune.secret.redact import stored
-
-# Settings that change no number of the training, or that are compared by what they lead to:
-# threads and device as chosen, the data by its fingerprint, a base by the checkpoint itself.
-FREE = (
-    "output", "base", "sweep", "lr_find", "train.checkpoint_every", "train.keep",
-    "train.keep_best", "train.log_every", "runtime.threads", "runtime.device", "runtime.env",
-    "eval.train", "data.path", "data.skip", "data.cache", "model.path", "model.hub",
-)  # fmt: skip
 
 # Settings that are younger than version 0.1, with what every training did before.
 LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics": []}
@@ -53,7 +46,7 @@ def exactness(parts: Parts) -> dict[str, Any]:
 def _free(parts: Parts) -> frozenset[str]:
     """A rollback goes to the last checkpoint: then it matters when they are made."""
     bound = {"train.checkpoint_every"} if parts.config.train.rolls_back else set()
-    return frozenset(FREE) - bound
+    return frozenset(free_settings(parts.config)) - bound
 
 
 def _settings(

@@ -43,7 +43,7 @@ class Csv(TableFile):
     """The character around values that contain the delimiter."""
     header: list[str] | None = setting(None)
     """The column names of a file that has no header; null: its first line."""
-    skip: int = setting(0, at_least=0)
+    skip: int = setting(0, at_least=0, exact=False)
     """Lines above the header that do not belong to the table."""
     encoding: str = setting("utf-8")
     """How the text is encoded: utf-8, latin-1, cp1252 … UTF-16 is known by its byte order mark."""

@@ -46,7 +46,7 @@ class TableFile:
 
     typed: ClassVar[bool] = True
 
-    path: str | dict[str, str] = setting(path=True)
+    path: str | dict[str, str] = setting(path=True, exact=False)
     """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
     types: dict[str, Any] = setting({}, open=True)
     """What a column is, where the file alone would mislead: number, text or date by its name; with

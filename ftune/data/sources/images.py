@@ -33,7 +33,7 @@ class Images:
     default_target: ClassVar[str | None] = "label"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    path: str | dict[str, str] = setting(path=True)
+    path: str | dict[str, str] = setting(path=True, exact=False)
     """The folder; or one for each part: {train: folder, val: folder, test: folder}."""
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Npz:
     default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
 
-    path: str | dict[str, str] = setting(path=True)
+    path: str | dict[str, str] = setting(path=True, exact=False)
     """The file; or one for each part: {train: a.npz, val: …, test: …}."""
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Text:
     kind: ClassVar[Literal["text"]] = "text"
     ordered: ClassVar[bool] = True
 
-    path: str | dict[str, str] = setting(path=True)
+    path: str | dict[str, str] = setting(path=True, exact=False)
     """The file; or one for each part: {train: a.txt, val: …, test: …}."""
     unit: Literal["lines", "paragraphs", "file"] = setting("lines")
     """What a row is; paragraphs end with empty lines."""
