@@ -18,7 +18,7 @@ from ftune.runs.adapters import load_bases
 from ftune.runtime.signals import Stopper
 from ftune.schema import LANGUAGE
 from ftune.training.record import Recorder
-from ftune.training.train import Run, new_run
+from ftune.training.run import Run, new_run
 
 PAIRS = 4
 BLOCK_SECONDS = 60.0

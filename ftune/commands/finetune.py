@@ -24,7 +24,8 @@ from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runtime.processes import refuse_several
 from ftune.schema import LANGUAGE, NO_BASE, RunConfig
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 
 def finetune(

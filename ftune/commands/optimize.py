@@ -11,7 +11,8 @@ from ftune.commands.rate import settled
 from ftune.console import Console
 from ftune.runtime.processes import refuse_several
 from ftune.schema import RunConfig
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 
 def optimize(config: RunConfig, stem: str, out: Path | None, console: Console) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import checkpoint_of, story
 from ftune.training.exact import exactness
 from ftune.training.record import Resumed
-from ftune.training.train import Run, differences, folder_for, train
+from ftune.training.reopen import differences
+from ftune.training.run import Run, folder_for
+from ftune.training.train import train
 
 LENGTH = ("train.epochs", "train.steps", "train.early_stop")
 OTHER_LENGTH = (*LENGTH, "total")

@@ -23,7 +23,8 @@ from ftune.runs.folder import RunFolder
 from ftune.schema import LANGUAGE, RunConfig
 from ftune.search.failures import alike_reason
 from ftune.training.facts import gathered
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 COMMANDS = ("optimize", "finetune", "lr-find", "sweep")
 

@@ -17,7 +17,8 @@ from ftune.limits.form import of_form
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.training.train import reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 
 
 def resume(

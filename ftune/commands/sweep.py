@@ -35,7 +35,7 @@ from ftune.search.verdict import repeated, verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered, resume_words
-from ftune.training.train import JUDGED_OTHERWISE
+from ftune.training.reopen import JUDGED_OTHERWISE
 
 
 def sweep(

@@ -40,7 +40,9 @@ from ftune.search.originals import Originals
 from ftune.search.space import configured, grid_size, is_grid, parse_space, places
 from ftune.search.study import Study, Trial
 from ftune.secret.redact import redact
-from ftune.training.train import Run, new_run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import Run, new_run
+from ftune.training.train import train
 
 SAME_FAILURES = 5
 

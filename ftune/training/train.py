@@ -2,167 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
-from ftune.build import Parts, base_pipeline, build, read_data, start
-from ftune.config.dump import dump, to_yaml
-from ftune.console import Console
-from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint
-from ftune.drive import job, score_all, selection_of
+from ftune.data.dataset import loses_targets
+from ftune.drive import job, score_all
 from ftune.engine.loop import Outcome, fit
-from ftune.engine.state import State
-from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.errors import FtuneError, InterruptedRunError
 from ftune.runs import checkpoint
-from ftune.runs.adapters import load_bases
 from ftune.runs.base import weights
 from ftune.runs.files import disk_error
-from ftune.runs.folder import RunFolder, read_metrics
+from ftune.runs.folder import read_metrics
 from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
-from ftune.schema import LANGUAGE, RunConfig
 from ftune.training.describe import (
-    beyond,
-    checkpoint_of,
     ending,
-    peak_memory,
     show_parts,
-    show_scores,
 )
-from ftune.training.exact import LATER, exactness
-from ftune.training.facts import facts_of, resume_words
-from ftune.training.record import Recorder, Resumed
-from ftune.training.saving import check_space
-
-Scores = dict[str, dict[str, float]]
-DATA_CHANGED = "the data has changed since the run began"
-JUDGED_OTHERWISE = (
-    "the metrics up to now compare with targets that were taken back from `target_transforms`, as "
-    "ftune 0.1 did; further ones compare with the file's own values and may be worse for the same "
-    "model"
-)
-
-
-@dataclass
-class Run:
-    """A training with its folder; `pause_at` ends it at a step as a rung of a sweep."""
-
-    parts: Parts
-    folder: RunFolder
-    state: State
-    console: Console
-    pause_at: int | None = None
-    resumed: Resumed = field(default_factory=Resumed)
-    began: float = field(default_factory=time.monotonic)
-
-
-def new_run(
-    command: str, stem: str, out: Path | None, parts: Parts, console: Console,
-    began: float | None = None,
-) -> Run:  # fmt: skip
-    """Creates the run folder and writes what is known before the first step.
-
-    began: by the monotonic clock, where something was done for it before (a search for its rate).
-    """
-    state = start(parts)  # refuses what cannot be built before anything is written
-    selection_of(parts)
-    moving = sum(p.numel() * p.element_size() for p in state.parameters)
-    check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
-    place = RunFolder.place(command, stem, out, parts.config.runs_folder)
-    started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    folder = folder_for(parts, place, command, started=started)
-    return Run(parts, folder, state, console, began=began or time.monotonic())
-
-
-def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
-    """A new run folder, locked, with what is known of a training before its first step."""
-    folder = RunFolder.create(
-        place,
-        to_yaml(dump(parts.config)),
-        command=command,
-        status="running",
-        pid=os.getpid(),
-        notes=parts.notes,
-        **more,
-        **facts_of(parts),
-    )
-    if parts.dataset.profile is not None:
-        folder.write_profile(parts.dataset.profile.to_json())
-    return folder
-
-
-def reopen(
-    folder: RunFolder, console: Console, allow_inexact: bool = False, moved: Sequence[str] = ()
-) -> Run:
-    """Locks a run and returns it as its newest whole checkpoint left it.
-
-    moved: overrides that say where its data lies now, kept in its config.yaml.
-    Raises RequestError where that is not exact, LockedError where another process writes it.
-    """
-    folder = folder.locked()
-    try:
-        return _continued(folder, console, allow_inexact, moved)
-    except BaseException:
-        folder.release()
-        raise
-
-
-def _continued(
-    folder: RunFolder, console: Console, allow_inexact: bool, moved: Sequence[str]
-) -> Run:
-    config = LANGUAGE.load(folder.config_file, moved)
-    text = to_yaml(dump(config))
-    facts = folder.facts()
-    if "parent" in facts and not facts.get("begun"):
-        raise RequestError(
-            f"{folder.path} was ended before it had taken over {facts['parent']}; delete it and "
-            "prolong that one again"
-        )
-    if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
-        return _anew(folder, config, console)
-    found, remarks = checkpoint.newest_valid(folder.checkpoints)
-    for remark in remarks:
-        console.warn(remark)
-    dataset = read_data(config, fitted=base_pipeline(found))
-    if config.runtime.threads == "auto":
-        threads = found.meta["exact"]["threads"]
-        config = replace(config, runtime=replace(config.runtime, threads=threads))
-    parts = build(config, dataset, resumed=found)
-    differing = differences(parts, found.meta["exact"], folder.facts())
-    if differing and not allow_inexact:
-        listed = "\n  ".join(differing)
-        raise RequestError(
-            f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
-        )
-    if moved:
-        folder.write_config(text)
-    # Of a rate that was searched for, only the beginning knew what was in doubt.
-    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
-    state = start(parts)
-    state.load(found.training, found.meta["loop"])
-    folder.describe(status="running", pid=os.getpid())
-    return Run(
-        parts, folder, state, console, resumed=Resumed.of(found.meta["loop"], selection_of(parts))
-    )
-
-
-def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
-    """A run that has not saved anything yet, from its beginning."""
-    base = load_bases(config.base) if config.base else None
-    dataset = read_data(config, prior=base_pipeline(base))
-    if not _same_data(dataset, folder.facts()):
-        raise RequestError(f"{folder.path}: {DATA_CHANGED}")
-    parts = build(config, dataset, base)
-    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
-    folder.describe(status="running", pid=os.getpid())
-    return Run(parts, folder, start(parts), console)
+from ftune.training.facts import resume_words
+from ftune.training.record import Recorder
+from ftune.training.run import Run
+from ftune.training.summary import Scores, show_end, summary_of
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -198,7 +59,7 @@ def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
     if outcome.reason == "paused":
         return _end(run, "paused", began, outcome, {})
     summary = _end(run, "done", began, outcome, scores)
-    _show_end(run.console, summary, outcome)
+    show_end(run.console, summary, outcome)
     for note in ending(run.parts, run.state):
         run.console.say(f"note: {note}")
     return summary
@@ -208,7 +69,7 @@ def _end(
     run: Run, status: str, began: float, outcome: Outcome | None, scores: Scores
 ) -> dict[str, Any]:
     """The summary, and then the status, on the disk."""
-    summary = _summary(run, status, began, outcome, scores)
+    summary = summary_of(run, status, began, outcome, scores)
     run.folder.write_summary(summary)
     run.folder.describe(status=status)
     return summary
@@ -220,7 +81,7 @@ def _failed(run: Run, error: FtuneError | OSError, began: float) -> FtuneError:
         error = disk_error(error, run.folder.path)
     with suppress(OSError):
         run.folder.describe(status="failed", reason=str(error))
-        run.folder.write_summary(_summary(run, "failed", began, None, {}))
+        run.folder.write_summary(summary_of(run, "failed", began, None, {}))
     return error
 
 
@@ -259,76 +120,3 @@ def _fit(run: Run, stopping: Stopper) -> Outcome:
             return fit(run.state, job(run.parts, recorder))
         finally:
             recorder.close()
-
-
-def _summary(
-    run: Run, status: str, began: float, outcome: Outcome | None, scores: Scores
-) -> dict[str, Any]:
-    parts, state, best = run.parts, run.state, run.state.best
-    used = checkpoint.pointed(run.folder.checkpoints, "best" if best else "latest")
-    earlier = run.folder.summary() if status != "failed" else {}
-    seconds = time.monotonic() - began + earlier.get("seconds", 0.0)
-    stepping = outcome.train_seconds if outcome else 0.0
-    metric = selection_of(parts).metric
-    picked = {"step": best.step, "metric": metric, "value": best.value} if best else None
-    return {
-        "command": run.folder.facts()["command"],
-        "status": status,
-        "run": str(run.folder.path),
-        "steps": state.step,
-        "epochs": round(state.step / parts.batches.steps_per_epoch, 4),
-        "seconds": round(seconds, 3),
-        "train_seconds": round(stepping + (earlier.get("train_seconds") or 0.0), 3),
-        "peak_memory_bytes": peak_memory(),
-        "parameters": {"total": sum(parts.sizes.values()), "trainable": parts.trainable},
-        "metrics": scores,
-        "best": picked,
-        "checkpoint": str(used) if used else None,
-        "lr": parts.config.optimizer.lr,
-        "skipped": state.skipped,
-        "notes": [
-            *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
-            *parts.notes,
-            *beyond(parts),
-            *(ending(parts, state) if status == "done" else []),
-        ],
-    }
-
-
-def differences(
-    parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any], meant: tuple[str, ...] = ()
-) -> list[str]:
-    """In words, what would keep the continued run from giving the same bits.
-
-    meant: settings, and blocks of them, that are to be others.
-    """
-    now, saved = exactness(parts), {**LATER, **saved}
-    names = {**saved, **now}  # a block that was added or taken away has keys on one side only
-    names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
-    found = [
-        f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
-    ]
-    if not _same_data(parts.dataset, facts):
-        found.append(DATA_CHANGED)
-    if "raw_targets" not in facts and loses_targets(parts.dataset):
-        found.append(JUDGED_OTHERWISE)
-    return found
-
-
-def _same_data(dataset: Dataset, facts: Mapping[str, Any]) -> bool:
-    """Whether a run began with it; one of ftune 0.1 noted nothing of the raw targets."""
-    raw = raw_fingerprint(dataset)
-    return bool(fingerprint(dataset) == facts["data"] and raw == facts.get("raw_targets", raw))
-
-
-def _show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> None:
-    show_scores(console, summary["metrics"])
-    best = summary["best"]
-    picked = f"; best at step {best['step']:,} by validation {best['metric']}" if best else ""
-    early = " (stopped early)" if outcome.reason == "early" else ""
-    rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
-    console.say(
-        f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
-        f"({rate:,.0f} steps/s while training){picked}"
-    )
-    console.say(f"run: {summary['run']}")

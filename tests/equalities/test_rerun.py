@@ -23,7 +23,8 @@ from ftune.runs import checkpoint
 from ftune.runs.files import read_json, sha256, write_json
 from ftune.runs.folder import RunFolder
 from ftune.schema import LANGUAGE
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 
 @pytest.fixture(scope="module")

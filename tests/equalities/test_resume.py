@@ -22,7 +22,8 @@ from support.trainings import (
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.runs.folder import RunFolder
 from ftune.schema import RunConfig
-from ftune.training.train import reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 
 STEPS = 24  # 6 an epoch, 4 epochs
 

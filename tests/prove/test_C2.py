@@ -14,7 +14,8 @@ from support.trainings import QUIET, begin, configuration
 
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder
-from ftune.training.train import reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 
 
 def test_flips(part: int, tmp_path: Path, ledger: Ledger) -> None:

@@ -17,7 +17,9 @@ from ftune.build import build, read_data
 from ftune.errors import RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder
-from ftune.training.train import new_run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 SIZE = 2**20
 CHANGES = ("train.checkpoint_every={steps: 2}", "train.epochs=3", "train.keep=50")

@@ -25,7 +25,7 @@ def test_not_complained_of(
 
 def test_control(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resume that compares nothing."""
-    monkeypatch.setattr("ftune.training.train.differences", lambda *_: [])
+    monkeypatch.setattr("ftune.training.reopen.differences", lambda *_: [])
     missed = []
     for name in INEXACT:
         (tmp_path / name).mkdir()

@@ -18,7 +18,8 @@ from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
 from ftune.objectives import Loss
-from ftune.training.train import Run, new_run, train
+from ftune.training.run import Run, new_run
+from ftune.training.train import train
 from support.trainings import QUIET, configuration, tensor_hash
 
 SHORT = ("train.epochs=2", "~train.accumulate", "train.batch_size=8")

@@ -12,7 +12,7 @@ import torch
 
 from ftune.engine.state import State
 from ftune.training.record import Resumed
-from ftune.training.train import Run
+from ftune.training.run import Run
 from support import trainings
 from support.trainings import configuration, differences, interrupted, trace, undisturbed
 

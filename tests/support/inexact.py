@@ -15,7 +15,8 @@ from ftune.engine.step import Step
 from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder
-from ftune.training.train import reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 from support.apart import apart
 from support.trainings import EVERYTHING, QUIET, begin, configuration
 

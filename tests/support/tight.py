@@ -14,7 +14,8 @@ from ftune import care
 from ftune.build import build, read_data
 from ftune.data.store import Dense, Draw
 from ftune.schema import LANGUAGE
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 from support.apart import only_in_a_child
 from support.trainings import QUIET
 

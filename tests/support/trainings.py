@@ -16,7 +16,9 @@ from ftune.console import Console
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.training.train import Run, new_run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import Run, new_run
+from ftune.training.train import train
 
 QUIET = Console(json_output=True, quiet=True)
 

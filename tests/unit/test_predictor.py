@@ -23,7 +23,8 @@ from ftune.predictor import Sampling, restore
 from ftune.runs.adapters import load_bases, names_of, only
 from ftune.runs.base import load_base
 from ftune.schema import LANGUAGE, RunConfig
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -19,7 +19,9 @@ from ftune.errors import RequestError
 from ftune.runs.base import load_base
 from ftune.runs.folder import RunFolder
 from ftune.schema import LANGUAGE
-from ftune.training.train import new_run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 ROWS = 120
 BODY = [{"linear": 8, "as": "body"}, "relu", {"linear": "out"}]

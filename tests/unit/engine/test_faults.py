@@ -21,7 +21,9 @@ from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema import LANGUAGE
 from ftune.training.record import Recorder
-from ftune.training.train import new_run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 BAD = (math.nan, math.inf)
 

@@ -29,7 +29,9 @@ from ftune.optim.schedule import Curve
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.tasks.classes import ClassTask
 from ftune.tasks.tokens import TokenTask
-from ftune.training.train import Run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import Run
+from ftune.training.train import train
 
 HALF = partial(torch.autocast, "cpu", torch.float16)
 WEIGHTS = [0.2, 2.0, 5.0]

@@ -8,7 +8,8 @@ import pytest
 import torch
 from support.faulty import bad_at, begin, stops
 
-from ftune.training.train import Run, train
+from ftune.training.run import Run
+from ftune.training.train import train
 
 CHANGES = ("train.epochs=6",)
 

@@ -20,7 +20,9 @@ from ftune.search.caveats import what_remains_open
 from ftune.search.lr_find import Finding, find
 from ftune.search.row_losses import RowLosses
 from ftune.search.ties import Point, rivals
-from ftune.training.train import new_run, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 IRIS = {k: v for k, v in EVERYTHING.items() if k not in ("adapt", "train", "eval", "schedule")}
 SHORT = IRIS | {"train": {"epochs": 4, "batch_size": 8, "steps": 30},

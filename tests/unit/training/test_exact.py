@@ -21,5 +21,5 @@ def test_not_complained_of(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_control_a_resume_that_compares_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ftune.training.train.differences", lambda *_: [])
+    monkeypatch.setattr("ftune.training.reopen.differences", lambda *_: [])
     assert named("learning rate", tmp_path, monkeypatch) == "continued without a word"

@@ -25,7 +25,8 @@ from ftune.tasks.tags import TagTask
 from ftune.tasks.tokens import TokenTask
 from ftune.training.describe import beyond
 from ftune.training.reach import Length, unreached
-from ftune.training.train import new_run, train
+from ftune.training.run import new_run
+from ftune.training.train import train
 
 # 24 steps of 6 an epoch, one thing at a time.
 PLAIN = ("~adapt", "schedule=constant", "~train.early_stop", "eval.every=1", "train.log_every=5")

@@ -10,7 +10,8 @@ from support.faulty import bad_at, begin
 from support.trainings import QUIET, assert_same, trace
 
 from ftune.runs.folder import RunFolder
-from ftune.training.train import reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 
 CHANGES = (
     "train.non_finite=rollback",

@@ -17,7 +17,8 @@ from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.training import saving
-from ftune.training.train import reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 
 OFTEN = ("train.checkpoint_every={steps: 1}", "train.epochs=2", "train.keep=30")
 

@@ -18,7 +18,8 @@ from ftune.commands.optimize import optimize
 from ftune.runs.base import weights
 from ftune.runs.checkpoint import load, pointed
 from ftune.runs.folder import RunFolder, read_metrics
-from ftune.training.train import _known, reopen, train
+from ftune.training.reopen import reopen
+from ftune.training.train import _known, train
 
 TEXT: dict[str, Any] = {
     "task": "classification",

@@ -18,8 +18,9 @@ from ftune.errors import DivergedError, InterruptedRunError, RequestError, RunFa
 from ftune.runs import checkpoint
 from ftune.runs.folder import Metrics, RunFolder, read_metrics
 from ftune.training import exact, record
-from ftune.training import train as module
-from ftune.training.train import reopen, train
+from ftune.training import reopen as reopen_module
+from ftune.training.reopen import reopen
+from ftune.training.train import train
 
 SHORT = ("train.epochs=2",)
 
@@ -159,7 +160,7 @@ def test_what_cannot_be_exact_is_named(
     def other(parts: Any) -> dict[str, Any]:
         return named(parts) | {change: "another"}
 
-    monkeypatch.setattr(module, "exactness", other)
+    monkeypatch.setattr(reopen_module, "exactness", other)
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(RequestError, match=rf"{change}: was .*, is another(?s:.*)--allow-inexact"):
         reopen(folder, QUIET)
@@ -168,7 +169,7 @@ def test_what_cannot_be_exact_is_named(
 
 def test_changed_data_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(begin(configuration(*SHORT), tmp_path / "run", pause_at=3))
-    monkeypatch.setattr(module, "fingerprint", lambda _: "another")
+    monkeypatch.setattr(reopen_module, "fingerprint", lambda _: "another")
     with pytest.raises(RequestError, match="the data has changed"):
         reopen(RunFolder(tmp_path / "run"), QUIET)
 

@@ -1,0 +1,122 @@
+"""A run goes on where its newest whole checkpoint left it, or says why not exactly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ftune.build import Parts, base_pipeline, build, read_data, start
+from ftune.config.dump import dump, to_yaml
+from ftune.console import Console
+from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint
+from ftune.drive import selection_of
+from ftune.errors import RequestError
+from ftune.runs import checkpoint
+from ftune.runs.adapters import load_bases
+from ftune.runs.folder import RunFolder
+from ftune.schema import LANGUAGE, RunConfig
+from ftune.training.exact import LATER, exactness
+from ftune.training.record import Resumed
+from ftune.training.run import Run
+
+DATA_CHANGED = "the data has changed since the run began"
+JUDGED_OTHERWISE = (
+    "the metrics up to now compare with targets that were taken back from `target_transforms`, as "
+    "ftune 0.1 did; further ones compare with the file's own values and may be worse for the same "
+    "model"
+)
+
+
+def reopen(
+    folder: RunFolder, console: Console, allow_inexact: bool = False, moved: Sequence[str] = ()
+) -> Run:
+    """Locks a run and returns it as its newest whole checkpoint left it.
+
+    moved: overrides that say where its data lies now, kept in its config.yaml.
+    Raises RequestError where that is not exact, LockedError where another process writes it.
+    """
+    folder = folder.locked()
+    try:
+        return _continued(folder, console, allow_inexact, moved)
+    except BaseException:
+        folder.release()
+        raise
+
+
+def _continued(
+    folder: RunFolder, console: Console, allow_inexact: bool, moved: Sequence[str]
+) -> Run:
+    config = LANGUAGE.load(folder.config_file, moved)
+    text = to_yaml(dump(config))
+    facts = folder.facts()
+    if "parent" in facts and not facts.get("begun"):
+        raise RequestError(
+            f"{folder.path} was ended before it had taken over {facts['parent']}; delete it and "
+            "prolong that one again"
+        )
+    if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
+        return _anew(folder, config, console)
+    found, remarks = checkpoint.newest_valid(folder.checkpoints)
+    for remark in remarks:
+        console.warn(remark)
+    dataset = read_data(config, fitted=base_pipeline(found))
+    if config.runtime.threads == "auto":
+        threads = found.meta["exact"]["threads"]
+        config = replace(config, runtime=replace(config.runtime, threads=threads))
+    parts = build(config, dataset, resumed=found)
+    differing = differences(parts, found.meta["exact"], folder.facts())
+    if differing and not allow_inexact:
+        listed = "\n  ".join(differing)
+        raise RequestError(
+            f"cannot continue exactly:\n  {listed}\n--allow-inexact continues all the same"
+        )
+    if moved:
+        folder.write_config(text)
+    # Of a rate that was searched for, only the beginning knew what was in doubt.
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
+    state = start(parts)
+    state.load(found.training, found.meta["loop"])
+    folder.describe(status="running", pid=os.getpid())
+    return Run(
+        parts, folder, state, console, resumed=Resumed.of(found.meta["loop"], selection_of(parts))
+    )
+
+
+def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
+    """A run that has not saved anything yet, from its beginning."""
+    base = load_bases(config.base) if config.base else None
+    dataset = read_data(config, prior=base_pipeline(base))
+    if not _same_data(dataset, folder.facts()):
+        raise RequestError(f"{folder.path}: {DATA_CHANGED}")
+    parts = build(config, dataset, base)
+    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
+    folder.describe(status="running", pid=os.getpid())
+    return Run(parts, folder, start(parts), console)
+
+
+def differences(
+    parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any], meant: tuple[str, ...] = ()
+) -> list[str]:
+    """In words, what would keep the continued run from giving the same bits.
+
+    meant: settings, and blocks of them, that are to be others.
+    """
+    now, saved = exactness(parts), {**LATER, **saved}
+    names = {**saved, **now}  # a block that was added or taken away has keys on one side only
+    names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
+    found = [
+        f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
+    ]
+    if not _same_data(parts.dataset, facts):
+        found.append(DATA_CHANGED)
+    if "raw_targets" not in facts and loses_targets(parts.dataset):
+        found.append(JUDGED_OTHERWISE)
+    return found
+
+
+def _same_data(dataset: Dataset, facts: Mapping[str, Any]) -> bool:
+    """Whether a run began with it; one of ftune 0.1 noted nothing of the raw targets."""
+    raw = raw_fingerprint(dataset)
+    return bool(fingerprint(dataset) == facts["data"] and raw == facts.get("raw_targets", raw))

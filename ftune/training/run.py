@@ -1,0 +1,71 @@
+"""A training with its folder, from its parts."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ftune.build import Parts, start
+from ftune.config.dump import dump, to_yaml
+from ftune.console import Console
+from ftune.drive import selection_of
+from ftune.engine.state import State
+from ftune.runs.folder import RunFolder
+from ftune.training.describe import (
+    checkpoint_of,
+)
+from ftune.training.facts import facts_of
+from ftune.training.record import Resumed
+from ftune.training.saving import check_space
+
+
+@dataclass
+class Run:
+    """A training with its folder; `pause_at` ends it at a step as a rung of a sweep."""
+
+    parts: Parts
+    folder: RunFolder
+    state: State
+    console: Console
+    pause_at: int | None = None
+    resumed: Resumed = field(default_factory=Resumed)
+    began: float = field(default_factory=time.monotonic)
+
+
+def new_run(
+    command: str, stem: str, out: Path | None, parts: Parts, console: Console,
+    began: float | None = None,
+) -> Run:  # fmt: skip
+    """Creates the run folder and writes what is known before the first step.
+
+    began: by the monotonic clock, where something was done for it before (a search for its rate).
+    """
+    state = start(parts)  # refuses what cannot be built before anything is written
+    selection_of(parts)
+    moving = sum(p.numel() * p.element_size() for p in state.parameters)
+    check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
+    place = RunFolder.place(command, stem, out, parts.config.runs_folder)
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    folder = folder_for(parts, place, command, started=started)
+    return Run(parts, folder, state, console, began=began or time.monotonic())
+
+
+def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
+    """A new run folder, locked, with what is known of a training before its first step."""
+    folder = RunFolder.create(
+        place,
+        to_yaml(dump(parts.config)),
+        command=command,
+        status="running",
+        pid=os.getpid(),
+        notes=parts.notes,
+        **more,
+        **facts_of(parts),
+    )
+    if parts.dataset.profile is not None:
+        folder.write_profile(parts.dataset.profile.to_json())
+    return folder

@@ -1,0 +1,67 @@
+"""What a training leaves behind in summary.json, and says at its end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ftune.console import Console
+from ftune.drive import selection_of
+from ftune.engine.loop import Outcome
+from ftune.runs import checkpoint
+from ftune.training.describe import (
+    beyond,
+    ending,
+    peak_memory,
+    show_scores,
+)
+from ftune.training.run import Run
+
+Scores = dict[str, dict[str, float]]
+
+
+def summary_of(
+    run: Run, status: str, began: float, outcome: Outcome | None, scores: Scores
+) -> dict[str, Any]:
+    parts, state, best = run.parts, run.state, run.state.best
+    used = checkpoint.pointed(run.folder.checkpoints, "best" if best else "latest")
+    earlier = run.folder.summary() if status != "failed" else {}
+    seconds = time.monotonic() - began + earlier.get("seconds", 0.0)
+    stepping = outcome.train_seconds if outcome else 0.0
+    metric = selection_of(parts).metric
+    picked = {"step": best.step, "metric": metric, "value": best.value} if best else None
+    return {
+        "command": run.folder.facts()["command"],
+        "status": status,
+        "run": str(run.folder.path),
+        "steps": state.step,
+        "epochs": round(state.step / parts.batches.steps_per_epoch, 4),
+        "seconds": round(seconds, 3),
+        "train_seconds": round(stepping + (earlier.get("train_seconds") or 0.0), 3),
+        "peak_memory_bytes": peak_memory(),
+        "parameters": {"total": sum(parts.sizes.values()), "trainable": parts.trainable},
+        "metrics": scores,
+        "best": picked,
+        "checkpoint": str(used) if used else None,
+        "lr": parts.config.optimizer.lr,
+        "skipped": state.skipped,
+        "notes": [
+            *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
+            *parts.notes,
+            *beyond(parts),
+            *(ending(parts, state) if status == "done" else []),
+        ],
+    }
+
+
+def show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> None:
+    show_scores(console, summary["metrics"])
+    best = summary["best"]
+    picked = f"; best at step {best['step']:,} by validation {best['metric']}" if best else ""
+    early = " (stopped early)" if outcome.reason == "early" else ""
+    rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
+    console.say(
+        f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
+        f"({rate:,.0f} steps/s while training){picked}"
+    )
+    console.say(f"run: {summary['run']}")
