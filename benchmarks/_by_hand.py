@@ -24,7 +24,7 @@ from ftune.build import Parts, build, read_data
 from ftune.commands.finetune import with_base
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import read_metrics
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 Row = tuple[list[int], int]  # ids, and how many of them are asked
 

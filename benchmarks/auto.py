@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import ftune
 from ftune.data.prepare import prepare
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 Numbers = npt.NDArray[np.float64]
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

@@ -16,7 +16,7 @@ from ftune.drive import job
 from ftune.engine.loop import Job
 from ftune.runs.adapters import load_bases
 from ftune.runtime.signals import Stopper
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.training.record import Recorder
 from ftune.training.run import Run, new_run
 

@@ -17,7 +17,7 @@ CHILD = """\
 import json, resource, sys, time
 from pathlib import Path
 from ftune.build import read_data
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 small, large = (LANGUAGE.load(Path(path), []) for path in sys.argv[1:])
 read_data(small)  # whatever is imported on the way is imported now

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ftune.config.document import explain
 from ftune.config.fields import Setting, settings_of
 from ftune.registry import Table
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 
 HEAD = """\
 # Every setting

@@ -34,7 +34,7 @@ from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.seeds import choose_determinism, seed_all
 from ftune.runtime.threads import choose_threads
-from ftune.schema import NO_MODEL, RunConfig
+from ftune.schema.root import NO_MODEL, RunConfig
 from ftune.tasks.own import with_metrics
 from ftune.tasks.protocol import Task
 from ftune.weights import Origin, origin

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ftune.exports import Adapters
     from ftune.runs.base import Base
     from ftune.runs.folder import RunFolder
-    from ftune.schema import RunConfig
+    from ftune.schema.root import RunConfig
 
 app = typer.Typer(
     cls=Commands,
@@ -539,7 +539,7 @@ def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
 
 def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
     """Reads the configuration. Raises RequestError where there is none."""
-    from ftune.schema import LANGUAGE, config_path
+    from ftune.schema.root import LANGUAGE, config_path
 
     given, changes = _split(words)
     path = config_path(given)
@@ -556,7 +556,7 @@ def _finetune_config(
     words: list[str] | None, given_base: list[str] | None, console: Console
 ) -> tuple[RunConfig, Base, str]:
     """The file's configuration, or without one the configuration stored in the base."""
-    from ftune.schema import config_path
+    from ftune.schema.root import config_path
 
     given, changes = _split(words)
     if config_path(given) is not None:

@@ -13,7 +13,7 @@ from ftune.commands.sweep import sweep
 from ftune.consent import granting, idle
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 
 
 def run(

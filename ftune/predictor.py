@@ -28,7 +28,7 @@ from ftune.models.generate import generate
 from ftune.models.shapes import Built
 from ftune.runs.base import Base, load_base
 from ftune.runtime.device import choose
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.tasks.protocol import Batch, Task
 from ftune.weights import build_model, restore_weights
 

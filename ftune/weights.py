@@ -27,7 +27,7 @@ from ftune.limits.modules import weighed
 from ftune.models.shapes import Axis, Built, Inputs, Loading
 from ftune.runs.base import Adapter, Base
 from ftune.runs.checkpoint import Checkpoint
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.secret.redact import stored
 from ftune.tasks.protocol import Task
 

@@ -15,7 +15,7 @@ from ftune.config.tree import parse
 from ftune.console import Console
 from ftune.errors import ConfigError
 from ftune.extend import load_code
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((PROJECT / "configs").rglob("*.yaml"))

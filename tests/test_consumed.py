@@ -25,7 +25,7 @@ from support.watch_keys import (
 
 from ftune.models import LAYERS
 from ftune.registry import Table
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 
 
 def test_every_setting_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

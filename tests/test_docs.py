@@ -13,7 +13,7 @@ import pytest
 from ftune.config.tree import parse
 from ftune.errors import ConfigError
 from ftune.extend import load_code
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if page.name not in ("config.md", "log.md"))

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 FLOORS = [
     {"secret"},
-    {"registry", "errors", "console", "words", "quiet", "hub", "pickles", "places"},
+    {"registry", "errors", "console", "quiet", "hub", "pickles", "places"},
     {"consent", "limits"},
     {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
@@ -124,11 +124,11 @@ def test_a_house_with_crooked_floors_is_found() -> None:
 
 LOAD_EVERY_VARIANT = """
 import sys
-import ftune.schema
+import ftune.schema.root
 from ftune.config.document import json_schema
 from ftune.config.explain import key_homes
-json_schema(ftune.schema.RunConfig)
-assert key_homes(ftune.schema.RunConfig)
+json_schema(ftune.schema.root.RunConfig)
+assert key_homes(ftune.schema.root.RunConfig)
 from ftune.data import SOURCES, TRANSFORMS
 from ftune.models import LAYERS, MODELS
 from ftune.optim import OPTIMIZERS, SCHEDULES

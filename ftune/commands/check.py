@@ -14,7 +14,7 @@ from ftune.config.tree import Mark
 from ftune.console import Console
 from ftune.errors import ConfigError, MissingExtraError, Problem, RequestError
 from ftune.models import MODELS
-from ftune.schema import LANGUAGE, NO_BASE, NO_MODEL, NO_SWEEP, RunConfig
+from ftune.schema.root import LANGUAGE, NO_BASE, NO_MODEL, NO_SWEEP, RunConfig
 from ftune.search.space import check_space, parse_space
 from ftune.training.reach import Length, unreached
 

@@ -23,7 +23,7 @@ from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runtime.processes import refuse_several
-from ftune.schema import LANGUAGE, NO_BASE, RunConfig
+from ftune.schema.root import LANGUAGE, NO_BASE, RunConfig
 from ftune.training.run import new_run
 from ftune.training.train import train
 

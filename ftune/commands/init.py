@@ -9,7 +9,7 @@ from ftune.config.document import brief
 from ftune.config.spelling import suggestion
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 WIDTH = 80
 

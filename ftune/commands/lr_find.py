@@ -23,7 +23,7 @@ from ftune.runs.base import Base
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.search.lr_find import Finding
 from ftune.search.ties import Point, best_of
 from ftune.training.describe import peak_memory

@@ -17,7 +17,7 @@ from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
 from ftune.runs.base import Base
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.weights import Origin
 
 

@@ -10,7 +10,7 @@ from ftune.build import build, read_data
 from ftune.commands.rate import settled
 from ftune.console import Console
 from ftune.runtime.processes import refuse_several
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.training.run import new_run
 from ftune.training.train import train
 

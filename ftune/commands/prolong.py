@@ -20,7 +20,7 @@ from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.describe import checkpoint_of, story
 from ftune.training.exact import exactness
 from ftune.training.record import Resumed

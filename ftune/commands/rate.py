@@ -9,7 +9,7 @@ from ftune.data.dataset import Dataset
 from ftune.errors import InterruptedRunError
 from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.search.lr_find import Finding, find, notes_of
 from ftune.search.ties import Point
 

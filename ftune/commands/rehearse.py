@@ -8,7 +8,7 @@ from ftune.build import base_pipeline, build, read_data, start
 from ftune.commands.finetune import find_base, optional_base, with_base
 from ftune.commands.sweep import first_trial
 from ftune.drive import selection_of
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.search.lr_find import judging
 
 BASES = {"finetune": find_base, "lr-find": optional_base, "sweep": optional_base}

@@ -20,7 +20,7 @@ from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.search.failures import alike_reason
 from ftune.training.facts import gathered
 from ftune.training.run import new_run

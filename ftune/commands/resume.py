@@ -16,7 +16,7 @@ from ftune.extend.forgotten import needing
 from ftune.limits.form import of_form
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.reopen import reopen
 from ftune.training.train import train
 

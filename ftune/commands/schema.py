@@ -10,7 +10,7 @@ from ftune.config.fields import settings_of
 from ftune.config.spelling import suggestion
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 
 
 def schema(key: str | None, console: Console) -> None:

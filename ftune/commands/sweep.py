@@ -25,7 +25,7 @@ from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
-from ftune.schema import LANGUAGE, NO_SWEEP, RunConfig
+from ftune.schema.root import LANGUAGE, NO_SWEEP, RunConfig
 from ftune.search.kept import kept_space
 from ftune.search.lr_find import RATE
 from ftune.search.space import check_space, configured, parse_space

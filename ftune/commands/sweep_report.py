@@ -8,7 +8,7 @@ from typing import Any
 
 from ftune.console import Console
 from ftune.engine.selection import Selection
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.search.labels import label
 from ftune.search.space import Axis, parse_space
 from ftune.search.study import Trial, ranked

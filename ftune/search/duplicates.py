@@ -19,7 +19,7 @@ from ftune.config.free import free_settings
 from ftune.data.dataset import fingerprint, raw_fingerprint
 from ftune.drive import selection_of
 from ftune.runtime.precision import choose_precision
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 
 # Free for a resume, which compares what they lead to; between trials they are what may differ.
 BINDING = ("base", "data.path", "model.path", "model.hub", "runtime.threads", "runtime.device")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ftune.errors import RequestError
-from ftune.schema import Sweep
+from ftune.schema.search import Sweep
 from ftune.search.space import Space, parse_space
 from ftune.secret.forms import HIDDEN
 from ftune.secret.redact import stored

@@ -18,7 +18,9 @@ from ftune.engine.loop import fit
 from ftune.engine.observer import Silent
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
-from ftune.schema import LookEvery, NonFinite, RunConfig
+from ftune.schema.interval import LookEvery
+from ftune.schema.root import RunConfig
+from ftune.schema.train import NonFinite
 from ftune.search.caveats import before, what_remains_open
 from ftune.search.row_losses import row_losses
 from ftune.search.ties import UNKNOWN, Point, best_of, chosen, learned, rivals, tied

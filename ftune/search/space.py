@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ftune.errors import ConfigError, Problem, RequestError
-from ftune.schema import LANGUAGE, RunConfig, Sweep
+from ftune.schema.root import LANGUAGE, RunConfig
+from ftune.schema.search import Sweep
 
 MOST_SAMPLES = 6
 MOST_WORDS = 50

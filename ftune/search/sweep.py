@@ -32,7 +32,8 @@ from ftune.limits.form import of_form
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runs.lock import Lock
-from ftune.schema import RunConfig, Sweep
+from ftune.schema.root import RunConfig
+from ftune.schema.search import Sweep
 from ftune.search.failures import alike_reason, in_words
 from ftune.search.kept import kept_space
 from ftune.search.lr_find import settle

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.engine.selection import Selection
-from ftune.schema import Sweep
+from ftune.schema.search import Sweep
 from ftune.search.labels import label
 from ftune.search.space import Range, parse_space
 from ftune.search.study import Trial, ranked

@@ -19,7 +19,7 @@ from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.extend import loaded_code
 from ftune.runs.checkpoint import Checkpoint
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.secret.redact import left_out, redact_tree, stored
 from ftune.training.reach import Length, unreached
 

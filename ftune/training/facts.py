@@ -26,7 +26,7 @@ from ftune.runtime.device import choose
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.threads import cores
 from ftune.runtime.versions import versions
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.secret.redact import redact_words
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from ftune.config.decimals import as_written
 from ftune.optim import SCHEDULES
 from ftune.optim.schedule import Warmup
-from ftune.schema import LookEvery, RunConfig
+from ftune.schema.interval import LookEvery
+from ftune.schema.root import RunConfig
 from ftune.training.fading import fading
 
 

@@ -16,7 +16,7 @@ from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.exact import LATER, exactness
 from ftune.training.record import Resumed
 from ftune.training.run import Run

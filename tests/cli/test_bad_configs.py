@@ -12,7 +12,7 @@ from support.generated import mutated, overrides
 
 from ftune.config.spelling import distance
 from ftune.errors import FtuneError, RequestError
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -125,7 +125,7 @@ def test_in_a_process_of_its_own(bad: Bad, tmp_path: Path) -> None:
     found = ask(bad.text, tmp_path)
     assert [fault for fault in found.faults if not fault.endswith(" s")] == []  # no clock is asked
     assert LINE.search(found.said)
-    assert "ftune.schema" in found.modules
+    assert "ftune.schema.root" in found.modules
 
 
 @given(mutated())

@@ -11,7 +11,7 @@ import pytest
 from support.differential import Table, agrees, each
 
 from ftune.build import read_data
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 PIL = pytest.importorskip("PIL")
 IMAGES = 6

@@ -14,7 +14,7 @@ from support.differential import Table, agrees, each
 
 import ftune
 from ftune.build import read_data
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 ROWS = 60
 Columns = Mapping[str, list[Any]]

@@ -26,7 +26,7 @@ from ftune.models.call import call
 from ftune.predictor import Predictor, restore
 from ftune.runs.base import load_base
 from ftune.runs.folder import read_metrics
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 
 pytest.importorskip("transformers")
 pytest.importorskip("peft")

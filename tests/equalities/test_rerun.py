@@ -22,7 +22,7 @@ from ftune.insight.same import causes, results
 from ftune.runs import checkpoint
 from ftune.runs.files import read_json, sha256, write_json
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.training.run import new_run
 from ftune.training.train import train
 

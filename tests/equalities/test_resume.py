@@ -21,7 +21,7 @@ from support.trainings import (
 
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.runs.folder import RunFolder
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from ftune.training.reopen import reopen
 from ftune.training.train import train
 

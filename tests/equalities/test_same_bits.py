@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.trainings import assert_same, configuration, differences, trace, undisturbed
 
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 SHORT = ("train.epochs=2",)
 

@@ -27,7 +27,7 @@ from ftune.runs import lock
 from ftune.runs.base import load_base
 from ftune.runs.folder import RunFolder
 from ftune.runs.lock import Lock
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 SAMPLING = Sampling(1, 0.0, None, None, 0)
 

@@ -17,7 +17,7 @@ from ftune.commands.rerun import rerun
 from ftune.commands.sweep import sweep
 from ftune.runs.files import sha256
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from support.sweeps import HALVING, PLAIN
 from support.tiny_hf import SENTENCES, save_models
 from support.trainings import EVERYTHING, QUIET

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from support.bounded import command
 
 Bomb = Callable[[Path], Callable[[], Any]]

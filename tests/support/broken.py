@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from support.bad_configs import VALID
 from support.bombs import TINY, _read_images, read
 from support.bombs_of_weights import GGUFS, _models, _run, built, load, lora, rehash

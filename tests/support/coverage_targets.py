@@ -13,7 +13,7 @@ from ftune.console import Console
 from ftune.foreign import read_safetensors, read_torch
 from ftune.limits import documents
 from ftune.limits.gguf import gguf_file
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from support.bombs import read
 from support.broken import CONFIGS, _gguf, _tables, _weights
 from support.planted import GUIDED

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ftune.commands.check import check, check_sweep
 from ftune.console import Console
 from ftune.errors import FtuneError
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from support.bad_configs import VALID
 
 PROJECT = Path(__file__).resolve().parents[2]

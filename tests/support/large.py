@@ -15,7 +15,7 @@ import numpy as np
 from ftune.commands.check import check
 from ftune.console import Console
 from ftune.data import SOURCES
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 
 def write_csv(path: Path, size: int) -> Path:

@@ -16,7 +16,7 @@ from ftune.build import base_pipeline, build, read_data
 from ftune.commands.finetune import with_base
 from ftune.errors import FtuneError
 from ftune.runs.adapters import load_bases
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from support.tiny_hf import save_models
 from support.trainings import undisturbed
 

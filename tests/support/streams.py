@@ -19,7 +19,7 @@ from ftune.data.dataset import Split
 from ftune.data.store import Draw
 from ftune.feed import Make, Take, feeder, maker
 from ftune.objectives import Batch
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 from support.chains import one_ahead
 from support.trainings import configuration, interrupted, tensor_hash, undisturbed
 

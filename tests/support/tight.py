@@ -13,7 +13,7 @@ from torch import Tensor
 from ftune import care
 from ftune.build import build, read_data
 from ftune.data.store import Dense, Draw
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.training.run import new_run
 from ftune.training.train import train
 from support.apart import only_in_a_child

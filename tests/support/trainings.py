@@ -15,7 +15,7 @@ from ftune.build import build, read_data
 from ftune.console import Console
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.reopen import reopen
 from ftune.training.run import Run, new_run
 from ftune.training.train import train

@@ -14,7 +14,7 @@ import pytest
 from ftune.config.fields import setting, settings_of
 from ftune.optim import OPTIMIZERS
 from ftune.optim.sgd import Sgd
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 
 # Read from the tree of nodes, before there is an object (tests/unit/config/test_interpolate.py).
 READ_BEFORE = {"Runtime.env"}

@@ -11,7 +11,7 @@ import torch
 from ftune.build import Parts, build, read_data
 from ftune.errors import ConfigError, RequestError
 from ftune.feed import feeder, maker
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 
 CASES = Path(__file__).resolve().parents[2] / "../shared/cases"
 PLAIN: dict[str, Any] = {

@@ -20,7 +20,7 @@ from ftune.commands.evaluate import evaluate
 from ftune.errors import DataError, FtuneError, RequestError
 from ftune.predictor import Predictor, restore
 from ftune.runs.base import load_base
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 COLOURS = ("red", "green", "blue")
 

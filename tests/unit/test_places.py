@@ -12,7 +12,7 @@ from ftune.cli import app
 from ftune.errors import CheckpointError, ConfigError, RequestError
 from ftune.places import url_fault
 from ftune.runs.base import load_base
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 URLS = [
     "s3://bucket/t.csv", "http://host/t.csv", "https://host/t.csv", "gs://b/t", "hf://org/name",

@@ -22,7 +22,7 @@ from ftune.models.call import call
 from ftune.predictor import Sampling, restore
 from ftune.runs.adapters import load_bases, names_of, only
 from ftune.runs.base import load_base
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.run import new_run
 from ftune.training.train import train
 

@@ -31,7 +31,7 @@ from ftune.predictor import Sampling
 from ftune.runs.base import load_base
 from ftune.runs.files import read_json, write_json
 from ftune.runs.folder import RunFolder, read_metrics
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.train import train
 
 ROWS = 120

@@ -18,7 +18,7 @@ from ftune.engine.evaluate import outputs
 from ftune.errors import RequestError
 from ftune.runs.base import load_base
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.training.reopen import reopen
 from ftune.training.run import new_run
 from ftune.training.train import train

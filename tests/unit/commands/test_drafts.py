@@ -19,7 +19,7 @@ from ftune.commands.init import init
 from ftune.commands.optimize import optimize
 from ftune.console import Console
 from ftune.errors import DataError, FtuneError, RequestError
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 
 Rows = list[dict[str, Any]]
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from ftune.commands.rerun import rerun
 from ftune.commands.resume import resume
 from ftune.errors import DataError, RequestError
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.train import train
 
 HINT = r"no such file.*; where it lies elsewhere now, add data\.path=FILE"

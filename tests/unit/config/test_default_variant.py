@@ -13,7 +13,7 @@ from ftune.config.document import json_schema
 from ftune.errors import ConfigError
 from ftune.optim.adam import AdamW
 from ftune.optim.decays import Cosine
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 
 FILE: dict[str, Any] = {
     "task": "regression",

@@ -10,7 +10,7 @@ import pytest
 from ftune.config.document import brief, explain, find, json_schema
 from ftune.config.explain import Explainer
 from ftune.config.tree import Mark
-from ftune.schema import RunConfig
+from ftune.schema.root import RunConfig
 
 
 def test_the_schema_is_json_and_names_every_root_key() -> None:

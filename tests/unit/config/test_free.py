@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftune.config.free import free_settings
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 ALWAYS = {
     "base", "lr_find", "output", "sweep", "data.cache", "eval.train", "train.checkpoint_every",

@@ -17,7 +17,7 @@ from ftune.data import SOURCES, TRANSFORMS
 from ftune.models import LAYERS, MODELS
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.registry import Table
-from ftune.schema import LANGUAGE, RunConfig
+from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.tasks import TASKS
 
 TABLES = [SOURCES, TRANSFORMS, LAYERS, MODELS, OPTIMIZERS, SCHEDULES, TASKS]

@@ -16,7 +16,7 @@ from ftune.data.frame import Frame
 from ftune.data.schema import Data
 from ftune.data.tables import TablePipeline
 from ftune.runs.folder import RunFolder
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 ReadData = Callable[..., Data]
 

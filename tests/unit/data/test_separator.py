@@ -17,7 +17,7 @@ from ftune.data.prepare import prepare
 from ftune.data.survey.survey import survey
 from ftune.data.tables import TablePipeline
 from ftune.errors import ConfigError, DataError
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 ReadData = Callable[..., Any]
 Write = Callable[[str, str | bytes], str]

@@ -18,7 +18,7 @@ from ftune.data.prepare import prepare
 from ftune.data.survey.survey import Told, survey
 from ftune.data.target import TargetKind
 from ftune.errors import DataError
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 ReadData = Callable[..., Any]
 Write = Callable[[str, str | bytes], str]

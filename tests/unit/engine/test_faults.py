@@ -19,7 +19,7 @@ from ftune.engine.state import State
 from ftune.errors import SpikeError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.training.record import Recorder
 from ftune.training.reopen import reopen
 from ftune.training.run import new_run

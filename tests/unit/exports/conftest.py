@@ -18,7 +18,7 @@ from ftune.exports.subject import Subject
 from ftune.predictor import restore
 from ftune.quiet import quiet
 from ftune.runs.base import load_base
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.weights import build_model
 
 Make = Callable[..., Path]

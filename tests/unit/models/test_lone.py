@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ftune.models.lone import alone, declared
 from ftune.models.shapes import Inputs
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 FLAT, IMAGE = Inputs((6,)), Inputs((3, 5, 4))
 OUT = {"linear": "out"}

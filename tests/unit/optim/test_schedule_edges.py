@@ -16,7 +16,7 @@ from ftune.config.decimals import as_written, nearest_step
 from ftune.config.read import SettingError
 from ftune.optim import SCHEDULES
 from ftune.optim.schedule import Warmup
-from ftune.schema import Every
+from ftune.schema.interval import Every
 
 NO_WARMUP = Warmup(fraction=0.0)
 LENGTHS = (1, 2, 3, 4, 7, 10, 33, 100)

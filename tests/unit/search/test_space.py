@@ -9,7 +9,8 @@ from support.sweeps import PLAIN
 
 from ftune.config.dump import dump
 from ftune.errors import ConfigError, RequestError
-from ftune.schema import LANGUAGE, Sweep
+from ftune.schema.root import LANGUAGE
+from ftune.schema.search import Sweep
 from ftune.search.space import Choices, Range, check_space, configured, grid, parse_space, places
 from ftune.search.sweep import choose_sampler, trial_count
 

@@ -16,7 +16,7 @@ import ftune
 from ftune.commands import sweep as command
 from ftune.errors import RunFailedError
 from ftune.runs.folder import RunFolder, read_metrics
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.search import sweep as executor
 from ftune.training.train import train
 

@@ -16,7 +16,7 @@ from ftune.errors import ConfigError, RequestError
 from ftune.optim import SCHEDULES
 from ftune.runs.base import load_base
 from ftune.runs.folder import read_metrics
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 from ftune.tasks import TASKS
 from ftune.tasks.classes import ClassTask
 from ftune.tasks.labels import LabelTask

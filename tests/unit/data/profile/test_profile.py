@@ -16,7 +16,7 @@ from ftune.console import Console
 from ftune.data.frame import Frame
 from ftune.data.profile.columns import column_of
 from ftune.data.profile.profile import Profile, profile, show
-from ftune.schema import LANGUAGE
+from ftune.schema.root import LANGUAGE
 
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
 SKLEARN = ("iris", "wine", "breast_cancer", "digits", "diabetes")
