@@ -115,9 +115,9 @@ def build(
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
     _refuse_idle(effects)
     phases = Phases(model, effects)
-    one = arguments(moved(dataset.train.batch(torch.arange(1)), device))
-    batches = _batches(config, dataset.train, alone(model, phases.resting(), *one))
-    work = multiply_adds(model, *one) * config.train.batch_size
+    example = arguments(moved(dataset.train.batch(torch.arange(1)), device))
+    batches = _batches(config, dataset.train, alone(model, phases.resting(), *example))
+    work = multiply_adds(model, *example) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
     notes = [*dataset.notes, *(base.notes if base else ())]
@@ -263,13 +263,13 @@ def _left_out(config: RunConfig, batches: Batches) -> list[str]:
 def _groups(parts: Parts) -> list[Group]:
     """Parameters that are ever trained, by what distinguishes them; fixed for the whole run."""
     modules = dict(parts.model.named_modules())
-    found: dict[tuple[float, float | None, int], list[tuple[str, nn.Parameter]]] = {}
+    members: dict[tuple[float, float | None, int], list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in parts.model.named_parameters():
         effect = parts.effects[name]
         if effect.train:
             # torch's fused SGD cannot have some momenta begin later than others of their group.
             key = (effect.lr_scale, effect.weight_decay, effect.from_epoch)
-            found.setdefault(key, []).append((name, parameter))
+            members.setdefault(key, []).append((name, parameter))
 
     def is_matrix(name: str, parameter: nn.Parameter) -> bool:
         owner = modules[name.rpartition(".")[0]]
@@ -284,5 +284,5 @@ def _groups(parts: Parts) -> list[Group]:
             weight_decay=decay,
             matrix=tuple(is_matrix(name, p) for name, p in items),
         )
-        for (scale, decay, _), items in found.items()
+        for (scale, decay, _), items in members.items()
     ]

@@ -29,17 +29,17 @@ class Keeper(Protocol):
 
 def attempt(parts: Parts, step: Step, keeper: Keeper) -> Attempt:
     """A step with the answers that the configuration gives to faults."""
-    train, made = parts.config.train, maker(parts)
+    train, batch_of = parts.config.train, maker(parts)
     answers = Answers(
         policy=train.non_finite.policy,
         limit=train.non_finite.limit,
         spikes=train.spike_guard.policy if train.spike_guard else "stop",
-        explain=_diagnosis(parts, step, made),
+        explain=_diagnosis(parts, step, batch_of),
         back=keeper.back,
         tell=keeper.tell,
         smaller=partial(_smaller, parts, keeper),
     )
-    return Attempt(feeder(parts, made), step, answers, Statistics(parts.model))
+    return Attempt(feeder(parts, batch_of), step, answers, Statistics(parts.model))
 
 
 def guard(parts: Parts) -> SpikeGuard | None:

@@ -60,6 +60,6 @@ class Ahead:
         self.coming: dict[tuple[int, int], Future[list[Batch]]] = {}
 
     def __call__(self, step: int, split: int) -> list[Batch]:
-        found = self.coming.pop((step, split), None) or self.pool.submit(self.take, step, split)
+        batches = self.coming.pop((step, split), None) or self.pool.submit(self.take, step, split)
         self.coming = {(step + 1, split): self.pool.submit(self.take, step + 1, split)}
-        return found.result()
+        return batches.result()

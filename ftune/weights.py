@@ -91,17 +91,17 @@ def origin(
     built.module.to(device)
     brought = _adapters_of(base, built.module)
     _attach_brought(built.module, brought, base)
-    found = _loaded(built, base) if base else None
-    if found is None and built.report is not None:
-        found = _as_transfer(built)
-    if found is not None:
+    report = _loaded(built, base) if base else None
+    if report is None and built.report is not None:
+        report = _as_transfer(built)
+    if report is not None:
         _refuse_broken(built.module, base, config)
-    fresh = built.head if _is_fresh(built, found) else ""
+    fresh = built.head if _is_fresh(built, report) else ""
     wanted = adapters_of_rules(config.adapt, built.module, fresh)
     attach(built.module, wanted)
     keep_packed(built.module, base.tensors if base else {})
     known = {(s.module, s.name): s for s in (*brought, *wanted)}
-    return Origin(built, found, tuple(known.values()), fresh)
+    return Origin(built, report, tuple(known.values()), fresh)
 
 
 def build_model(
@@ -112,11 +112,20 @@ def build_model(
     Freshly initialised, or as its library loads it; from the story in the `meta` of a checkpoint
     only the structure, for weights to come; with `fresh` initialised, where not all may come.
     """
-    found = pipeline.features
+    features = pipeline.features
     with of_form("the data pipeline in a checkpoint"):
-        named = (None, {}, {}) if found.time else (found.names, found.categories, pipeline.codes)
+        named = (
+            (None, {}, {})
+            if features.time
+            else (features.names, features.categories, pipeline.codes)
+        )
         inputs = Inputs(
-            found.shape, *named, found.vocabulary, task.positions, found.time, found.ragged
+            features.shape,
+            *named,
+            features.vocabulary,
+            task.positions,
+            features.time,
+            features.ragged,
         )
     story = meta.get("model")
     with weighed("model"):
@@ -125,7 +134,9 @@ def build_model(
             if story
             else config.model.build(inputs, task.outputs)
         )
-    axes = {name: _named_outputs(found, task.output_names) for name, found in built.axes.items()}
+    axes = {
+        name: _named_outputs(features, task.output_names) for name, features in built.axes.items()
+    }
     return replace(built, axes=axes)
 
 
@@ -157,10 +168,10 @@ def _adapters_of(base: Base | None, model: nn.Module) -> list[AdapterSpec]:
     """What a base brings on top of its weights. Quantised weights are taken as plain ones."""
     if base is None:
         return []
-    found = [spec for spec in _stored(base.meta) if spec.kind in ("lora", "peft")]
+    specs = [spec for spec in _stored(base.meta) if spec.kind in ("lora", "peft")]
     for adapter in base.adapters:
-        found += _placed(model, adapter)[0]
-    return found
+        specs += _placed(model, adapter)[0]
+    return specs
 
 
 def _attach_brought(model: nn.Module, brought: Sequence[AdapterSpec], base: Base | None) -> None:
@@ -183,52 +194,52 @@ def _placed(model: nn.Module, adapter: Adapter) -> tuple[list[AdapterSpec], dict
 @torch.no_grad()
 def _loaded(built: Built, base: Base) -> Transfer | None:
     """The tensors of a base, and of the adapters on it, into a model that has a place for them."""
-    found = None
+    report = None
     if base.tensors:
         axes = axes_of(base.meta.get("axes", {}))
-        found = transfer(built.module, built.axes, built.head, unpacked(base.tensors), axes)
+        report = transfer(built.module, built.axes, built.head, unpacked(base.tensors), axes)
     for adapter in base.adapters:
-        found = found or _as_transfer(built)
+        report = report or _as_transfer(built)
         own = dict(built.module.state_dict())
         for name, tensor in _placed(built.module, adapter)[1].items():
             if name not in own or own[name].shape != tensor.shape:
-                found.unexpected.append((name, tensor.numel(), adapter.source.name))
+                report.unexpected.append((name, tensor.numel(), adapter.source.name))
                 continue
             own[name].copy_(tensor)
-            found.loaded.append((name, tensor.numel(), adapter.source.name))
-    return found
+            report.loaded.append((name, tensor.numel(), adapter.source.name))
+    return report
 
 
 def _refuse_broken(model: nn.Module, base: Base | None, config: RunConfig) -> None:
     """Raises CheckpointError that names the file and the tensor that holds what is no number."""
-    name, told = broken_tensor(model)
+    name, fault = broken_tensor(model)
     if not name:
         return
     source = base.source if base else Path(config.model.source)
     if base and name in owners([name]):
         source = next((adapter.source for adapter in base.adapters), source)
     raise CheckpointError(
-        f"{source}: `{plain_name(name)}` holds {told}, which no training mends; take an earlier "
+        f"{source}: `{plain_name(name)}` holds {fault}, which no training mends; take an earlier "
         "checkpoint of this model"
     )
 
 
 def _as_transfer(built: Built) -> Transfer:
     """What the model's own library loaded, as the table that every base gets."""
-    report, found = built.report or Loading(), Transfer()
+    report, transferred = built.report or Loading(), Transfer()
     sizes = {name: p.numel() for name, p in built.module.named_parameters()}
     for kind in ("loaded", "missing", "unexpected", "mismatched"):
         names = [(n, f"+{report.grown[n]} rows" if n in report.grown else "")
                  for n in getattr(report, kind)]  # fmt: skip
         names.sort(key=lambda pair: not pair[1])  # what grew is shown first
-        getattr(found, kind).extend((n, sizes.get(n, 0), remark) for n, remark in names)
+        getattr(transferred, kind).extend((n, sizes.get(n, 0), remark) for n, remark in names)
     if report.grown:
         rows = next(iter(report.grown.values()))
-        found.notes.append(
+        transferred.notes.append(
             f"tokens that the tokenizer has and the weights lack: {rows:,}; embedding and output"
             " layer get a row for each, the mean of the others"
         )
-    return found
+    return transferred
 
 
 def _is_fresh(built: Built, found: Transfer | None) -> bool:
@@ -243,8 +254,8 @@ def axes_of(plain: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:
     """Named axes as a checkpoint holds them, back from JSON."""
     with of_form("the axes in a checkpoint"):
         return {
-            name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in found)
-            for name, found in plain.items()
+            name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in of_tensor)
+            for name, of_tensor in plain.items()
         }
 
 

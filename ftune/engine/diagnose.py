@@ -35,8 +35,8 @@ class Diagnosis:
     def __call__(self, state: State, batches: Sequence[Batch]) -> str:
         """In words; empty where nothing can be found. Changes nothing."""
         with suppress(RuntimeError), _quiet(state.model):
-            found = first_tensor(state, batches, self.loss)
-            return "; ".join(part for part in (found, self._rows(state, found)) if part)
+            tensor = first_tensor(state, batches, self.loss)
+            return "; ".join(part for part in (tensor, self._rows(state, tensor)) if part)
         return ""
 
     def _rows(self, state: State, found: str) -> str:
@@ -101,12 +101,12 @@ def first_broken(named: Iterable[tuple[str, Tensor]], kind: str) -> str:
 
 def _first_output(state: State, batch: Batch, loss: Callable[[Forward, Batch], Loss]) -> str:
     """The first module whose output is not finite: hooks run as modules end, inner ones first."""
-    found: list[str] = []
+    modules: list[str] = []
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, _: Any, output: Any) -> None:
-            if not found and any(not bool(torch.isfinite(t).all()) for t in _floats(output)):
-                found.append(f"{name} ({type(module).__name__})" if name else "the model")
+            if not modules and any(not bool(torch.isfinite(t).all()) for t in _floats(output)):
+                modules.append(f"{name} ({type(module).__name__})" if name else "the model")
 
         return hook
 
@@ -116,7 +116,7 @@ def _first_output(state: State, batch: Batch, loss: Callable[[Forward, Batch], L
     finally:
         for hook in hooks:
             hook.remove()
-    return f"first not finite: the output of {found[0]}" if found else ""
+    return f"first not finite: the output of {modules[0]}" if modules else ""
 
 
 def _floats(output: Any) -> Iterator[Tensor]:

@@ -25,8 +25,8 @@ def evaluate(
     """The meter's metrics over all rows of `batches`."""
     with inference(model):
         for batch in batches:
-            found, kept = counted(model, batch)
-            meter.update(found.float(), kept)
+            outputs, counting = counted(model, batch)
+            meter.update(outputs.float(), counting)
     return meter.compute()
 
 

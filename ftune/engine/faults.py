@@ -82,16 +82,16 @@ class Attempt:
         policy = answers.spikes if spike else answers.policy
         state.clear_gradients()
         cause = "" if spike else answers.explain(state, batches)
-        said = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
+        message = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
         state.faults += 1
         if policy == "stop":
             advice = SPIKE_ADVICE if spike else ADVICE
-            raise DivergedError(f"{said}; nothing was updated. {advice}")
+            raise DivergedError(f"{message}; nothing was updated. {advice}")
         if state.faults > answers.limit:
-            raise DivergedError(f"{said}; after {answers.limit} faults before it the run ends")
+            raise DivergedError(f"{message}; after {answers.limit} faults before it the run ends")
         done = answers.back(state) if policy == "rollback" else "the step is left out"
-        answers.tell(f"{said}; {done}")
-        return StepResult(math.nan, fault=said)
+        answers.tell(f"{message}; {done}")
+        return StepResult(math.nan, fault=message)
 
 
 class Statistics:

@@ -78,10 +78,10 @@ def finite(gradients: list[Tensor]) -> bool:
     device = gradients[0].device
     if device.type not in ("cpu", "cuda"):
         return all(bool(torch.isfinite(g).all()) for g in gradients)
-    found = torch.zeros(1, device=device)
-    one = constant(1.0, torch.float32, device)
-    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
-    return found.item() == 0
+    overflow = torch.zeros(1, device=device)
+    scale = constant(1.0, torch.float32, device)
+    torch._amp_foreach_non_finite_check_and_unscale_(gradients, overflow, scale)
+    return overflow.item() == 0
 
 
 def first_broken(state: State) -> str:

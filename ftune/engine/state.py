@@ -79,11 +79,11 @@ class State:
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and JSON: together with the weights, all that `load` needs."""
         tensors, scalars = optimizer_tensors(self.optimizers)
-        found = {f"optimizer/{name}": tensor for name, tensor in tensors.items()}
-        found |= {f"rng/{name}": tensor for name, tensor in rng_state().items()}
+        saved = {f"optimizer/{name}": tensor for name, tensor in tensors.items()}
+        saved |= {f"rng/{name}": tensor for name, tensor in rng_state().items()}
         if self.average:
-            found |= {f"ema/{name}": tensor for name, tensor in self.average.weights.items()}
-        return found, {
+            saved |= {f"ema/{name}": tensor for name, tensor in self.average.weights.items()}
+        return saved, {
             "step": self.step,
             "waiting": self.evals_since_gain,
             "looked": self.last_eval_step,

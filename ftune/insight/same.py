@@ -46,12 +46,12 @@ def causes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
     What one of them does not tell (an older ftune) is not compared, nor the commit of the folder
     where each was started.
     """
-    found: list[Difference] = []
+    changes: list[Difference] = []
     for key in (*SURROUNDINGS, *INPUTS):
         chosen = key == "cores" and was.get("threads")  # they only help to choose the threads
         if was.get(key) is not None and now.get(key) is not None and not chosen:
-            found += _between(key, _plain(key, was[key]), _plain(key, now[key]))
-    return found
+            changes += _between(key, _plain(key, was[key]), _plain(key, now[key]))
+    return changes
 
 
 def results(was: RunFolder, now: RunFolder, until: int | None = None) -> Iterator[Difference]:
@@ -65,31 +65,31 @@ def results(was: RunFolder, now: RunFolder, until: int | None = None) -> Iterato
         for part in results(RunFolder(file.parent), RunFolder(now.path / "trials" / number)):
             yield replace(part, field=f"trial {number}: {part.field}")
     if until is None:
-        one, other = was.summary(), now.summary()
+        first, other = was.summary(), now.summary()
         for key in UNTIMED:
-            if key in one:
-                yield from _between(f"summary {key}", one[key], other.get(key))
+            if key in first:
+                yield from _between(f"summary {key}", first[key], other.get(key))
 
 
 def metrics(was: Path, now: Path, until: int | None = None) -> Iterator[Difference]:
     """Line by line of metrics.jsonl, times left out."""
-    one, other = (_lines(path / "metrics.jsonl", until) for path in (was, now))
-    for number, (a, b) in enumerate(zip(one, other, strict=False), 1):
-        place = f"metrics.jsonl line {number} (step {a.get('step')}, {a.get('split')})"
-        yield from _between(place, a, b)
-    if len(one) != len(other):
-        yield Difference("metrics.jsonl lines", len(one), len(other))
+    first, other = (_lines(path / "metrics.jsonl", until) for path in (was, now))
+    for number, (a, b) in enumerate(zip(first, other, strict=False), 1):
+        where = f"metrics.jsonl line {number} (step {a.get('step')}, {a.get('split')})"
+        yield from _between(where, a, b)
+    if len(first) != len(other):
+        yield Difference("metrics.jsonl lines", len(first), len(other))
 
 
 def weights(was: Path, now: Path, name: str) -> Iterator[Difference]:
     """Every tensor of what `best` or `latest` names: weights, average, optimizer, transforms."""
-    one, other = checkpoint.pointed(was, name), checkpoint.pointed(now, name)
-    if one is None or other is None or one.name != other.name:
-        names = [None if path is None else path.name for path in (one, other)]
+    first, other = checkpoint.pointed(was, name), checkpoint.pointed(now, name)
+    if first is None or other is None or first.name != other.name:
+        names = [None if path is None else path.name for path in (first, other)]
         if names[0] != names[1]:
             yield Difference(f"checkpoint {name}", names[0], names[1])
         return
-    a, b = checkpoint.load(one), checkpoint.load(other)
+    a, b = checkpoint.load(first), checkpoint.load(other)
     for part in ("model", "frozen", "training", "pipeline"):
         yield from _tensors(f"checkpoint {name}, {part}", getattr(a, part), getattr(b, part))
 
@@ -129,13 +129,13 @@ def _between(field: str, was: Any, now: Any) -> Iterator[Difference]:
 
 def _plain(key: str, value: Any) -> Any:
     if key == "versions":
-        return {name: found for name, found in value.items() if takes_part(name)}
-    return [one["sha256"] for one in value] if key == "code" else value
+        return {name: item for name, item in value.items() if takes_part(name)}
+    return [file["sha256"] for file in value] if key == "code" else value
 
 
 def _lines(path: Path, until: int | None) -> list[dict[str, Any]]:
-    kept = [line for line in read_metrics(path) if until is None or line["step"] <= until]
-    return [{key: value for key, value in line.items() if key != "time"} for line in kept]
+    lines = [line for line in read_metrics(path) if until is None or line["step"] <= until]
+    return [{key: value for key, value in line.items() if key != "time"} for line in lines]
 
 
 def _exact(value: Any) -> Any:

@@ -41,10 +41,10 @@ class Group:
     def matrices(self, wanted: bool) -> Group:
         """Only the parameters whose `matrix` flag is `wanted`."""
         flags = self.matrix or (False,) * len(self.names)
-        kept = [i for i, flag in enumerate(flags) if flag is wanted]
-        names = tuple(self.names[i] for i in kept)
-        parameters = tuple(self.parameters[i] for i in kept)
-        return Group(names, parameters, self.lr_scale, self.weight_decay, (wanted,) * len(kept))
+        indices = [i for i, flag in enumerate(flags) if flag is wanted]
+        names = tuple(self.names[i] for i in indices)
+        parameters = tuple(self.parameters[i] for i in indices)
+        return Group(names, parameters, self.lr_scale, self.weight_decay, (wanted,) * len(indices))
 
 
 def construct(

@@ -51,15 +51,15 @@ def load_optimizer_tensors(
     not exactly those that these optimizers would make themselves.
     """
     rows = scalars.get("optimizers", [])
-    found = [row["class"] for row in rows]
+    classes = [row["class"] for row in rows]
     own = [type(optimizer).__name__ for optimizer in optimizers]
-    if found != own:
+    if classes != own:
         raise CheckpointError(
-            f"the optimizer state is of {_words(found)}, but this run has {_words(own)}: "
+            f"the optimizer state is of {_words(classes)}, but this run has {_words(own)}: "
             "continue with the configuration that it was saved with"
         )
     expected = [_expected(o, row["updated"]) for o, row in zip(optimizers, rows, strict=True)]
-    _compare({key: tensor for one in expected for key, tensor in one.items()}, tensors)
+    _compare({key: tensor for state in expected for key, tensor in state.items()}, tensors)
     for optimizer, row in zip(optimizers, rows, strict=True):
         _fill(optimizer, tensors, set(row["updated"]))
 

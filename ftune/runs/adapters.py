@@ -61,8 +61,10 @@ def load_bases(names: str | Sequence[str]) -> Base:
     """The first as `load_base`, and PEFT adapters on top of it. Raises CheckpointError."""
     paths = [names] if isinstance(names, str) else list(names)
     first, *rest = [load_base(Path(path)) for path in paths]
-    for one in rest:
-        if not one.adapters or one.tensors:
-            raise CheckpointError(f"{one.source}: only a PEFT adapter can stand on top of a base")
-        first.adapters += tuple(named_apart(found, names_of(first)) for found in one.adapters)
+    for adapter in rest:
+        if not adapter.adapters or adapter.tensors:
+            raise CheckpointError(
+                f"{adapter.source}: only a PEFT adapter can stand on top of a base"
+            )
+        first.adapters += tuple(named_apart(spec, names_of(first)) for spec in adapter.adapters)
     return first

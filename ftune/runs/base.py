@@ -106,9 +106,9 @@ def best_checkpoint(folder: Path) -> Checkpoint:
 
 def _from_folder(path: Path) -> Base:
     if (path / "checkpoints").is_dir():
-        found = best_checkpoint(path / "checkpoints")
+        saved = best_checkpoint(path / "checkpoints")
     elif (path / "manifest.json").is_file():
-        found = checkpoint.load(path)
+        saved = checkpoint.load(path)
     elif (path / "adapter_config.json").is_file():
         return _from_peft(path)
     elif (path / "config.json").is_file():
@@ -126,7 +126,7 @@ def _from_folder(path: Path) -> Base:
             f"{path}: neither a run folder, a checkpoint folder, a Hugging Face model (config.json)"
             " nor a PEFT adapter (adapter_config.json)"
         )
-    return Base(path, weights(found), _placeless(found.meta), found.pipeline)
+    return Base(path, weights(saved), _placeless(saved.meta), saved.pipeline)
 
 
 def _from_peft(path: Path) -> Base:

@@ -161,8 +161,8 @@ class Metrics:
 
     def __init__(self, path: Path, step: int = -1) -> None:
         """Continues at `step`: lines of later steps, from before an interruption, are dropped."""
-        kept = [line for line in _lines(path) if line["step"] <= step]
-        write_atomic(path, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
+        lines = [line for line in _lines(path) if line["step"] <= step]
+        write_atomic(path, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, **values: Any) -> None:
@@ -184,7 +184,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     check(str(path), 8 * path.stat().st_size, kind=CheckpointError)
-    found = []
+    lines = []
     for text in path.read_bytes().splitlines():
         try:
             line = documents.loads(text, str(path))
@@ -192,22 +192,22 @@ def _lines(path: Path) -> list[dict[str, Any]]:
             break
         if not isinstance(line, dict) or not isinstance(line.get("step"), int):
             break
-        found.append(line)
-    return found
+        lines.append(line)
+    return lines
 
 
 def _mapping(path: Path) -> dict[str, Any]:
     """A file of facts. Raises CheckpointError where it is damaged."""
-    found = read_json(path)
-    if not isinstance(found, dict):
+    content = read_json(path)
+    if not isinstance(content, dict):
         raise CheckpointError(f"{path}: damaged: no mapping of facts")
-    return found
+    return content
 
 
 def list_runs(parent: Path) -> list[RunFolder]:
     """The runs below a folder, oldest first."""
-    found = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
-    return sorted(found, key=lambda run: str(run.facts().get("started", "")))
+    runs = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
+    return sorted(runs, key=lambda run: str(run.facts().get("started", "")))
 
 
 def _is_empty(folder: Path) -> bool:
@@ -224,9 +224,9 @@ def _check_links(path: Path) -> None:
     whole = path.resolve()
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
-            place = Path(folder, name)
-            if place.is_symlink() and not place.resolve().is_relative_to(whole):
+            inner = Path(folder, name)
+            if inner.is_symlink() and not inner.resolve().is_relative_to(whole):
                 raise RequestError(
-                    f"{place} is a link to {place.resolve()}, outside the run folder; move what "
+                    f"{inner} is a link to {inner.resolve()}, outside the run folder; move what "
                     "it points at into the folder"
                 )

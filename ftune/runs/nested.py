@@ -71,8 +71,8 @@ def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 def _under(path: Path, key: str, others: Mapping[str, Any]) -> Mapping[Any, Any]:
     if key in others:
-        found: Mapping[Any, Any] = others[key]
-        return found
+        mapping: Mapping[Any, Any] = others[key]
+        return mapping
     near = nearest(key, others)
     known = f"did you mean `{near}`?" if near else f"weights lie under: {_listed(others)}"
     raise CheckpointError(f"{path}: holds no weights under `{key}`; {known}")

@@ -54,8 +54,8 @@ def _changed(folder: Path) -> float:
 
     Not the folder itself, nor hidden files: who only asks for the lock changes them.
     """
-    found = [*folder.glob("[!.]*"), *folder.glob("checkpoints/*"), *folder.glob("trials/*/*")]
-    return max((path.stat().st_mtime for path in found if path.exists()), default=0.0)
+    files = [*folder.glob("[!.]*"), *folder.glob("checkpoints/*"), *folder.glob("trials/*/*")]
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
 
 
 def _boot() -> str | None:

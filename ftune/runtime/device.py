@@ -12,23 +12,23 @@ def choose(device: str) -> torch.device:
 
     Raises RequestError, with what there is, for a device that is not there.
     """
-    found = available()
+    devices = available()
     if device == "auto":
-        return torch.device(found[0])
+        return torch.device(devices[0])
     wanted = torch.device("cuda:0" if device == "cuda" else device)
-    if str(wanted) not in found:
+    if str(wanted) not in devices:
         raise RequestError(
             f"runtime.device: torch {torch.__version__} finds no `{device}` on this machine; "
-            f"it finds {', '.join(found)}"
+            f"it finds {', '.join(devices)}"
         )
     return wanted
 
 
 def available() -> list[str]:
     """The usable devices, fastest first; the CPU is always last."""
-    found = (
+    devices = (
         [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     )
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+        devices.append("mps")
+    return [*devices, "cpu"]

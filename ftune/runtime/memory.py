@@ -23,8 +23,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch, numpy or Python says that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    said = str(error)
-    return isinstance(error, RuntimeError) and any(words in said for words in _WORDS)
+    message = str(error)
+    return isinstance(error, RuntimeError) and any(words in message for words in _WORDS)
 
 
 class memory:  # noqa: N801 - reads as a statement, and a generator would cost on every step
@@ -44,9 +44,9 @@ class memory:  # noqa: N801 - reads as a statement, and a generator would cost o
     ) -> None:
         if error is None or not is_out_of_memory(error):
             return
-        said = (str(error) or "MemoryError").splitlines()[0]
+        message = (str(error) or "MemoryError").splitlines()[0]
         forget(error)
-        raise OutOfMemoryError(f"out of memory in {self.what}: {said}", self.shrinks) from None
+        raise OutOfMemoryError(f"out of memory in {self.what}: {message}", self.shrinks) from None
 
 
 def forget(error: BaseException) -> None:

@@ -53,20 +53,20 @@ def stopper() -> Iterator[Stopper]:
     What came too late for the block, as the last trial's summary was written, is passed on to the
     block around it: a sweep ends there, and does not begin the next trial.
     """
-    found = Stopper()
+    listener = Stopper()
     try:
-        before = {number: signal.signal(number, found) for number in _heard()}
+        before = {number: signal.signal(number, listener) for number in _heard()}
     except ValueError:  # not the main thread
-        yield found
+        yield listener
         return
     try:
-        yield found
+        yield listener
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
-    around = before.get(signal.Signals(found.signal)) if found.signal else None
+    around = before.get(signal.Signals(listener.signal)) if listener.signal else None
     if isinstance(around, Stopper):
-        around(found.signal or 0, None)
+        around(listener.signal or 0, None)
 
 
 def _heard() -> list[signal.Signals]:

@@ -34,7 +34,7 @@ def versions() -> dict[str, Any]:
 def packages() -> dict[str, str | None]:
     """Version by package; of the extras, those that are installed."""
     extras = {name: _version(name) for name in _EXTRAS}
-    installed = {name: found for name, found in extras.items() if found is not None}
+    installed = {name: version for name, version in extras.items() if version is not None}
     return {name: _version(name) for name in _PACKAGES} | installed
 
 

@@ -42,7 +42,7 @@ class LookEvery:
 
 
 def _in_steps(epochs: float | None, steps: int | None, steps_per_epoch: int) -> int | None:
-    found = [steps] if steps else []
+    lengths = [steps] if steps else []
     if epochs:
-        found.append(max(1, nearest_step(epochs, steps_per_epoch)))
-    return min(found) if found else None
+        lengths.append(max(1, nearest_step(epochs, steps_per_epoch)))
+    return min(lengths) if lengths else None

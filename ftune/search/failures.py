@@ -17,5 +17,5 @@ def in_words(error: Exception) -> str:
     """What was raised, and the last line of code that led to it."""
     frames = traceback.extract_tb(error.__traceback__)
     at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    said = (str(error).strip() or "without a message").splitlines()[0]
-    return f"{type(error).__name__}: {said}{at}"
+    message = (str(error).strip() or "without a message").splitlines()[0]
+    return f"{type(error).__name__}: {message}{at}"

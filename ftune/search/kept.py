@@ -18,12 +18,14 @@ def kept_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
 
     Raises RequestError for a secret that is written out, as its trial could not be repeated.
     """
-    kept = stored(plain)["sweep"]
+    redacted = stored(plain)["sweep"]
     for block in ("scientific", "nuisance"):
-        for key, values in kept[block].items():
+        for key, values in redacted[block].items():
             if HIDDEN in str(values) and HIDDEN not in str(getattr(sweep, block)[key]):
                 raise RequestError(
                     f"sweep.{block}.{key}: a secret is among the values, and a sweep keeps its "
                     "values in a file; write ${oc.env:NAME}, and NAME under `runtime.env`"
                 )
-    return parse_space(replace(sweep, scientific=kept["scientific"], nuisance=kept["nuisance"]))
+    return parse_space(
+        replace(sweep, scientific=redacted["scientific"], nuisance=redacted["nuisance"])
+    )

@@ -85,8 +85,8 @@ class Study:
         count = len(self.trials())
         with _writable(self.path):
             if self.places and count == len(self._all()):  # else one waits since the process died
-                place = self.places[count]
-                self._study.enqueue_trial({key: _encode(value) for key, value in place.items()})
+                point = self.places[count]
+                self._study.enqueue_trial({key: _encode(value) for key, value in point.items()})
             number = self._study.ask(self.distributions).number
         return self.trials()[number]
 

@@ -95,13 +95,13 @@ class Executor:
             self._climb(trial, 0, factor ** (rungs - 1))
         for rung in range(1, rungs):
             alive = [t for t in self.study.trials() if t.status == "open" and t.rungs]
-            kept = self._survivors(alive, rung, factor)
+            survivors = self._survivors(alive, rung, factor)
             for trial in alive:
-                if trial.number not in kept:
+                if trial.number not in survivors:
                     self.study.tell(trial, None, "pruned")
             self.study.repeat()
             for trial in alive:
-                if trial.number in kept:
+                if trial.number in survivors:
                     self._climb(trial, rung, factor ** (rungs - 1 - rung))
 
     def _survivors(self, alive: list[Trial], rung: int, factor: int) -> set[int]:
@@ -137,11 +137,11 @@ class Executor:
 
         The study is told which of the two.
         """
-        kept = self._kept(trial)
+        earlier = self._kept(trial)
         try:
-            if kept is None and self.originals.links(trial):
+            if earlier is None and self.originals.links(trial):
                 return None
-            run = kept or self._new(trial)
+            run = earlier or self._new(trial)
             if run is None:
                 return None
             summary = _trained(run, divisor)

@@ -25,7 +25,7 @@ def verdict(sweep: Sweep, trials: Sequence[Trial], selection: Selection) -> dict
     for trial in trials:
         names = [f"{key}={label(trial.params[key], space[key])}" for key in sweep.scientific]
         groups.setdefault(", ".join(names), []).append(trial)
-    rows = [_row(name, found, selection) for name, found in groups.items()]
+    rows = [_row(name, members, selection) for name, members in groups.items()]
     rows.sort(key=lambda row: (row["best"] is None, selection.cost(row["best"] or 0.0)))
     return {
         "question": sweep.question,
@@ -77,9 +77,9 @@ def _trained(trial: Trial) -> int:
 
 def _edges(sweep: Sweep, order: Sequence[Trial]) -> list[str]:
     """Sentences; for a scientific setting that is a list, its end is an answer, not a fault."""
-    found = []
+    sentences = []
     for key, axis in parse_space(sweep).items():
         asked = key in sweep.nuisance or isinstance(axis, Range)
         side = axis.edge(order[0].params[key]) if order and asked else None
-        found += [f"{key}: the best value is at the {side} tried"] if side else []
-    return found
+        sentences += [f"{key}: the best value is at the {side} tried"] if side else []
+    return sentences

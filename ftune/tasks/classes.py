@@ -70,8 +70,8 @@ class ClassTask:
         """The loss of each row, weighted by its class: [rows]."""
         weights = self._class_weights(y)
         if self.own is not None:
-            found = self.own(outputs.float(), y)
-            return found if weights is None else found * weights[y]
+            losses = self.own(outputs.float(), y)
+            return losses if weights is None else losses * weights[y]
         return F.cross_entropy(
             outputs.float(), y, weights, reduction="none", label_smoothing=self.smoothing
         )

@@ -27,13 +27,13 @@ def spans(tags: Sequence[str], rows: Sequence[int]) -> Iterator[Span]:
     gone on with ends one. (seqeval's strict mode drops such entities.)
     """
     start, before, kind, row = 0, "O", "", -1
-    for place, (tag, of) in enumerate(zip([*tags, "O"], [*rows, -1], strict=True)):
+    for position, (tag, of) in enumerate(zip([*tags, "O"], [*rows, -1], strict=True)):
         letter, name = _read(tag)
         goes_on = letter in "IE" and before in "BI" and name == kind and of == row
         if before != "O" and not goes_on:
-            yield start, place, kind
+            yield start, position, kind
         if letter != "O" and not goes_on:
-            start = place
+            start = position
         before, kind, row = letter, name, of
 
 

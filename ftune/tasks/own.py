@@ -53,8 +53,8 @@ class MeterWithMetrics:
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
         self.meter.update(outputs, batch)
-        found = self.task.answers(outputs.detach(), batch)
-        answers = {name: tensor.numpy(force=True) for name, tensor in found.items()}
+        tensors = self.task.answers(outputs.detach(), batch)
+        answers = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
         for counter in self.counters.values():
             counter.update(answers)
 
@@ -69,5 +69,5 @@ class MeterWithMetrics:
 def with_metrics(task: Task, metrics: Sequence[Metric]) -> Task:
     """The task itself where there is nothing to add."""
     judged: Any = WithMetrics(task, metrics) if metrics else task
-    found: Task = judged
-    return found
+    extended: Task = judged
+    return extended

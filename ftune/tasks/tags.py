@@ -27,8 +27,8 @@ class TagTask:
         self.outputs = len(tags)
         self.smoothing = smoothing
         self.entities = marks_entities(tags)
-        found = ("entity_f1",) if self.entities else ()
-        self.directions = directions("loss", "accuracy", "macro_f1", *found)
+        of_entities = ("entity_f1",) if self.entities else ()
+        self.directions = directions("loss", "accuracy", "macro_f1", *of_entities)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """Cross-entropy summed over words, and how many they are."""

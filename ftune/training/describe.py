@@ -49,8 +49,8 @@ def checkpoint_of(
 def story(parts: Parts) -> dict[str, Any]:
     """What a model needs beside its weights to be used again."""
     axes = {
-        name: [{"dim": a.dim, "names": list(a.names), "role": a.role} for a in found]
-        for name, found in parts.built.axes.items()
+        name: [{"dim": a.dim, "names": list(a.names), "role": a.role} for a in of_tensor]
+        for name, of_tensor in parts.built.axes.items()
     }
     return {
         "config": stored(dump(parts.config)),
@@ -152,6 +152,6 @@ def peak_memory() -> int:
 
 def show_scores(console: Console, scores: dict[str, dict[str, float]]) -> None:
     """Metrics of the splits side by side."""
-    names = list(dict.fromkeys(name for found in scores.values() for name in found))
+    names = list(dict.fromkeys(name for of_split in scores.values() for name in of_split))
     rows = [(name, *(scores[split].get(name) for split in scores)) for name in names]
     console.table("", ("metric", *scores), rows)

@@ -67,8 +67,8 @@ def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) ->
 def resume_words(folder: Path) -> str:
     """What follows `ftune resume` to go on with a run, the code that was given included."""
     words = [str(folder)]
-    words += [word for one in loaded_code() for word in ("--code", one["file"])]
-    words += [word for one in opened() for word in (OPTION, f"sha256:{one['sha256']}")]
+    words += [word for file in loaded_code() for word in ("--code", file["file"])]
+    words += [word for file in opened() for word in (OPTION, f"sha256:{file['sha256']}")]
     return shlex.join(words)
 
 
@@ -94,8 +94,8 @@ def base_fingerprint(names: str | Sequence[str] | None) -> str | None:
     if not names:
         return None
     each = [names] if isinstance(names, str) else list(names)
-    found = [_of_one(name) for name in each]
-    return found[0] if len(found) == 1 else _digest(found)
+    digests = [_of_one(name) for name in each]
+    return digests[0] if len(digests) == 1 else _digest(digests)
 
 
 def _of_one(name: str) -> str:

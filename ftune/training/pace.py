@@ -35,7 +35,7 @@ class Pace:
         seconds = max(self.clock() - self.began, 1e-9)
         each = seconds / max(self.steps, 1)
         speed = f"{each:.1f} s/step" if each > 1 else f"{1 / each:,.0f} steps/s"
-        found = [f"loss {self.loss / max(self.steps, 1):.4g}", speed]
-        found += [f"{self.weight / seconds:,.0f} tokens/s"] if self.tokens else []
+        parts = [f"loss {self.loss / max(self.steps, 1):.4g}", speed]
+        parts += [f"{self.weight / seconds:,.0f} tokens/s"] if self.tokens else []
         self.restart()
-        return found
+        return parts

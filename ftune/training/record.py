@@ -180,10 +180,10 @@ class Recorder:
         Not from one that a signal left: the undisturbed run would not have it.
         """
         self.saver.wait()
-        found = self._anchored()
-        load_tensors(state.model, {**found.frozen, **found.model})
-        state.load_learned(found.training, found.meta["loop"])
-        return f"the weights are those of step {found.meta['loop']['step']:,} again"
+        saved = self._anchored()
+        load_tensors(state.model, {**saved.frozen, **saved.model})
+        state.load_learned(saved.training, saved.meta["loop"])
+        return f"the weights are those of step {saved.meta['loop']['step']:,} again"
 
     def _anchored(self) -> Checkpoint:
         folder = self.folder.checkpoints

@@ -58,15 +58,15 @@ def _continued(
         )
     if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
         return _anew(folder, config, console)
-    found, remarks = checkpoint.newest_valid(folder.checkpoints)
+    saved, remarks = checkpoint.newest_valid(folder.checkpoints)
     for remark in remarks:
         console.warn(remark)
-    dataset = read_data(config, fitted=base_pipeline(found))
+    dataset = read_data(config, fitted=base_pipeline(saved))
     if config.runtime.threads == "auto":
-        threads = found.meta["exact"]["threads"]
+        threads = saved.meta["exact"]["threads"]
         config = replace(config, runtime=replace(config.runtime, threads=threads))
-    parts = build(config, dataset, resumed=found)
-    differing = differences(parts, found.meta["exact"], folder.facts())
+    parts = build(config, dataset, resumed=saved)
+    differing = differences(parts, saved.meta["exact"], folder.facts())
     if differing and not allow_inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -77,10 +77,10 @@ def _continued(
     # Of a rate that was searched for, only the beginning knew what was in doubt.
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     state = start(parts)
-    state.load(found.training, found.meta["loop"])
+    state.load(saved.training, saved.meta["loop"])
     folder.describe(status="running", pid=os.getpid())
     return Run(
-        parts, folder, state, console, resumed=Resumed.of(found.meta["loop"], selection_of(parts))
+        parts, folder, state, console, resumed=Resumed.of(saved.meta["loop"], selection_of(parts))
     )
 
 
@@ -106,14 +106,14 @@ def differences(
     now, saved = exactness(parts), {**LATER, **saved}
     names = {**saved, **now}  # a block that was added or taken away has keys on one side only
     names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
-    found = [
+    sentences = [
         f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
     ]
     if not _same_data(parts.dataset, facts):
-        found.append(DATA_CHANGED)
+        sentences.append(DATA_CHANGED)
     if "raw_targets" not in facts and loses_targets(parts.dataset):
-        found.append(JUDGED_OTHERWISE)
-    return found
+        sentences.append(JUDGED_OTHERWISE)
+    return sentences
 
 
 def _same_data(dataset: Dataset, facts: Mapping[str, Any]) -> bool:

@@ -48,9 +48,9 @@ def new_run(
     selection_of(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
     check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
-    place = RunFolder.place(command, stem, out, parts.config.runs_folder)
+    path = RunFolder.place(command, stem, out, parts.config.runs_folder)
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    folder = folder_for(parts, place, command, started=started)
+    folder = folder_for(parts, path, command, started=started)
     return Run(parts, folder, state, console, began=began or time.monotonic())
 
 

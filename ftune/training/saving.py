@@ -50,13 +50,13 @@ class Saver:
         Raises RunFailedError where the last one could not be written.
         """
         self.wait()
-        kept = {*others, *(evaluation.step for evaluation in self.ranking)}
+        steps = {*others, *(evaluation.step for evaluation in self.ranking)}
         try:
             content = content.copied()
         except OutOfMemoryError:
-            self._write(content, step, best, kept)
+            self._write(content, step, best, steps)
             return
-        self.pending = self.pool.submit(self._write, content, step, best, kept)
+        self.pending = self.pool.submit(self._write, content, step, best, steps)
 
     def point(self, step: int, best: Facts | None) -> None:
         """Points at the checkpoint of a step that is on the disk."""
@@ -78,11 +78,11 @@ class Saver:
         self.pool.shutdown()
 
     def _write(
-        self, content: Checkpoint, step: int, best: Facts | None, kept: Collection[int]
+        self, content: Checkpoint, step: int, best: Facts | None, steps: Collection[int]
     ) -> None:
         checkpoint.save(self.folder, content, step)
         self.point(step, best)
-        names = [checkpoint.place(self.folder, one).name for one in kept]
+        names = [checkpoint.place(self.folder, number).name for number in steps]
         checkpoint.prune(self.folder, self.keep, names)
 
 

@@ -107,8 +107,8 @@ def _known(run: Run, step: int) -> Scores:
         return {}
     lines = read_metrics(run.folder.path / "metrics.jsonl")
     about = ("step", "epoch", "split", "time")
-    found = [line for line in lines if line["split"] == "val" and line["step"] == step]
-    return {"val": {k: v for k, v in found[-1].items() if k not in about}} if found else {}
+    scored = [line for line in lines if line["split"] == "val" and line["step"] == step]
+    return {"val": {k: v for k, v in scored[-1].items() if k not in about}} if scored else {}
 
 
 def _fit(run: Run, stopping: Stopper) -> Outcome:
