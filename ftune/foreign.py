@@ -68,8 +68,8 @@ def named_tensors(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 def global_in(text: str) -> str:
     """The name that torch's refusal tells."""
-    found = re.search(r"GLOBAL (\S+)", text)
-    return found[1] if found else "unknown content"
+    match = re.search(r"GLOBAL (\S+)", text)
+    return match[1] if match else "unknown content"
 
 
 def _with_consent(path: Path) -> Any:
@@ -95,14 +95,14 @@ def _run(path: Path, content: bytes) -> Any:
 
     try:
         with quiet():
-            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
     except Exception as error:  # the file's own code may raise whatever it likes
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"{path}: its code ran and failed: {reason}; classes of your own are found beside the "
             "file that --code names"
         ) from None
-    return found.state_dict() if isinstance(found, nn.Module) else found
+    return loaded.state_dict() if isinstance(loaded, nn.Module) else loaded
 
 
 def _fault(path: Path, error: Exception) -> str:

@@ -74,11 +74,11 @@ def refusal(folder: str | Path) -> str:
 def check_kernels(config: Any, where: str) -> None:
     """Raises RequestError where a configuration names compiled code on the hub (`org/kernel`)."""
     for key in ("_attn_implementation", "_experts_implementation"):
-        found = str(getattr(config, key, None) or "")
-        if "/" in found:
+        kernel = str(getattr(config, key, None) or "")
+        if "/" in kernel:
             raise RequestError(
-                f"{where} names the kernel `{found}`, compiled code on the hub that ftune does not "
-                "fetch; write `sdpa` or `eager` in its config.json"
+                f"{where} names the kernel `{kernel}`, compiled code on the hub that ftune does "
+                "not fetch; write `sdpa` or `eager` in its config.json"
             )
 
 
@@ -92,16 +92,16 @@ def _named(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _named(one)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _named(item)
 
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _code(folder: Path) -> dict[str, bytes]:
@@ -121,8 +121,8 @@ def _copy(folder: Path, code: dict[str, bytes]) -> tempfile.TemporaryDirectory[s
 
     transformers gets a place of its own for the modules, instead of the one in the user's home.
     """
-    made = tempfile.TemporaryDirectory(prefix="ftune-code-", ignore_cleanup_errors=True)
-    copy = Path(made.name)
+    folder_of_copy = tempfile.TemporaryDirectory(prefix="ftune-code-", ignore_cleanup_errors=True)
+    copy = Path(folder_of_copy.name)
     for name, content in code.items():
         (copy / name).write_bytes(content)
     for file in folder.iterdir():
@@ -131,7 +131,7 @@ def _copy(folder: Path, code: dict[str, bytes]) -> tempfile.TemporaryDirectory[s
         elif file.suffix != ".py" and file.is_file():
             (copy / file.name).symlink_to(file.resolve())
     _keep_modules_in(tempfile.mkdtemp(dir=copy))
-    return made
+    return folder_of_copy
 
 
 def _keep_modules_in(place: str) -> None:

@@ -28,11 +28,11 @@ def named_in(file: IO[bytes]) -> list[str]:
 
     A pickle can hide what it calls behind what it names; the list shows, it does not judge.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for stream in _streams(file):
-        found |= dict.fromkeys(name for name in _names(stream) if not _TENSORS.fullmatch(name))
-    more = [f"… {len(found)} in all"] if len(found) > SHOWN else []
-    return [*list(found)[:SHOWN], *more]
+        names |= dict.fromkeys(name for name in _names(stream) if not _TENSORS.fullmatch(name))
+    more = [f"… {len(names)} in all"] if len(names) > SHOWN else []
+    return [*list(names)[:SHOWN], *more]
 
 
 def _streams(file: IO[bytes]) -> Iterator[bytes]:

@@ -93,7 +93,9 @@ def _taken(spec: AdapterSpec, known: LoraAdapter) -> str:
 def activate(model: nn.Module, names: Sequence[str]) -> None:
     """Of several LoRA adapters only those named count. Raises RequestError for an unknown name."""
     adapters = [
-        item for _, found in adapted_modules(model).values() for item in found.named().items()
+        item
+        for _, on_module in adapted_modules(model).values()
+        for item in on_module.named().items()
     ]
     known = sorted({name for name, _ in adapters})
     for name in names:
@@ -117,6 +119,6 @@ def lora_specs(model: nn.Module) -> list[AdapterSpec]:
     """What is attached now."""
     return [
         AdapterSpec("lora", path, name, dict(adapter.settings))
-        for path, (_, found) in adapted_modules(model).items()
-        for name, adapter in found.named().items()
+        for path, (_, adapters) in adapted_modules(model).items()
+        for name, adapter in adapters.named().items()
     ]

@@ -24,15 +24,15 @@ def distances(model: nn.Module, head: str = "") -> dict[str, int]:
         level, top = {path: i + 1 for i, path in enumerate(blocks)}, len(blocks) + 1
     else:
         level, top = _layers(model)
-    reached, last, found = 0, max(level.values(), default=0), {}
+    reached, last, depths = 0, max(level.values(), default=0), {}
     for name, _ in model.named_parameters():
         own = next((level[path] for path in parents(name) if path in level), None)
         if own is not None:
             reached = own
         after = blocks and own is None and reached == last
         inside_head = bool(head) and name.startswith(f"{head}.")
-        found[name] = 0 if after or inside_head else top - (reached if own is None else own)
-    return found
+        depths[name] = 0 if after or inside_head else top - (reached if own is None else own)
+    return depths
 
 
 def _blocks(model: nn.Module) -> list[str]:
@@ -51,12 +51,12 @@ def _blocks(model: nn.Module) -> list[str]:
     longest = max(runs, key=lambda path: (len(runs[path]), size[path]))
     members = {f"{longest}.{name}".lstrip(".") for name in runs[longest]}
     kinds = {type(m) for m in runs[longest].values()} - {nn.Sequential, nn.ModuleList}
-    found: list[str] = []
+    blocks: list[str] = []
     for path, module in model.named_modules():
-        inside = any(path.startswith(f"{block}.") for block in found)
+        inside = any(path.startswith(f"{block}.") for block in blocks)
         if not inside and (path in members or type(module) in kinds):
-            found.append(path)
-    return found
+            blocks.append(path)
+    return blocks
 
 
 def _is_run(module: nn.Module, items: dict[str, nn.Module]) -> bool:
@@ -75,7 +75,7 @@ def _make(module: nn.Module) -> object:
 def _layers(model: nn.Module) -> tuple[dict[str, int], int]:
     """Path of each layer of a plain stack -> its place, and the place of the last."""
     level: dict[str, int] = {}
-    place = -1
+    index = -1
     waiting = list(_parameterised(model).items())
     while waiting:
         path, module = waiting.pop(0)
@@ -84,10 +84,10 @@ def _layers(model: nn.Module) -> tuple[dict[str, int], int]:
             waiting[:0] = [(f"{path}.{name}", child) for name, child in children.items()]
             if next(module.parameters(recurse=False), None) is None:
                 continue
-        if not _is_norm(module) or place < 0:
-            place += 1
-        level[path] = place
-    return level, max(place, 0)
+        if not _is_norm(module) or index < 0:
+            index += 1
+        level[path] = index
+    return level, max(index, 0)
 
 
 def _parameterised(module: nn.Module) -> dict[str, nn.Module]:

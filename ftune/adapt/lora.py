@@ -127,22 +127,22 @@ def add_deltas(module: nn.Module, args: Any, kwargs: Mapping[str, Any], output: 
     if adapters.original:
         return output
     x = args[0] if args else next(iter(kwargs.values()))
-    found = output
+    total = output
     for adapter in adapters.live():
-        found = found + adapter(module, x, output)
-    return found
+        total = total + adapter(module, x, output)
+    return total
 
 
 def adapters_on(module: nn.Module) -> Adapters | None:
     """The adapters of a module, if it has any."""
-    found = module._modules.get(CHILD)
-    return found if isinstance(found, Adapters) else None
+    child = module._modules.get(CHILD)
+    return child if isinstance(child, Adapters) else None
 
 
 def adapted_modules(model: nn.Module) -> dict[str, tuple[nn.Module, Adapters]]:
     """Plain path -> (module, its adapters), of those that carry any."""
     return {
-        plain_name(f"{path}.")[:-1]: (module, found)
+        plain_name(f"{path}.")[:-1]: (module, adapters)
         for path, module in model.named_modules()
-        if (found := adapters_on(module)) is not None
+        if (adapters := adapters_on(module)) is not None
     }

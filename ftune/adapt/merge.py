@@ -71,8 +71,8 @@ def folded(model: nn.Module) -> tuple[nn.Module, list[str]]:
 
 def _uses(model: nn.Module) -> dict[int, int]:
     """How many modules hold each parameter, by identity."""
-    found: dict[int, int] = {}
+    counts: dict[int, int] = {}
     for module in model.modules():
         for parameter in module._parameters.values():
-            found[id(parameter)] = found.get(id(parameter), 0) + 1
-    return found
+            counts[id(parameter)] = counts.get(id(parameter), 0) + 1
+    return counts

@@ -108,10 +108,10 @@ def _config(settings: Mapping[str, Any], paths: Sequence[str]) -> tuple[Any, Any
     _refuse_unknown(wanted, own, {f.name for f in dataclasses.fields(config) if f.init})
     pattern = "|".join(re.escape(path) for path in paths)
     try:
-        made = config(target_modules=pattern, **{**NEEDED.get(wanted.upper(), {}), **own})
+        peft_config = config(target_modules=pattern, **{**NEEDED.get(wanted.upper(), {}), **own})
     except (ValueError, TypeError) as error:
         raise RequestError(f"adapt: peft: {wanted}: {error}") from None
-    return made, tuner
+    return peft_config, tuner
 
 
 def _refuse_unknown(kind: str, own: Mapping[str, Any], known: set[str]) -> None:
@@ -154,8 +154,8 @@ def merge_methods(model: nn.Module) -> None:
 
 def unmerge_methods(model: nn.Module) -> None:
     """The wrapped weights back, bit for bit."""
-    kept: dict[str, Tensor] | None = model.__dict__.pop(_KEPT, None)
-    if kept is None:
+    originals: dict[str, Tensor] | None = model.__dict__.pop(_KEPT, None)
+    if originals is None:
         return
     for _, tuner in model.__dict__[_TUNERS].values():
         try:
@@ -164,7 +164,7 @@ def unmerge_methods(model: nn.Module) -> None:
             for module in model.modules():
                 getattr(module, "merged_adapters", []).clear()
     own = model.state_dict()
-    for name, tensor in kept.items():
+    for name, tensor in originals.items():
         own[name].data.copy_(tensor)
 
 

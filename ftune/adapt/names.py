@@ -39,23 +39,23 @@ def plain_name(name: str) -> str:
 
 def lora_part(name: str) -> Part | None:
     """What a LoRA parameter's name says, or None for any other."""
-    found = _LORA.fullmatch(plain_name(name))
-    return Part(found["module"], found["name"], found["part"]) if found else None
+    match = _LORA.fullmatch(plain_name(name))
+    return Part(match["module"], match["name"], match["part"]) if match else None
 
 
 def owners(names: Iterable[str]) -> dict[str, str]:
     """Of a model's parameters or tensors those of adapters -> plain path of the adapted module."""
     names = list(names)
     wrapped = {plain_name(name.rpartition(_WRAPPED)[0]) for name in names if _WRAPPED in name}
-    found = {}
+    modules = {}
     for name in names:
         part = lora_part(name)
         if part:
-            found[name] = part.module
+            modules[name] = part.module
         elif wrapped and _WRAPPED not in name:
             inside = [path for path in parents(name) if path in wrapped]
-            found |= {name: inside[0]} if inside else {}
-    return found
+            modules |= {name: inside[0]} if inside else {}
+    return modules
 
 
 def parents(name: str) -> list[str]:

@@ -62,9 +62,9 @@ def read_peft(
     plain: Named = {}
     for key, tensor in stored.items():
         key = key.removeprefix(PREFIX)
-        found = _KEY.fullmatch(key)
-        if found:
-            parts.setdefault(found["module"], {})[_PARTS[found["part"]]] = tensor
+        match = _KEY.fullmatch(key)
+        if match:
+            parts.setdefault(match["module"], {})[_PARTS[match["part"]]] = tensor
         elif "lora_" in key or key.startswith("base_model."):
             raise CheckpointError(f"{folder / WEIGHTS}: `{key}` is no tensor of a LoRA adapter")
         else:
@@ -146,10 +146,10 @@ def _weights(folder: Path) -> Named:
     path = folder / PICKLED
     if not path.is_file():
         raise CheckpointError(f"{folder}: no {WEIGHTS}: the adapter has no weights")
-    found = read_torch(path)
-    if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
+    content = read_torch(path)
+    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
         raise CheckpointError(f"{path}: holds something other than named tensors")
-    return {str(name): tensor for name, tensor in found.items()}
+    return {str(name): tensor for name, tensor in content.items()}
 
 
 def _spec(

@@ -44,18 +44,18 @@ def write_peft(
     Raises RequestError for what PEFT cannot represent.
     """
     adapters = _one_adapter(model, name)
-    inside = {path: found for path, found in adapters.items() if path.startswith(strip)}
+    inside = {path: plain for path, plain in adapters.items() if path.startswith(strip)}
     if not inside:
         raise RequestError(f"no adapter lies under `{strip}`: there is nothing to write for PEFT")
     _refuse_unlike(inside)
     own = {p.removeprefix(strip): m for p, m in own_modules(model).items() if p.startswith(strip)}
-    found = {path.removeprefix(strip): item for path, item in inside.items()}
-    saved, biases = _trained_modules(model, own, found, strip, trained)
-    config = _config(found, own, saved, biases)
+    plain = {path.removeprefix(strip): item for path, item in inside.items()}
+    saved, biases = _trained_modules(model, own, plain, strip, trained)
+    config = _config(plain, own, saved, biases)
     config |= {"base_model_name_or_path": base_model or None, "task_type": task_type}
     tensors = {
         PREFIX + key: tensor.cpu().contiguous().clone()
-        for key, tensor in [*_adapter_tensors(found), *_whole_tensors(own, saved, biases)]
+        for key, tensor in [*_adapter_tensors(plain), *_whole_tensors(own, saved, biases)]
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -103,17 +103,17 @@ def plain_tensors(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
     under the weight's name and their scales [outputs, 1] under `…weight_scale`; for nf4 what
     bitsandbytes stores.
     """
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     tensor: Any
     for name, tensor in model.state_dict(keep_vars=True).items():
         plain = plain_name(name)
         if packed and hasattr(tensor, "qdata"):
-            found[plain], found[plain + SCALE] = tensor.qdata, tensor.scale
+            tensors[plain], tensors[plain + SCALE] = tensor.qdata, tensor.scale
         elif packed and is_quantised(tensor):
-            found[plain] = tensor.data
+            tensors[plain] = tensor.data
         elif packed or ".weight." not in plain or not _belongs_to_nf4(model, name):
-            found[plain] = plain_weight(tensor).detach()
-    return found
+            tensors[plain] = plain_weight(tensor).detach()
+    return tensors
 
 
 @torch.no_grad()
@@ -192,8 +192,8 @@ def _load_quantised(model: nn.Module, name: str, own: Any, left: dict[str, Tenso
 
 def _belongs_to_nf4(model: nn.Module, name: str) -> bool:
     """Whether an entry of the state dict is one of the tables beside a 4-bit weight."""
-    path, found, _ = name.partition(".weight.")
-    return bool(found) and hasattr(find_module(model, plain_name(path)), "quant_state")
+    path, separator, _ = name.partition(".weight.")
+    return bool(separator) and hasattr(find_module(model, plain_name(path)), "quant_state")
 
 
 def _differences(missing: list[str], unexpected: list[str], wrong: list[str]) -> str:

@@ -32,8 +32,13 @@ def renaming(base: Collection[str], own: Collection[str]) -> Renaming:
         # A prefix is one of whole modules: of two bare layers each would fit the other.
         return sum(n in known and n.removeprefix(renaming.add).count(".") >= least for n in new)
 
-    found = {one: matches(one) for one in plain} | {one: matches(one, 1) for one in wrapped[1:]}
-    return max(found, key=lambda one: (found[one], -len(one.strip) - len(one.add)))
+    counts = {candidate: matches(candidate) for candidate in plain} | {
+        candidate: matches(candidate, 1) for candidate in wrapped[1:]
+    }
+    return max(
+        counts,
+        key=lambda candidate: (counts[candidate], -len(candidate.strip) - len(candidate.add)),
+    )
 
 
 def _wrappers(names: Collection[str]) -> list[str]:

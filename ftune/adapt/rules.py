@@ -125,7 +125,7 @@ def _on_modules(
     effects: Mapping[str, Effect], rule: Rule, index: int, scene: _Scene
 ) -> dict[str, Effect]:
     """An adapter's parameters are trained, those of the modules it is on are frozen."""
-    found = {}
+    changed = {}
     adapted = set(scene.owner.values()) if rule.adds_adapter else set()
     for name, plain in scene.plain.items():
         module, part = scene.owner.get(name), lora_part(name)
@@ -135,17 +135,19 @@ def _on_modules(
                 continue
             if path in adapted:
                 train = bool(rule.lora and rule.lora.bias and kind == "bias")
-                found[name] = replace(effects[name], train=train, rule=index, from_epoch=0)
+                changed[name] = replace(effects[name], train=train, rule=index, from_epoch=0)
             if rule.quantize and name in scene.quantised:
-                found[name] = replace(effects[name], train=False, rule=index, adapter=rule.quantize)
+                changed[name] = replace(
+                    effects[name], train=False, rule=index, adapter=rule.quantize
+                )
         elif rule.lora and part and scene.maker.get(name) == index:
-            found[name] = _of_lora(effects[name], rule, index, part.part)
+            changed[name] = _of_lora(effects[name], rule, index, part.part)
         elif rule.peft is not None and not part and matches(rule, module) and _named(rule, name):
             words = f"peft {rule.peft['type']}"
-            found[name] = _applied(effects[name], rule, index, train=True, adapter=words)
+            changed[name] = _applied(effects[name], rule, index, train=True, adapter=words)
     if rule.lora:
-        found |= _saved_modules(effects, rule, index, scene)
-    return found
+        changed |= _saved_modules(effects, rule, index, scene)
+    return changed
 
 
 def _named(rule: Rule, name: str) -> bool:
@@ -159,10 +161,10 @@ def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:
     settings = rule.lora.settings()
     words = f"lora r={settings['rank']} alpha={settings['alpha']:g}"
     words += " dora" if rule.lora.dora else ""
-    found = _applied(effect, rule, index, train=True, adapter=words)
+    applied = _applied(effect, rule, index, train=True, adapter=words)
     if rule.lora.lora_plus and part == "B":
-        found = replace(found, lr_scale=found.lr_scale * rule.lora.lora_plus)
-    return found
+        applied = replace(applied, lr_scale=applied.lr_scale * rule.lora.lora_plus)
+    return applied
 
 
 def _refuse_trained_bits(effects: Mapping[str, Effect]) -> None:
@@ -181,7 +183,7 @@ def _saved_modules(
 ) -> dict[str, Effect]:
     """`modules_to_save`: modules that are trained in full beside the adapters."""
     assert rule.lora
-    found: dict[str, Effect] = {}
+    saved: dict[str, Effect] = {}
     for pattern in rule.lora.modules_to_save:
         whole = Rule(pattern, train=True)
         matched = [
@@ -197,8 +199,8 @@ def _saved_modules(
                 f"adapt.{index}.lora.modules_to_save: `{pattern}` matches no module that has "
                 f"parameters; {hint}"
             )
-        found |= {name: replace(effects[name], train=True, rule=index) for name in matched}
-    return found
+        saved |= {name: replace(effects[name], train=True, rule=index) for name in matched}
+    return saved
 
 
 def _decayed(

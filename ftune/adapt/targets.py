@@ -25,43 +25,43 @@ def adapters_of_rules(rules: Sequence[Rule], model: nn.Module, head: str = "") -
     there is nothing to adapt. Raises RequestError for a pattern that means no adaptable module.
     """
     modules = own_modules(model)
-    found: dict[tuple[str, str], AdapterSpec] = {}
+    specs: dict[tuple[str, str], AdapterSpec] = {}
     for index, rule in enumerate(rules):
         if rule.quantize:
             kind = rule.quantize
             for path in _chosen(index, rule, modules, head, _quantisable(modules, kind)):
-                found[path, "weights"] = AdapterSpec(kind, path, kind)
+                specs[path, "weights"] = AdapterSpec(kind, path, kind)
         if rule.lora:
             for path in _chosen(index, rule, modules, head, _adaptable(modules)):
                 spec = AdapterSpec("lora", path, rule.lora.name, rule.lora.settings())
-                found[path, rule.lora.name] = spec
+                specs[path, rule.lora.name] = spec
         if rule.peft is not None:
             targets = _chosen(index, rule, modules, head, lambda _: None)
             name = str(rule.peft.get("name", "default"))
-            if ("", name) in found:
+            if ("", name) in specs:
                 raise RequestError(f"adapt.{index}.peft: a second `{name}`; give it a `name`")
-            found["", name] = AdapterSpec("peft", "", name, {**rule.peft, "targets": targets})
-    order = {path: place for place, path in enumerate(["", *modules])}
-    return sorted(found.values(), key=lambda spec: order[spec.module])
+            specs["", name] = AdapterSpec("peft", "", name, {**rule.peft, "targets": targets})
+    order = {path: position for position, path in enumerate(["", *modules])}
+    return sorted(specs.values(), key=lambda spec: order[spec.module])
 
 
 def own_modules(model: nn.Module) -> Modules:
     """The model's modules by plain path, without what adapters consist of."""
-    found: Modules = {}
+    modules: Modules = {}
     waiting = [("", model)]
     while waiting:
         path, module = waiting.pop(0)
         while "base_layer" in module._modules:  # a PEFT method's wrapper
             module = module.get_submodule("base_layer")
         if path:
-            found.setdefault(plain_name(path), module)
+            modules.setdefault(plain_name(path), module)
         children = [
             (f"{path}.{name}" if path else name, child)
             for name, child in module.named_children()
             if not isinstance(child, Adapters)
         ]
         waiting[:0] = children
-    return found
+    return modules
 
 
 def _chosen(

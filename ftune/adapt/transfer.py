@@ -77,7 +77,7 @@ def transfer(
     own = {plain_name(name): tensor for name, tensor in tensors.items()}
     renamed = renaming(base, own)
     named = {renamed(name): tensor for name, tensor in base.items()}
-    base_axes = {renamed(name): found for name, found in base_axes.items()}
+    base_axes = {renamed(name): of_tensor for name, of_tensor in base_axes.items()}
     report = Transfer()
     for name, tensor in own.items():
         if name not in named and name in adapters:
@@ -183,8 +183,8 @@ def _judge(
 
 def _feature_notes(axes: Axes, base_axes: Axes) -> list[str]:
     """Sentences on features that are new, gone, or in another order (said once)."""
-    for name, found in axes.items():
-        for axis in found:
+    for name, of_tensor in axes.items():
+        for axis in of_tensor:
             other = next((b for b in base_axes.get(name, ()) if b.dim == axis.dim), None)
             if axis.role == "input" and axis.dim == 1 and other and axis.names != other.names:
                 return _differences(axis.names, other.names)

@@ -14,11 +14,11 @@ def broken_tensor(model: nn.Module) -> tuple[str, str]:
     A buffer may be infinite: masks of attention are.
     """
     for name, parameter in model.named_parameters():
-        if not is_quantised(parameter) and (told := _told(parameter, ~torch.isfinite(parameter))):
-            return name, told
+        if not is_quantised(parameter) and (fault := _told(parameter, ~torch.isfinite(parameter))):
+            return name, fault
     for name, buffer in model.named_buffers():
-        if buffer.is_floating_point() and (told := _told(buffer, torch.isnan(buffer))):
-            return name, told
+        if buffer.is_floating_point() and (fault := _told(buffer, torch.isnan(buffer))):
+            return name, fault
     return "", ""
 
 

@@ -59,13 +59,13 @@ def find(schema: type, key: str) -> list[tuple[str, Setting]]:
 
 def variants(schema: type) -> dict[str, type]:
     """Every variant as `block(name)`, each at the outermost place where it may stand."""
-    found: dict[str, type] = {}
+    schemas: dict[str, type] = {}
     for path, item in _walk(schema, ""):
         owner = path.rpartition(".")[0] if item.spec.inline else path
         for name, variant in dict(item.spec.table or {}).items():
-            if variant not in found.values():
-                found[f"{owner}({name})"] = variant
-    return found
+            if variant not in schemas.values():
+                schemas[f"{owner}({name})"] = variant
+    return schemas
 
 
 def _bare(path: str) -> str:
@@ -121,29 +121,33 @@ def _object(schema: type, above: frozenset[type] = frozenset()) -> dict[str, Any
     properties = {name: _property(item, above | {schema}) for name, item in settings.items()}
     required = [name for name, item in settings.items() if item.required]
     inline = any(item.spec.inline for item in settings.values())
-    found: dict[str, Any] = {"type": "object", "properties": properties}
-    found |= {"required": required} if required else {}
-    return found if inline else found | {"additionalProperties": False}
+    document: dict[str, Any] = {"type": "object", "properties": properties}
+    document |= {"required": required} if required else {}
+    return document if inline else document | {"additionalProperties": False}
 
 
 def _property(item: Setting, above: frozenset[type]) -> dict[str, Any]:
     spec = item.spec
-    found: dict[str, Any] = {"description": explain(item)}
+    document: dict[str, Any] = {"description": explain(item)}
     if spec.kind == "plain":
-        return found | _plain(item.type, item)
+        return document | _plain(item.type, item)
     if spec.kind == "group":
         assert spec.schema is not None
-        return found | {"anyOf": [_object(spec.schema, above), *([{}] if spec.short else [])]}
+        return document | {"anyOf": [_object(spec.schema, above), *([{}] if spec.short else [])]}
     if spec.kind == "rows":
         assert spec.schema is not None
-        return found | {"type": "array", "items": _object(spec.schema, above)}
+        return document | {"type": "array", "items": _object(spec.schema, above)}
     assert spec.table is not None
     if spec.kind == "block":
-        return found | (
+        return document | (
             {"enum": list(spec.table)} if spec.inline else _block(spec.table, spec, above)
         )
     items = {"type": "array", "items": {"anyOf": list(_items(spec.table, above))}}
-    return found | {"anyOf": [items, {"enum": list(spec.words)}]} if spec.words else found | items
+    return (
+        document | {"anyOf": [items, {"enum": list(spec.words)}]}
+        if spec.words
+        else document | items
+    )
 
 
 def _block(table: Table, spec: Spec, above: frozenset[type]) -> dict[str, Any]:

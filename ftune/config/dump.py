@@ -41,7 +41,7 @@ def _dump_value(value: Any, item: Setting) -> Any:
         return {spec.name_key: spec.table.name_of(type(value)), **dump(value)}
     if spec.kind == "blocks":
         assert spec.table is not None
-        return [_dump_item(one, spec.table) for one in value]
+        return [_dump_item(variant, spec.table) for variant in value]
     if isinstance(value, int) and without_words(item.type) is float:
         return float(value)  # as `parse` and `convert` will read it: the same text each time
     return list(value) if isinstance(value, tuple) else value

@@ -53,11 +53,11 @@ class Explainer:
 
 def _in_words(homes: Iterable[str]) -> str:
     """`optimizer(sgd).momentum` -> "`optimizer.momentum` (sgd, …)", the outer places first."""
-    found: dict[str, list[str]] = {}
+    by_place: dict[str, list[str]] = {}
     for home in sorted(homes, key=lambda h: h.count(".")):
-        variants = found.setdefault(f"`{_VARIANT.sub('', home)}`", [])
+        variants = by_place.setdefault(f"`{_VARIANT.sub('', home)}`", [])
         variants += _VARIANT.findall(home)[-1:]
-    places = [f"{place} ({', '.join(v[:3])})" if v else place for place, v in found.items()]
+    places = [f"{key} ({', '.join(v[:3])})" if v else key for key, v in by_place.items()]
     return " or ".join(places[:2])
 
 

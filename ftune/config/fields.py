@@ -153,7 +153,7 @@ class Setting:
 @functools.cache
 def settings_of(schema: type) -> Mapping[str, Setting]:
     """The settings of `schema` by the name users write (`as_` is written `as`)."""
-    found = {}
+    settings = {}
     for item in dataclasses.fields(schema):
         if not item.init:
             continue
@@ -163,8 +163,8 @@ def settings_of(schema: type) -> Mapping[str, Setting]:
         name = item.name.rstrip("_")
         spec = item.metadata.get("ftune", Spec())
         hint = _resolve(schema, item.name) if spec.kind == "plain" else None
-        found[name] = Setting(name, item.name, spec, hint, default, schema)
-    return found
+        settings[name] = Setting(name, item.name, spec, hint, default, schema)
+    return settings
 
 
 def _resolve(schema: type, attribute: str) -> Any:

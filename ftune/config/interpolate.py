@@ -65,8 +65,8 @@ def _resolve(text: str, nodes: dict[str, Node], allowed: set[str], depth: int) -
         raise _RefusedError(f"refers to itself, or through more than {MAX_CHAIN} other keys")
 
     def value(match: re.Match[str]) -> str:
-        found = _look_up(match.group(1).strip(), nodes, allowed)
-        return _resolve(found, nodes, allowed, depth + 1) if "${" in found else found
+        text = _look_up(match.group(1).strip(), nodes, allowed)
+        return _resolve(text, nodes, allowed, depth + 1) if "${" in text else text
 
     result = _REFERENCE.sub(value, text)
     if len(result) > MAX_LENGTH:

@@ -40,13 +40,13 @@ def _assign(root: Node, text: str) -> None:
         raise RequestError(f"`{text}` is neither a file nor an override; write key.path=value")
     mark = _mark(text)
     *parents, last = _parts(path, mark)
-    place = root
+    node = root
     for part in parents:
-        place = _descend(place, part, mark, path)
+        node = _descend(node, part, mark, path)
     new = parse_value(value, mark)
-    if last == "name" and isinstance(place.value, dict) and _changes(place, new):
-        place.value = {}
-    _put(place, last, new, mark, path)
+    if last == "name" and isinstance(node.value, dict) and _changes(node, new):
+        node.value = {}
+    _put(node, last, new, mark, path)
 
 
 def _parts(path: str, mark: Mark) -> list[str]:
@@ -96,15 +96,15 @@ def _put(place: Node, key: str, value: Node, mark: Mark, path: str) -> None:
 def _delete(root: Node, text: str) -> None:
     mark = _mark(text)
     *parents, last = _parts(text[1:], mark)
-    place = root
+    node = root
     for part in parents:
-        if isinstance(place.value, dict) and part not in place.value:
+        if isinstance(node.value, dict) and part not in node.value:
             raise _missing(mark, text[1:])
-        place = _descend(place, part, mark, text[1:])
-    if isinstance(place.value, list):
-        del place.value[_index(place, last, mark, text[1:])]
-    elif isinstance(place.value, dict) and last in place.value:
-        del place.value[last]
+        node = _descend(node, part, mark, text[1:])
+    if isinstance(node.value, list):
+        del node.value[_index(node, last, mark, text[1:])]
+    elif isinstance(node.value, dict) and last in node.value:
+        del node.value[last]
     else:
         raise _missing(mark, text[1:])
 

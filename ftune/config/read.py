@@ -184,8 +184,8 @@ class Reader:
             message = f"names {' and '.join(named)}; one item of the list is one of them"
             return self._refuse(node, path, "type", message)
         key = next(iter(node.value))
-        place = Node(key, node.keys.get(key, node.mark))
-        return self._not_listed(place, table, path, f"{table.block}={key}")
+        name = Node(key, node.keys.get(key, node.mark))
+        return self._not_listed(name, table, path, f"{table.block}={key}")
 
     def _inline(self, node: Node, item: Setting, settings: Mapping[str, Setting], path: str) -> Any:
         """The variant whose settings stand among those of its block (`data.source`)."""
@@ -261,8 +261,8 @@ class Reader:
             if len(self.problems) >= MOST_PROBLEMS:  # spelling takes its time
                 break
             if key not in [*settings, *allowed]:
-                place = node.keys.get(key, node.mark)
-                self.problems.append(self.explain.unknown(place, path, key, known))
+                mark = node.keys.get(key, node.mark)
+                self.problems.append(self.explain.unknown(mark, path, key, known))
                 meant.add(nearest(key, known) or "")
         return meant
 

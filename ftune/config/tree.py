@@ -86,8 +86,8 @@ def parse(text: str, source: str) -> Node:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source, 1, 1)
-        raise _error(place, f"not valid YAML: {_reason(error)}") from None
+        where = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source, 1, 1)
+        raise _error(where, f"not valid YAML: {_reason(error)}") from None
     except yaml.YAMLError as error:
         raise _error(Mark(source, 1, 1), f"not valid YAML: {str(error).splitlines()[0]}") from None
     if root is None:
@@ -169,14 +169,14 @@ class _Builder:
         children: dict[str, Node] = {}
         keys: dict[str, Mark] = {}
         for key_node, value_node in node.value:
-            place = self.mark(key_node)
+            where = self.mark(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _error(place, "a key must be a single word", path)
+                raise _error(where, "a key must be a single word", path)
             key = str(key_node.value)
             if key in children:
-                raise _error(place, f"the key stands here twice (first at {keys[key]})", key)
+                raise _error(where, f"the key stands here twice (first at {keys[key]})", key)
             children[key] = self.build(value_node, f"{path}.{key}")
-            keys[key] = place
+            keys[key] = where
         return Node(children, self.mark(node), keys)
 
     def mark(self, node: yaml.Node) -> Mark:

@@ -89,10 +89,10 @@ def without_words(hint: Any) -> Any:
     """`float | Literal["auto"] | None` -> `float`: words and null are handled before the type."""
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
-    kept = [a for a in get_args(hint) if a is not type(None) and get_origin(a) is not Literal]
-    if not kept:
-        kept = [a for a in get_args(hint) if a is not type(None)]
-    return functools.reduce(lambda a, b: a | b, kept)
+    hints = [a for a in get_args(hint) if a is not type(None) and get_origin(a) is not Literal]
+    if not hints:
+        hints = [a for a in get_args(hint) if a is not type(None)]
+    return functools.reduce(lambda a, b: a | b, hints)
 
 
 def _is_bool_for_number(value: Any, hint: Any) -> bool:

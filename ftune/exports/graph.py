@@ -26,8 +26,8 @@ class TextGraph(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        found: Tensor = self.model(input_ids, attention_mask)
-        return found
+        outputs: Tensor = self.model(input_ids, attention_mask)
+        return outputs
 
 
 class SequenceGraph(nn.Module):
@@ -38,8 +38,8 @@ class SequenceGraph(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
-        found: Tensor = self.model(x, attention_mask)
-        return found
+        outputs: Tensor = self.model(x, attention_mask)
+        return outputs
 
 
 class LibraryGraph(nn.Module):
@@ -51,8 +51,8 @@ class LibraryGraph(nn.Module):
         self.more = {"use_cache": False} if hasattr(model, "generate") else {}
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        found = self.model(input_ids=input_ids, attention_mask=attention_mask, **self.more)
-        logits: Tensor = found.logits
+        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, **self.more)
+        logits: Tensor = outputs.logits
         return logits
 
 
@@ -65,9 +65,9 @@ class EncoderGraph(nn.Module):
         self.pooling, self.normalize = model.pooling, model.normalize
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        found = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         vectors = pool(
-            found.last_hidden_state, attention_mask, POOLS.get(self.pooling, self.pooling)
+            outputs.last_hidden_state, attention_mask, POOLS.get(self.pooling, self.pooling)
         )
         logits: Tensor = self.head(F.normalize(vectors, dim=-1) if self.normalize else vectors)
         return logits
@@ -81,8 +81,8 @@ class RowGraph(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.model(x)
-        return found
+        outputs: Tensor = self.model(x)
+        return outputs
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def read_head(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
     def run(states: Tensor, mask: Tensor) -> Tensor:
         vectors = pool(states, mask, POOLS.get(kind, kind))
         with torch.no_grad():
-            found: Tensor = head(F.normalize(vectors, dim=-1) if normalize else vectors)
-        return found
+            answer: Tensor = head(F.normalize(vectors, dim=-1) if normalize else vectors)
+        return answer
 
     return run
 

@@ -67,11 +67,11 @@ def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
     def run(batch: Batch) -> Tensor:
         given = named(batch)
         with torch.no_grad():
-            found = model(**given)
+            outputs = model(**given)
         if head is None:
-            logits: Tensor = found.logits
+            logits: Tensor = outputs.logits
             return logits
-        return head(found.last_hidden_state, given["attention_mask"])
+        return head(outputs.last_hidden_state, given["attention_mask"])
 
     return run
 
@@ -82,7 +82,7 @@ def _name_outputs(subject: Subject, config: Any) -> None:
     if target.kind == "tokens":
         return
     config.id2label = dict(enumerate(task.output_names))
-    config.label2id = {name: place for place, name in config.id2label.items()}
+    config.label2id = {name: index for index, name in config.id2label.items()}
     problems = {"numbers": "regression", "labels": "multi_label_classification",
                 "classes": "single_label_classification"}  # fmt: skip
     config.problem_type = problems.get(target.kind)

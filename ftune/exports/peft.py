@@ -122,8 +122,8 @@ def _base(subject: Subject) -> Any:
     config.pad_token_id = subject.tokenizer.pad
     if subject.kind in ("sequence", "token"):
         config.num_labels = subject.predictor.task.outputs
-    found, _ = load(source, config, {"kind": subject.kind}, "pretrained")
-    return found
+    loaded, _ = load(source, config, {"kind": subject.kind}, "pretrained")
+    return loaded
 
 
 def _compare(own: nn.Module, base: nn.Module, subject: Subject) -> None:

@@ -27,11 +27,11 @@ class Own:
 
     def make(self, **given: Any) -> Any:
         """Calls what the user registered. Raises RequestError with the line of its fault."""
-        made = type(self).made
+        registered = type(self).made
         settings = {name: getattr(self, name) for name in self.parameters}
         wanted = {name: value for name, value in given.items() if name in self.given}
-        with faults_of(source_file(made), place(made)):
-            return made(**settings, **wanted)
+        with faults_of(source_file(registered), place(registered)):
+            return registered(**settings, **wanted)
 
 
 def schema_of(
@@ -50,7 +50,7 @@ def schema_of(
     """
     block, *taken = reserved
     hints, signature = _hints(made), inspect.signature(made)
-    found: list[tuple[str, Any, Any]] = []
+    fields_of: list[tuple[str, Any, Any]] = []
     for name, parameter in signature.parameters.items():
         if name in given or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
@@ -63,15 +63,15 @@ def schema_of(
         if hint is not None:
             value = dataclasses.MISSING if default is parameter.empty else default
             declared = setting(value, path=name in paths, exact=name not in paths)
-            found.append((name, hint, declared))
+            fields_of.append((name, hint, declared))
     extra = {
         "__doc__": inspect.getdoc(made) or f"Registered by {place(made)}.",
         "made": staticmethod(made),
-        "parameters": tuple(name for name, _, _ in found),
+        "parameters": tuple(name for name, _, _ in fields_of),
         "given": frozenset(given) & set(signature.parameters),
         "__module__": __name__,
     }
-    fields = [*found, *([("as_", str | None, setting(None))] if named else [])]
+    fields = [*fields_of, *([("as_", str | None, setting(None))] if named else [])]
     return dataclasses.make_dataclass(
         getattr(made, "__name__", "Own"),
         fields,

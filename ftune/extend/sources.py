@@ -32,15 +32,15 @@ class OwnSource(Own):
     image: ClassVar[str]
 
     def load(self) -> dict[str, Frame]:
-        found, where = self.make(), place(self.made)
-        if not isinstance(found, Mapping) or not found:
+        columns, where = self.make(), place(self.made)
+        if not isinstance(columns, Mapping) or not columns:
             raise DataError(
-                f"{where}: gives a {type(found).__name__}; it must give a mapping of columns, or "
+                f"{where}: gives a {type(columns).__name__}; it must give a mapping of columns, or "
                 "{train: columns, val: …, test: …}"
             )
-        if set(found) <= _PARTS and all(isinstance(part, Mapping) for part in found.values()):
-            return {name: self._frame(part, f"{where} ({name})") for name, part in found.items()}
-        return {"all": self._frame(found, where)}
+        if set(columns) <= _PARTS and all(isinstance(part, Mapping) for part in columns.values()):
+            return {name: self._frame(part, f"{where} ({name})") for name, part in columns.items()}
+        return {"all": self._frame(columns, where)}
 
     def read(self, path: str, types: Mapping[str, str] | None = None) -> Frame:  # noqa: ARG002
         """New rows: what the function gives for another `path`."""
@@ -67,9 +67,9 @@ class OwnSource(Own):
         }
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not all(lengths.values()):
-            said = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+            lengths_by_name = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
             raise DataError(
-                f"{where}: each column needs one entry a row, there are {said or 'none'}"
+                f"{where}: each column needs one entry a row, there are {lengths_by_name or 'none'}"
             )
         return Frame(arrays, where, np.arange(1, next(iter(lengths.values())) + 1))
 
@@ -89,10 +89,10 @@ def _column(values: Any, where: str, name: str, kind: str | None) -> Array:
     rows = list(values) if array is None else array
     _check_undeclared(rows, where, name)
     try:
-        found = pa.array(rows)
+        arrow = pa.array(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(f"{where}: {str(error).splitlines()[0]}") from None
-    return to_column(pa.chunked_array([found]), where)
+    return to_column(pa.chunked_array([arrow]), where)
 
 
 def _declared(values: Any, where: str, kind: str) -> Array:
@@ -139,5 +139,5 @@ def own_source(name: str, made: Callable[..., Any], kinds: Mapping[str, str]) ->
     schema.kinds = dict(kinds)
     if images:
         schema.kind, schema.image = "images", images[0]
-    found: type = schema
-    return found
+    result: type = schema
+    return result

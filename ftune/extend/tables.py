@@ -39,14 +39,14 @@ class OwnTransform(Own):
         if not hasattr(self.made, "fit"):
             return {}
         with faults_of(source_file(self.made), place(self.made)):
-            found = self.make().fit(values)
+            state = self.make().fit(values)
         try:
-            plain = json.loads(json.dumps(found))
+            plain = json.loads(json.dumps(state))
         except (TypeError, ValueError):
             plain = None
         if not isinstance(plain, dict):
             raise DataError(
-                f"{place(self.made)}: `fit` gives a {type(found).__name__}; it must give a mapping "
+                f"{place(self.made)}: `fit` gives a {type(state).__name__}; it must give a mapping "
                 "of plain numbers, texts and lists (`float(values.mean())`)"
             )
         return plain
@@ -56,10 +56,10 @@ class OwnTransform(Own):
 
         with faults_of(source_file(self.made), place(self.made)):
             if isinstance(self.made, type):
-                found = getattr(self.make(), method)(values, state)
+                values_after = getattr(self.make(), method)(values, state)
             else:
-                found = self.make(values=values)
-        result: Array = np.asarray(found)
+                values_after = self.make(values=values)
+        result: Array = np.asarray(values_after)
         if len(result.shape) == 0 or len(result) != len(values) or result.dtype.kind not in "fiub":
             raise DataError(
                 f"{place(self.made)}: gives {result.dtype} {list(result.shape)} for numbers "

@@ -21,21 +21,21 @@ def members(
     packed: whether they may be compressed. Raises `kind` where they overlap, claim more than their
     bytes can hold, or more than there is memory.
     """
-    found = archive.infolist()
-    taken = sum(one.compress_size for one in found)
+    entries = archive.infolist()
+    taken = sum(entry.compress_size for entry in entries)
     if taken > size:
         raise kind(f"{path}: its members claim {spoken(taken)}, the file has {spoken(size)}")
-    for one in found:
-        if one.compress_type not in _METHODS[: 1 + packed]:
+    for entry in entries:
+        if entry.compress_type not in _METHODS[: 1 + packed]:
             raise kind(
-                f"{path}: `{one.filename[:80]}` is compressed in a way that is not read; save the"
+                f"{path}: `{entry.filename[:80]}` is compressed in a way that is not read; save the"
                 " file again"
             )
-        stored = one.compress_type == zipfile.ZIP_STORED
-        if one.file_size > one.compress_size * (1 if stored else MOST_PACKED):
+        stored = entry.compress_type == zipfile.ZIP_STORED
+        if entry.file_size > entry.compress_size * (1 if stored else MOST_PACKED):
             raise kind(
-                f"{path}: `{one.filename[:80]}` claims {spoken(one.file_size)}, its"
-                f" {one.compress_size:,} bytes cannot hold that"
+                f"{path}: `{entry.filename[:80]}` claims {spoken(entry.file_size)}, its"
+                f" {entry.compress_size:,} bytes cannot hold that"
             )
-    check(f"{path}: unpacked it", sum(one.file_size for one in found), kind=kind)
-    return found
+    check(f"{path}: unpacked it", sum(entry.file_size for entry in entries), kind=kind)
+    return entries

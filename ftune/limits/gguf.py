@@ -103,6 +103,6 @@ class _Walk:
             raise _TooShortError(f"claims {count:,} {what}, the file has {self.size:,} bytes")
 
     def _take(self, form: str) -> tuple[Any, ...]:
-        found = struct.unpack_from(form, self.raw, self.at)
+        values = struct.unpack_from(form, self.raw, self.at)
         self.at += struct.calcsize(form)
-        return found
+        return values

@@ -22,8 +22,8 @@ _CGROUPS = (
 
 def available() -> int:
     """Bytes that this process can still take: of the machine, its container, and its own limit."""
-    found = [_of_machine(), *_of_containers(), _of_process()]
-    known = [size for size in found if size is not None]
+    bounds = [_of_machine(), *_of_containers(), _of_process()]
+    known = [size for size in bounds if size is not None]
     return max(0, min(known)) if known else UNKNOWN
 
 
@@ -54,14 +54,14 @@ def _of_machine() -> int | None:
 
 def _of_containers() -> list[int]:
     """What each memory controller leaves; its files that can be dropped count as free."""
-    root, found = Path("/sys/fs/cgroup"), []
+    root, bounds = Path("/sys/fs/cgroup"), []
     for limit, usage, droppable in _CGROUPS:
         with suppress(OSError, ValueError):  # `max`: no limit
             most, used = (int((root / name).read_text()) for name in (limit, usage))
             stats = (root / limit).with_name("memory.stat").read_text().split()
             freed = int(stats[stats.index(droppable) + 1]) if droppable in stats else 0
-            found.append(most - used + freed)
-    return found
+            bounds.append(most - used + freed)
+    return bounds
 
 
 def _of_process() -> int | None:

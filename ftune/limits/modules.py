@@ -53,13 +53,14 @@ class _Scales(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if device is not None and torch.device(device).type != "cpu":
             return
         with torch.utils._python_dispatch._disable_current_modes():
-            made = func(*_on_meta(args), **{**kwargs, "device": "meta", "pin_memory": None})
+            tensor = func(*_on_meta(args), **{**kwargs, "device": "meta", "pin_memory": None})
         self.count += 1
-        self.bytes += made.numel() * made.element_size()
+        self.bytes += tensor.numel() * tensor.element_size()
         if self.bytes > self.room:
             raise TooLargeError(
                 f"{self.what}: would take more than {spoken(self.bytes)} of memory (a tensor of it "
-                f"is {list(made.shape)}), {spoken(self.room)} are available; declare a smaller one"
+                f"has the shape {list(tensor.shape)}), {spoken(self.room)} are available; "
+                "declare a smaller one"
             )
         if self.count > MOST_TENSORS:
             raise TooLargeError(

@@ -69,9 +69,9 @@ def torch_file(path: Path) -> None:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            for one in members(str(path), archive, size, CheckpointError, packed=False):
-                if one.filename.endswith("data.pkl"):
-                    _pickle(path, archive, one)
+            for entry in members(str(path), archive, size, CheckpointError, packed=False):
+                if entry.filename.endswith("data.pkl"):
+                    _pickle(path, archive, entry)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(f"{path}: not a torch file: {error}") from None
 
@@ -112,11 +112,13 @@ def _tensors(path: Path, content: Any) -> Iterator[Tensor]:
 
     level, seen = [content], set[int]()
     for _ in range(documents.MOST_LEVELS):
-        yield from (one for one in level if isinstance(one, Tensor))
-        found = {id(one): one for one in level if isinstance(one, Mapping | list | tuple)}
-        boxes = [one for key, one in found.items() if key not in seen]
-        seen |= found.keys()
-        level = [v for one in boxes for v in (one.values() if isinstance(one, Mapping) else one)]
+        yield from (value for value in level if isinstance(value, Tensor))
+        by_id = {id(value): value for value in level if isinstance(value, Mapping | list | tuple)}
+        boxes = [value for key, value in by_id.items() if key not in seen]
+        seen |= by_id.keys()
+        level = [
+            v for value in boxes for v in (value.values() if isinstance(value, Mapping) else value)
+        ]
         if not level:
             return
     raise CheckpointError(f"{path}: nested deeper than {documents.MOST_LEVELS} levels")

@@ -55,7 +55,7 @@ def assemble(layers: Sequence[Layer], inputs: Inputs, outputs: int) -> Part:
         except MisfitError as error:
             raise error.inside(index, LAYERS.name_of(type(layer))) from None
         children[name] = part.module
-        axes |= {f"{name}.{tensor}": found for tensor, found in part.axes.items()}
+        axes |= {f"{name}.{tensor}": of_tensor for tensor, of_tensor in part.axes.items()}
         head = head if part.head is None else f"{name}.{part.head}".rstrip(".")
         inputs = part.after
     return Part(Chain(children), inputs, axes, head)

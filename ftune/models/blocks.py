@@ -65,12 +65,12 @@ class Attention(nn.Module):
             angles = places(x, segments)
             q, k = rotated(q, angles), rotated(k, angles)
         mask = None if segments is None else same_sample(segments, self.causal)
-        found = F.scaled_dot_product_attention(
+        heads = F.scaled_dot_product_attention(
             q, k, v, mask,
             dropout_p=self.share if self.training else 0.0,
             is_causal=self.causal and mask is None,
         )  # fmt: skip
-        mixed: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        mixed: Tensor = self.out(heads.transpose(1, 2).flatten(2))
         return mixed
 
 

@@ -32,11 +32,11 @@ def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapp
     if y is None or not _by_position(y):
         return call(model, batch), batch
     counts = y != IGNORED
-    kept = {**batch, "y": y[counts], "row": counts.nonzero()[:, 0]}
+    counting = {**batch, "y": y[counts], "row": counts.nonzero()[:, 0]}
     project = getattr(model, "project", None)
     if project is None:
-        return call(model, batch)[counts], kept
-    return project(model.hidden(*arguments(batch))[counts]), kept  # type: ignore[operator]
+        return call(model, batch)[counts], counting
+    return project(model.hidden(*arguments(batch))[counts]), counting  # type: ignore[operator]
 
 
 def targets(batch: Mapping[str, Tensor]) -> int:

@@ -81,8 +81,8 @@ class Embedding:
             known = inputs.codes.get(column)
             axes[f"tables.{key}.weight"] = _codes(inputs.categories[column], known)
         others = [name for name in inputs.names if name not in widths]
-        place = inputs.names.index
-        module = ColumnEmbedding([place(n) for n in others], [place(n) for n in chosen], tables)
+        index = inputs.names.index
+        module = ColumnEmbedding([index(n) for n in others], [index(n) for n in chosen], tables)
         return Part(module, _after(inputs, others, widths), axes)
 
     def _chosen(self, inputs: Inputs) -> list[str]:

@@ -34,16 +34,16 @@ def generate(
     assert ids.dim() == 1 and len(ids), "a prompt has at least one id"
     training = model.training
     follow = _reader(model.eval(), context)
-    known, found = ids, list[int]()
-    while len(found) < max_new_tokens:
+    known, tokens = ids, list[int]()
+    while len(tokens) < max_new_tokens:
         logits = follow(known).float().cpu()
         chosen = _chosen(logits, temperature, top_k, top_p, generator)
         if chosen in stop_ids:
             break
-        found.append(chosen)
+        tokens.append(chosen)
         known = torch.cat([known, known.new_tensor([chosen])])
     model.train(training)
-    return found
+    return tokens
 
 
 def _reader(model: nn.Module, context: int) -> Callable[[Tensor], Tensor]:

@@ -70,11 +70,11 @@ class Hf:
             kind = self._kind(config, inputs, outputs)
             self._check(source, config, inputs)
             asked = self._asked(kind, config, outputs)
-        found, report = load(source, config, asked, self.weights, inputs.vocabulary)
+        inner, report = load(source, config, asked, self.weights, inputs.vocabulary)
         if report and kind == "encoder":
             report = replace(report, missing=(*report.missing, "head.weight", "head.bias"))
         pooling = self._pooling(source, config)
-        wrapper = self._wrapped(found, kind, pooling, outputs)
+        wrapper = self._wrapped(inner, kind, pooling, outputs)
         if isinstance(wrapper, CausalLm):
             wrapper.prove()
         code = source.opened.digest if source.opened else None
@@ -208,5 +208,5 @@ def is_hf(path: str | Path) -> bool:
 
 
 def _architectures(config: Any) -> list[str]:
-    found = getattr(config, "architectures", None)
-    return [str(name) for name in found] if isinstance(found, list | tuple) else []
+    names = getattr(config, "architectures", None)
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []

@@ -97,25 +97,25 @@ def find(path: str | None, hub: str | None) -> Source:
     if hub is not None:
         return Source(hub, local=not reachable(hub))
     assert path is not None
-    place = Path(path)
-    if place.is_file() and gguf:
-        _check_claims(place)
-        return Source(str(place.parent), place.name)
-    if place.is_file():
+    file = Path(path)
+    if file.is_file() and gguf:
+        _check_claims(file)
+        return Source(str(file.parent), file.name)
+    if file.is_file():
         raise RequestError(
-            f"model.path: {place} is a file; expected a folder with config.json, or a .gguf file; "
+            f"model.path: {file} is a file; expected a folder with config.json, or a .gguf file; "
             "other files of weights are given as `base`"
         )
-    if not place.is_dir():
-        name = "/".join(place.parts[-2:])
+    if not file.is_dir():
+        name = "/".join(file.parts[-2:])
         raise RequestError(
-            f"model.path: {place}: no such folder or file; a name on the Hugging Face hub is "
+            f"model.path: {file}: no such folder or file; a name on the Hugging Face hub is "
             f"written `hub: {name}`"
         )
-    if "model_type" not in described(place):
-        raise RequestError(f"model.path: {place} {_lacks(place)}")
-    _check_claims(place)
-    return Source(str(place), opened=opened(place))
+    if "model_type" not in described(file):
+        raise RequestError(f"model.path: {file} {_lacks(file)}")
+    _check_claims(file)
+    return Source(str(file), opened=opened(file))
 
 
 def _check_claims(place: Path) -> None:
@@ -129,10 +129,10 @@ def _check_claims(place: Path) -> None:
 def described(folder: Path) -> dict[str, Any]:
     """The config.json of a folder; empty where it has none that can be read."""
     try:
-        found = documents.read(folder / "config.json")
+        content = documents.read(folder / "config.json")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _lacks(folder: Path) -> str:
@@ -151,9 +151,9 @@ def read_config(source: Source) -> Any:
     from transformers import AutoConfig
 
     with _told(source), quiet():
-        found = AutoConfig.from_pretrained(source.read_from, **source.arguments)
-    check_kernels(found, f"model.path: {source}")
-    return found
+        config = AutoConfig.from_pretrained(source.read_from, **source.arguments)
+    check_kernels(config, f"model.path: {source}")
+    return config
 
 
 def load(
@@ -174,22 +174,22 @@ def load(
     factory, more = _factory(asked)
     if weights == "random":
         with _told(source), quiet():
-            found = factory.from_config(
+            model = factory.from_config(
                 config, dtype=torch.float32, trust_remote_code=source.trusted, **more
             )
-        grow(found, tokens)
-        return _trimmed(found, asked["kind"])[0], None
+        grow(model, tokens)
+        return _trimmed(model, asked["kind"])[0], None
     with _told(source), quiet():
-        found, info = factory.from_pretrained(
+        model, info = factory.from_pretrained(
             source.read_from, config=config, dtype=torch.float32, output_loading_info=True,
             ignore_mismatched_sizes=True, **more, **source.arguments,
         )  # fmt: skip
     _judge(source, config, info)
-    found, unused = _trimmed(found, asked["kind"])
-    grown = grow(found, tokens)
+    model, unused = _trimmed(model, asked["kind"])
+    grown = grow(model, tokens)
     prefix = "lm." if asked["kind"] == "causal-lm" else "encoder."
-    report = _report(found, info, unused, prefix)
-    return found, replace(report, grown={prefix + name: rows for name, rows in grown.items()})
+    report = _report(model, info, unused, prefix)
+    return model, replace(report, grown={prefix + name: rows for name, rows in grown.items()})
 
 
 def _judge(source: Source, config: Any, info: Mapping[str, Any]) -> None:
@@ -217,9 +217,9 @@ def bare(config: Any, asked: Mapping[str, Any], fresh: bool = False, trusted: bo
 
     factory, more = _factory(asked)
     with quiet(), contextlib.nullcontext() if fresh else no_init_weights():
-        found = factory.from_config(config, dtype=torch.float32, trust_remote_code=trusted, **more)
-    found.tie_weights()
-    return _trimmed(found, asked["kind"])[0]
+        model = factory.from_config(config, dtype=torch.float32, trust_remote_code=trusted, **more)
+    model.tie_weights()
+    return _trimmed(model, asked["kind"])[0]
 
 
 def _factory(asked: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -253,10 +253,10 @@ def _report(found: Any, info: Mapping[str, Any], unused: list[str], prefix: str)
 
 def plain(config: Any) -> dict[str, Any]:
     """A configuration as JSON, without where it came from."""
-    found: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
+    content: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
     for key in ("_name_or_path", "_model_name_or_path", "quantization_config"):
-        found.pop(key, None)
-    return found
+        content.pop(key, None)
+    return content
 
 
 def config_of(stored: Mapping[str, Any]) -> Any:
@@ -266,9 +266,9 @@ def config_of(stored: Mapping[str, Any]) -> Any:
     check_layers(stored, "the model's stored configuration")
     with quiet():
         kind = type(AutoConfig.for_model(stored["model_type"]))
-        found = kind.from_dict(dict(stored))
-    check_kernels(found, "the model's stored configuration")
-    return found
+        config = kind.from_dict(dict(stored))
+    check_kernels(config, "the model's stored configuration")
+    return config
 
 
 def own_config_of(stored: Mapping[str, Any], path: str | None, digest: str) -> Any:
@@ -276,15 +276,15 @@ def own_config_of(stored: Mapping[str, Any], path: str | None, digest: str) -> A
 
     Asked for anew each time: that the run once had consent grants nothing.
     """
-    place = Path(path or "")
-    source = Source(str(place), opened=opened(place) if path else None)
+    folder = Path(path or "")
+    source = Source(str(folder), opened=opened(folder) if path else None)
     if source.opened is None or source.opened.digest is None:
-        raise RequestError(f"model.path: {source} {refusal(place)}")
+        raise RequestError(f"model.path: {source} {refusal(folder)}")
     if source.opened.digest != digest:
         raise RequestError(f"model.path: {source}: its code is not the one that the run trained")
-    found = type(read_config(source)).from_dict(dict(stored))
-    found._name_or_path = source.read_from
-    return found
+    config = type(read_config(source)).from_dict(dict(stored))
+    config._name_or_path = source.read_from
+    return config
 
 
 @contextlib.contextmanager

@@ -47,4 +47,4 @@ class Linear:
     def _axes(self, inputs: Inputs) -> Axes:
         head = (Axis(0, (), "output"),) if self.size == "out" else ()
         axes = {"weight": inputs.axis(1) + head, "bias": head if self.bias else ()}
-        return {name: found for name, found in axes.items() if found}
+        return {name: of_tensor for name, of_tensor in axes.items() if of_tensor}

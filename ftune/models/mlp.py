@@ -50,19 +50,19 @@ class Mlp:
 
     def layers(self, inputs: Inputs) -> tuple[Layer, ...]:
         """The same model as a list of layers."""
-        found: list[Layer] = [Flatten()] if len(inputs.shape) != 1 else []
+        layers: list[Layer] = [Flatten()] if len(inputs.shape) != 1 else []
         if inputs.vocabulary and self.embed != "none":  # the mean of word vectors, as in fastText
-            found = [Embedding(self.width if self.embed == "auto" else self.embed), GlobalPool()]
+            layers = [Embedding(self.width if self.embed == "auto" else self.embed), GlobalPool()]
         elif inputs.categories and self.embed != "none":
-            found.append(Embedding(self.embed))
+            layers.append(Embedding(self.embed))
         sizes = [self.width] * self.depth if self.hidden is None else self.hidden
         for index, size in enumerate(sizes, 1):
-            found += self._hidden(size, f"layer{index}")
-        return (*found, Linear("out", init=self.init))
+            layers += self._hidden(size, f"layer{index}")
+        return (*layers, Linear("out", init=self.init))
 
     def _hidden(self, size: int, name: str) -> list[Layer]:
-        found: list[Layer] = [Linear(size, init=self.init, as_=name)]
+        layers: list[Layer] = [Linear(size, init=self.init, as_=name)]
         if self.norm != "none":
-            found.append(LAYERS[self.norm]())
-        found.append(LAYERS[self.activation]())
-        return [*found, Dropout(self.dropout)] if self.dropout else found
+            layers.append(LAYERS[self.norm]())
+        layers.append(LAYERS[self.activation]())
+        return [*layers, Dropout(self.dropout)] if self.dropout else layers

@@ -112,7 +112,7 @@ class Repeat:
         for index in range(1, self.times + 1):
             part = assemble(self.layers, inputs, outputs)
             children[str(index)] = part.module
-            axes |= {f"{index}.{name}": found for name, found in part.axes.items()}
+            axes |= {f"{index}.{name}": of_tensor for name, of_tensor in part.axes.items()}
             head = head if part.head is None else f"{index}.{part.head}"
             inputs = part.after
         return Part(Chain(children), inputs, axes, head)

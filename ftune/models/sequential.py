@@ -30,9 +30,9 @@ class Sequential:
         check_names(self.layers)
         heads = count_heads(self.layers)
         if heads != 1:
-            found = f"{heads} layers have" if heads else "no layer has"
+            count = f"{heads} layers have" if heads else "no layer has"
             raise SettingError(
-                "layers", f"{found} size `out`; write `linear: out` once, at the end"
+                "layers", f"{count} size `out`; write `linear: out` once, at the end"
             )
 
     def build(self, inputs: Inputs, outputs: int) -> Built:
@@ -95,10 +95,10 @@ def _tie(model: nn.Module, head: str) -> None:
     tables = [module for module in model.modules() if isinstance(module, TokenEmbedding)]
     assert isinstance(layer, nn.Linear)
     if len(tables) != 1 or tables[0].weight.shape != layer.weight.shape:
-        found = [list(table.weight.shape) for table in tables]
+        shapes = [list(table.weight.shape) for table in tables]
         raise RequestError(
             f"model.layers: `tied` needs one embedding of tokens {list(layer.weight.shape)}, as "
-            f"`linear: out` is; there {'is' if found else 'is none'} {found or ''}".rstrip()
+            f"`linear: out` is; there {'is' if shapes else 'is none'} {shapes or ''}".rstrip()
         )
     layer.weight = tables[0].weight
 

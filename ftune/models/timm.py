@@ -60,8 +60,8 @@ def _library() -> ModuleType:
         raise RequestError(f"model.name=timm: timm needs {error.name}, which is absent") from None
     except (ImportError, RuntimeError, OSError) as error:
         raise RequestError(f"model.name=timm: timm does not start: {_first_line(error)}") from None
-    found: ModuleType = timm
-    return found
+    library: ModuleType = timm
+    return library
 
 
 def _first_line(error: Exception) -> str:

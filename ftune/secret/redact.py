@@ -50,18 +50,18 @@ def redact_tree(value: Any, key: str = "") -> Any:
         return [redact_tree(item, key) for item in value]
     if not isinstance(value, str):
         return HIDDEN if isinstance(value, int) and is_secret_key(key, value) else value
-    found = redact(value)
-    return HIDDEN if is_secret_key(key, found) else found
+    redacted = redact(value)
+    return HIDDEN if is_secret_key(key, redacted) else redacted
 
 
 def redact_words(words: Iterable[str]) -> list[str]:
     """A command line: `data.password=…` goes by its key, the rest as text."""
-    found = []
+    redacted = []
     for word in words:
         key, equals, value = word.partition("=")
         secret = equals and is_secret_key(key.lstrip("-"), value)
-        found.append(f"{key}={HIDDEN}" if secret else redact(word))
-    return found
+        redacted.append(f"{key}={HIDDEN}" if secret else redact(word))
+    return redacted
 
 
 def stored(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def stored(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     listed = (config.get("runtime") or {}).get("env") or ()
     values = {name: _read[name] for name in listed if name in _read}
-    kept: dict[str, Any] = redact_tree(_referring(config, values))
-    return kept
+    redacted: dict[str, Any] = redact_tree(_referring(config, values))
+    return redacted
 
 
 def left_out(config: Mapping[str, Any]) -> list[str]:
@@ -122,13 +122,15 @@ def _known(
     written: frozenset[str],
 ) -> tuple[tuple[re.Pattern[str], str], ...]:
     """What to look for and what to write instead, the longest first."""
-    found = dict.fromkeys(written, HIDDEN)
-    found |= {value: HIDDEN for name, value in environment if is_secret_variable(name, value)}
+    replacements = dict.fromkeys(written, HIDDEN)
+    replacements |= {
+        value: HIDDEN for name, value in environment if is_secret_variable(name, value)
+    }
     for name, value in read:
         if is_secret_variable(name, value) or not (is_plain_word(value) or is_place(value)):
-            found[value] = f"${{oc.env:{name}}}"
-    order = sorted(found, key=len, reverse=True)
-    return tuple((_pattern(value, spellings=True), found[value]) for value in order)
+            replacements[value] = f"${{oc.env:{name}}}"
+    order = sorted(replacements, key=len, reverse=True)
+    return tuple((_pattern(value, spellings=True), replacements[value]) for value in order)
 
 
 def _pattern(value: str, spellings: bool = False) -> re.Pattern[str]:
