@@ -361,6 +361,12 @@ def evaluate(
 @app.command()
 def predict(
     run_path: RunPath,
+    changes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[data.decimal=.]...", help="How the input is written.", show_default=False
+        ),
+    ] = None,
     source: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -414,7 +420,9 @@ def predict(
         sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
         names = [name for name in (keep or "").split(",") if name]
         base = _base_of(run_path, adapter)
-        return command(base, source, target, prompt, sampling, console, names, skip_bad)
+        return command(
+            base, source, target, prompt, sampling, console, names, skip_bad, changes or []
+        )
 
     taken = str(target) == "-"
     _call(Console(json_output=json, quiet=quiet, stdout_taken=taken), run, code, code_from)

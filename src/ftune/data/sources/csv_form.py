@@ -68,6 +68,14 @@ def form_of(path: str, source: Csv) -> Form:
     return Form(header, 0, lines, whole=True)
 
 
+def header_of(path: str, source: Csv) -> list[str]:
+    """The names in it; none where there is no header to read."""
+    try:
+        return form_of(path, source).names
+    except DataError:
+        return []
+
+
 def _next(rows: Iterator[list[str]]) -> list[str] | None:
     try:
         return next(rows, None)
