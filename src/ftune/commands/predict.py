@@ -34,8 +34,8 @@ def predict(
     """Continues `prompt`, or writes one row of predictions for each row of `source`.
 
     `-` stands for stdin and stdout. keep: columns of the input to write beside the predictions.
-    skip_bad: images that cannot be read do not stop the others. changes: how the input is written. Raises
-    RequestError where the words given do not go together or with the model.
+    skip_bad: images that cannot be read do not stop the others. changes: how the input is written.
+    Raises RequestError where the words given do not go together or with the model.
     """
     if (prompt is None) == (source is None):
         raise RequestError("predict needs --input FILE with --output FILE, or --prompt TEXT")
