@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -148,6 +149,7 @@ def check(
         Optional[str],  # noqa: UP045
         typer.Option("--for", metavar="COMMAND", help="Which command; else what the file asks."),
     ] = None,
+    base: BasePath = None,
     code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -157,6 +159,7 @@ def check(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        config = replace(config, base=base) if base else config
         return command(path, config, console, data, for_)
 
     _call(Console(json_output=json, quiet=quiet), run, code)

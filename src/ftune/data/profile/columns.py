@@ -27,8 +27,8 @@ IDENTIFIES = re.compile(r"(^|_)(id|ids|uuid|guid|key|index|idx|nr|no|row|number)
 class Column:
     """What is said of a column.
 
-    holds: number, text, date, array or labels. role: input, target, group, or why it is none. top: the most
-    frequent values with their rows, of texts and classes. remarks: constant, id-like, free text.
+    holds: number, text, date, array or labels. role: input, target, group, or why it is none. top:
+    the most frequent values with their rows, of texts and classes. remarks: constant, id-like, …
     """
 
     name: str
