@@ -103,8 +103,8 @@ class Predictor:
         self.notes = new.notes
         if skip_bad and not isinstance(self.pipeline, ImagePipeline):
             raise RequestError(
-                "skip_bad (--skip-bad) is for images; this model takes none. Without it the rows that"
-                " cannot be read are named: correct them, or leave them out of the input"
+                "skip_bad (--skip-bad) is for images; this model takes none. Without it the rows"
+                " that cannot be read are named: correct them, or leave them out of the input"
             )
         if isinstance(self.pipeline, TextPipeline) and self.task.positions:
             made = self._texts(self.pipeline, new.frame, sampling or Sampling(), told)
