@@ -326,3 +326,22 @@ def test_a_year_is_an_input_where_it_tells_of_later_rows(trending: bool, tmp_pat
     assert config.data.split.time == "sold"
     (step,) = [step for step in config.data.steps if type(step).__name__ == "Date"]
     assert step.parts == (None if trending else ["month", "day", "weekday"])
+
+
+@pytest.mark.parametrize("tailed", [False, True])
+def test_long_tails_that_a_line_goes_by_are_not_drawn_in(tailed: bool, tmp_path: Path) -> None:
+    dice = np.random.default_rng(1)
+    income, age = dice.lognormal(8, 1, 300), dice.normal(50, 10, 300)
+    income = income if tailed else np.append(dice.normal(3_000, 500, 299), 1e6)
+    price = 0.3 * (income if tailed else np.append(income[:-1], 3_000)) + 5 * age
+    rows = [
+        {"income": round(i, 2), "age": round(a, 2), "price": round(p, 2)}
+        for i, a, p in zip(income.tolist(), age.tolist(), price.tolist(), strict=True)
+    ]
+    text, config = drafted(tmp_path, rows)
+    (robust,) = [step for step in config.data.steps if type(step).__name__ == "Robust"]
+    assert robust.bound > 3 if tailed else robust.bound == 3, text
+    assert f"draws in values beyond {2 * robust.bound:g} deviations" in " ".join(text.split())
+    if tailed:
+        done = optimize(config, "c", tmp_path / "run", QUIET)
+        assert done["metrics"]["test"]["r2"] > 0.98

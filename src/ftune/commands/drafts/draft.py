@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftune.commands.drafts.reading import read
 from ftune.commands.drafts.roles import Roles, roles_of
+from ftune.commands.drafts.scaling import Scaling, scaling
 from ftune.commands.drafts.sizes import sizes_of
 from ftune.commands.drafts.worth import trend, worth
 from ftune.commands.drafts.write import Draft
@@ -28,6 +30,9 @@ def draft(file: Path, target: str | None, out: Path) -> str:
     plain = [n for n in inputs if frame.kind(n) != "array"]
     told = leaks(frame, plain, roles.target.value, roles.classes)
     looked = worth(frame.without([leak.column for leak in told]), _without(roles, told))
+    scaled = scaling(frame, roles)
+    if looked is not None and scaled.score is not None and not told:
+        looked = replace(looked, linear=scaled.score)
     trained = int((~frame.missing(roles.target.value)).sum() * 0.7)
     path = os.path.relpath(file.absolute(), out.absolute().parent)
     return Draft(
@@ -38,14 +43,13 @@ def draft(file: Path, target: str | None, out: Path) -> str:
         reading,
         roles,
         sizes_of(trained, looked, roles.classes),
+        scaled if looked is not None and looked.straight else Scaling(),
         told,
         trend(frame, roles),
     ).text()
 
 
 def _without(roles: Roles, told: list[Any]) -> Roles:
-    from dataclasses import replace
-
     names = {leak.column for leak in told}
     columns = tuple(c for c in roles.columns if c.name not in names)
     return replace(roles, columns=columns or roles.columns)

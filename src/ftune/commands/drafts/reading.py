@@ -78,7 +78,7 @@ def _settled(path: str, source: Any) -> tuple[Any, dict[str, list[Way]]]:
     while True:
         doubts, before = dict[str, list[Way]](), source
         for name, texts in _undeclared(path, source):
-            fitting = ways(name, texts, source)
+            fitting = _agreeing(ways(name, texts, source), source)
             if len(fitting) > 1:
                 doubts[other_notation(name, texts, fitting)] = fitting
             elif changes := _changes(source, texts, fitting):
@@ -86,6 +86,16 @@ def _settled(path: str, source: Any) -> tuple[Any, dict[str, list[Way]]]:
         if before == source:
             return source, doubts
         source = before
+
+
+def _agreeing(fitting: list[Way], source: Any) -> list[Way]:
+    """Of several ways those that leave what other columns need; all, where none does."""
+
+    def kept(name: str, value: Any) -> bool:
+        return name == "types" or getattr(source, name) in (None, value)
+
+    agreeing = [way for way in fitting if all(kept(*pair) for pair in way.settings.items())]
+    return agreeing or fitting
 
 
 def _undeclared(path: str, source: Any) -> Iterator[tuple[str, Texts]]:

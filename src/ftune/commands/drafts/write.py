@@ -12,9 +12,11 @@ import numpy as np
 
 from ftune.commands.drafts.reading import Reading
 from ftune.commands.drafts.roles import Roles
+from ftune.commands.drafts.scaling import BOUNDS, Scaling, logged
 from ftune.commands.drafts.sizes import Sizes
 from ftune.data.frame import Array, Frame
 from ftune.data.profile.leaks import Leak
+from ftune.data.transforms.robust import FAR
 
 WIDTH, COMMENT = 80, 30
 PLAIN = re.compile(r"^[A-Za-z_][\w./-]*$")
@@ -37,6 +39,7 @@ class Draft:
     reading: Reading
     roles: Roles
     sizes: Sizes
+    scaling: Scaling
     leaks: list[Leak]
     trend: bool
 
@@ -57,7 +60,7 @@ class Draft:
         yield "  transforms:"
         yield from self._transforms(frame)
         if not roles.classes:
-            yield from _target_transforms(frame[roles.target.value])
+            yield from _target_transforms(frame[roles.target.value], self.scaling.plain)
         yield from self._model()
         rate = f"{{name: adamw, lr: {sizes.lr:g}, weight_decay: {sizes.weight_decay:g}}}"
         yield f"optimizer: {rate}"
@@ -135,7 +138,7 @@ class Draft:
         if self.sizes.depth and rows >= 2_000:
             yield from _line("    - quantile", "numbers by their ranks: long tails do no harm")
         else:
-            yield from _line("    - robust", "numbers by their quartiles: outliers do no harm")
+            yield from _robust(self.scaling)
 
     def _model(self) -> Iterator[str]:
         sizes = self.sizes
@@ -147,19 +150,26 @@ class Draft:
         yield from _line(model, sizes.why)
 
 
-def _target_transforms(column: Array) -> Iterator[str]:
+def _robust(scaling: Scaling) -> Iterator[str]:
+    """Numbers by their quartiles, and what becomes of far values."""
+    beyond, usual = f"{FAR * scaling.bound:g} deviations", f"{FAR * BOUNDS[0]:g}"
+    if scaling.bound == BOUNDS[0]:
+        yield from _line("    - robust", f"draws in values beyond {beyond}: outliers do no harm")
+        return
+    yield from _line(
+        f"    - robust: {{bound: {scaling.bound:g}}}",
+        f"draws in values beyond {beyond} only: by the quick look, a line goes through those beyond"
+        f" {usual} (the default) too ({_some([*scaling.far])})",
+    )
+
+
+def _target_transforms(column: Array, plain: bool = False) -> Iterator[str]:
     known = column[~np.isnan(column)]
     low, high = float(known.min()), float(known.max())
     yield from _line("  target_transforms:", "undone in predictions and metrics")
-    # An even spread over such a range would be bent by a logarithm.
-    if low > 0 and high / low >= 20 and _skew(np.log1p(known)) < _skew(known):
+    if logged(known) and not plain:
         yield from _line("    - log", f"from {low:,.6g} to {high:,.6g}: orders of magnitude")
     yield "    - standardize"
-
-
-def _skew(values: Array) -> float:
-    """How lopsided values are: the size of their third standardised moment."""
-    return abs(float((((values - values.mean()) / (values.std() or 1.0)) ** 3).mean()))
 
 
 def _line(text: str, why: str) -> Iterator[str]:
