@@ -12,7 +12,7 @@ from ftune.commands.drafts.roles import Roles, roles_of
 from ftune.commands.drafts.scaling import Scaling, scaling
 from ftune.commands.drafts.sizes import sizes_of
 from ftune.commands.drafts.worth import trend, worth
-from ftune.commands.drafts.write import Draft
+from ftune.commands.drafts.write import Draft, counted
 from ftune.data.new_rows import source_for
 from ftune.data.profile.leaks import leaks
 from ftune.errors import RequestError
@@ -28,16 +28,18 @@ def draft(file: Path, target: str | None, out: Path) -> str:
     roles = roles_of(frame, target)
     inputs = [column.name for column in roles.columns]
     plain = [n for n in inputs if frame.kind(n) != "array"]
-    told = leaks(frame, plain, roles.target.value, roles.classes)
+    told = [] if roles.separator else leaks(frame, plain, roles.target.value, roles.classes)
     looked = worth(frame.without([leak.column for leak in told]), _without(roles, told))
     scaled = scaling(frame, roles)
     if looked is not None and scaled.score is not None and not told:
         looked = replace(looked, linear=scaled.score)
-    trained = int((~frame.missing(roles.target.value)).sum() * 0.7)
+    known = len(frame) if roles.separator else (~frame.missing(roles.target.value)).sum()
+    trained = int(known * 0.7)
     path = os.path.relpath(file.absolute(), out.absolute().parent)
     return Draft(
-        f"{file.name}: {len(frame):,} rows, {len(frame.columns)} columns. A first guess by"
-        " `ftune init --data`; `ftune check --data` shows what each column became.",
+        f"{file.name}: {counted(len(frame), 'row')}, {counted(len(frame.columns), 'column')}."
+        " A first guess by `ftune init --data`; `ftune check --data` shows what each column"
+        " became.",
         name,
         path,
         reading,

@@ -49,6 +49,8 @@ def worth(frame: Frame, roles: Roles) -> Worth | None:
 
 def sampled(frame: Frame, roles: Roles) -> tuple[Frame, Any] | None:
     """Some rows and what is to be told of them; None where a look would take long or say little."""
+    if roles.separator:
+        return None
     target = roles.target.value
     rows = np.flatnonzero(~frame.missing(target))
     frame = frame.take(np.random.default_rng(0).permutation(rows)[:ROWS])

@@ -49,13 +49,17 @@ class Draft:
     def _lines(self) -> Iterator[str]:
         roles, sizes, frame = self.roles, self.sizes, self.reading.frame
         yield from (f"# {line}" for line in _wrapped(self.title, WIDTH - 2))
-        yield from _line(f"task: {roles.task.value}", roles.task.why)
+        tagged = f"{{name: {roles.task.value}, multi_label: true}}"
+        yield from _line(f"task: {tagged if roles.separator else roles.task.value}", roles.task.why)
         yield "data:"
         yield f"  source: {self.source}"
         yield f"  path: {quoted(self.path)}"
         yield from self._settings()
         yield from _line(f"  target: {quoted(roles.target.value)}", roles.target.why)
-        yield from self._gaps()
+        if roles.separator:
+            yield f"  separator: {quoted(roles.separator)}"
+        else:
+            yield from self._gaps()
         yield from self._split()
         yield "  transforms:"
         yield from self._transforms(frame)
@@ -74,7 +78,7 @@ class Draft:
         """How the file is written, and what has to be chosen before it can be read."""
         for key, value in self.reading.settings.items():
             if key != "types":
-                yield f"  {key}: {quoted(value)}"
+                yield from _line(f"  {key}: {quoted(value)}", self.reading.reasons.get(key, ""))
                 continue
             yield "  types:"
             yield from (f"    {quoted(name)}: {quoted(kind)}" for name, kind in value.items())
@@ -90,7 +94,10 @@ class Draft:
         swallowed = getattr(self.reading.source, "swallowed", None)
         words = swallowed(frame.origin, name) if swallowed and self.roles.classes else {}
         more = f"; `missing` lists {_some([f'`{word}`' for word in words])}" if words else ""
-        yield from _line("  drop_missing_target: true", f"{count:,} rows have no `{name}`{more}")
+        yield from _line(
+            "  drop_missing_target: true",
+            f"{counted(count, 'row')} {'has' if count == 1 else 'have'} no `{name}`{more}",
+        )
 
     def _split(self) -> Iterator[str]:
         for key, guess in (("group", self.roles.group), ("time", self.roles.time)):
@@ -154,7 +161,7 @@ def _robust(scaling: Scaling) -> Iterator[str]:
     """Numbers by their quartiles, and what becomes of far values."""
     beyond, usual = f"{FAR * scaling.bound:g} deviations", f"{FAR * BOUNDS[0]:g}"
     if scaling.bound == BOUNDS[0]:
-        yield from _line("    - robust", f"draws in values beyond {beyond}: outliers do no harm")
+        yield from _line("    - robust", f"draws in values beyond {beyond} (outliers)")
         return
     yield from _line(
         f"    - robust: {{bound: {scaling.bound:g}}}",
@@ -191,6 +198,11 @@ def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, width)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _some(names: list[str]) -> str:
