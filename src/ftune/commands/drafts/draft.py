@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ftune.commands.drafts.dialogues import dialogues
 from ftune.commands.drafts.reading import read
 from ftune.commands.drafts.roles import Roles, roles_of
 from ftune.commands.drafts.scaling import Scaling, scaling
@@ -25,6 +26,9 @@ def draft(file: Path, target: str | None, out: Path) -> str:
     name = _source(file)
     reading = read(name, str(file))
     frame = reading.frame
+    path = os.path.relpath(file.absolute(), out.absolute().parent)
+    if target is None and (text := dialogues(frame, name, path, file.name)):
+        return text
     roles = roles_of(frame, target)
     inputs = [column.name for column in roles.columns]
     plain = [n for n in inputs if frame.kind(n) != "array"]
@@ -35,7 +39,6 @@ def draft(file: Path, target: str | None, out: Path) -> str:
         looked = replace(looked, linear=scaled.score)
     known = len(frame) if roles.separator else (~frame.missing(roles.target.value)).sum()
     trained = int(known * 0.7)
-    path = os.path.relpath(file.absolute(), out.absolute().parent)
     return Draft(
         f"{file.name}: {counted(len(frame), 'row')}, {counted(len(frame.columns), 'column')}."
         " A first guess by `ftune init --data`; `ftune check --data` shows what each column"
