@@ -107,9 +107,8 @@ def _agreeing(fitting: list[Way], source: Any) -> list[Way]:
 
 def _as_the_rest(name: str, texts: Texts, way: Way) -> str:
     row = pc.index(pc.is_valid(way.values), True).as_py()
-    return (
-        f"`{name}`: {texts.values[row].as_py()} is {way.values[row].as_py()}, as other columns need"
-    )
+    text, value = texts.values[row].as_py(), way.values[row].as_py()
+    return f"`{name}`: {text} is {value:.15g}, as other columns need"
 
 
 def _undeclared(path: str, source: Any) -> Iterator[tuple[str, Texts]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
@@ -62,7 +62,7 @@ def formats(texts: pa.Array, counts: pa.Array, least: float) -> list[str]:
     return [written for written in (*fitting, "") if _share(texts, counts, written) >= least]
 
 
-def notations(texts: Sequence[str | None]) -> list[str]:
+def notations(texts: Iterable[str | None]) -> list[str]:
     """An example of each notation, where only several together make nearly all of them dates."""
     values = pa.array([text for text in texts if text is not None], pa.string()).unique()
     ones = pa.array(np.ones(len(values), dtype=np.int64))
