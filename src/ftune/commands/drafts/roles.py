@@ -127,7 +127,7 @@ def _check(frame: Frame, target: str, values: Array, rows: int) -> None:
         raise DataError(f"{frame.origin}: the target `{target}` is empty; name another column:"
                         " --target COL")  # fmt: skip
     text = frame.kind(target) == "text"
-    named = IDENTIFIES.search(target) and column_of(frame, target, "input").remarks
+    named = not text and IDENTIFIES.search(target) and column_of(frame, target, "input").remarks
     if (text and len(values) > ONCE * rows and not separator_of(values.tolist())) or named:
         raise DataError(
             f"{frame.origin}: the target `{target}` has {len(values):,} different"

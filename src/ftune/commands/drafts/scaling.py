@@ -25,8 +25,8 @@ LESS = 0.9
 class Scaling:
     """bound: of `robust`. plain: that a target of several orders of magnitude gets no logarithm.
 
-    score: of a line so scaled; None: nothing else was tried. far: the columns with values beyond
-    the default bound.
+    score: of a line so scaled; None: as is usual. far: the columns with values beyond the default
+    bound.
     """
 
     bound: float = BOUNDS[0]
@@ -57,7 +57,7 @@ def scaling(frame: Frame, roles: Roles) -> Scaling:
             trial = _tried(frame, roles, names, y, *other)
             if (trial[0] < LESS * best[0]).all():
                 best, (bound, log) = trial, other
-    default = not far and log == wide
+    default = bound == BOUNDS[0] and log == wide
     return Scaling(bound, log != wide, None if default else best[1], far)
 
 
