@@ -36,7 +36,8 @@ def draft(file: Path, target: str | None, out: Path) -> str:
     looked = worth(frame.without([leak.column for leak in told]), _without(roles, told))
     scaled = scaling(frame, roles)
     if looked is not None and scaled.score is not None and not told:
-        looked = replace(looked, linear=scaled.score)
+        better = replace(looked, linear=scaled.score)
+        looked = better if better.straight else looked
     known = len(frame) if roles.separator else (~frame.missing(roles.target.value)).sum()
     trained = int(known * 0.7)
     return Draft(
