@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -148,6 +149,7 @@ def check(
         Optional[str],  # noqa: UP045
         typer.Option("--for", metavar="COMMAND", help="Which command; else what the file asks."),
     ] = None,
+    base: BasePath = None,
     code: Code = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -157,6 +159,7 @@ def check(
 
     def run(console: Console) -> dict[str, Any]:
         path, config = _config(words)
+        config = replace(config, base=base) if base else config
         return command(path, config, console, data, for_)
 
     _call(Console(json_output=json, quiet=quiet), run, code)
@@ -361,6 +364,12 @@ def evaluate(
 @app.command()
 def predict(
     run_path: RunPath,
+    changes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[data.decimal=.]...", help="How the input is written.", show_default=False
+        ),
+    ] = None,
     source: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -414,7 +423,9 @@ def predict(
         sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
         names = [name for name in (keep or "").split(",") if name]
         base = _base_of(run_path, adapter)
-        return command(base, source, target, prompt, sampling, console, names, skip_bad)
+        return command(
+            base, source, target, prompt, sampling, console, names, skip_bad, changes or []
+        )
 
     taken = str(target) == "-"
     _call(Console(json_output=json, quiet=quiet, stdout_taken=taken), run, code, code_from)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ftune.build import base_pipeline, build_task, eval_size, moved, whole
+from ftune.data.beside import beside, truth_note
 from ftune.data.dataset import Split
 from ftune.data.frame import Frame
 from ftune.data.images.decode import listed
@@ -63,7 +64,8 @@ def _watched(batches: Iterable[Batch], total: int, told: Told) -> Iterator[Batch
 class Predictor:
     """A model with the transforms it was trained with; rows in, predictions out.
 
-    notes: what the user should know of the rows that were predicted or judged last.
+    notes: what the user should know of the rows that were predicted or judged last. judged: how
+    many they were.
     """
 
     config: RunConfig
@@ -72,6 +74,7 @@ class Predictor:
     built: Built
     device: torch.device
     notes: list[str] = field(default_factory=list)
+    judged: int = 0
 
     def outputs(self, frame: Frame, told: Told = _nobody) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
@@ -97,16 +100,21 @@ class Predictor:
         A language model answers each row's prompt. told: hears how many rows of how many are done.
         """
         new = new_rows(self.config.data, rows, self.pipeline, keep)
-        self.notes = []
+        self.notes = new.notes
         if skip_bad and not isinstance(self.pipeline, ImagePipeline):
-            raise RequestError("skip_bad (--skip-bad) is for images; this model takes none")
+            raise RequestError(
+                "skip_bad (--skip-bad) is for images; this model takes none. Without it the rows"
+                " that cannot be read are named: correct them, or leave them out of the input"
+            )
         if isinstance(self.pipeline, TextPipeline) and self.task.positions:
             made = self._texts(self.pipeline, new.frame, sampling or Sampling(), told)
         elif isinstance(self.pipeline, ImagePipeline):
             made = self._images(self.pipeline, new.frame, told, skip_bad)
         else:
             made = self._judged(new.frame, told)
-        return _beside({k: v for k, v in new.kept.items() if made.get(k) != v}, made)
+        truths = [name for name in self.pipeline.target.names if name in made]
+        self.notes += [truth_note(name) for name in truths if name in new.kept]
+        return beside(new.kept, made, truths)
 
     def _judged(self, frame: Frame, told: Told) -> dict[str, Any]:
         made: dict[str, Any] = self.task.predictions(self.outputs(frame, told))
@@ -123,7 +131,7 @@ class Predictor:
         named = paths.named("text")  # an image that a program gave has no path
         given = {name: list(map(_printable, paths[name])) for name in named}
         try:
-            return _beside(given, self._judged(frame, told))
+            return beside(given, self._judged(frame, told))
         except DataError:
             faults = pipeline.unusable(frame) if skip_bad else {}
             if not faults or len(faults) == len(frame):
@@ -137,7 +145,7 @@ class Predictor:
         made = self._judged(frame.take(places), told)
         spread = {name: _spread(made[name], places, len(frame)) for name in made}
         errors = [faults.get(place) for place in range(len(frame))]
-        return _beside(given, {**spread, "error": errors})
+        return beside(given, {**spread, "error": errors})
 
     def _texts(
         self, pipeline: TextPipeline, frame: Frame, sampling: Sampling, told: Told
@@ -148,7 +156,7 @@ class Predictor:
         given = {name: frame[name].tolist() for name in pipeline.columns}
         prompts = pipeline.prompts(frame, self.notes)
         answers = self._continued(pipeline, prompts, sampling, told)
-        return _beside(given, {"response": answers})
+        return beside(given, {"response": answers})
 
     def _tags(self, pipeline: TextPipeline, frame: Frame, told: Told) -> dict[str, Any]:
         """The tag of each word; of words that were cut away or are no token, null."""
@@ -215,21 +223,16 @@ class Predictor:
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
-        frame = new_rows(self.config.data, path, self.pipeline, judged=True).frame
-        scores = self.score(Split.of(self.pipeline, frame))
-        self.notes = unseen(frame, self.pipeline)
+        new = new_rows(self.config.data, path, self.pipeline, judged=True)
+        scores = self.score(Split.of(self.pipeline, new.frame))
+        self.notes = [*new.notes, *unseen(new.frame, self.pipeline)]
         return scores
 
     def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over rows as the pipeline gives them."""
-        meter = self.task.meter()
+        meter, self.judged = self.task.meter(), len(split)
         rows = whole(split, eval_size(split.inputs, self.config), self.device)
         return evaluate(self.built.module, meter, rows), meter.details()
-
-
-def _beside(given: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that were given, under another name where a prediction has theirs."""
-    return {f"{k} (given)" if k in made else k: v for k, v in given.items()} | dict(made)
 
 
 def _spread(values: Any, places: Any, rows: int) -> list[Any]:

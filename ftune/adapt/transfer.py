@@ -121,7 +121,7 @@ def _merge(
         if axis.role == "input" and axis.dim > 0 and len(shared) < len(axis.names):
             fresh_axes.append((axis.dim, [i for i, n in enumerate(axis.names) if n not in places]))
         if axis.role == "output" and not shared:
-            return None, "no class in common"
+            return None, "no output in common"
         picked = picked.index_select(
             axis.dim, torch.tensor([b for _, b in shared], dtype=torch.long)
         )
@@ -178,6 +178,8 @@ def _judge(
         report.notes.append(f"new to the base, starting from random weights: {_listed(new)}")
     if report.mismatched:
         report.notes.append(f"the head `{head}` is replaced: {report.mismatched[0][2]}")
+    if not report.loaded:
+        report.notes.append("nothing of the base is taken over: all weights start at random")
     report.notes += _feature_notes(axes, base_axes)
 
 

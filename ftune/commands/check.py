@@ -36,9 +36,10 @@ def check(
 ) -> dict[str, Any]:
     """Says it in one line a command; the configuration has been read without a problem.
 
-    command: the one that must be possible; None: the one that the file's blocks ask for. with_data:
-    its files are read block by block, then all that the command does before its first step is done.
-    Raises what the command would raise, DataError that lists the faults of all files among it.
+    command: the one that must be possible, and of which alone it is said; None: the one that the
+    file's blocks ask for. with_data: its files are read block by block, then all that the command
+    does before its first step is done; the verdict comes behind it. Raises what the command would
+    raise, DataError that lists the faults of all files among it.
     """
     wanted = _wanted(config, command)
     would = {
@@ -47,9 +48,6 @@ def check(
         "lr-find": _lr_find(config),
         "sweep": _sweep(config),
     }
-    console.say(f"{path}: valid")
-    for name, what in would.items():
-        console.say(f"  {name:9} {what}")
     if wanted is not None:
         _refuse(wanted, config)
     notes = unreached(config, Length.declared(config))
@@ -60,6 +58,9 @@ def check(
             summary |= _data(config, console)
             large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
             notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
+    console.say(f"{path}: valid")
+    for name in [command] if command else would:
+        console.say(f"  {name:9} {would[name]}")
     for note in dict.fromkeys(notes):
         console.say(f"note: {note}")
     return summary | {"notes": list(dict.fromkeys(notes))}

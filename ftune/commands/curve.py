@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 64, 12
+LEGEND = "○ first pass, ● second pass, × diverged; the bar marks the suggestion"
 
 
 def plot(finding: Finding) -> str:
-    """The losses as text: rates on a ratio scale from left to right, low losses at the bottom.
-
-    ○ first pass, ● second pass, × diverged; the bar marks the suggestion.
-    """
+    """The losses as text: rates on a ratio scale from left to right, low losses at the bottom."""
     points = [*finding.survey, *finding.curve]
     losses = [p.loss for p in points if math.isfinite(p.loss)]
     zero, positive = min(losses) <= 0, [loss for loss in losses if loss > 0]

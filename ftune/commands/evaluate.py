@@ -7,6 +7,7 @@ from typing import Any
 
 from ftune.build import read_data
 from ftune.commands.finetune import new_path
+from ftune.commands.predict import LAYOUT, advised, check_settings
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
@@ -24,14 +25,13 @@ def evaluate(
     there is one, else val).
     """
     path, others = new_path(changes)
-    for change in others:
-        if not change.startswith(SETTINGS):
-            raise RequestError(f"`{change}`: evaluate takes data.path, {', '.join(SETTINGS)}")
+    check_settings(others, "evaluate", "data.path", *SETTINGS, *(LAYOUT if path else ()))
     predictor = restore(base, others)
     if path is not None and split is not None:
         raise RequestError(f"--split {split}: all rows of data.path are judged; give one of both")
     if path is not None:
-        name, (scores, details) = path, predictor.evaluate(path)
+        with advised():
+            name, (scores, details) = path, predictor.evaluate(path)
     else:
         data = read_data(predictor.config, fitted=predictor.pipeline)
         name = split or ("test" if data.test is not None else "val")
@@ -42,9 +42,10 @@ def evaluate(
         scores, details = predictor.score(rows)
     for note in predictor.notes:
         console.say(f"note: {note}")
+    console.say(f"{predictor.judged:,} rows of {name} scored")
     console.table("", ("metric", name), list(scores.items()))
     if details:
         console.table("", list(details[0]), [list(row.values()) for row in details])
     summary = {"command": "evaluate", "status": "done", "run": str(base.source)}
     told = {"metrics": {name: scores}, "details": details, "notes": predictor.notes}
-    return {**summary, **told}
+    return {**summary, "rows": predictor.judged, **told}

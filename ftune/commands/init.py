@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def _draft(
     console.say(text.rstrip())
     first = f"choose what its lines `{CHOOSE}` ask, then " if CHOOSE in text else ""
     console.say(f"{out}: written; {first}`ftune optimize {out}` trains it")
+    if alone := re.findall(r"alone by `text: (.+?)`", re.sub(r"\s+(# )?", " ", text)):
+        console.say(f"it leaves out free text: `ftune init text`, with `data.text: {alone[0]}`,"
+                    " writes a file that learns from that alone")  # fmt: skip
 
 
 def _check_free(out: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ftune.build import base_pipeline, read_data
-from ftune.commands.curve import plot, save_plot
+from ftune.commands.curve import LEGEND, plot, save_plot
 from ftune.commands.finetune import with_base
 from ftune.commands.rate import search
 from ftune.config.dump import dump, to_yaml
@@ -96,12 +96,16 @@ def _loss(point: Point) -> float | str:
     return point.loss if math.isfinite(point.loss) else "diverged"
 
 
+def _mark(point: Point, finding: Finding) -> str:
+    if point == best_of(finding.curve):
+        return "best"
+    return "nearly as good" if finding.low <= point.lr <= finding.high else ""
+
+
 def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
     console.say(plot(finding))
-    rows = [
-        (f"{p.lr:.2e}", _loss(p), "nearly as good" if finding.low <= p.lr <= finding.high else "")
-        for p in finding.curve
-    ]
+    console.say(LEGEND)
+    rows = [(f"{p.lr:.2e}", _loss(p), _mark(p, finding)) for p in finding.curve]
     console.table("", ("rate", "validation loss", ""), rows)
     name = type(config.optimizer).__name__.lower()
     console.say(

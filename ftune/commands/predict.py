@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ftune.commands.tables import STREAM, WRITERS, check_target, incoming, write_file, write_out
 from ftune.console import Console
-from ftune.errors import RequestError
+from ftune.errors import DataError, RequestError
 from ftune.predictor import Sampling, restore
 from ftune.runs.base import Base
+
+LAYOUT = (
+    "data.decimal", "data.delimiter", "data.encoding", "data.missing", "data.quote", "data.skip",
+    "data.thousands", "data.types",
+)  # fmt: skip
+"""How a file is written: of new rows that may be another way than in training."""
 
 
 def predict(
@@ -22,16 +29,18 @@ def predict(
     console: Console,
     keep: Sequence[str] = (),
     skip_bad: bool = False,
+    changes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Continues `prompt`, or writes one row of predictions for each row of `source`.
 
     `-` stands for stdin and stdout. keep: columns of the input to write beside the predictions.
-    skip_bad: images that cannot be read do not stop the others. Raises RequestError where the words
-    given do not go together or with the model.
+    skip_bad: images that cannot be read do not stop the others. changes: how the input is written.
+    Raises RequestError where the words given do not go together or with the model.
     """
     if (prompt is None) == (source is None):
         raise RequestError("predict needs --input FILE with --output FILE, or --prompt TEXT")
-    predictor = restore(base)
+    check_settings(changes, "predict", *LAYOUT)
+    predictor = restore(base, changes)
     summary = {"command": "predict", "status": "done", "run": str(base.source)}
     if prompt is not None:
         text = predictor.generate([prompt], sampling)[0]
@@ -41,13 +50,33 @@ def predict(
         raise RequestError(f"--input needs --output FILE: {', '.join(WRITERS)}; or - for stdout")
     check_target(str(target), lists=predictor.pipeline.target.kind == "tags")
     with incoming(str(source), predictor.config.data.source) as file:
-        with console.progress("predicting", 1) as bar:
+        with console.progress("predicting", 1) as bar, advised():
             columns = predictor.predict(file, sampling, bar.of, keep=keep, skip_bad=skip_bad)
         rows = _written(columns, file, str(target))
     for note in predictor.notes:
         console.say(f"note: {note}")
     console.say(f"{rows:,} predictions: {'stdout' if str(target) == STREAM else target}")
     return summary | {"rows": rows, "output": str(target), "notes": predictor.notes}
+
+
+def check_settings(changes: Sequence[str], command: str, *accepted: str) -> None:
+    """Raises RequestError for other settings than those that a command takes."""
+    for change in changes:
+        if not change.removeprefix("~").startswith(accepted):
+            raise RequestError(f"`{change}`: {command} takes {', '.join(accepted)}")
+
+
+@contextmanager
+def advised() -> Iterator[None]:
+    """Adds how settings are given that a fault of new rows names: there is no file to write to."""
+    try:
+        yield
+    except DataError as error:
+        named = [key for key in LAYOUT if f"`{key.removeprefix('data.')}" in str(error)]
+        if not named:
+            raise
+        example = f"`{named[0]}=…`"
+        raise DataError(f"{error}. Settings are given with the command: {example}") from None
 
 
 def _written(columns: dict[str, Any], source: Path, target: str) -> int:

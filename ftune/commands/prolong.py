@@ -79,6 +79,7 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
     facts = folder.facts()
     odd = [c for c in changes if not key_of(c).startswith((*LENGTH, "data.path"))]
     if odd:
+        LANGUAGE.load(folder.config_file, odd)  # says it where there is no such setting
         raise RequestError(
             f"`{odd[0]}`: only {', '.join(LENGTH)} can be changed as a run goes on; with other "
             f"settings it is another training: ftune finetune --base {folder.path} {odd[0]}"

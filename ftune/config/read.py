@@ -11,7 +11,7 @@ from ftune.config.explain import Explainer
 from ftune.config.fields import Setting, Spec, settings_of
 from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark, Node
-from ftune.config.types import WrongValueError, convert
+from ftune.config.types import WrongValueError, convert, without_words
 from ftune.errors import Problem
 from ftune.places import url_fault
 from ftune.registry import Table
@@ -224,7 +224,8 @@ class Reader:
         value = node.plain()
         notice(key, value)
         if isinstance(value, dict) and not item.spec.open and "dict" not in str(item.type):
-            return self._refuse(node, key, "type", "expected a single value, not a mapping")
+            hint = _quoted(value, key, node.mark.typed) if without_words(item.type) is str else ""
+            return self._refuse(node, key, "type", "expected a single value, not a mapping", hint)
         try:
             value = convert(value, item.type, item.spec)
         except WrongValueError as error:
@@ -295,6 +296,14 @@ def _short(value: Any, key: str) -> str:
     text = "null" if value is None else str(value)
     text = text.lower() if isinstance(value, bool) else text
     return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _quoted(value: Mapping[str, Any], key: str, typed: bool) -> str:
+    """How a text such as `{output}` is written, which YAML takes for a mapping; else empty."""
+    if len(value) != 1 or next(iter(value.values())) is not None:
+        return ""
+    text = f'"{{{next(iter(value))}}}"'
+    return f"quote it, for the shell too: '{key}={text}'" if typed else f"quote it: {text}"
 
 
 def _choices(table: Table) -> str:

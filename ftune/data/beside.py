@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,28 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Columns = dict[str, list[Any]]
+TRUTH = "{}/true"
+"""The name of a target's own values, where its prediction bears the target's name."""
+
+
+def beside(
+    given: Mapping[str, Any], made: Mapping[str, Any], truths: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Columns that were given and predictions, each under a name of its own.
+
+    truths: targets of which `made` has the predictions. Of others what `made` repeats stands once.
+    """
+    named: dict[str, Any] = {}
+    for name, values in given.items():
+        if name in truths:
+            named[TRUTH.format(name)] = values
+        elif name not in made or list(made[name]) != values:
+            named[f"{name} (given)" if name in made else name] = values
+    return named | dict(made)
+
+
+def truth_note(name: str) -> str:
+    return f"`{name}` holds the predictions, `{TRUTH.format(name)}` what the input says of it."
 
 
 def written(reader: Any, path: str, frame: Frame, names: Sequence[str]) -> Columns:
@@ -25,7 +47,7 @@ def written(reader: Any, path: str, frame: Frame, names: Sequence[str]) -> Colum
     if hasattr(reader, "written"):
         table = reader.written(path, list(names))
         return of_table(table, names, as_texts=not getattr(reader, "typed", True))
-    return {name: _plain(frame[name]) for name in names}
+    return {name: plain_values(frame[name]) for name in names}
 
 
 def as_given(rows: Any, table: pa.Table, names: Sequence[str]) -> Columns:
@@ -63,7 +85,7 @@ def _numbers(texts: list[str | None]) -> list[Any]:
     return [None if text is None else as_number(text) for text in texts]
 
 
-def _plain(column: Array) -> list[Any]:
+def plain_values(column: Array) -> list[Any]:
     """A column of a Frame as plain values; whole numbers without a point."""
     if column.dtype.kind == "M":
         return [None if np.isnat(value) else str(value) for value in column]

@@ -135,7 +135,8 @@ def _check_finite(frame: Frame, name: str) -> None:
     if gaps.any():
         raise DataError(
             f"{frame.origin}: column `{name}`: missing values in {frame.where(gaps)};"
-            " add `impute` to the transforms"
+            " fill them, or add `impute` to the transforms (of a model that is trained this means"
+            " training it anew)"
         )
     infinite = np.abs(column) > np.finfo(np.float32).max
     if infinite.any():

@@ -16,6 +16,7 @@ from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.fit_targets import fit_targets
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.pipeline import Kind, Pipeline
+from ftune.data.ranges import Ranges, ranges_of
 from ftune.data.sequences import Ragged, Steps
 from ftune.data.steps import Step
 from ftune.data.store import Dense
@@ -37,7 +38,7 @@ class TablePipeline:
 
     columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).
     features: what the model receives, per row. target: what it predicts. notes: what fitting has to
-    say; not stored.
+    say; not stored. ranges: of the numbers of the training rows; runs of 0.1 have none.
     """
 
     kind: ClassVar[Kind] = "table"
@@ -48,6 +49,7 @@ class TablePipeline:
     target: Target
     target_steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=(), compare=False)
+    ranges: Ranges = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -89,7 +91,8 @@ class TablePipeline:
             needed = list(dict.fromkeys(over.raw[name] for name in needed))
         columns = {name: str(raw.kind(name)) for name in needed}
         sentences = (*_about_base(base, flat, steps, over), *notes, *about_targets)
-        return cls(columns, steps, features, target, target_steps, sentences)
+        ranges = {name: ends for name, ends in ranges_of(raw).items() if name in columns}
+        return cls(columns, steps, features, target, target_steps, sentences, ranges)
 
     def inputs(self, frame: Frame, train: bool = False) -> Dense | Ragged:  # noqa: ARG002
         """[rows, *features.shape] float32, or rows of their own lengths.
@@ -180,6 +183,7 @@ class TablePipeline:
             "steps": chain.steps_to_json(self.steps),
             "target": self.target.to_json(),
             "target_steps": chain.steps_to_json(self.target_steps),
+            "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "features": {
                 "shape": list(features.shape),
                 "names": None if features.names is None else list(features.names),
@@ -215,6 +219,7 @@ class TablePipeline:
             ),
             Target.of_json(stored["target"]),
             chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
+            ranges={name: (low, high) for name, (low, high) in stored.get("ranges", {}).items()},
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -33,11 +33,12 @@ MOST_GAPS = 3
 @dataclass(frozen=True)
 class Reading:
     """source: with the settings that alone fit. doubts: what is said of columns of which several
-    do; the frame has the first of them."""
+    do; the frame has the first of them. reasons: for a setting that could have been another."""
 
     source: Any
     frame: Frame
     doubts: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -53,13 +54,14 @@ def read(name: str, path: str) -> Reading:
     if not isinstance(source, TableFile):
         return Reading(source, source.read(path))
     source = replace(source, **_layout(path, source)) if isinstance(source, Csv) else source
-    source, open_columns = _settled(path, source)
+    reasons: dict[str, str] = {}
+    source, open_columns = _settled(path, source, reasons)
     doubts = tuple(open_columns)
     chosen = source
     while open_columns:
         fitting = next(iter(open_columns.values()))
-        chosen, open_columns = _settled(path, _with(path, chosen, fitting[0].settings))
-    return Reading(source, chosen.read(path), doubts)
+        chosen, open_columns = _settled(path, _with(path, chosen, fitting[0].settings), {})
+    return Reading(source, chosen.read(path), doubts, reasons)
 
 
 def _layout(path: str, source: Csv) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def _layout(path: str, source: Csv) -> dict[str, Any]:
         return (layout(path, source, ragged=False) if single else {}) or layout(path, source, True)
 
 
-def _settled(path: str, source: Any) -> tuple[Any, dict[str, list[Way]]]:
+def _settled(path: str, source: Any, reasons: dict[str, str]) -> tuple[Any, dict[str, list[Way]]]:
     """With all settings that alone fit; and by what is said of it, the ways of each other column.
 
     A setting of the file may decide for a column that alone could be read in two ways.
@@ -78,7 +80,12 @@ def _settled(path: str, source: Any) -> tuple[Any, dict[str, list[Way]]]:
     while True:
         doubts, before = dict[str, list[Way]](), source
         for name, texts in _undeclared(path, source):
-            fitting = ways(name, texts, source)
+            every = ways(name, texts, source)
+            fitting = _agreeing(every, source)
+            if len(every) > len(fitting) == 1:
+                reasons.update(
+                    dict.fromkeys(fitting[0].settings, _as_the_rest(name, texts, fitting[0]))
+                )
             if len(fitting) > 1:
                 doubts[other_notation(name, texts, fitting)] = fitting
             elif changes := _changes(source, texts, fitting):
@@ -86,6 +93,22 @@ def _settled(path: str, source: Any) -> tuple[Any, dict[str, list[Way]]]:
         if before == source:
             return source, doubts
         source = before
+
+
+def _agreeing(fitting: list[Way], source: Any) -> list[Way]:
+    """Of several ways those that leave what other columns need; all, where none does."""
+
+    def kept(name: str, value: Any) -> bool:
+        return name == "types" or getattr(source, name) in (None, value)
+
+    agreeing = [way for way in fitting if all(kept(*pair) for pair in way.settings.items())]
+    return agreeing or fitting
+
+
+def _as_the_rest(name: str, texts: Texts, way: Way) -> str:
+    row = pc.index(pc.is_valid(way.values), True).as_py()
+    text, value = texts.values[row].as_py(), way.values[row].as_py()
+    return f"`{name}`: {text} is {value:.15g}, as other columns need"
 
 
 def _undeclared(path: str, source: Any) -> Iterator[tuple[str, Texts]]:

@@ -9,8 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from ftune.commands.drafts.tags import separator_of
 from ftune.data.frame import Array, Frame, as_text, exists
-from ftune.data.profile.columns import Column, column_of
+from ftune.data.profile.columns import IDENTIFIES, Column, column_of
+from ftune.data.sources.dates import notations
+from ftune.data.unlikely import constant
 from ftune.errors import DataError, RequestError
 
 TARGETS = re.compile(r"^(target|label|class|y|outcome|response|category|species)$", re.I)
@@ -19,7 +22,12 @@ GROUPS = re.compile(
     r"[ _.-]?(?P<end>id|no|nr|code|name|number)?$",
     re.I,
 )
-FREE_TEXT = "free text, which a table cannot learn from beside its other columns"
+FREE_TEXT = (
+    "free text, which a table cannot learn from beside its other columns; alone by `text: {name}`"
+    " (see `ftune init text`)"
+)
+WORDS = 5
+"""Texts of so many words on average, nearly each once, are free text, and no names."""
 TEXTS = "`ftune init text` writes a configuration that learns from a column of texts alone"
 MOST_CLASSES = 20
 """Whole numbers of more values than this are a quantity."""
@@ -37,7 +45,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Roles:
-    """drop: what is no input, with the reason; group, time: for the split."""
+    """drop: what is no input, with the reason; group, time: for the split. separator: of tags."""
 
     target: Guess
     task: Guess
@@ -45,6 +53,7 @@ class Roles:
     group: Guess | None
     time: Guess | None
     columns: tuple[Column, ...]
+    separator: str = ""
 
     @property
     def classes(self) -> bool:
@@ -58,18 +67,18 @@ class Roles:
 def roles_of(frame: Frame, given: str | None) -> Roles:
     """Guesses them all. Raises RequestError where the target is not there or cannot be one."""
     target = _target(frame, given)
-    task = _task(frame, target.value)
+    task, separator = _task(frame, target.value)
     group = _group(frame, target.value)
     time = None if group else _time(frame, target.value)
     columns = [column_of(frame, n, "input") for n in frame.columns if n != target.value]
     drop = _dropped(frame, columns, {group.value} if group else set())
     kept = [c for c in columns if c.name not in drop and (not group or c.name != group.value)]
     if not kept:
-        more = f"; {TEXTS}" if FREE_TEXT in drop.values() else ""
+        more = f"; {TEXTS}" if any(why.startswith("free text") for why in drop.values()) else ""
         raise DataError(
             f"{frame.origin}: beside `{target.value}` there is no column to learn from{more}"
         )
-    return Roles(target, task, drop, group, time, tuple(kept))
+    return Roles(target, task, drop, group, time, tuple(kept), separator)
 
 
 def _target(frame: Frame, given: str | None) -> Guess:
@@ -85,23 +94,46 @@ def _target(frame: Frame, given: str | None) -> Guess:
     return Guess(names[-1], "the last column; --target COL takes another")
 
 
-def _task(frame: Frame, target: str) -> Guess:
+def _task(frame: Frame, target: str) -> tuple[Guess, str]:
+    """The task, and what joins the tags where the target holds several."""
     kind, column = frame.kind(target), frame[target]
     if kind not in ("number", "text"):
         raise RequestError(f"{frame.origin}: the target `{target}` holds {kind}s; name a column of"
                            " numbers or texts: --target COL")  # fmt: skip
-    values, counts = np.unique(as_text(column[~frame.missing(target)]).astype(str),
-                               return_counts=True)  # fmt: skip
+    texts = as_text(column[~frame.missing(target)]).astype(str)
+    values, counts = np.unique(texts, return_counts=True)
+    _check(frame, target, values, len(texts))
     if kind == "text":
-        many = len(values) > len(column) * ONCE
-        doubt = "; most come once: is this the target?" if many else ""
-        return Guess("classification", f"{len(values):,} texts{doubt}")
+        if separator := separator_of(texts.tolist()):
+            several = sum(separator in text for text in texts)
+            return Guess(
+                "classification", f"{several:,} rows have several tags in `{target}`"
+            ), separator
+        return Guess("classification", f"{len(values):,} texts"), ""
     known = column[~np.isnan(column)]
     whole = bool((np.floor(known) == known).all())
     if whole and len(values) <= MOST_CLASSES and (len(values) == 2 or counts.min() > 1):
         other = "" if len(values) == 2 else "; regression, if they are a quantity"
-        return Guess("classification", f"{len(values)} whole numbers{other}")
-    return Guess("regression", f"numbers from {known.min():,.6g} to {known.max():,.6g}")
+        return Guess("classification", f"{len(values)} whole numbers{other}"), ""
+    return Guess("regression", f"numbers from {known.min():,.6g} to {known.max():,.6g}"), ""
+
+
+def _check(frame: Frame, target: str, values: Array, rows: int) -> None:
+    """Refuses a target that is always the same, or names the rows."""
+    known = frame[target][~frame.missing(target)]
+    if fault := constant(frame.origin, target, np.unique(known).tolist(), rows):
+        raise DataError(f"{fault}: --target COL")
+    if not rows:
+        raise DataError(f"{frame.origin}: the target `{target}` is empty; name another column:"
+                        " --target COL")  # fmt: skip
+    text = frame.kind(target) == "text"
+    named = not text and IDENTIFIES.search(target) and column_of(frame, target, "input").remarks
+    if (text and len(values) > ONCE * rows and not separator_of(values.tolist())) or named:
+        raise DataError(
+            f"{frame.origin}: the target `{target}` has {len(values):,} different"
+            f" {'texts' if text else 'numbers'} in {rows:,} rows, most of which come once: names"
+            " of rows cannot be learnt; name another column: --target COL"
+        )
 
 
 def _group(frame: Frame, target: str) -> Guess | None:
@@ -144,14 +176,21 @@ def _dropped(frame: Frame, columns: Sequence[Column], beside: set[str]) -> dict[
     return drop
 
 
+def _words(texts: Array) -> float:
+    """How many words a text has, on average."""
+    known = [len(text.split()) for text in texts if text is not None]
+    return sum(known) / max(len(known), 1)
+
+
 def _useless(values: Array, column: Column, rows: int) -> str:
     said = column.remarks[0] if column.remarks else ""
-    if said == "free text":
-        return FREE_TEXT
-    if said:
-        return said
-    if column.holds == "text" and (column.distinct or 0) > ONCE * rows:
-        return "nearly every value once"
+    if column.holds == "text" and (examples := notations(values)):
+        return f"dates in different notations ({'; '.join(examples)}): write them in one"
+    once = column.holds == "text" and (column.distinct or 0) > ONCE * rows
+    if said == "free text" or (once and _words(values) >= WORDS):
+        return FREE_TEXT.format(name=column.name)
+    if said or once:
+        return said or "nearly every value once"
     if column.holds.startswith("array") and values.ndim > 3:
         return "more than an image a row"
     return ""

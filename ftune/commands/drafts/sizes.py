@@ -27,7 +27,7 @@ class Sizes:
 def sizes_of(rows: int, worth: Worth | None, classes: bool) -> Sizes:
     """rows: those that are trained on."""
     batch = 32 if rows < SMALL else 256
-    said = f"{rows:,} training rows"
+    said = f"{rows:,} training row{'s' * (rows != 1)}"
     if worth is not None:
         kind = "accuracy" if classes else "R²"
         scores = f"{kind} {worth.linear:.3f} linear, {worth.trees:.3f} boosted trees"

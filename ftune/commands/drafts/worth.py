@@ -35,24 +35,35 @@ class Worth:
 
 def worth(frame: Frame, roles: Roles) -> Worth | None:
     """None where it would take too long or there are too few rows to say."""
+    sample = sampled(frame, roles)
+    if sample is None:
+        return None
+    frame, y = sample
+    numbers, texts = roles.inputs("number"), roles.inputs("text")
+    x = np.stack([codes(frame, name) for name in (*numbers, *texts)], axis=1)
+    with quiet():
+        both = models(roles, len(numbers), x.shape[1])
+        line, trees = (_score(model, x, y, roles.classes) for model in both)
+    return Worth(line, trees, len(y))
+
+
+def sampled(frame: Frame, roles: Roles) -> tuple[Frame, Any] | None:
+    """Some rows and what is to be told of them; None where a look would take long or say little."""
+    if roles.separator:
+        return None
     target = roles.target.value
     rows = np.flatnonzero(~frame.missing(target))
     frame = frame.take(np.random.default_rng(0).permutation(rows)[:ROWS])
-    numbers, texts = roles.inputs("number"), roles.inputs("text")
+    width = len(roles.inputs("number")) + len(roles.inputs("text"))
     y = as_text(frame[target]).astype(str) if roles.classes else frame[target]
-    if not (numbers or texts) or len(numbers) + len(texts) > COLUMNS or len(y) < 10 * FOLDS:
+    if not 0 < width <= COLUMNS or len(y) < 10 * FOLDS:
         return None
-    if roles.classes:
-        values, places, counts = np.unique(y, return_inverse=True, return_counts=True)
-        often = counts[places] >= FOLDS
-        y, frame = places[often], frame.take(often)
-        if len(values) > CLASSES or len(np.unique(y)) < 2:
-            return None
-    x = np.stack([codes(frame, name) for name in (*numbers, *texts)], axis=1)
-    with quiet():
-        models = _models(roles, len(numbers), x.shape[1])
-        line, trees = (_score(model, x, y, roles.classes) for model in models)
-    return Worth(line, trees, len(y))
+    if not roles.classes:
+        return frame, y
+    values, places, counts = np.unique(y, return_inverse=True, return_counts=True)
+    often = counts[places] >= FOLDS
+    y, frame = places[often], frame.take(often)
+    return None if len(values) > CLASSES or len(np.unique(y)) < 2 else (frame, y)
 
 
 def trend(frame: Frame, roles: Roles) -> bool:
@@ -85,11 +96,11 @@ def trend(frame: Frame, roles: Roles) -> bool:
 
 def _forward(roles: Roles, numbers: int, x: Any, y: Any, cut: int) -> float:
     """The better score on the rows from `cut` on of models fitted on those before."""
-    models = _models(roles, numbers, x.shape[1])
-    return float(max(model.fit(x[:cut], y[:cut]).score(x[cut:], y[cut:]) for model in models))
+    both = models(roles, numbers, x.shape[1])
+    return float(max(model.fit(x[:cut], y[:cut]).score(x[cut:], y[cut:]) for model in both))
 
 
-def _models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:
+def models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:
     from sklearn import ensemble, linear_model
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
@@ -109,7 +120,12 @@ def _models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:
 
 
 def _score(model: Any, x: Any, y: Any, classes: bool) -> float:
-    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+    from sklearn.model_selection import cross_val_score
 
-    folds = (StratifiedKFold if classes else KFold)(FOLDS, shuffle=True, random_state=0)
-    return float(cross_val_score(model, x, y, cv=folds).mean())
+    return float(cross_val_score(model, x, y, cv=folds(classes)).mean())
+
+
+def folds(classes: bool) -> Any:
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    return (StratifiedKFold if classes else KFold)(FOLDS, shuffle=True, random_state=0)

@@ -12,9 +12,11 @@ import numpy as np
 
 from ftune.commands.drafts.reading import Reading
 from ftune.commands.drafts.roles import Roles
+from ftune.commands.drafts.scaling import BOUNDS, Scaling, logged
 from ftune.commands.drafts.sizes import Sizes
 from ftune.data.frame import Array, Frame
 from ftune.data.profile.leaks import Leak
+from ftune.data.transforms.robust import FAR
 
 WIDTH, COMMENT = 80, 30
 PLAIN = re.compile(r"^[A-Za-z_][\w./-]*$")
@@ -37,6 +39,7 @@ class Draft:
     reading: Reading
     roles: Roles
     sizes: Sizes
+    scaling: Scaling
     leaks: list[Leak]
     trend: bool
 
@@ -46,18 +49,22 @@ class Draft:
     def _lines(self) -> Iterator[str]:
         roles, sizes, frame = self.roles, self.sizes, self.reading.frame
         yield from (f"# {line}" for line in _wrapped(self.title, WIDTH - 2))
-        yield from _line(f"task: {roles.task.value}", roles.task.why)
+        tagged = f"{{name: {roles.task.value}, multi_label: true}}"
+        yield from _line(f"task: {tagged if roles.separator else roles.task.value}", roles.task.why)
         yield "data:"
         yield f"  source: {self.source}"
         yield f"  path: {quoted(self.path)}"
         yield from self._settings()
         yield from _line(f"  target: {quoted(roles.target.value)}", roles.target.why)
-        yield from self._gaps()
+        if roles.separator:
+            yield f"  separator: {quoted(roles.separator)}"
+        else:
+            yield from self._gaps()
         yield from self._split()
         yield "  transforms:"
         yield from self._transforms(frame)
         if not roles.classes:
-            yield from _target_transforms(frame[roles.target.value])
+            yield from _target_transforms(frame[roles.target.value], self.scaling.plain)
         yield from self._model()
         rate = f"{{name: adamw, lr: {sizes.lr:g}, weight_decay: {sizes.weight_decay:g}}}"
         yield f"optimizer: {rate}"
@@ -71,7 +78,7 @@ class Draft:
         """How the file is written, and what has to be chosen before it can be read."""
         for key, value in self.reading.settings.items():
             if key != "types":
-                yield f"  {key}: {quoted(value)}"
+                yield from _line(f"  {key}: {quoted(value)}", self.reading.reasons.get(key, ""))
                 continue
             yield "  types:"
             yield from (f"    {quoted(name)}: {quoted(kind)}" for name, kind in value.items())
@@ -87,7 +94,10 @@ class Draft:
         swallowed = getattr(self.reading.source, "swallowed", None)
         words = swallowed(frame.origin, name) if swallowed and self.roles.classes else {}
         more = f"; `missing` lists {_some([f'`{word}`' for word in words])}" if words else ""
-        yield from _line("  drop_missing_target: true", f"{count:,} rows have no `{name}`{more}")
+        yield from _line(
+            "  drop_missing_target: true",
+            f"{counted(count, 'row')} {'has' if count == 1 else 'have'} no `{name}`{more}",
+        )
 
     def _split(self) -> Iterator[str]:
         for key, guess in (("group", self.roles.group), ("time", self.roles.time)):
@@ -135,7 +145,7 @@ class Draft:
         if self.sizes.depth and rows >= 2_000:
             yield from _line("    - quantile", "numbers by their ranks: long tails do no harm")
         else:
-            yield from _line("    - robust", "numbers by their quartiles: outliers do no harm")
+            yield from _robust(self.scaling)
 
     def _model(self) -> Iterator[str]:
         sizes = self.sizes
@@ -147,19 +157,26 @@ class Draft:
         yield from _line(model, sizes.why)
 
 
-def _target_transforms(column: Array) -> Iterator[str]:
+def _robust(scaling: Scaling) -> Iterator[str]:
+    """Numbers by their quartiles, and what becomes of far values."""
+    beyond, usual = f"{FAR * scaling.bound:g} deviations", f"{FAR * BOUNDS[0]:g}"
+    if scaling.bound == BOUNDS[0]:
+        yield from _line("    - robust", f"draws in values beyond {beyond} (outliers)")
+        return
+    yield from _line(
+        f"    - robust: {{bound: {scaling.bound:g}}}",
+        f"draws in values beyond {beyond} only: by the quick look, a line goes through those beyond"
+        f" {usual} (the default) too ({_some([*scaling.far])})",
+    )
+
+
+def _target_transforms(column: Array, plain: bool = False) -> Iterator[str]:
     known = column[~np.isnan(column)]
     low, high = float(known.min()), float(known.max())
     yield from _line("  target_transforms:", "undone in predictions and metrics")
-    # An even spread over such a range would be bent by a logarithm.
-    if low > 0 and high / low >= 20 and _skew(np.log1p(known)) < _skew(known):
+    if logged(known) and not plain:
         yield from _line("    - log", f"from {low:,.6g} to {high:,.6g}: orders of magnitude")
     yield "    - standardize"
-
-
-def _skew(values: Array) -> float:
-    """How lopsided values are: the size of their third standardised moment."""
-    return abs(float((((values - values.mean()) / (values.std() or 1.0)) ** 3).mean()))
 
 
 def _line(text: str, why: str) -> Iterator[str]:
@@ -181,6 +198,11 @@ def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, width)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _some(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,10 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ftune.data.frame import Array, Frame, label_text
+from ftune.data.target import tags_of
 
 SHOWN = 5
 LONG = 40
 """Texts of so many characters on average are sentences, not categories."""
+LABELS = "labels"
 FEW = 20
 """From so many rows on, values that are all different say something."""
 IDENTIFIES = re.compile(r"(^|_)(id|ids|uuid|guid|key|index|idx|nr|no|row|number)$|Id$|ID$")
@@ -24,8 +27,8 @@ IDENTIFIES = re.compile(r"(^|_)(id|ids|uuid|guid|key|index|idx|nr|no|row|number)
 class Column:
     """What is said of a column.
 
-    holds: number, text, date or array. role: input, target, group, or why it is none. top: the most
-    frequent values with their rows, of texts and classes. remarks: constant, id-like, free text.
+    holds: number, text, date, array or labels. role: input, target, group, or why it is none. top:
+    the most frequent values with their rows, of texts and classes. remarks: constant, id-like, …
     """
 
     name: str
@@ -42,9 +45,16 @@ class Column:
         return asdict(self)
 
 
-def column_of(frame: Frame, name: str, role: str, classes: bool = False) -> Column:
-    """What a column of a frame holds; `classes`: its values are classes, numbers or not."""
+def column_of(
+    frame: Frame, name: str, role: str, classes: bool = False, separator: str | None = None
+) -> Column:
+    """What a column of a frame holds; `classes`: its values are classes, numbers or not.
+
+    separator: what stands between the tags of a row, each of which is a label.
+    """
     kind = frame.kind(name)
+    if separator:
+        return _of_tags(tags_of(frame, name, separator), name, role)
     if kind == "array":
         shape = "×".join(map(str, frame[name].shape[1:]))
         return Column(name, f"array of {shape}", role, int(frame.missing(name).sum()))
@@ -88,6 +98,15 @@ def _of_values(column: Array, name: str, kind: str, role: str, classes: bool) ->
     if not known:
         remarks = ["empty"]
     return Column(name, kind, role, values.null_count, len(counts), top=top, remarks=remarks)
+
+
+def _of_tags(rows: list[list[str]], name: str, role: str) -> Column:
+    """Labels with the rows that have each; a row without any is no gap."""
+    counts = Counter(tag for tags in rows for tag in dict.fromkeys(tags))
+    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN]
+    bare = sum(not tags for tags in rows)
+    remarks = [f"{bare:,} rows have none"] if bare else []
+    return Column(name, LABELS, role, 0, len(counts), top=top, remarks=remarks)
 
 
 def _average_length(texts: pa.Array) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ftune.console import Console
 from ftune.data.frame import Frame
 from ftune.data.once import answered
-from ftune.data.profile.columns import Column, column_of, shortened
+from ftune.data.profile.columns import LABELS, Column, column_of, shortened
 from ftune.data.profile.leaks import Leak, each
 
 if TYPE_CHECKING:
@@ -76,7 +76,11 @@ def profile(frame: Frame, data: Data, kind: TargetKind) -> Profile:
 def _profiled(frame: Frame, data: Data, kind: TargetKind) -> Profile:
     roles = _roles(frame, data)
     classes = [*data.targets] if kind in ("classes", "labels") else []
-    columns = [column_of(frame, n, roles[n], n in classes) for n in frame.columns]
+    tagged = data.targets if data.separator and kind == "labels" else ()
+    columns = [
+        column_of(frame, n, roles[n], n in classes, data.separator if n in tagged else None)
+        for n in frame.columns
+    ]
     inputs = [c.name for c in columns if c.role == "input" and c.remarks != ["constant"]]
     inputs = [name for name in inputs if frame.kind(name) not in ("sequence", "image")]
     table = data.kind == "table" and kind in ("classes", "labels", "numbers")
@@ -118,7 +122,8 @@ def _left(names: list[str], data: Data) -> list[str]:
 def _what(column: Column) -> str:
     many = f" of {column.distinct:,}" if column.holds == "text" and column.distinct else ""
     if column.role == "target":
-        return f"target{many or (f', {column.distinct:,} classes' if column.top else '')}"
+        of = LABELS if column.holds == LABELS else "classes"
+        return f"target{many or (f', {column.distinct:,} {of}' if column.top else '')}"
     return column.role if column.role != "input" else f"{column.holds}{many}"
 
 
@@ -128,8 +133,8 @@ def _values(column: Column) -> str:
         said = [
             f"constant: {shortened(str(column.top[0][0] if column.top else column.low), VALUES)}"
         ]
-    elif column.top and not said:
-        said = [_most_frequent(column)]
+    elif column.top and (not said or column.holds == LABELS):
+        said = [_most_frequent(column), *said]
     elif column.low is not None:
         said = [f"{_spoken(column.low)} to {_spoken(column.high)}", *said]
     return "; ".join(said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ DELIMITERS = ";\t|,"
 LOOKED_AT = 200
 """Lines from which the delimiter and the place of the header are guessed, for a message."""
 ALIKE = 0.95
+MEASURED = r"[^A-Za-z]*\d[^A-Za-z]*"
+"""A number in any notation."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ def form_of(path: str, source: Csv) -> Form:
         closing = len(first) - len(bare)
         return Form(bare, closing, lines, whole=not closing and bare == header)
     return Form(header, 0, lines, whole=True)
+
+
+def header_of(path: str, source: Csv) -> list[str]:
+    """The names in it; none where there is no header to read."""
+    try:
+        return form_of(path, source).names
+    except DataError:
+        return []
 
 
 def _next(rows: Iterator[list[str]]) -> list[str] | None:
@@ -149,7 +160,8 @@ def layout(path: str, source: Csv, ragged: bool) -> dict[str, Any]:
     at_once = [d for d in DELIMITERS if d != own and above[d] == 0]
     below = [d for d in above if above[d]] if ragged and not source.header else []
     titled = [d for d in DELIMITERS if not ragged and d != own and d in (lines or [""])[0]]
-    for delimiter in (*at_once, *below, *titled):
+    filled = [own] if not ragged and above[own] and not source.header else []
+    for delimiter in (*at_once, *below, *titled, *filled):
         skip = above[delimiter]
         changes: dict[str, Any] = {} if delimiter == own else {"delimiter": delimiter}
         return changes | ({"skip": source.skip + skip} if skip else {})
@@ -169,10 +181,28 @@ def _above(lines: Sequence[str], delimiter: str, source: Csv) -> int | None:
     widths = [len(row) for _, row in rows]
     width = Counter(widths).most_common(1)[0][0] if widths else 1
     first = widths.index(width) if widths else 0
+    first += _titles([row for _, row in rows[first:]]) if width > 1 else 0
     if width < 2 or widths[first:].count(width) < ALIKE * len(widths[first:]):
         return None
     above, header = rows[first]
     return above if first == 0 or _is_header(header) else None
+
+
+def _titles(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows at the top are lines above the header, filled up with delimiters.
+
+    At most half of their fields hold something; the next row is a header, as all of its fields do
+    and a column below holds numbers.
+    """
+    filled = [sum(value.strip() != "" for value in row) for row in rows]
+    place = next((i for i, count in enumerate(filled) if 2 * count > len(rows[i])), 0)
+    header, below = rows[place] if rows else [], rows[place + 1 :]
+    numbers = (
+        all(re.fullmatch(MEASURED, row[i]) for row in below if len(row) == len(header))
+        for i in range(len(header))
+    )
+    whole = place and filled[place] == len(header) and _is_header(header)
+    return place if whole and below and any(numbers) else 0
 
 
 def _is_header(row: Sequence[str]) -> bool:

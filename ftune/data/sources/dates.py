@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
@@ -18,6 +19,8 @@ DAYS = (
 CLOCK = re.compile(r"([ T])\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?\s*$")
 ZONE = r"Z|[-+]\d{2}:?\d{2}"
 SAMPLE = 50
+RARE = 0.05
+"""What fewer values are is no notation of a column."""
 FIRST_YEAR = 1000
 """An earlier one is what `%Y` makes of a year of two digits."""
 
@@ -57,6 +60,20 @@ def formats(texts: pa.Array, counts: pa.Array, least: float) -> list[str]:
     clock = _clock(sample)
     fitting = [day + clock for day in DAYS if _share(sample, some, day + clock) >= least / 2]
     return [written for written in (*fitting, "") if _share(texts, counts, written) >= least]
+
+
+def notations(texts: Iterable[str | None]) -> list[str]:
+    """An example of each notation, where only several together make nearly all of them dates."""
+    values = pa.array([text for text in texts if text is not None], pa.string()).unique()
+    ones = pa.array(np.ones(len(values), dtype=np.int64))
+    rest, examples = values, list[str]()
+    for written in formats(values, ones, RARE):
+        found = pc.is_valid(dates(rest, written) if written else iso(rest))
+        dated = rest.filter(found)
+        if len(dated):
+            examples.append(dated[0].as_py())
+            rest = rest.filter(pc.invert(found))
+    return examples if len(examples) > 1 and len(rest) <= RARE * len(values) else []
 
 
 def _clock(sample: pa.Array) -> str:

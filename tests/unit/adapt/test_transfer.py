@@ -50,7 +50,7 @@ def test_another_head_is_replaced_and_said() -> None:
     base, model, fresh, report = moved("abc", "xy", "abc", "pqr")
     assert torch.equal(model.body.weight, base.body.weight)
     assert torch.equal(model.head.weight, fresh["head.weight"])
-    assert report.notes == ["the head `head` is replaced: no class in common"]
+    assert report.notes == ["the head `head` is replaced: no output in common"]
     assert [name for name, *_ in report.mismatched] == ["head.weight", "head.bias"]
 
 

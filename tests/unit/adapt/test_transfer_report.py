@@ -111,8 +111,16 @@ def test_what_is_named_alike_is_loaded_without_a_remark() -> None:
     assert report.loaded == [("body.weight", 15, ""), ("body.bias", 5, ""),
                              ("head.weight", 10, ""), ("head.bias", 2, "")]  # fmt: skip
     report = moved("abc", "xy", "abc", "pqr")[3]
-    said = "no class in common"
+    said = "no output in common"
     assert report.mismatched == [("head.weight", 15, said), ("head.bias", 3, said)]
+
+
+def test_a_base_of_which_nothing_is_taken_over_is_said() -> None:
+    base, model = nn.ModuleDict({"head": nn.Linear(3, 2)}), nn.ModuleDict({"head": nn.Linear(4, 5)})
+    said = "nothing of the base is taken over: all weights start at random"
+    assert brought(model, base.state_dict()).notes[-1] == said
+    half = nn.ModuleDict({"head": nn.Linear(4, 2)})
+    assert said not in brought(half, base.state_dict()).notes, "the bias is"
 
 
 def test_half_precision_comes_in_the_models_own() -> None:

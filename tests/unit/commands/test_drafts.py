@@ -326,3 +326,159 @@ def test_a_year_is_an_input_where_it_tells_of_later_rows(trending: bool, tmp_pat
     assert config.data.split.time == "sold"
     (step,) = [step for step in config.data.steps if type(step).__name__ == "Date"]
     assert step.parts == (None if trending else ["month", "day", "weekday"])
+
+
+@pytest.mark.parametrize("tailed", [False, True])
+def test_long_tails_that_a_line_goes_by_are_not_drawn_in(tailed: bool, tmp_path: Path) -> None:
+    dice = np.random.default_rng(1)
+    income, age = dice.lognormal(8, 1, 300), dice.normal(50, 10, 300)
+    income = income if tailed else np.append(dice.normal(3_000, 500, 299), 1e6)
+    price = 0.3 * (income if tailed else np.append(income[:-1], 3_000)) + 5 * age
+    rows = [
+        {"income": round(i, 2), "age": round(a, 2), "price": round(p, 2)}
+        for i, a, p in zip(income.tolist(), age.tolist(), price.tolist(), strict=True)
+    ]
+    text, config = drafted(tmp_path, rows)
+    (robust,) = [step for step in config.data.steps if type(step).__name__ == "Robust"]
+    assert robust.bound > 3 if tailed else robust.bound == 3, text
+    assert f"draws in values beyond {2 * robust.bound:g} deviations" in " ".join(text.split())
+    if tailed:
+        done = optimize(config, "c", tmp_path / "run", QUIET)
+        assert done["metrics"]["test"]["r2"] > 0.98
+
+
+def test_a_comma_elsewhere_decides_for_points_between_thousands(tmp_path: Path) -> None:
+    amounts = lines(lambda i: f"{i % 9 + 1}.{i * 7 % 900 + 100}", lambda i: f"{i % 7},5", two,
+                    delimiter=";")  # fmt: skip
+    text, config = written(tmp_path, amounts)
+    assert (config.data.source.decimal, config.data.source.thousands) == (",", ".")
+    assert "`a`: 1.100 is 1100, as other columns need" in " ".join(text.split())
+    assert config.data.source.load()["all"]["a"][0] == 1100
+    points = lines(lambda i: f"{i % 9 + 1}.{i * 7 % 900 + 100}", lambda i: f"{i % 7}.5", two,
+                   delimiter=";")  # fmt: skip
+    _, config = written(tmp_path, points)
+    assert config.data.source.thousands is None, "control"
+    assert config.data.source.load()["all"]["a"][0] == 1.1
+
+
+def tags(i: int, separator: str = ";") -> str:
+    return separator.join("hot new old"[4 * k : 4 * k + 3] for k in range(3) if i >> k & 1)
+
+
+@pytest.mark.parametrize("separator", [";", "|"])
+def test_sets_of_tags_are_several_labels(separator: str, tmp_path: Path) -> None:
+    content = lines(lambda i: i / 2, lambda i: i % 7, lambda i: tags(i, separator))
+    text, config = written(tmp_path, content)
+    assert config.task.multi_label and config.data.separator == separator
+    assert "rows have several tags in `y`" in text and not config.data.drop_missing_target
+    assert optimize(replaced(config), "c", tmp_path / "run", QUIET)["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda i: f"{'ab'[i % 2]};{'cd'[i // 2 % 2]}",
+        lambda i: f"Street {i % 40};Town {i % 40}" if i % 3 else "none",
+        two,
+    ],
+)
+def test_texts_with_a_separator_that_are_no_sets_are_classes(value: Any, tmp_path: Path) -> None:
+    _, config = written(tmp_path, lines(lambda i: i / 2, lambda i: i % 7, value))
+    assert not config.task.multi_label and config.data.separator is None
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (lambda _: "DE", "is DE in all 90 rows; there is nothing to learn"),
+        (lambda _: 7, "is 7 in all 90 rows; there is nothing to learn"),
+        (lambda _: "", "is empty"),
+        (lambda i: f"K{i}", "90 different texts in 90 rows"),
+    ],
+)
+def test_targets_that_cannot_be_learnt_are_refused(value: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        written(tmp_path, lines(lambda i: i / 2, lambda i: i % 7, value))
+
+
+def test_numbers_of_rows_are_no_target_but_amounts_are(tmp_path: Path) -> None:
+    rows = plain(id=lambda i: 1000 + i, amount=lambda i: 1000 + i * 3)
+    with pytest.raises(DataError, match="90 different numbers in 90 rows"):
+        drafted(tmp_path, rows, "id")
+    assert type(drafted(tmp_path, rows, "amount")[1].task).__name__ == "Regression"
+
+
+@pytest.mark.parametrize("delimiter", [";", ","])
+def test_lines_above_the_header_are_skipped_though_filled_up(
+    delimiter: str, tmp_path: Path
+) -> None:
+    above = "Report of sales,,\nExported 2024,,\n\n".replace(",", delimiter)
+    content = above + lines(lambda i: i / 2, two, two, delimiter=delimiter)
+    _, config = written(tmp_path, content)
+    assert config.data.source.skip == 3
+    assert config.data.source.load()["all"].columns.keys() == {"a", "b", "y"}
+    texts = lines(lambda i: f"k{i % 4}", lambda i: f"m{i % 9}" if i else "", two,
+                  delimiter=delimiter)  # fmt: skip
+    assert written(tmp_path, texts)[1].data.source.skip == 0, "control"
+
+
+TURNS = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}])
+SHARED = json.dumps([{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ho"}])
+ASKED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "openai": ({"messages": TURNS}, {"messages": "messages"}),
+    "sharegpt": ({"conversations": SHARED}, {"messages": "conversations"}),
+    "alpaca": (
+        {"instruction": "do", "input": "", "output": "done"},
+        {"prompt": "{instruction}{input:\n\nInput: {}}", "response": "{output}"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_conversations_get_the_template_of_a_language_model(name: str, tmp_path: Path) -> None:
+    row, settings = ASKED[name]
+    file = tmp_path / "t.jsonl"
+    parts = [f'"{k}": {v if v.startswith("[") else json.dumps(v)}' for k, v in row.items()]
+    file.write_text(f"{{{', '.join(parts)}}}\n" * 3, encoding="utf-8")
+    text = draft(file, None, tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    config = LANGUAGE.load(tmp_path / "c.yaml")
+    assert type(config.task).__name__ == "CausalLm" and "TO CHOOSE" in text
+    messages = config.data.messages
+    given = {"messages": messages.column if messages else None, "prompt": config.data.prompt,
+             "response": config.data.response}  # fmt: skip
+    assert {k: v for k, v in given.items() if v is not None} == settings
+
+
+def test_questions_with_a_few_answers_are_a_table(tmp_path: Path) -> None:
+    rows = [{"question": f"which of {i}", "size": i / 2, "answer": "yn"[i % 2]} for i in range(N)]
+    assert type(drafted(tmp_path, rows)[1].task).__name__ == "Classification"
+
+
+def test_free_text_beside_numbers_is_named_with_the_way_to_use_it(tmp_path: Path) -> None:
+    def note(i: int) -> str:
+        return f"it was no good at {i}"
+
+    content = lines(note, lambda i: i % 7, two, head="note,b,y")
+    assert "alone by `text: note`" in " ".join(written(tmp_path, content)[0].split()).replace(
+        "# ", ""
+    )
+    assert "`data.text: note`" in said(tmp_path / "c.yaml", tmp_path / "t.csv")
+    written(tmp_path, lines(lambda i: f"K{i}", lambda i: i % 7, two))
+    assert "data.text" not in said(tmp_path / "d.yaml", tmp_path / "t.csv"), "control"
+
+
+def test_dates_in_several_notations_are_called_so(tmp_path: Path) -> None:
+    def day(i: int) -> str:
+        return (f"2024-01-{i % 28 + 1:02}", f"{i % 28 + 1:02}.02.2024")[i % 2]
+
+    text, config = written(tmp_path, lines(day, lambda i: i % 7, two))
+    assert "dates in different notations (0" in " ".join(text.split())
+    assert config.data.steps[0].columns == ["a"]
+    text, _ = written(tmp_path, lines(lambda i: f"K{i}", lambda i: i % 7, two))
+    assert "dates in" not in text, "control"
+
+
+def test_one_row_is_no_rows(tmp_path: Path) -> None:
+    content = lines(lambda i: i / 3, lambda i: i % 7, lambda i: "" if i == 4 else i / 4)
+    assert "# 1 row has no `y`" in written(tmp_path, content)[0]

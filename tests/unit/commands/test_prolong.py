@@ -10,9 +10,9 @@ import pytest
 from support.trainings import QUIET, assert_same, begin, configuration, trace, undisturbed
 
 from ftune.commands.rerun import rerun
-from ftune.commands.resume import resume
+from ftune.commands.resume import begun, resume
 from ftune.console import Console
-from ftune.errors import RequestError
+from ftune.errors import ConfigError, RequestError
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.training.train import train
 
@@ -122,3 +122,22 @@ def test_a_run_that_was_begun_but_not_taken_over_is_no_new_training(
         resume(folder, False, QUIET)
     with pytest.raises(RequestError, match="--out is for a longer training"):
         resume(RunFolder.open(short), False, QUIET, (), tmp_path / "x")
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    undisturbed(configuration(*PLAIN, "train.steps=2"), tmp_path / "run")
+    with pytest.raises(ConfigError, match="did you mean `epochs`"):
+        longer(tmp_path / "run", tmp_path / "long", "train.epoch=8")
+    with pytest.raises(RequestError, match=r"ftune finetune --base .* optimizer.lr=3"):  # is one
+        longer(tmp_path / "run", tmp_path / "long", "optimizer.lr=3")
+
+
+def test_resume_auto_names_the_way_to_another_length(tmp_path: Path) -> None:
+    undisturbed(configuration(*PLAIN, "train.epochs=1"), tmp_path / "run")
+    with pytest.raises(RequestError, match=r"`ftune resume .*run train.epochs=2` goes on"):
+        begun("auto", tmp_path / "run", configuration(*PLAIN, "train.epochs=2"))
+    with pytest.raises(RequestError, match="write the former values again"):
+        changed = configuration(*PLAIN, "train.epochs=2", "optimizer.lr=3")
+        begun("auto", tmp_path / "run", changed)
+    same = configuration(*PLAIN, "train.epochs=1")
+    assert begun("auto", tmp_path / "run", same) is not None

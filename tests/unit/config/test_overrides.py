@@ -10,6 +10,7 @@ import pytest
 from ftune.config.overrides import apply
 from ftune.config.tree import parse
 from ftune.errors import ConfigError, RequestError
+from ftune.schema.root import LANGUAGE
 
 TEXT = """
 optimizer: {name: adamw, lr: 1e-3, betas: [0.9, 0.99]}
@@ -74,3 +75,15 @@ def test_what_cannot_be_reached_is_named(change: str) -> None:
 def test_what_is_no_override_is_refused(change: str) -> None:
     with pytest.raises(RequestError, match="neither a file nor an override"):
         after(change)
+
+
+def test_a_template_that_yaml_takes_for_a_mapping_names_its_quotes() -> None:
+    plain = {"task": "causal-lm", "data": {"source": "jsonl", "path": "t.jsonl"}}
+    with pytest.raises(ConfigError) as caught:
+        LANGUAGE.of(plain, ["data.response={output}"])
+    assert """'data.response="{output}"'""" in str(caught.value)
+    for odd in ("data.response={output: 3}", "data.target={output}"):  # no template, or a list too
+        with pytest.raises(ConfigError) as caught:
+            LANGUAGE.of(plain, [odd])
+        assert "quote it" not in str(caught.value)
+    assert after('data.response="{output}"')["data"] == {"response": "{output}"}

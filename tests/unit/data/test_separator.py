@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from ftune.cli import app
 from ftune.data.pipeline import restore
 from ftune.data.prepare import prepare
+from ftune.data.profile.profile import profile
 from ftune.data.survey.survey import survey
 from ftune.data.tables import TablePipeline
 from ftune.errors import ConfigError, DataError
@@ -41,6 +42,20 @@ def test_each_tag_is_a_label(read_data: ReadData, write: Write) -> None:
     assert restore(stored, made.pipeline.arrays()) == made.pipeline
     (told,) = survey(data, "labels")
     assert told.rows == 60
+
+
+def test_the_profile_counts_the_labels(read_data: ReadData, write: Write) -> None:
+    data = read_data(path=write("t.csv", CSV), **ALL)
+    found = profile(data.source.load()["all"], data, "labels")
+    (tags,) = [column for column in found.columns if column.name == "tags"]
+    assert (tags.distinct, tags.gaps) == (3, 0)
+    assert tags.top == [("hot", 36), ("new", 24), ("old", 12)]
+    assert ("tags", "target, 3 labels", 0, "hot (36), new (24), old (12); 12 rows have none") in (
+        found.table()
+    )
+    plain = read_data(source="csv", path=write("c.csv", "x,tags\n1,a;b\n2,a\n3,a\n"), target="tags")
+    control = profile(plain.source.load()["all"], plain, "classes")
+    assert control.columns[1].top == [("a", 2), ("a;b", 1)]
 
 
 def test_columns_of_0_and_1_are_stored_as_ever(read_data: ReadData, write: Write) -> None:

@@ -126,6 +126,7 @@ def test_one_row_with_a_list_beside_numbers_is_a_row(write: Write) -> None:
         ("t.txt.gz", gzip.compress("a\nö\n".encode())),
         ("t.txt", "a\nö\n".encode("utf-16")),
     ],
+    ids=["plain", "gzip", "utf-16"],  # not the content: gzip notes the time
 )
 def test_the_same_text(name: str, content: bytes, read_data: ReadData, write: Write) -> None:
     path = write(name, content)
