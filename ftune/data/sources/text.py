@@ -51,6 +51,10 @@ class Text:
         return Frame({"text": column}, path, np.arange(1, len(rows) + 1))
 
 
+_BEGINNING = 2**20
+"""Bytes of a file that are looked at before the others are read."""
+
+
 def rows_of(text: str, unit: str) -> list[str]:
     """Lines, paragraphs or all of it; joined they are `text` again."""
     if unit == "file":
@@ -69,8 +73,11 @@ def _decoded(path: str) -> str:
     existing(path)
     with readable(path, "text"):
         check_size(path, 2, "cut it into several files")
-        with decoded(path) as file:
-            raw = file.read()
+        with decoded(path) as file:  # what is no text shows it early, and is not read whole
+            raw = file.read(_BEGINNING)
+        if b"\0" not in raw:
+            with decoded(path) as file:
+                raw = file.read()
     if b"\0" in raw:
         raise DataError(f"{path}: not a text file; `source` names its format (parquet, npz …)")
     try:

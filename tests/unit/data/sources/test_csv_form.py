@@ -198,6 +198,8 @@ def test_new_rows_below_other_lines(read_data: ReadData, write: Write, named: bo
     frame = new_rows(data, write("n.csv", whole), made.pipeline).frame
     assert (len(frame), frame["size"].tolist()) == (40, [float(row[0]) for row in ROWS])
     bare = write("m.csv", table())
-    words = r"is a row \(size, colour, kind\)" if named else "lacks the columns"
-    with pytest.raises(DataError, match=words):
+    if not named:  # its first line has all the columns: there is nothing to skip
+        assert len(new_rows(data, bare, made.pipeline).frame) == 40
+        return
+    with pytest.raises(DataError, match=r"is a row \(size, colour, kind\)"):
         new_rows(data, bare, made.pipeline)
