@@ -64,7 +64,7 @@ class Step:
         gradients = state.gradients()
         if state.scaler:
             if not unscaled(state, state.scaler, gradients):
-                return StepResult(total / weight, skipped=True, weight=weight)
+                return StepResult(total / weight, skipped=True, weight=weight, parts=parts)
         elif len(batches) > 1 and gradients:
             torch._foreach_div_(gradients, weight)
         norm = self._check_and_clip(state, gradients)

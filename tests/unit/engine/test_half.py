@@ -24,7 +24,7 @@ from ftune.engine.observer import Silent
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.models.call import targets
-from ftune.objectives import Loss, TaskObjective
+from ftune.objectives import Batch, Forward, Loss, TaskObjective
 from ftune.optim.schedule import Curve
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.tasks.classes import ClassTask
@@ -233,6 +233,23 @@ def test_all_optimizers_skip_alike(part: str) -> None:
     assert state.scaler.get_scale() == 4.0 and state.overflows == 1
     assert Step(step_of(None).objective)(state, [rows(0, 8)], 0.1).applied
     assert state.overflows == 0
+
+
+def test_a_skipped_step_has_the_parts_of_its_loss() -> None:
+    """They are logged beside its loss, as means over the same steps."""
+
+    class Named:
+        def __call__(self, forward: Forward, batch: Batch) -> Loss:
+            loss = steep(forward, batch)
+            return Loss(loss.sum, loss.weight, {"all": loss.sum.detach()})
+
+        measure = staticmethod(targets)
+
+    model = network()
+    steep = infinite(model, "0.weight")
+    result = Step(Named())(state_of(model), [rows(0, 8)], 0.1)
+    assert result.skipped
+    assert result.parts == {"all": pytest.approx(result.loss)}
 
 
 def test_control_torchs_scaler_skips_one_optimizer_only() -> None:
