@@ -121,8 +121,8 @@ def _copy(folder: Path, code: dict[str, bytes]) -> tempfile.TemporaryDirectory[s
 
     transformers gets a place of its own for the modules, instead of the one in the user's home.
     """
-    folder_of_copy = tempfile.TemporaryDirectory(prefix="ftune-code-", ignore_cleanup_errors=True)
-    copy = Path(folder_of_copy.name)
+    temporary = tempfile.TemporaryDirectory(prefix="ftune-code-", ignore_cleanup_errors=True)
+    copy = Path(temporary.name)
     for name, content in code.items():
         (copy / name).write_bytes(content)
     for file in folder.iterdir():
@@ -131,7 +131,7 @@ def _copy(folder: Path, code: dict[str, bytes]) -> tempfile.TemporaryDirectory[s
         elif file.suffix != ".py" and file.is_file():
             (copy / file.name).symlink_to(file.resolve())
     _keep_modules_in(tempfile.mkdtemp(dir=copy))
-    return folder_of_copy
+    return temporary
 
 
 def _keep_modules_in(place: str) -> None:

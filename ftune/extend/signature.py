@@ -50,7 +50,7 @@ def schema_of(
     """
     block, *taken = reserved
     hints, signature = _hints(made), inspect.signature(made)
-    fields_of: list[tuple[str, Any, Any]] = []
+    parameters: list[tuple[str, Any, Any]] = []
     for name, parameter in signature.parameters.items():
         if name in given or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
@@ -63,15 +63,15 @@ def schema_of(
         if hint is not None:
             value = dataclasses.MISSING if default is parameter.empty else default
             declared = setting(value, path=name in paths, exact=name not in paths)
-            fields_of.append((name, hint, declared))
+            parameters.append((name, hint, declared))
     extra = {
         "__doc__": inspect.getdoc(made) or f"Registered by {place(made)}.",
         "made": staticmethod(made),
-        "parameters": tuple(name for name, _, _ in fields_of),
+        "parameters": tuple(name for name, _, _ in parameters),
         "given": frozenset(given) & set(signature.parameters),
         "__module__": __name__,
     }
-    fields = [*fields_of, *([("as_", str | None, setting(None))] if named else [])]
+    fields = [*parameters, *([("as_", str | None, setting(None))] if named else [])]
     return dataclasses.make_dataclass(
         getattr(made, "__name__", "Own"),
         fields,

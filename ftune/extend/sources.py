@@ -67,9 +67,9 @@ class OwnSource(Own):
         }
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not all(lengths.values()):
-            lengths_by_name = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+            listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
             raise DataError(
-                f"{where}: each column needs one entry a row, there are {lengths_by_name or 'none'}"
+                f"{where}: each column needs one entry a row, there are {listed or 'none'}"
             )
         return Frame(arrays, where, np.arange(1, next(iter(lengths.values())) + 1))
 

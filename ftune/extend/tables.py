@@ -56,10 +56,10 @@ class OwnTransform(Own):
 
         with faults_of(source_file(self.made), place(self.made)):
             if isinstance(self.made, type):
-                values_after = getattr(self.make(), method)(values, state)
+                answer = getattr(self.make(), method)(values, state)
             else:
-                values_after = self.make(values=values)
-        result: Array = np.asarray(values_after)
+                answer = self.make(values=values)
+        result: Array = np.asarray(answer)
         if len(result.shape) == 0 or len(result) != len(values) or result.dtype.kind not in "fiub":
             raise DataError(
                 f"{place(self.made)}: gives {result.dtype} {list(result.shape)} for numbers "
