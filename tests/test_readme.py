@@ -1,4 +1,4 @@
-"""Every ```bash block that the README shows runs in bash, in the order shown.
+"""Every ```bash block of the README and the tour runs in bash, in the order shown.
 
 A block of any kind after a line `<!-- file: NAME -->` is written to NAME first. Other blocks
 (```text, ```python …) are read by nobody. `RUN` in a command stands for the newest run folder.
@@ -70,9 +70,15 @@ def shown(line: str) -> str:
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
-    shutil.copytree(PROJECT / "configs", tmp_path / "configs")
-    assert play((PROJECT / "README.md").read_text(encoding="utf-8"), tmp_path) >= 20
+def test_every_command_of_the_tour_runs(tmp_path: Path) -> None:
+    assert play((PROJECT / "docs" / "tour.md").read_text(encoding="utf-8"), tmp_path) >= 20
+
+
+@pytest.mark.slow
+def test_the_readme_is_short_and_its_commands_run(tmp_path: Path) -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert len(text) <= 8000
+    assert play(text, tmp_path) >= 5
 
 
 @pytest.mark.slow
