@@ -87,10 +87,11 @@ def main(arguments: list[str]) -> int:
             label = f"{python}, {package.name}{extra}, {'lowest' if constraints else 'newest'}"
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    print(f"{label}: {check(*case, Path(folder))} blocks of the README", flush=True)
+                    verdict = f"{check(*case, Path(folder))} blocks of the README"
                 except RuntimeError as error:
-                    failed = 1
-                    print(f"{label}: failed\n{error}", flush=True)
+                    failed, verdict = 1, f"failed\n{error}"
+            sys.stdout.write(f"{label}: {verdict}\n")
+            sys.stdout.flush()
     return failed
 
 
