@@ -6,7 +6,6 @@ there is room for them.
 
 from __future__ import annotations
 
-import resource
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,7 +64,11 @@ def _of_containers() -> list[int]:
 
 
 def _of_process() -> int | None:
-    """What RLIMIT_AS leaves."""
+    """Return the bytes that RLIMIT_AS leaves; None where there is no limit, or no such limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     if most == resource.RLIM_INFINITY:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -142,10 +141,17 @@ def untrained(config: RunConfig) -> str:
     return f"no evaluation was better than that before the first step: the result is {what}"
 
 
-def peak_memory() -> int:
-    """Bytes: of the GPU where one is used, else the process's largest resident size."""
+def peak_memory() -> int | None:
+    """Return the peak in bytes: of the GPU where one is used, else of the process's resident set.
+
+    None where the system does not count it.
+    """
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
