@@ -42,7 +42,7 @@ def block(run: Run, work: Job, recorder: Recorder | None, steps: int, waits: lis
             recorder._save(run.state, None, False, True)
             waits.append(time.perf_counter() - asked)
         run.state.step = step
-        work.step(run.state, 1e-5)
+        work.step(run.state)
         run.state.step += 1
     return time.perf_counter() - began
 

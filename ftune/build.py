@@ -187,6 +187,7 @@ def start(parts: Parts) -> State:
         enter=parts.phases.enter,
         scaler=precision.scaler(),
         average=Average(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
+        base_lr=rate,
     )
 
 

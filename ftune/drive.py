@@ -11,8 +11,9 @@ from ftune.build import Parts, eval_size, whole
 from ftune.care import attempt, guard
 from ftune.data.dataset import Split
 from ftune.data.store import Dense
+from ftune.engine.decision import Decision, Reason
 from ftune.engine.evaluate import Meter, evaluate
-from ftune.engine.loop import Job, Reason
+from ftune.engine.loop import Job
 from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
@@ -29,8 +30,9 @@ class Observer(Protocol):
     """Watches a training: writes what it sees, and may end it."""
 
     def saw(self, state: State, scores: Scores) -> None: ...
-    def save(self, state: State, scores: Scores | None, ending: bool) -> None: ...
-    def log(self, state: State, result: StepResult, rate: float) -> None: ...
+    def save_due(self, state: State, scores: Scores | None) -> bool: ...
+    def save(self, state: State, scores: Scores | None, decision: Decision) -> None: ...
+    def log(self, state: State, result: StepResult) -> None: ...
     def stop(self, state: State) -> Reason | None: ...
     def idle(self, names: Sequence[str], why: str) -> None: ...
     def back(self, state: State) -> str: ...
@@ -39,7 +41,7 @@ class Observer(Protocol):
 
 def job(parts: Parts, observer: Observer) -> Job:
     """The parts as the callables that the engine runs."""
-    config, train = parts.config, parts.config.train
+    train = parts.config.train
     precision = choose_precision(train.precision, parts.device)
     inspected: set[int] = set()
     selection = selection_of(parts)
@@ -54,10 +56,9 @@ def job(parts: Parts, observer: Observer) -> Job:
         total=parts.total,
         steps_per_epoch=parts.batches.steps_per_epoch,
         step=attempt(parts, step, observer),
-        rate=config.optimizer.lr,
-        look=partial(_look, parts, observer, selection),
+        evaluate=partial(_evaluate, parts, observer, selection),
+        decide=partial(_decide, selection, observer),
         save=observer.save,
-        stop=partial(_stop, selection, observer),
         log=observer.log,
         inspect=partial(_inspect, parts, observer, inspected),
         selection=selection,
@@ -114,7 +115,7 @@ def score_all(parts: Parts, known: Scored | None = None) -> Scored:
     return {name: known.get(name) or score(parts, rows) for name, rows in splits.items()}
 
 
-def _look(
+def _evaluate(
     parts: Parts, observer: Observer, selection: Selection, state: State, last: bool
 ) -> Scores | None:
     every = parts.config.eval_.every.in_steps(parts.batches.steps_per_epoch)
@@ -130,8 +131,11 @@ def _look(
     return scores
 
 
-def _stop(selection: Selection, observer: Observer, state: State) -> Reason | None:
-    return "early" if selection.exhausted(state) else observer.stop(state)
+def _decide(
+    selection: Selection, observer: Observer, state: State, scores: Scores | None
+) -> Decision:
+    stop: Reason | None = "early" if selection.exhausted(state) else observer.stop(state)
+    return Decision(observer.save_due(state, scores), stop)
 
 
 def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> None:

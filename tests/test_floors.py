@@ -16,7 +16,7 @@ FLOORS = [
     {"consent", "limits"},
     {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
-    {"objectives"},
+    {"objectives", "distributed"},
     {"schema", "runs", "extend"},
     {"engine"},
     {"weights"},

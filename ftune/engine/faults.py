@@ -60,13 +60,13 @@ class Attempt:
     answers: Answers
     statistics: Statistics
 
-    def __call__(self, state: State, rate: float) -> StepResult:
+    def __call__(self, state: State) -> StepResult:
         """Raises DivergedError and OutOfMemoryError where the answer is to stop."""
         self.statistics.keep()
         while True:
             batches = self.feed(state.step, state.split)
             try:
-                result = self.step(state, batches, rate)
+                result = self.step(state, batches)
                 if result.skipped:
                     self.statistics.put_back()
                 return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ftune.engine.loop import Reason
+from ftune.engine.decision import Decision, Reason
 from ftune.engine.selection import Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
@@ -22,10 +22,15 @@ class Silent:
         del state
         self.scores = scores
 
-    def save(self, state: State, scores: Scores | None, ending: bool) -> None:
-        """Nothing is kept."""
+    def save_due(self, state: State, scores: Scores | None) -> bool:
+        """Nothing is saved."""
+        del state, scores
+        return False
 
-    def log(self, state: State, result: StepResult, rate: float) -> None:
+    def save(self, state: State, scores: Scores | None, decision: Decision) -> None:
+        """Nothing is saved."""
+
+    def log(self, state: State, result: StepResult) -> None:
         """Nothing is written."""
 
     def stop(self, state: State) -> Reason | None:

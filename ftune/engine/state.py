@@ -30,8 +30,9 @@ class State:
     the last evaluation, so that a resume counts none twice. split: in how many parts a micro-batch
     goes, since memory ran out. faults: steps that went wrong and were left out. skipped: steps that
     updated nothing, faults among them. overflows: steps in a row whose fp16 gradients overflowed.
-    recent: the last losses, for the spike guard. forward: how the model is called in a step, by
-    default as it is; another value (compiled, distributed, cached) leaves names and saving alone.
+    recent: the last losses, for the spike guard. base_lr: of a group with `lr_scale` 1 where the
+    schedule's factor is 1. lr: that of the step being taken. forward: how the model is called in a
+    step, by default as it is; another value (compiled, cached) leaves names and saving alone.
     """
 
     model: nn.Module
@@ -40,6 +41,8 @@ class State:
     enter: Callable[[int], None]
     scaler: torch.amp.GradScaler | None = None
     average: Average | None = None
+    base_lr: float = 1.0
+    lr: float = field(init=False, default=0.0)
     step: int = 0
     best: Evaluation | None = None
     reference: Evaluation | None = None
@@ -62,6 +65,13 @@ class State:
     def updates(self) -> int:
         """Steps that moved the weights: the clock of the schedule and of the average."""
         return self.step - self.skipped
+
+    def set_lr(self) -> None:
+        """Set the learning rate of each parameter group for the next update."""
+        self.lr = self.base_lr * self.schedule.factor(self.updates)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr * group["lr_scale"]
 
     def clear_gradients(self) -> None:
         """Before a step, and where their memory is wanted."""

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ftune.distributed.group import Group, Solo
+from ftune.distributed.reduce import StepSums, reduce_gradients, reduce_sums
 from ftune.engine.gradients import Shares, constant, finite, first_broken, unscaled
 from ftune.engine.state import State
-from ftune.errors import DivergedError
+from ftune.errors import DivergedError, OutOfMemoryError
 from ftune.objectives import Batch, Forward, Loss, Objective
 from ftune.runtime.memory import memory
 
@@ -47,7 +49,9 @@ class Step:
 
     The objective returns the SUM of losses and what it weighs; sums and weights are added over the
     micro-batches and divided once, never a mean of means. Non-finite losses and gradients are
-    found before any optimizer moves anything. accept: raises where it refuses the mean loss.
+    found before any optimizer moves anything. accept: raises where it refuses the mean loss. group:
+    the processes among which a step's rows are divided; sums, weights, gradients and errors are
+    reduced over it before anything is divided or decided.
     """
 
     objective: Objective
@@ -55,43 +59,60 @@ class Step:
     clip_value: float | None = None
     autocast: Callable[[], AbstractContextManager[Any]] | None = None
     accept: Callable[[State, float], None] | None = None
+    group: Group = field(default_factory=Solo)
 
-    def __call__(self, state: State, batches: Sequence[Batch], rate: float) -> StepResult:
-        """Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError."""
+    def __call__(self, state: State, batches: Sequence[Batch]) -> StepResult:
+        """Make one update with the rates that the optimizers' groups have.
+
+        Raises DivergedError where the loss or a gradient is not finite, OutOfMemoryError.
+        """
         state.clear_gradients()
-        with memory("a micro-batch", shrinks=True):
-            total, weight, parts = self._backward(state, batches)
+        local = self._local_sums(state, batches)
+        sums = reduce_sums(self.group, local)
+        weight = sums.weight or math.inf
+        loss, parts = sums.loss / weight, {n: part / weight for n, part in sums.parts.items()}
+        reduce_gradients(
+            self.group, state.parameters, local.weight / weight if state.scaler else 1.0
+        )
         gradients = state.gradients()
         if state.scaler:
             if not unscaled(state, state.scaler, gradients):
-                return StepResult(total / weight, skipped=True, weight=weight, parts=parts)
-        elif len(batches) > 1 and gradients:
+                return StepResult(loss, skipped=True, weight=weight, parts=parts)
+        elif self._in_parts(batches) and gradients:
             torch._foreach_div_(gradients, weight)
         norm = self._check_and_clip(state, gradients)
         if self.accept is not None:
-            self.accept(state, total / weight)
+            self.accept(state, loss)
         with memory("the update"):
-            self._update(state, rate)
-        return StepResult(total / weight, norm, weight=weight, parts=parts)
+            self._update(state)
+        return StepResult(loss, norm, weight=weight, parts=parts)
 
-    def _update(self, state: State, rate: float) -> None:
+    def _update(self, state: State) -> None:
         for optimizer in state.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["lr_scale"]
             optimizer.step()
         if state.average:
             state.average.update(state.model)
 
-    def _backward(
-        self, state: State, batches: Sequence[Batch]
-    ) -> tuple[float, float, dict[str, float]]:
-        """The summed loss, its weight and the means of its parts; leaves gradients.
+    def _in_parts(self, batches: Sequence[Batch]) -> bool:
+        """Return whether the step's weight is known only after all backward passes."""
+        return len(batches) > 1 or self.group.world > 1
+
+    def _local_sums(self, state: State, batches: Sequence[Batch]) -> StepSums:
+        """Return what this process's micro-batches add up to, or what went wrong with them."""
+        try:
+            with memory("a micro-batch", shrinks=True):
+                return self._backward(state, batches)
+        except (DivergedError, OutOfMemoryError) as error:
+            return StepSums(error=error)
+
+    def _backward(self, state: State, batches: Sequence[Batch]) -> StepSums:
+        """Return the summed loss, its weight and its parts; leave gradients.
 
         Those of the mean loss for one micro-batch, of the summed loss for several, and in fp16 of
         the mean loss times the loss scale. A step in which nothing counts (class weights of 0)
         weighs infinitely: its gradient is 0.
         """
-        several = len(batches) > 1
+        several = self._in_parts(batches)
         measured = batches if several and state.scaler else []
         shares = Shares(state, [float(self.objective.measure(batch)) for batch in measured])
         total, weight = 0.0, 0.0
@@ -108,8 +129,7 @@ class Step:
             share = shares.next(weight) if measured else share
             scaled = state.scaler.scale(loss.sum) if state.scaler else loss.sum
             scaled.backward(constant(share, scaled.dtype, loss.sum.device))  # type: ignore[no-untyped-call]
-        weight = weight or math.inf
-        return total, weight, {name: value / weight for name, value in parts.items()}
+        return StepSums(total, weight, parts)
 
     def loss(self, forward: Forward, batch: Batch) -> Loss:
         """The objective's loss, in the types that the training computes in."""

@@ -12,8 +12,8 @@ from ftune.adapt.quantize import load_tensors
 from ftune.build import Parts
 from ftune.console import Console, Progress
 from ftune.drive import selection_of
+from ftune.engine.decision import Decision, Reason
 from ftune.engine.diagnose import first_broken
-from ftune.engine.loop import Reason
 from ftune.engine.selection import Evaluation, Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
@@ -73,7 +73,7 @@ class Recorder:
         self.bar, self.stopper, self.pause_at = bar, stopper, pause_at
         self.metrics = Metrics(folder.path / "metrics.jsonl", resumed.step)
         self.began = self.saved = time.monotonic()
-        self.saved_step = resumed.step
+        self.saved_step, self.regular = resumed.step, False
         per_epoch = parts.batches.steps_per_epoch
         self.log_every = parts.config.train.log_every or max(1, per_epoch // 10)
         self.save_every = parts.config.train.checkpoint_every.in_steps(per_epoch)
@@ -87,7 +87,7 @@ class Recorder:
         self.newest: list[str] = []
         self.pace = Pace(parts.config.task.target_kind == "tokens")
 
-    def log(self, state: State, result: StepResult, rate: float) -> None:
+    def log(self, state: State, result: StepResult) -> None:
         """One line of metrics.jsonl every `log_every` steps: the mean loss since the last."""
         if result.fault:
             self._write(state, "fault", reason=result.fault)
@@ -101,7 +101,7 @@ class Recorder:
         if state.step % self.log_every == 0:
             extra = {f"loss/{name}": part / self.count for name, part in self.parts_sum.items()}
             extra |= {} if result.grad_norm is None else {"grad_norm": result.grad_norm}
-            self._write(state, "train", loss=self.sum / self.count, lr=rate, **extra)
+            self._write(state, "train", loss=self.sum / self.count, lr=state.lr, **extra)
             self.sum = self.count = 0.0
             self.parts_sum.clear()
 
@@ -113,18 +113,23 @@ class Recorder:
         self.bar.update(state.step, self.newest[0])
         self.pace.restart()
 
-    def save(self, state: State, scores: Scores | None, ending: bool) -> None:
-        """Saves what ranks among the best, at the chosen interval, and at the end.
+    def save_due(self, state: State, scores: Scores | None) -> bool:
+        """Return whether a checkpoint is due: among the best, at its interval, or asked for."""
+        ranked = self._ranked(state, scores) is not None
+        self.regular = ranked or state.step == 0 or self._due(state)
+        return self.regular or self.stopper.save
+
+    def save(self, state: State, scores: Scores | None, decision: Decision) -> None:
+        """Save what the decision says, and at the end.
 
         Weights that are not finite are never saved; where they are to be answered, the next step
         will find them.
         """
-        ranked = self._ranked(state, scores)
-        regular = ranked is not None or state.step == 0 or self._due(state)
+        ending = decision.stop is not None
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
             self.saver.point(state.step, self._best(state))
-        elif regular or ending or self.stopper.save:
-            self._save(state, ranked, ending, regular)
+        elif decision.save or ending:
+            self._save(state, self._ranked(state, scores), ending, self.regular)
         if self.stopper.save:
             self.stopper.save = False
             self.console.say(f"saved at step {state.step:,}, as SIGUSR1 asked")

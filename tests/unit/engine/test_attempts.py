@@ -41,9 +41,9 @@ class Watched:
         self.seen.append(("feed", step, split))
         return [{"x": torch.ones(4, 2)}]
 
-    def step(self, state: State, batches: Any, rate: float) -> StepResult:
+    def step(self, state: State, batches: Any) -> StepResult:
         state.model(batches[0]["x"]).sum().backward()
-        self.seen.append(("step", rate))
+        self.seen.append(("step",))
         fault = self.faults.pop(0)
         if fault is not None:
             raise fault
@@ -68,7 +68,7 @@ class Watched:
 
     def run(self) -> StepResult:
         step: Any = self.step
-        return Attempt(self.feed, step, self.answers, self.statistics)(self.state, 0.25)
+        return Attempt(self.feed, step, self.answers, self.statistics)(self.state)
 
     @property
     def mean(self) -> list[float]:
@@ -79,7 +79,7 @@ class Watched:
 def test_what_goes_well_is_passed_on() -> None:
     watched = Watched([None])
     assert watched.run() == StepResult(1.5)
-    assert watched.seen == [("feed", 6, 1), ("step", 0.25)]
+    assert watched.seen == [("feed", 6, 1), ("step",)]
     assert watched.mean == pytest.approx([0.1, 0.1, 1.0])
 
 

@@ -81,8 +81,10 @@ def trained(
     """After STEPS steps; the loss scale after each of them."""
     state, step, scales = state_of(network(case[0])), step_of(weights), []
     assert state.scaler
+    state.base_lr = RATE
+    state.set_lr()
     for number in range(STEPS):
-        step(state, cut(rows(number, sum(sizes), case[1]), sizes), RATE)
+        step(state, cut(rows(number, sum(sizes), case[1]), sizes))
         scales.append(state.scaler.get_scale())
     return state, scales
 
@@ -152,7 +154,7 @@ def test_positions_count_not_rows() -> None:
     for sizes in ([4], [2, 2], [1, 1, 1, 1]):
         torch.manual_seed(0)
         state = state_of(nn.Linear(6, 5), 1024.0)
-        Step(TaskObjective(task.loss), autocast=HALF)(state, cut(batch, sizes), 0.1)
+        Step(TaskObjective(task.loss), autocast=HALF)(state, cut(batch, sizes))
         grown.append([p.detach().clone() for p in state.parameters])
     for other in grown[1:]:
         for p, q in zip(grown[0], other, strict=True):
@@ -169,7 +171,7 @@ def test_the_result_depends_on_no_projection(sizes: list[int], measured: bool) -
     if not measured:
         assert isinstance(step.objective, TaskObjective)
         step = replace(step, objective=replace(step.objective, weigh=targets))
-    step(state, cut(batch, sizes), 0.1)
+    step(state, cut(batch, sizes))
     assert state.scaler and state.scaler.get_scale() == 2.0**10, "nothing overflows"
     F.cross_entropy(model(batch["x"]), batch["y"], torch.tensor(weights)).backward()  # type: ignore[no-untyped-call]
     for mine, its in zip(state.model.parameters(), model.parameters(), strict=True):
@@ -192,7 +194,7 @@ def test_fp32_is_divided_once_as_before(monkeypatch: pytest.MonkeyPatch) -> None
     state.scaler = None
     parts = cut(rows(0, 16), [5, 11])
     step = Step(step_of(None).objective)
-    step(state, parts, 0.1)
+    step(state, parts)
     for part in parts:
         F.cross_entropy(model(part["x"]), part["y"], reduction="sum").backward()  # type: ignore[no-untyped-call]
     for mine, its in zip(state.model.parameters(), model.parameters(), strict=True):
@@ -227,11 +229,11 @@ def test_all_optimizers_skip_alike(part: str) -> None:
     before = [p.detach().clone() for p in model.parameters()]
     state = State(model, two_optimizers(model), Curve(0, lambda _: 1.0), lambda _: None)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    result = Step(infinite(model, part))(state, [rows(0, 8)], 0.1)
+    result = Step(infinite(model, part))(state, [rows(0, 8)])
     assert result.skipped and not result.applied and math.isfinite(result.loss)
     assert all(torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
     assert state.scaler.get_scale() == 4.0 and state.overflows == 1
-    assert Step(step_of(None).objective)(state, [rows(0, 8)], 0.1).applied
+    assert Step(step_of(None).objective)(state, [rows(0, 8)]).applied
     assert state.overflows == 0
 
 
@@ -247,7 +249,7 @@ def test_a_skipped_step_has_the_parts_of_its_loss() -> None:
 
     model = network()
     steep = infinite(model, "0.weight")
-    result = Step(Named())(state_of(model), [rows(0, 8)], 0.1)
+    result = Step(Named())(state_of(model), [rows(0, 8)])
     assert result.skipped
     assert result.parts == {"all": pytest.approx(result.loss)}
 
@@ -271,7 +273,7 @@ def test_an_optimizer_without_gradients_is_no_hindrance() -> None:
         parameter.requires_grad_(False)
     state = State(model, two_optimizers(model), Curve(0, lambda _: 1.0), lambda _: None)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    assert Step(step_of(None).objective)(state, [rows(0, 8)], 0.1).applied
+    assert Step(step_of(None).objective)(state, [rows(0, 8)]).applied
 
 
 def test_the_average_and_the_statistics_wait(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 from torch import nn
 
 from ftune.engine import loop
-from ftune.engine.loop import Job, Outcome, Reason, fit
+from ftune.engine.decision import Decision, Reason
+from ftune.engine.loop import Job, Outcome, fit
 from ftune.engine.selection import Evaluation, Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
@@ -35,36 +36,42 @@ class Watched:
     seen: list[tuple[Any, ...]] = field(default_factory=list)
 
     def state(self, **given: Any) -> State:
-        return State(nn.Linear(1, 1), [], Curve(0, lambda t: 1 / (t + 1)), self._enter, **given)
+        return State(
+            nn.Linear(1, 1), [], Curve(0, lambda t: 1 / (t + 1)), self._enter, base_lr=0.5, **given
+        )
 
     def _enter(self, epoch: int) -> None:
         self.seen.append(("enter", epoch))
 
-    def look(self, state: State, last: bool) -> Scores | None:
+    def evaluate(self, state: State, last: bool) -> Scores | None:
         if not last and state.step % self.every:
             return None
-        self.seen.append(("look", state.step, self.weights, last))
+        self.seen.append(("evaluate", state.step, self.weights, last))
         return {"score": self.scores(state.step), "loss": 1.0}
 
-    def save(self, state: State, scores: Scores | None, ending: bool) -> None:
+    def decide(self, state: State, scores: Scores | None) -> Decision:
+        return Decision(scores is not None, self.stopping(state))
+
+    def save(self, state: State, scores: Scores | None, decision: Decision) -> None:
+        ending = decision.stop is not None
         self.seen.append(("save", state.step, self.weights, scores and scores["score"], ending))
 
-    def step(self, state: State, rate: float) -> StepResult:
-        self.seen.append(("step", state.step, rate))
+    def step(self, state: State) -> StepResult:
+        self.seen.append(("step", state.step, state.lr))
         self.weights += 1
         return StepResult(0.0)
 
-    def log(self, state: State, result: StepResult, rate: float) -> None:
+    def log(self, state: State, result: StepResult) -> None:
         assert result.loss == 0
-        self.seen.append(("log", state.step, rate))
+        self.seen.append(("log", state.step, state.lr))
 
     def inspect(self, state: State) -> None:
         self.seen.append(("inspect", state.step))
 
     def run(self, state: State) -> Outcome:
         job = Job(
-            self.total, PER_EPOCH, self.step, 0.5,
-            self.look, self.save, self.stopping, self.log, self.inspect,
+            self.total, PER_EPOCH, self.step,
+            self.evaluate, self.decide, self.save, self.log, self.inspect,
             Selection("score", "max", min_delta=self.min_delta),
         )  # fmt: skip
         return fit(state, job)
@@ -73,24 +80,24 @@ class Watched:
         return [entry[1:] for entry in self.seen if entry[0] == kind]
 
 
-def test_look_save_then_learn() -> None:
+def test_evaluate_save_then_learn() -> None:
     watched, state = Watched(total=4, every=1), None
     state = watched.state()
     assert watched.run(state).reason == "done"
-    order = [entry[0] for entry in watched.seen if entry[0] in ("look", "save", "step")]
-    assert order == ["look", "save", "step"] * 4 + ["look", "save"]
+    order = [entry[0] for entry in watched.seen if entry[0] in ("evaluate", "save", "step")]
+    assert order == ["evaluate", "save", "step"] * 4 + ["evaluate", "save"]
     assert state.step == watched.weights == 4
 
 
 def test_scores_weights_and_step_agree() -> None:
     watched = Watched()
     watched.run(watched.state())
-    assert all(step == weights for step, weights, _ in watched.of("look"))
+    assert all(step == weights for step, weights, _ in watched.of("evaluate"))
     assert all(step == weights for step, weights, *_ in watched.of("save"))
     assert [step for step, *_ in watched.of("save")] == list(range(8))
     assert all(score in (None, step) for step, _, score, _ in watched.of("save"))
-    assert [step for step, *_ in watched.of("look")] == [0, 2, 4, 6, 7]
-    assert [last for *_, last in watched.of("look")] == [False] * 4 + [True]
+    assert [step for step, *_ in watched.of("evaluate")] == [0, 2, 4, 6, 7]
+    assert [last for *_, last in watched.of("evaluate")] == [False] * 4 + [True]
     assert [ending for *_, ending in watched.of("save")] == [False] * 7 + [True]
 
 
@@ -108,13 +115,13 @@ def test_seconds_are_those_inside_steps(monkeypatch: pytest.MonkeyPatch) -> None
     watched = Watched(total=4, every=1)
     step, save = watched.step, watched.save
 
-    def slow_step(state: State, rate: float) -> StepResult:
+    def slow_step(state: State) -> StepResult:
         clock[0] += 2.0
-        return step(state, rate)
+        return step(state)
 
-    def slow_save(state: State, scores: Scores | None, ending: bool) -> None:
+    def slow_save(state: State, scores: Scores | None, decision: Decision) -> None:
         clock[0] += 50.0
-        save(state, scores, ending)
+        save(state, scores, decision)
 
     monkeypatch.setattr(watched, "step", slow_step)
     monkeypatch.setattr(watched, "save", slow_save)
@@ -145,7 +152,7 @@ def test_resumed_in_the_middle_of_an_epoch() -> None:
     watched.weights = 4
     watched.run(state)
     assert watched.of("enter")[0] == (1,)
-    assert [s for s, *_ in watched.of("look")] == [6, 7], "step 4 is not judged twice"
+    assert [s for s, *_ in watched.of("evaluate")] == [6, 7], "step 4 is not judged twice"
     assert watched.of("inspect")[0] == (5,)
 
 
@@ -153,7 +160,7 @@ def test_nothing_left_to_do() -> None:
     watched = Watched(total=4)
     state = watched.state(step=4)
     assert watched.run(state).reason == "done"
-    assert not watched.of("step") and watched.of("look") == [(4, 0, True)]
+    assert not watched.of("step") and watched.of("evaluate") == [(4, 0, True)]
 
 
 def test_early_stop_saves_and_ends() -> None:
@@ -244,8 +251,8 @@ def test_the_clock_of_the_schedule_counts_updates() -> None:
     lost = {1: StepResult(0.0, skipped=True), 3: StepResult(0.0, fault="bad")}
     taken = watched.step
 
-    def step(state: State, rate: float) -> StepResult:
-        result = taken(state, rate)
+    def step(state: State) -> StepResult:
+        result = taken(state)
         return lost.get(state.step, result)
 
     watched.step = step  # type: ignore[method-assign]

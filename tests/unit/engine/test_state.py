@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import Average
+from ftune.engine.decision import Decision
 from ftune.engine.observer import Silent
 from ftune.engine.selection import Evaluation
 from ftune.engine.state import State
@@ -165,8 +166,9 @@ def test_nobody_watches_a_short_trial() -> None:
     assert watcher.scores == {} and watcher.stop(state) is None
     watcher.saw(state, {"loss": 0.5})
     assert watcher.scores == {"loss": 0.5}
-    watcher.save(state, None, True)
-    watcher.log(state, StepResult(1.0), 0.1)
+    assert not watcher.save_due(state, None)
+    watcher.save(state, None, Decision(True, "done"))
+    watcher.log(state, StepResult(1.0))
     watcher.idle(["w"], "unused")
     watcher.tell("a note")
     assert Silent(lambda: True).stop(state) == "interrupted"

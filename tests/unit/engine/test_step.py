@@ -94,7 +94,7 @@ def test_equals_torch_bit_for_bit(kind: str, loss: str) -> None:
     }
     for number in range(5):
         rows = batch(16, number)
-        found = Step(ours[loss])(state, [rows], 0.1)
+        found = Step(ours[loss])(state, [rows])
         reference.zero_grad()
         wanted = theirs[loss](other(rows["x"]), rows["y"])
         wanted.backward()  # type: ignore[no-untyped-call]
@@ -109,8 +109,8 @@ def test_equals_torch_bit_for_bit(kind: str, loss: str) -> None:
 def test_micro_batches_weigh_as_one(sizes: list[int], weights: list[float] | None) -> None:
     rows = batch(sum(sizes))
     one, many = state_of(network()), state_of(network())
-    a = Step(loss_of(classes(weights)))(one, [rows], 0.1)
-    b = Step(loss_of(classes(weights)))(many, cut(rows, sizes), 0.1)
+    a = Step(loss_of(classes(weights)))(one, [rows])
+    b = Step(loss_of(classes(weights)))(many, cut(rows, sizes))
     assert a.loss == pytest.approx(b.loss, rel=1e-6)
     for p, q in zip(one.model.parameters(), many.model.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-7)
@@ -128,8 +128,8 @@ def test_control_a_mean_of_means_is_another_step(
 
     rows = batch(sum(sizes))
     one, many = state_of(network()), state_of(network())
-    Step(loss_of(task))(one, [rows], 0.1)
-    Step(TaskObjective(mean))(many, cut(rows, sizes), 0.1)
+    Step(loss_of(task))(one, [rows])
+    Step(TaskObjective(mean))(many, cut(rows, sizes))
     pairs = zip(one.model.parameters(), many.model.parameters(), strict=True)
     assert any(not torch.allclose(p, q, rtol=1e-4, atol=1e-6) for p, q in pairs)
 
@@ -153,11 +153,11 @@ def test_nothing_moves_when_it_diverges(
     kind: str, where: str, clip: dict[str, float], parts: list[int]
 ) -> None:
     state = state_of(network(), kind)
-    Step(loss_of(classes()))(state, [batch(8)], 0.1)
+    Step(loss_of(classes()))(state, [batch(8)])
     before = bits(state)
     said = "gradient of 2.bias" if where == "gradient" else "the loss is"
     with pytest.raises(DivergedError, match=said):
-        Step(poison(where), clip.get("norm"), clip.get("value"))(state, cut(batch(8), parts), 0.1)
+        Step(poison(where), clip.get("norm"), clip.get("value"))(state, cut(batch(8), parts))
     assert bits(state) == before
 
 
@@ -176,13 +176,13 @@ def test_second_micro_batch_is_checked_too() -> None:
     rows["x"][7] = math.nan
     before = bits(state)
     with pytest.raises(DivergedError, match="the loss is nan"):
-        Step(loss_of(classes()))(state, cut(rows, [4, 4]), 0.1)
+        Step(loss_of(classes()))(state, cut(rows, [4, 4]))
     assert bits(state) == before
 
 
 def stepped(step: Step, rows: Mapping[str, Tensor]) -> tuple[State, StepResult]:
     state = state_of(network())
-    return state, step(state, [rows], 0.1)
+    return state, step(state, [rows])
 
 
 @pytest.mark.parametrize("limit", [0.01, 0.3, 1e6])
@@ -220,8 +220,9 @@ def test_rate_is_scaled_by_group() -> None:
     model = network()
     state = state_of(model)
     state.optimizers[0].param_groups[0]["lr_scale"] = 0.0
+    state.set_lr()
     before = bits(state)[:4]
-    Step(loss_of(classes()))(state, [batch(8)], 0.1)
+    Step(loss_of(classes()))(state, [batch(8)])
     assert bits(state)[:4] == before
 
 
@@ -232,7 +233,7 @@ def test_a_step_that_weighs_nothing_has_no_gradient(parts: list[int], clip: floa
     rows = batch(8) | {"y": torch.zeros(8, dtype=torch.long)}
     state = state_of(network())
     before = bits(state)[:4]
-    result = Step(loss_of(classes([0.0, 1.0, 1.0])), clip_norm=clip)(state, cut(rows, parts), 0.1)
+    result = Step(loss_of(classes([0.0, 1.0, 1.0])), clip_norm=clip)(state, cut(rows, parts))
     assert result.loss == 0
     assert bits(state)[:4] == before
     assert all(p.grad is not None and not p.grad.any() for p in state.parameters)
@@ -243,8 +244,8 @@ def test_weightless_micro_batch_among_others() -> None:
     rows["y"][:4], rows["y"][4:] = 0, 1
     one, many = state_of(network()), state_of(network())
     step = Step(loss_of(classes([0.0, 1.0, 1.0])))
-    step(one, [rows], 0.1)
-    step(many, cut(rows, [4, 4]), 0.1)
+    step(one, [rows])
+    step(many, cut(rows, [4, 4]))
     for p, q in zip(one.model.parameters(), many.model.parameters(), strict=True):
         torch.testing.assert_close(p, q)
 
@@ -269,6 +270,6 @@ def test_fp16_skips_the_step_and_halves_the_scale() -> None:
     state = state_of(network())
     state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
     before = bits(state)[:4]
-    Step(poison("gradient"))(state, [batch(8)], 0.1)
+    Step(poison("gradient"))(state, [batch(8)])
     assert bits(state)[:4] == before
     assert state.scaler.get_scale() == 2.0**9

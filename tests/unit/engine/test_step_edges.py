@@ -31,7 +31,7 @@ class Line(nn.Module):
 
 
 def state_of(model: nn.Module) -> State:
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     optimizer.param_groups[0]["lr_scale"] = 1.0
     return State(model, [optimizer], Curve(0, lambda _: 1.0), lambda _: None)
 
@@ -56,7 +56,7 @@ def test_the_mean_loss_is_offered_before_anything_moves(parts: list[Batch]) -> N
         seen.append((loss, state.model.get_parameter("slope").item()))
 
     state = state_of(Line(3.0))
-    result = Step(total, accept=accept)(state, parts, 0.5)
+    result = Step(total, accept=accept)(state, parts)
     assert seen == [(27 / 6, 3.0)] and result.loss == 27 / 6
     assert state.model.get_parameter("slope").item() == pytest.approx(3.0 - 0.5 * 9 / 6)
 
@@ -67,7 +67,7 @@ def test_what_is_refused_moves_nothing() -> None:
 
     state = state_of(Line())
     with pytest.raises(DivergedError, match=r"0\.75 at 0"):
-        Step(total, accept=refuse)(state, [rows(1.0, 2.0)], 0.5)
+        Step(total, accept=refuse)(state, [rows(1.0, 2.0)])
     assert state.model.get_parameter("slope").item() == 1.0
 
 
@@ -78,12 +78,12 @@ def test_memory_that_ends_in_a_micro_batch_may_shrink_and_in_the_update_not(
         raise RuntimeError("can't allocate memory: you tried to allocate 9 bytes")
 
     with pytest.raises(OutOfMemoryError, match="in a micro-batch") as caught:
-        Step(TaskObjective(full))(state_of(Line()), [rows(1.0)], 0.5)
+        Step(TaskObjective(full))(state_of(Line()), [rows(1.0)])
     assert caught.value.shrinks
     state = state_of(Line())
     monkeypatch.setattr(state.optimizers[0], "step", full)
     with pytest.raises(OutOfMemoryError, match="in the update") as caught:
-        Step(total)(state, [rows(1.0)], 0.5)
+        Step(total)(state, [rows(1.0)])
     assert not caught.value.shrinks
 
 
@@ -98,7 +98,7 @@ def test_the_loss_is_computed_in_the_precision_of_the_training() -> None:
     for autocast in (None, nullcontext, lambda: torch.autocast("cpu", torch.bfloat16)):
         model = nn.Linear(2, 1)
         batch = {"x": torch.ones(3, 2)}
-        result = Step(TaskObjective(loss), autocast=autocast)(state_of(model), [batch, batch], 0.0)
+        result = Step(TaskObjective(loss), autocast=autocast)(state_of(model), [batch, batch])
         assert result.loss == pytest.approx(model(batch["x"]).sum().item() / 2, rel=2e-2)
     assert kinds == [torch.float32] * 4 + [torch.bfloat16] * 2
 
@@ -109,7 +109,7 @@ def test_gradients_of_any_size_are_clipped_as_torch_does(size: float) -> None:
     reference.grad = torch.full((1,), size / 2)
     torch.nn.utils.clip_grad_norm_([reference], size / 8)
     state = state_of(Line())
-    result = Step(total, clip_norm=size / 8)(state, [rows(size)], 0.0)
+    result = Step(total, clip_norm=size / 8)(state, [rows(size)])
     assert result.grad_norm == pytest.approx(size / 2)
     clipped = state.model.get_parameter("slope").grad
     torch.testing.assert_close(clipped, reference.grad, rtol=1e-5, atol=0)
@@ -117,7 +117,7 @@ def test_gradients_of_any_size_are_clipped_as_torch_does(size: float) -> None:
 
 def test_a_gradient_on_the_limit_stays_as_it_is() -> None:
     state = state_of(Line())
-    assert Step(total, clip_norm=1.0)(state, [rows(2.0)], 0.0).grad_norm == 1.0
+    assert Step(total, clip_norm=1.0)(state, [rows(2.0)]).grad_norm == 1.0
     assert state.model.get_parameter("slope").grad == torch.ones(1)
 
 
@@ -127,8 +127,8 @@ def test_without_gradients_the_norm_is_zero() -> None:
 
     state = state_of(Line())
     batch = rows(1.0) | {"free": torch.ones(1, requires_grad=True)}
-    assert Step(TaskObjective(constant), clip_norm=1.0)(state, [batch, batch], 0.5).grad_norm == 0.0
-    assert Step(TaskObjective(constant))(state, [batch], 0.5).grad_norm is None
+    assert Step(TaskObjective(constant), clip_norm=1.0)(state, [batch, batch]).grad_norm == 0.0
+    assert Step(TaskObjective(constant))(state, [batch]).grad_norm is None
     assert state.model.get_parameter("slope").item() == 1.0
 
 
@@ -169,9 +169,9 @@ def test_the_gradient_that_broke_first_is_named_not_the_first_there_is() -> None
 
     state = state_of(Two())
     with pytest.raises(DivergedError, match=r"^the gradient of middle is not finite"):
-        Step(total)(state, [rows(1.0)], 0.5)
+        Step(total)(state, [rows(1.0)])
     with pytest.raises(DivergedError, match=r"^the gradient of middle is not finite"):
-        Step(total, clip_norm=1.0)(state, [rows(1.0)], 0.5)
+        Step(total, clip_norm=1.0)(state, [rows(1.0)])
 
 
 def test_a_norm_too_large_for_its_type_is_named_as_such() -> None:
@@ -187,4 +187,4 @@ def test_a_norm_too_large_for_its_type_is_named_as_such() -> None:
 
     state = state_of(Wide())
     with pytest.raises(DivergedError, match="the norm of the whole gradient is not finite"):
-        Step(TaskObjective(steep), clip_norm=1.0)(state, [rows(1.0, 1.0, 1.0, 1.0)], 0.5)
+        Step(TaskObjective(steep), clip_norm=1.0)(state, [rows(1.0, 1.0, 1.0, 1.0)])
