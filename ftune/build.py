@@ -23,9 +23,9 @@ from ftune.engine.average import Average
 from ftune.engine.state import State
 from ftune.errors import AbsentDataError, DataError, RequestError
 from ftune.models.call import arguments
+from ftune.models.flops import count_macs
 from ftune.models.lone import alone, lone_batches
 from ftune.models.shapes import Built
-from ftune.models.work import multiply_adds
 from ftune.optim import SCHEDULES
 from ftune.optim.groups import Group
 from ftune.runs.base import Base
@@ -117,7 +117,7 @@ def build(
     phases = Phases(model, effects)
     example = arguments(moved(dataset.train.batch(torch.arange(1)), device))
     batches = _batches(config, dataset.train, alone(model, phases.resting(), *example))
-    work = multiply_adds(model, *example) * config.train.batch_size
+    work = count_macs(model, *example) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
     total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
     notes = [*dataset.notes, *(base.notes if base else ())]

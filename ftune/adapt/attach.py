@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ftune.adapt.kinds import obstacle
+from ftune.adapt.adaptable import why_not_adaptable
 from ftune.adapt.lora import CHILD, Adapters, LoraAdapter, adapted_modules, adapters_on, add_deltas
 from ftune.adapt.names import find_module
 from ftune.errors import CheckpointError, RequestError
@@ -65,7 +65,7 @@ def attach(model: nn.Module, specs: Specs, active: Sequence[str] | None = None) 
 
 
 def _add(module: nn.Module, spec: AdapterSpec) -> None:
-    reason = obstacle(module, None)
+    reason = why_not_adaptable(module, None)
     if reason:
         raise CheckpointError(f"there is no way to adapt `{spec.module}`: {reason}")
     adapters = adapters_on(module)

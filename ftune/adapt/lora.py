@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ftune.adapt.kinds import Dense, kind_of, matrix_of
+from ftune.adapt.adaptable import Dense, kind_of, matrix_of
 from ftune.adapt.names import plain_name
 
 CHILD = "lora"

@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import nn
 
+from ftune.adapt.adaptable import matrix_of
 from ftune.adapt.attach import detach
-from ftune.adapt.kinds import matrix_of
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.methods import fold_methods, merge_methods, unmerge_methods
 from ftune.adapt.quantize import plain_weight

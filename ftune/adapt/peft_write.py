@@ -14,8 +14,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ftune.adapt.adaptable import ROWS, TRANSPOSED, kind_of
 from ftune.adapt.attach import lora_specs
-from ftune.adapt.kinds import ROWS, TRANSPOSED, kind_of
 from ftune.adapt.lora import Adapters, LoraAdapter, adapted_modules
 from ftune.adapt.names import is_adapter, plain_name
 from ftune.adapt.peft_format import CONFIG, PREFIX, WEIGHTS

@@ -16,7 +16,7 @@ from ftune.quiet import quiet
 SCALE = "_scale"
 
 
-def obstacle(module: nn.Module, kind: str, shared: bool = False) -> str | None:
+def why_not_adaptable(module: nn.Module, kind: str, shared: bool = False) -> str | None:
     """Why a module cannot be stored in `kind`, in words; None where it can."""
     if not isinstance(module, nn.Linear) or not isinstance(
         module._parameters.get("weight"), nn.Parameter
@@ -37,7 +37,7 @@ def quantize_module(model: nn.Module, path: str, kind: str) -> None:
     module = find_module(model, path)
     if is_quantised(module._parameters.get("weight")):
         return
-    reason = obstacle(module, kind)
+    reason = why_not_adaptable(module, kind)
     if reason:
         raise RequestError(f"`{path}` cannot be quantised to {kind}: {reason}")
     if kind == "int8":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from ftune.adapt import kinds, quantize
+from ftune.adapt import adaptable, quantize
 from ftune.adapt.attach import AdapterSpec
 from ftune.adapt.lora import Adapters
 from ftune.adapt.names import plain_name
@@ -65,15 +65,19 @@ def own_modules(model: nn.Module) -> Modules:
 
 
 def _chosen(
-    index: int, rule: Rule, modules: Modules, head: str, obstacle: Callable[[str], str | None]
+    index: int,
+    rule: Rule,
+    modules: Modules,
+    head: str,
+    why_not_adaptable: Callable[[str], str | None],
 ) -> list[str]:
-    """Paths that a rule means: those it matches, without an obstacle and outside a fresh head."""
+    """Return the paths that a rule matches and that can be adapted, outside a fresh head."""
     matched = [path for path in modules if matches(rule, path)]
     if not matched:
         raise RequestError(_no_module(index, rule, modules))
     fresh = [path for path in matched if head and f"{path}.".startswith(f"{head}.")]
     leaves = [path for path in matched if path not in fresh and not _holds(modules[path])]
-    reasons = {path: obstacle(path) for path in leaves}
+    reasons = {path: why_not_adaptable(path) for path in leaves}
     chosen = [path for path, reason in reasons.items() if reason is None]
     chosen = [path for path in chosen if next(modules[path].parameters(), None) is not None]
     if not chosen:
@@ -83,21 +87,23 @@ def _chosen(
 
 def _holds(module: nn.Module) -> bool:
     """Whether a module is a container: what it has, its children have."""
-    return kinds.kind_of(module) is None and next(module.children(), None) is not None
+    return adaptable.kind_of(module) is None and next(module.children(), None) is not None
 
 
 def _adaptable(modules: Modules) -> Callable[[str], str | None]:
-    return lambda path: kinds.obstacle(modules[path], modules.get(path.rpartition(".")[0]))
+    return lambda path: adaptable.why_not_adaptable(
+        modules[path], modules.get(path.rpartition(".")[0])
+    )
 
 
 def _quantisable(modules: Modules, kind: str) -> Callable[[str], str | None]:
     uses = Counter(id(p) for m in modules.values() for p in m.parameters(recurse=False))
 
-    def obstacle(path: str) -> str | None:
+    def why_not_adaptable(path: str) -> str | None:
         weight = modules[path]._parameters.get("weight")
-        return quantize.obstacle(modules[path], kind, uses[id(weight)] > 1)
+        return quantize.why_not_adaptable(modules[path], kind, uses[id(weight)] > 1)
 
-    return obstacle
+    return why_not_adaptable
 
 
 def _no_module(index: int, rule: Rule, modules: Modules) -> str:

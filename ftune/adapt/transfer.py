@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ftune.adapt.key_mapping import renaming
 from ftune.adapt.names import owners, plain_name
-from ftune.adapt.renaming import renaming
 from ftune.errors import CheckpointError
 
 

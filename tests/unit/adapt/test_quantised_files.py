@@ -14,10 +14,10 @@ from ftune.adapt.quantize import (
     is_quantised,
     keep_packed,
     load_tensors,
-    obstacle,
     plain_tensors,
     quantize_module,
     unpacked,
+    why_not_adaptable,
 )
 from ftune.adapt.rules import resolve
 from ftune.adapt.schema import Rule
@@ -73,7 +73,7 @@ def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"ftune\[compress\]"):
         quantize_module(net(), "a", "int8")
-    monkeypatch.setattr("ftune.adapt.quantize.obstacle", lambda *_: None)
+    monkeypatch.setattr("ftune.adapt.quantize.why_not_adaptable", lambda *_: None)
     with pytest.raises(RequestError, match="nf4 needs bitsandbytes: pip install bitsandbytes"):
         quantize_module(net(), "a", "nf4")
 
@@ -89,9 +89,11 @@ def test_containers_share_nothing_with_what_they_hold() -> None:
 def test_what_stands_in_the_way() -> None:
     linear = nn.Linear(2, 2)
     computed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
-    assert obstacle(linear, "int8") is None and obstacle(linear, "int8", shared=True)
-    assert obstacle(computed, "int8") == "ParametrizedLinear is no linear layer"
-    assert "model is on cpu; use int8" in (obstacle(linear, "nf4") or "")
+    assert why_not_adaptable(linear, "int8") is None and why_not_adaptable(
+        linear, "int8", shared=True
+    )
+    assert why_not_adaptable(computed, "int8") == "ParametrizedLinear is no linear layer"
+    assert "model is on cpu; use int8" in (why_not_adaptable(linear, "nf4") or "")
 
 
 def test_a_base_in_8_bits_is_kept_to_the_bit_under_wrappers_too() -> None:
@@ -189,7 +191,7 @@ def test_quantised_first_and_adapted_then_whatever_the_order() -> None:
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     """bitsandbytes, on its CPU path; users are sent to CUDA."""
     found = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
-    monkeypatch.setattr("ftune.adapt.quantize.obstacle", lambda *_: None)
+    monkeypatch.setattr("ftune.adapt.quantize.why_not_adaptable", lambda *_: None)
     return found
 
 

@@ -186,7 +186,7 @@ def test_tensors_that_do_not_fit() -> None:
 def test_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU path of bitsandbytes; users are sent to CUDA, where it is meant to run."""
     pytest.importorskip("bitsandbytes")
-    monkeypatch.setattr("ftune.adapt.quantize.obstacle", lambda *_: None)
+    monkeypatch.setattr("ftune.adapt.quantize.why_not_adaptable", lambda *_: None)
     rules = [Rule("1", quantize="int8", lora=Lora(2, dora=True))]
     specs = [spec.to_json() for spec in adapters_of_rules(rules, net(), "5")]
     specs[0]["kind"] = "nf4"

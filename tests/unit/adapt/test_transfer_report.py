@@ -10,7 +10,7 @@ from support.columns import Named, Net, axes, moved
 from torch import Tensor, nn
 
 from ftune.adapt.attach import AdapterSpec, attach
-from ftune.adapt.renaming import Renaming, renaming
+from ftune.adapt.key_mapping import Renaming, renaming
 from ftune.adapt.schema import Lora
 from ftune.adapt.transfer import Transfer, transfer
 from ftune.errors import CheckpointError

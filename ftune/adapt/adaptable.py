@@ -108,7 +108,7 @@ def kind_of(module: nn.Module) -> Dense | None:
     return None
 
 
-def obstacle(module: nn.Module, parent: nn.Module | None) -> str | None:
+def why_not_adaptable(module: nn.Module, parent: nn.Module | None) -> str | None:
     """Why `module` cannot be adapted, in words; None where it can."""
     if kind_of(module) is None:
         return f"{type(module).__name__} has no matrix to adapt"

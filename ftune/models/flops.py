@@ -1,4 +1,4 @@
-"""How much a model computes."""
+"""Count what a model computes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 
-def multiply_adds(model: nn.Module, *sample: Tensor) -> int:
-    """Multiplications of one forward pass of `sample`, counted in modules that have a weight."""
+def count_macs(model: nn.Module, *sample: Tensor) -> int:
+    """Return the multiply-adds of one forward pass of `sample`, in modules that have a weight."""
     counted = 0
 
     def count(module: nn.Module, _: Any, output: Any) -> None:
