@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.freeze import Phases
+from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.names import plain_name
 from ftune.adapt.quantize import SCALE
 from ftune.adapt.rules import Effect, resolve
@@ -19,7 +19,7 @@ from ftune.data.dataset import Dataset, Split
 from ftune.data.pipeline import Pipeline, restore
 from ftune.data.prepare import prepare
 from ftune.data.store import Dense, Store
-from ftune.engine.average import Average
+from ftune.engine.average import EMA
 from ftune.engine.state import State
 from ftune.errors import AbsentDataError, DataError, RequestError
 from ftune.models.call import arguments
@@ -52,7 +52,7 @@ class Parts:
     task: Task
     rules: Sequence[Rule]
     effects: Mapping[str, Effect]
-    phases: Phases
+    phases: UnfreezeSchedule
     batches: Batches
     total: int
     notes: list[str] = field(default_factory=list)
@@ -114,7 +114,7 @@ def build(
     model, rules = begin.module, begin.rules(config.adapt)
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
     _refuse_idle(effects)
-    phases = Phases(model, effects)
+    phases = UnfreezeSchedule(model, effects)
     example = arguments(moved(dataset.train.batch(torch.arange(1)), device))
     batches = _batches(config, dataset.train, alone(model, phases.resting(), *example))
     work = count_macs(model, *example) * config.train.batch_size
@@ -186,7 +186,7 @@ def start(parts: Parts) -> State:
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
         enter=parts.phases.enter,
         scaler=precision.scaler(),
-        average=Average(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
+        average=EMA(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
         base_lr=rate,
     )
 

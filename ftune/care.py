@@ -1,4 +1,4 @@
-"""Parts -> Attempt: how a training meets what goes wrong in a step."""
+"""Parts -> ResilientStep: how a training meets what goes wrong in a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from ftune.build import Parts
 from ftune.data.images.pipeline import ImagePipeline
 from ftune.engine.diagnose import Diagnosis
-from ftune.engine.faults import Answers, Attempt, SpikeGuard, Statistics
+from ftune.engine.faults import Answers, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError
@@ -27,7 +27,7 @@ class Keeper(Protocol):
     def tell(self, text: str) -> None: ...
 
 
-def attempt(parts: Parts, step: Step, keeper: Keeper) -> Attempt:
+def attempt(parts: Parts, step: Step, keeper: Keeper) -> ResilientStep:
     """A step with the answers that the configuration gives to faults."""
     train, batch_of = parts.config.train, maker(parts)
     answers = Answers(
@@ -39,7 +39,7 @@ def attempt(parts: Parts, step: Step, keeper: Keeper) -> Attempt:
         tell=keeper.tell,
         smaller=partial(_smaller, parts, keeper),
     )
-    return Attempt(feeder(parts, batch_of), step, answers, Statistics(parts.model))
+    return ResilientStep(feeder(parts, batch_of), step, answers, Statistics(parts.model))
 
 
 def guard(parts: Parts) -> SpikeGuard | None:

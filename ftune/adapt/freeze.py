@@ -10,7 +10,7 @@ from ftune.adapt.lora import Adapters
 from ftune.adapt.rules import Effect
 
 
-class Phases:
+class UnfreezeSchedule:
     """Which parameters move in which epoch; gradual unfreezing is a change of phase."""
 
     def __init__(self, model: nn.Module, effects: Mapping[str, Effect]) -> None:

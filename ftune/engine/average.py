@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class EMA:
     """average ← decay · average + (1 − decay) · weights, after each step.
 
     The decay starts low, min(decay, (1 + n) / (10 + n)), so that the first steps are forgotten.

@@ -49,7 +49,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ResilientStep:
     """Takes the batches of a step, makes the step, and answers what goes wrong.
 
     feed: the micro-batches of a step, each in so many parts.

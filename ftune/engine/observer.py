@@ -11,7 +11,7 @@ from ftune.engine.step import StepResult
 from ftune.errors import DivergedError
 
 
-class Silent:
+class NullCallback:
     """Keeps the scores of the last evaluation; `interrupted` is asked after every step."""
 
     def __init__(self, interrupted: Callable[[], bool] = lambda: False) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.average import Average
+from ftune.engine.average import EMA
 from ftune.engine.selection import Evaluation
 from ftune.errors import CheckpointError
 from ftune.models.call import counted
@@ -40,7 +40,7 @@ class State:
     schedule: Schedule
     enter: Callable[[int], None]
     scaler: torch.amp.GradScaler | None = None
-    average: Average | None = None
+    average: EMA | None = None
     base_lr: float = 1.0
     lr: float = field(init=False, default=0.0)
     step: int = 0

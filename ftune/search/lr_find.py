@@ -15,7 +15,7 @@ from ftune.build import Parts, build, start
 from ftune.data.dataset import Dataset, Split
 from ftune.drive import job, score
 from ftune.engine.loop import fit
-from ftune.engine.observer import Silent
+from ftune.engine.observer import NullCallback
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
 from ftune.schema.interval import LookEvery
@@ -193,7 +193,7 @@ def _train_at(
     train = replace(short.train, steps=steps, early_stop=None, non_finite=faults, spike_guard=None)
     look = replace(short.eval_, every=LookEvery(steps=steps))
     parts = build(replace(short, train=train, eval_=look), dataset, base)
-    watcher, state = Silent(interrupted), start(parts)
+    watcher, state = NullCallback(interrupted), start(parts)
     try:
         outcome = fit(state, job(parts, watcher))
     except DivergedError:

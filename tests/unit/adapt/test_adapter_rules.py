@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ftune.adapt.attach import attach
-from ftune.adapt.freeze import Phases
+from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.rules import Effect, resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
 from ftune.adapt.targets import adapters_of_rules
@@ -206,7 +206,7 @@ def test_layer_decay_multiplies_whatever_the_rate_is() -> None:
 
 def test_base_rests_and_adapters_train() -> None:
     found, effects = adapted(Rule("*.q_proj", lora=Lora(2, dropout=0.5)))
-    Phases(found, effects).enter(0)
+    UnfreezeSchedule(found, effects).enter(0)
     on = {name for name, module in found.named_modules() if module.training}
     inside = {f"blocks.{i}.q_proj.lora{rest}" for i in (0, 1) for rest in ("", ".default")}
     assert on == {"", "head"} | inside
@@ -217,7 +217,7 @@ def test_base_rests_and_adapters_train() -> None:
 
 def test_adapters_that_wait_rest_too() -> None:
     found, effects = adapted(Rule("*.q_proj", lora=Lora(2, dropout=0.5), from_epoch=1))
-    phases = Phases(found, effects)
+    phases = UnfreezeSchedule(found, effects)
     phases.enter(0)
     assert (
         not found.blocks[0].q_proj.lora.training
@@ -230,7 +230,7 @@ def test_adapters_that_wait_rest_too() -> None:
 
 def test_a_trained_block_keeps_its_dropout_beside_adapters() -> None:
     found, effects = adapted(Rule("*.q_proj", lora=Lora(2)), Rule("blocks.1.norm.*", train=True))
-    Phases(found, effects).enter(0)
+    UnfreezeSchedule(found, effects).enter(0)
     assert found.blocks[1].dropout.training and not found.blocks[0].dropout.training
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ftune.adapt.attach import AdapterSpec, attach
-from ftune.adapt.freeze import Phases
+from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.methods import check_settings, fixed_parameters
 from ftune.adapt.quantize import load_tensors, plain_tensors
@@ -70,7 +70,7 @@ def injected(*rules: Rule) -> tuple[Any, list[AdapterSpec]]:
 def learn(model: Any, rules: list[Rule], steps: int = 2) -> None:
     names = [name for name, _ in model.named_parameters()]
     effects = resolve(rules, names, model, "head")
-    Phases(model, effects).enter(0)
+    UnfreezeSchedule(model, effects).enter(0)
     moved = {n: p for n, p in model.named_parameters() if effects[n].train}
     assert any(effect.adapter.startswith("peft") and effect.train for effect in effects.values())
     group = Group(tuple(moved), tuple(moved.values()))
@@ -161,7 +161,9 @@ def test_a_lora_of_ours_beside_a_method_of_peft() -> None:
 def test_a_wrapped_base_rests_and_its_adapter_trains() -> None:
     rules = [Rule("up", peft={"type": "lora", "r": 2, "lora_dropout": 0.5})]
     model, _ = injected(*rules)
-    Phases(model, resolve(rules, [n for n, _ in model.named_parameters()], model, "head")).enter(0)
+    UnfreezeSchedule(
+        model, resolve(rules, [n for n, _ in model.named_parameters()], model, "head")
+    ).enter(0)
     assert model.up.lora_dropout["default"].training and not model.up.base_layer.training
     assert not model.norm.training
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.adapt.attach import attach
-from ftune.adapt.freeze import Phases
+from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.quantize import (
     is_quantised,
@@ -50,7 +50,7 @@ def quantised(rules: list[Rule] = RULES) -> tuple[Any, dict[str, Any]]:
 
 
 def learn(model: Any, effects: dict[str, Any], steps: int = 30) -> list[float]:
-    Phases(model, effects).enter(0)
+    UnfreezeSchedule(model, effects).enter(0)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.02)
     losses = []
     for _ in range(steps):

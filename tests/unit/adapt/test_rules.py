@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ftune.adapt.freeze import Phases, frozen_subtrees
+from ftune.adapt.freeze import UnfreezeSchedule, frozen_subtrees
 from ftune.adapt.rules import Effect, matches, resolve, rule_table
 from ftune.adapt.schema import Rule
 from ftune.config.read import SettingError
@@ -114,8 +114,8 @@ def network() -> nn.Sequential:
     )
 
 
-def phases(model: nn.Module, *rules: Rule) -> Phases:
-    return Phases(model, resolve(rules, [name for name, _ in model.named_parameters()]))
+def phases(model: nn.Module, *rules: Rule) -> UnfreezeSchedule:
+    return UnfreezeSchedule(model, resolve(rules, [name for name, _ in model.named_parameters()]))
 
 
 def forward(model: nn.Module) -> None:

@@ -13,8 +13,8 @@ import torch
 from scipy import stats  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from ftune.engine.average import Average
-from ftune.engine.faults import Answers, Attempt, SpikeGuard, Statistics
+from ftune.engine.average import EMA
+from ftune.engine.faults import Answers, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
@@ -68,7 +68,7 @@ class Watched:
 
     def run(self) -> StepResult:
         step: Any = self.step
-        return Attempt(self.feed, step, self.answers, self.statistics)(self.state)
+        return ResilientStep(self.feed, step, self.answers, self.statistics)(self.state)
 
     @property
     def mean(self) -> list[float]:
@@ -204,7 +204,7 @@ def test_the_guard_waits_for_a_whole_window() -> None:
 def test_the_average_of_some_parameters_leaves_the_others_live() -> None:
     model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 1))
     names = {"0.weight", "2.bias"}
-    average = Average(model, 0.5, names)
+    average = EMA(model, 0.5, names)
     assert set(average.weights) == names
     assert all(not tensor.requires_grad for tensor in average.weights.values())
     before = {name: tensor.clone() for name, tensor in average.weights.items()}
@@ -228,4 +228,4 @@ def test_the_average_of_some_parameters_leaves_the_others_live() -> None:
         torch.testing.assert_close(average.weights[name], expected)
     average.load({name: torch.zeros_like(t) for name, t in average.weights.items()}, 7)
     assert average.updates == 7 and not any(t.any() for t in average.weights.values())
-    assert Average(model, 0.5, ()).weights == {}
+    assert EMA(model, 0.5, ()).weights == {}

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from ftune.engine.average import Average
+from ftune.engine.average import EMA
 from ftune.engine.evaluate import evaluate, inference, outputs
 
 
@@ -34,7 +34,7 @@ def moved(model: nn.Linear, step: int) -> None:
 def test_average_is_the_formula() -> None:
     model = nn.Linear(2, 1)
     moved(model, 0)
-    average, expected = Average(model, 0.95), 0.0
+    average, expected = EMA(model, 0.95), 0.0
     for step in range(1, 300):
         moved(model, step)
         average.update(model)
@@ -46,7 +46,7 @@ def test_average_is_the_formula() -> None:
 def test_late_average_is_swa_utils() -> None:
     """After the first steps it is torch's own exponential average."""
     model = nn.Linear(3, 2)
-    ours = Average(model, 0.9)
+    ours = EMA(model, 0.9)
     ours.updates = 10_000
     theirs = torch.optim.swa_utils.AveragedModel(
         model,
@@ -64,7 +64,7 @@ def test_late_average_is_swa_utils() -> None:
 def test_applied_and_back() -> None:
     model = nn.Linear(2, 1)
     moved(model, 1)
-    average = Average(model, 0.9)
+    average = EMA(model, 0.9)
     moved(model, 2)
     address = model.weight.data_ptr()
     with average.applied(model):
@@ -75,7 +75,7 @@ def test_applied_and_back() -> None:
 
 def test_live_weights_come_back_after_an_error() -> None:
     model = nn.Linear(2, 1)
-    average = Average(model, 0.9)
+    average = EMA(model, 0.9)
     moved(model, 2)
     try:
         with average.applied(model):

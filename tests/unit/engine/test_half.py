@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ftune.drive import job
-from ftune.engine.average import Average
-from ftune.engine.faults import Attempt
+from ftune.engine.average import EMA
+from ftune.engine.faults import ResilientStep
 from ftune.engine.gradients import Shares
-from ftune.engine.observer import Silent
+from ftune.engine.observer import NullCallback
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.models.call import targets
@@ -47,7 +47,7 @@ def network(steep: float = 1.0) -> nn.Sequential:
     return nn.Sequential(first, nn.Tanh(), last)
 
 
-def state_of(model: nn.Module, scale: float = 2.0**16, average: Average | None = None) -> State:
+def state_of(model: nn.Module, scale: float = 2.0**16, average: EMA | None = None) -> State:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     names = [name for name, _ in model.named_parameters()]
     optimizer.param_groups[0] |= {"lr_scale": 1.0, "names": names}
@@ -391,8 +391,8 @@ def test_a_checkpoint_of_version_0_1_goes_on(tmp_path: Path) -> None:
 def test_a_run_measures_by_the_task(tmp_path: Path) -> None:
     """Micro-batches of weighted classes in a run are shared out as those above."""
     run = half(tmp_path / "run", "task={name: classification, class_weights: {setosa: 9}}")
-    attempt = job(run.parts, Silent()).step
-    assert isinstance(attempt, Attempt) and isinstance(run.parts.task, ClassTask)
+    attempt = job(run.parts, NullCallback()).step
+    assert isinstance(attempt, ResilientStep) and isinstance(run.parts.task, ClassTask)
     assert isinstance(attempt.step.objective, TaskObjective)
     assert attempt.step.objective.weigh == run.parts.task.weight
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.engine.average import Average
+from ftune.engine.average import EMA
 from ftune.engine.decision import Decision
-from ftune.engine.observer import Silent
+from ftune.engine.observer import NullCallback
 from ftune.engine.selection import Evaluation
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
@@ -30,7 +30,7 @@ def fresh(scaler: bool = True, average: bool = True) -> State:
         SCHEDULES["plateau"]().build(50, 10),
         lambda _: None,
         torch.amp.GradScaler("cpu", init_scale=2.0**10) if scaler else None,
-        Average(model, 0.9) if average else None,
+        EMA(model, 0.9) if average else None,
     )
 
 
@@ -162,7 +162,7 @@ def test_the_averaged_weights_are_judged_where_there_are_any() -> None:
 
 
 def test_nobody_watches_a_short_trial() -> None:
-    watcher, state = Silent(), fresh()
+    watcher, state = NullCallback(), fresh()
     assert watcher.scores == {} and watcher.stop(state) is None
     watcher.saw(state, {"loss": 0.5})
     assert watcher.scores == {"loss": 0.5}
@@ -171,6 +171,6 @@ def test_nobody_watches_a_short_trial() -> None:
     watcher.log(state, StepResult(1.0))
     watcher.idle(["w"], "unused")
     watcher.tell("a note")
-    assert Silent(lambda: True).stop(state) == "interrupted"
+    assert NullCallback(lambda: True).stop(state) == "interrupted"
     with pytest.raises(DivergedError, match="step 1 cannot be taken back"):
         watcher.back(state)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ftune.engine.average import Average
+from ftune.engine.average import EMA
 from ftune.engine.gradients import finite
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
@@ -59,7 +59,7 @@ OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
 }
 
 
-def state_of(model: nn.Module, kind: str = "sgd", average: Average | None = None) -> State:
+def state_of(model: nn.Module, kind: str = "sgd", average: EMA | None = None) -> State:
     optimizer = OPTIMIZERS[kind](model.parameters())
     for group in optimizer.param_groups:
         group["lr_scale"] = 1.0

@@ -98,8 +98,9 @@ def test_the_loss_is_computed_in_the_precision_of_the_training() -> None:
     for autocast in (None, nullcontext, lambda: torch.autocast("cpu", torch.bfloat16)):
         model = nn.Linear(2, 1)
         batch = {"x": torch.ones(3, 2)}
+        expected = model(batch["x"]).sum().item() / 2
         result = Step(TaskObjective(loss), autocast=autocast)(state_of(model), [batch, batch])
-        assert result.loss == pytest.approx(model(batch["x"]).sum().item() / 2, rel=2e-2)
+        assert result.loss == pytest.approx(expected, rel=2e-2)
     assert kinds == [torch.float32] * 4 + [torch.bfloat16] * 2
 
 
