@@ -27,7 +27,8 @@ FLOORS = [
     {"training", "predictor"},
     {"search", "exports", "structure", "insight"},
     {"commands"},
-    {"typed"},
+    {"cli_options"},
+    {"cli_run"},
     {"library", "cli", ""},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

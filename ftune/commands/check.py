@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ftune.commands.dispatch import COMMANDS
 from ftune.config.dump import dump
 from ftune.config.tree import Mark
 from ftune.console import Console
@@ -24,7 +25,6 @@ TOO_LARGE = (
     "the files are large and were read block by block only; `--for COMMAND` also does what the"
     " command does before its first step, which reads them whole"
 )
-COMMANDS = ("optimize", "finetune", "lr-find", "sweep")
 
 
 def check(
@@ -42,12 +42,7 @@ def check(
     raise, DataError that lists the faults of all files among it.
     """
     wanted = _wanted(config, command)
-    would = {
-        "optimize": _optimize(config),
-        "finetune": _finetune(config),
-        "lr-find": _lr_find(config),
-        "sweep": _sweep(config),
-    }
+    would = {name: row.describe(config) for name, row in COMMANDS.items()}
     if wanted is not None:
         _refuse(wanted, config)
     notes = unreached(config, Length.declared(config))
@@ -76,16 +71,16 @@ def _wanted(config: RunConfig, command: str | None) -> str | None:
 
 def _refuse(command: str, config: RunConfig) -> None:
     """Raises RequestError where a command cannot be possible whatever the data."""
-    own = getattr(config.model, "source", None)
-    if command == "sweep" and config.sweep is None:
+    row, pretrained = COMMANDS[command], getattr(config.model, "source", None)
+    if row.kind == "sweep" and config.sweep is None:
         raise RequestError(NO_SWEEP)
-    if command == "finetune" and not config.base and not own:
+    if row.base == "required" and not config.base and not pretrained:
         raise RequestError(NO_BASE)
-    if command != "finetune" and config.model is None and not config.base:
+    if row.base != "required" and config.model is None and not config.base:
         raise RequestError(NO_MODEL)
     for package, extra in _needed(config).items():
         if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(f"model: {_name(config.model)}", extra)
+            raise MissingExtraError(f"model: {type(config.model).__name__.lower()}", extra)
 
 
 def _needed(config: RunConfig) -> dict[str, str]:
@@ -147,39 +142,3 @@ def _placed(problem: Problem, places: Mapping[str, Mark]) -> Problem:
         if key in places:
             return replace(problem, where=str(places[key]), key=key)
     return problem
-
-
-def _optimize(config: RunConfig) -> str:
-    if config.model is None:
-        return "needs a `model:` block"
-    train = config.train
-    length = f"{train.steps:,} steps" if train.steps else f"{train.epochs:g} epochs"
-    batch = f"{train.batch_size * train.accumulate} rows a step"
-    rate = config.optimizer.lr
-    rate = "a rate that lr-find settles" if rate == "auto" else f"rate {rate:g}"
-    return f"trains {length}, {batch}, with {_name(config.optimizer)} at {rate}"
-
-
-def _finetune(config: RunConfig) -> str:
-    """From `base:`, or from the files that the model itself names."""
-    base = config.base or getattr(config.model, "source", None)
-    names = [base] if isinstance(base, str) else base or []
-    return f"starts from {', '.join(names)}" if names else "needs --base"
-
-
-def _lr_find(config: RunConfig) -> str:
-    settings = config.lr_find
-    if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
-        return "needs a validation split (data.split.val)"
-    span = f"{settings.low:g} to {settings.high:g}"
-    return f"tries rates from {span}, then {settings.refine} more around the best"
-
-
-def _sweep(config: RunConfig) -> str:
-    if config.sweep is None:
-        return "needs a `sweep:` block"
-    return f"varies {', '.join(parse_space(config.sweep))}"
-
-
-def _name(part: object) -> str:
-    return type(part).__name__.lower()

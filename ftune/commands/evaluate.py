@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.build import read_data
-from ftune.commands.finetune import new_path
+from ftune.commands.base_config import new_path
 from ftune.commands.predict import LAYOUT, advised, check_settings
 from ftune.console import Console
 from ftune.errors import RequestError

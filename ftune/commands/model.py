@@ -12,7 +12,7 @@ from ftune.adapt.attach import specs_of
 from ftune.adapt.names import plain_name
 from ftune.adapt.rules import Effect, resolve
 from ftune.build import base_pipeline, build, read_data
-from ftune.commands.finetune import with_base
+from ftune.commands.base_config import with_base
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore

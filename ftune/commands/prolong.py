@@ -8,11 +8,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ftune.build import Parts, base_pipeline, build, read_data, start
+from ftune.commands.dispatch import COMMANDS
 from ftune.console import Console
 from ftune.drive import selection_of
 from ftune.engine.state import State
@@ -84,7 +84,8 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
             f"`{odd[0]}`: only {', '.join(LENGTH)} can be changed as a run goes on; with other "
             f"settings it is another training: ftune finetune --base {folder.path} {odd[0]}"
         )
-    if facts["command"] not in ("optimize", "finetune") or facts["status"] == "running":
+    command = COMMANDS.get(facts["command"])
+    if command is None or command.kind != "training" or facts["status"] == "running":
         raise RequestError(
             f"{folder.path}: {facts['command']}, {facts['status']}; a training that has ended or "
             "was interrupted can be prolonged"
@@ -138,7 +139,7 @@ def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -
     place = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
     new = folder_for(
         parts, place, facts["command"], parent=str(parent.folder.path.resolve()),
-        parent_step=parent.step, started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        parent_step=parent.step,
     )  # fmt: skip
     shutil.copytree(parent.folder.checkpoints, new.checkpoints)
     metrics = parent.folder.path / "metrics.jsonl"
