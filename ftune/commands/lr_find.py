@@ -13,11 +13,11 @@ import torch
 
 from ftune.build import base_pipeline, read_data
 from ftune.commands.base_config import with_base
-from ftune.commands.curve import LEGEND, plot, save_plot
 from ftune.commands.rate import search
 from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.errors import RequestError
+from ftune.report.lr_curve import LEGEND, plot, save_plot
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
@@ -94,7 +94,8 @@ def _loss(point: Point) -> float | str:
     return point.loss if math.isfinite(point.loss) else "diverged"
 
 
-def _mark(point: Point, finding: Finding) -> str:
+def mark_of(point: Point, finding: Finding) -> str:
+    """Return what the table says of a rate: best, nearly as good, or nothing."""
     if point == best_of(finding.curve):
         return "best"
     return "nearly as good" if finding.low <= point.lr <= finding.high else ""
@@ -103,7 +104,7 @@ def _mark(point: Point, finding: Finding) -> str:
 def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
     console.say(plot(finding))
     console.say(LEGEND)
-    rows = [(f"{p.lr:.2e}", _loss(p), _mark(p, finding)) for p in finding.curve]
+    rows = [(f"{p.lr:.2e}", _loss(p), mark_of(p, finding)) for p in finding.curve]
     console.table("", ("rate", "validation loss", ""), rows)
     name = type(config.optimizer).__name__.lower()
     console.say(
@@ -111,8 +112,8 @@ def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Conso
         f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
     )
     counts = [
-        f"{len(found)} trainings of {found[0].steps:,} steps"
-        for found in (finding.survey, finding.curve)
+        f"{len(trainings)} trainings of {trainings[0].steps:,} steps"
+        for trainings in (finding.survey, finding.curve)
     ]
     console.say(f"from {counts[0]}, then {counts[1]}")
     for note in finding.notes:

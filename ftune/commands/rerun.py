@@ -14,7 +14,7 @@ from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
 from ftune.extend.forgotten import needing
-from ftune.insight.same import INPUTS, Difference, causes, results
+from ftune.report.run_diff import INPUTS, Difference, causes, results
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder

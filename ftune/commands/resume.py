@@ -8,13 +8,13 @@ from typing import Any
 
 from ftune.commands.dispatch import COMMANDS, Command
 from ftune.commands.prolong import key_of, prolong
-from ftune.commands.runs import flat
 from ftune.config.dump import dump, to_yaml
 from ftune.config.free import free_settings
 from ftune.console import Console, cell
 from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
 from ftune.limits.form import of_form
+from ftune.report.comparison import flat
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.schema.root import LANGUAGE, RunConfig

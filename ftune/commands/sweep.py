@@ -11,13 +11,13 @@ from typing import Any
 from ftune.build import Parts, base_pipeline, build, read_data
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
-from ftune.commands.sweep_report import settings_line, show_result, trial_line
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import selection_of
 from ftune.engine.selection import Selection
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
 from ftune.limits.form import of_form
+from ftune.report.sweep import settings_line, show_result, trial_line
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
