@@ -34,25 +34,25 @@ def check(
     with_data: bool = False,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Says it in one line a command; the configuration has been read without a problem.
+    """Print in one line for each command what it would do; return the summary.
 
-    command: the one that must be possible, and of which alone it is said; None: the one that the
-    file's blocks ask for. with_data: its files are read block by block, then all that the command
-    does before its first step is done; the verdict comes behind it. Raises what the command would
-    raise, DataError that lists the faults of all files among it.
+    command: the one that must be possible, and the only one that is printed; None: the one that the
+    file's blocks ask for. with_data: read the files block by block, then do all that the command
+    does before its first step. Raises what the command would raise, and a DataError with the faults
+    of all files.
     """
-    wanted = _wanted(config, command)
+    asked = _asked(config, command)
     would = {name: row.describe(config) for name, row in COMMANDS.items()}
-    if wanted is not None:
-        _refuse(wanted, config)
+    if asked is not None:
+        _refuse(asked, config)
     notes = unreached(config, Length.declared(config))
     summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
-    summary |= {"would": would, "for": wanted}
+    summary |= {"would": would, "for": asked}
     if with_data:
         with _memory(config):
             summary |= _data(config, console)
             large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
-            notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
+            notes += [TOO_LARGE] if large else _rehearsed(asked, config)
     console.say(f"{path}: valid")
     for name in [command] if command else would:
         console.say(f"  {name:9} {would[name]}")
@@ -61,16 +61,16 @@ def check(
     return summary | {"notes": list(dict.fromkeys(notes))}
 
 
-def _wanted(config: RunConfig, command: str | None) -> str | None:
-    """The command that the blocks of a file ask for, if any does. Raises RequestError."""
+def _asked(config: RunConfig, command: str | None) -> str | None:
+    """Return the command that a file's blocks ask for, if any does. Raises RequestError."""
     if command is not None and command not in COMMANDS:
         raise RequestError(f"--for: there is no `{command}`; accepted: {', '.join(COMMANDS)}")
-    asked = {"sweep": config.sweep, "finetune": config.base, "optimize": config.model}
-    return command or next((name for name, block in asked.items() if block), None)
+    blocks = {"sweep": config.sweep, "finetune": config.base, "optimize": config.model}
+    return command or next((name for name, block in blocks.items() if block), None)
 
 
 def _refuse(command: str, config: RunConfig) -> None:
-    """Raises RequestError where a command cannot be possible whatever the data."""
+    """Raise RequestError where a command is impossible whatever the data."""
     row, pretrained = COMMANDS[command], getattr(config.model, "source", None)
     if row.kind == "sweep" and config.sweep is None:
         raise RequestError(NO_SWEEP)
@@ -84,7 +84,7 @@ def _refuse(command: str, config: RunConfig) -> None:
 
 
 def _needed(config: RunConfig) -> dict[str, str]:
-    """Packages that the model needs, and the extra that brings each."""
+    """Return the packages that the model needs -> the extra that brings each."""
     name = MODELS.name_of(type(config.model)) if config.model is not None else ""
     gguf = str(getattr(config.model, "source", "")).endswith(".gguf")
     packages = {"hf": {"transformers": "text"} | ({"gguf": "text"} if gguf else {}),
@@ -93,7 +93,7 @@ def _needed(config: RunConfig) -> dict[str, str]:
 
 
 def _memory(config: RunConfig) -> AbstractContextManager[None]:
-    """What the profile reads and measures, the rehearsal need not; of large files nothing stays."""
+    """Keep what the profile reads for the rehearsal, unless the files are large."""
     from ftune.data.once import once
     from ftune.data.survey.profiled import too_large
 
@@ -121,12 +121,12 @@ def _data(config: RunConfig, console: Console) -> dict[str, Any]:
         console.say(columns)
     else:
         show(columns, console)
-    told = {"reason": columns} if isinstance(columns, str) else columns.to_json()
-    return {"data": [file.to_json() for file in files], "profile": told}
+    profile = {"reason": columns} if isinstance(columns, str) else columns.to_json()
+    return {"data": [file.to_json() for file in files], "profile": profile}
 
 
 def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
-    """Raises ConfigError, with places, where the file's `sweep:` names what cannot be varied."""
+    """Raise ConfigError, with line numbers, where `sweep:` names what cannot be varied."""
     if config.sweep is None:
         return
     try:

@@ -116,7 +116,7 @@ def _run(
             stopping.leave(lambda number: InterruptedRunError(number, resume_words(folder.path)))
             report = _Reporter(bar, console, selection)
             executor = Executor(folder, dump(config), config.sweep, base, selection, report)
-            report.said = {trial.number for trial in _ended(executor.study.trials())}
+            report.printed = {trial.number for trial in _ended(executor.study.trials())}
             trials = executor.run()
     except RunFailedError as error:
         seconds = time.monotonic() - began
@@ -140,11 +140,11 @@ def _run(
 
 
 class _Reporter:
-    """Says each trial that ended, once."""
+    """Prints each trial that ended, once."""
 
     def __init__(self, bar: Progress, console: Console, selection: Selection) -> None:
         self.bar, self.console, self.selection = bar, console, selection
-        self.said: set[int] = set()
+        self.printed: set[int] = set()
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         ended = _ended(trials)
@@ -152,9 +152,9 @@ class _Reporter:
         best = f"best {self.selection.metric} {order[0].value:.4g}" if order else ""
         self.bar.update(len(ended), best)
         for trial in ended:
-            if trial.number not in self.said and not self.console.is_terminal:
+            if trial.number not in self.printed and not self.console.is_terminal:
                 self.console.say(trial_line(trial))
-            self.said.add(trial.number)
+            self.printed.add(trial.number)
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:
@@ -227,6 +227,6 @@ def _best_file(config: RunConfig, best: Trial, metric: str) -> str:
 
 
 def _rate_notes(best: Trial | None, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the search for the best trial's rate could not tell."""
+    """Return the notes on the search for the best trial's rate."""
     notes = runs[best.number].get("notes", []) if best else []
     return [f"trial {best.number}: {note}" for note in notes if best and note.startswith(RATE)]

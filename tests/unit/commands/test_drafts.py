@@ -14,7 +14,7 @@ from pyarrow import parquet
 from support.trainings import QUIET
 
 from ftune.commands.drafts.draft import draft
-from ftune.commands.drafts.write import _target_transforms
+from ftune.commands.drafts.write import target_transforms
 from ftune.commands.init import init
 from ftune.commands.request import Request
 from ftune.commands.train import optimize
@@ -197,8 +197,8 @@ def test_words_that_do_not_go_together(tmp_path: Path) -> None:
 
 def test_a_logarithm_is_for_long_tails_only() -> None:
     dice = np.random.default_rng(0)
-    tailed = "\n".join(_target_transforms(np.exp(dice.normal(5, 1, 500))))
-    even = "\n".join(_target_transforms(dice.uniform(1, 100, 500)))
+    tailed = "\n".join(target_transforms(np.exp(dice.normal(5, 1, 500))))
+    even = "\n".join(target_transforms(dice.uniform(1, 100, 500)))
     assert "- log" in tailed and "- log" not in even and "- standardize" in even
 
 
