@@ -159,7 +159,7 @@ def read_config(words: list[str] | None) -> tuple[Path, RunConfig]:
 
 
 def is_model(path: Path) -> bool:
-    """Whether a path is a run or an exported file, not a configuration."""
+    """Tell whether a path is a run or an exported file, not a configuration."""
     return path.is_dir() or path.suffix in (".safetensors", ".pt", ".pth")
 
 

@@ -34,7 +34,7 @@ OTHER_LENGTH = (*LENGTH, "total")
 
 @dataclass(frozen=True)
 class _Parent:
-    """The run that is gone on from, with its newest whole checkpoint."""
+    """The run to prolong, with its newest whole checkpoint."""
 
     folder: RunFolder
     config: RunConfig
@@ -136,9 +136,9 @@ def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
 def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -> RunFolder:
     """Create a folder with all that was saved, and a checkpoint for the new length."""
     facts = parent.folder.facts()
-    place = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
+    path = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
     new = folder_for(
-        parts, place, facts["command"], parent=str(parent.folder.path.resolve()),
+        parts, path, facts["command"], parent=str(parent.folder.path.resolve()),
         parent_step=parent.step,
     )  # fmt: skip
     shutil.copytree(parent.folder.checkpoints, new.checkpoints)
