@@ -10,7 +10,7 @@ from _figures import CONFIGS, Cases, Figure, data, measure, say
 from real_models import _smollm
 
 from ftune.build import build, read_data
-from ftune.commands.finetune import with_base
+from ftune.commands.base_config import with_base
 from ftune.console import Console
 from ftune.drive import job
 from ftune.engine.loop import Job

@@ -32,7 +32,7 @@ def run(
     quiet: bool = True,
     run_code_from: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Runs `optimize`, `finetune`, `lr-find` or `sweep` and returns its summary.
+    """Run `optimize`, `finetune`, `lr-find` or `sweep` and return its summary.
 
     config: a file, or the same as a mapping. changes: overrides such as `train.epochs=3`.
     run_code_from: `sha256:HEX` of foreign files whose code may run during this call.
@@ -40,12 +40,11 @@ def run(
     """
     from ftune.library import run as call
 
-    folder = Path(out) if out else None
-    return call(command, config, changes, base, folder, quiet, run_code_from)
+    return call(command, config, changes, base, Path(out) if out else None, quiet, run_code_from)
 
 
 def load(run: str | Path, *, run_code_from: Sequence[str] = ()) -> Predictor:
-    """The best model of a run folder, or of a file that `ftune export` wrote.
+    """Load the best model of a run folder, or a file that `ftune export` wrote.
 
     run_code_from: as in `run`.
     """
@@ -57,7 +56,7 @@ def load(run: str | Path, *, run_code_from: Sequence[str] = ()) -> Predictor:
 
 
 def __getattr__(name: str) -> Any:
-    """The decorators that register parts of the user's own, loaded when first asked for."""
+    """Load the decorators that register the user's own parts when they are first used."""
     if name not in __all__:
         raise AttributeError(f"module `ftune` has no attribute `{name}`")
     from ftune import extend

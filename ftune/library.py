@@ -1,4 +1,4 @@
-"""The commands as functions, for `import ftune`; the command line calls the same ones."""
+"""The commands as a function, for `import ftune`; the command line calls the same ones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftune.commands.finetune import find_base, finetune, optional_base
-from ftune.commands.lr_find import lr_find
-from ftune.commands.optimize import optimize
-from ftune.commands.sweep import sweep
-from ftune.consent import granting, idle
+from ftune.commands.base_config import base_for
+from ftune.commands.dispatch import COMMANDS
+from ftune.commands.request import Request
+from ftune.consent import granting
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.schema.root import LANGUAGE, RunConfig
@@ -25,39 +24,20 @@ def run(
     quiet: bool,
     run_code_from: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """See `ftune.run`."""
-    config, stem = _read(source, changes)
-    with granting(run_code_from):
-        summary = _call(command, config, stem, base, out, quiet)
-        for sentence in idle():
-            Console().warn(sentence)
-        return summary
-
-
-def _call(
-    command: str,
-    config: RunConfig,
-    stem: str,
-    base: str | Path | Sequence[str | Path] | None,
-    out: Path | None,
-    quiet: bool,
-) -> dict[str, Any]:
-    console = Console(json_output=True, quiet=quiet)
+    """Run a command and return its summary, see `ftune.run`."""
+    config, stem = read(source, changes)
+    row = COMMANDS.get(command)
+    if row is None:
+        raise RequestError(f"`{command}`: accepted: {', '.join(COMMANDS)}")
     bases = [] if base is None else [base] if isinstance(base, str | Path) else list(base)
-    given = [str(one) for one in bases]
-    if command == "optimize":
-        return optimize(config, stem, out, console)
-    if command == "finetune":
-        return finetune(config, find_base(given, config), stem, out, console)
-    found = optional_base(given, config)
-    if command == "lr-find":
-        return lr_find(config, found, stem, out, console)
-    if command == "sweep":
-        return sweep(config, found, stem, out, False, console)
-    raise RequestError(f"`{command}`: accepted: optimize, finetune, lr-find, sweep")
+    console = Console(json_output=True, quiet=quiet)
+    with granting(run_code_from, console.warn):
+        start = base_for(row.base, [str(path) for path in bases], config)
+        return row.run(Request(config, stem, out, console, start))
 
 
-def _read(source: str | Path | Mapping[str, Any], changes: Sequence[str]) -> tuple[RunConfig, str]:
+def read(source: str | Path | Mapping[str, Any], changes: Sequence[str]) -> tuple[RunConfig, str]:
+    """Return the configuration of a file or a mapping, and the stem of the run's name."""
     if isinstance(source, Mapping):
         return LANGUAGE.of(source, changes), "config"
     return LANGUAGE.load(Path(source), changes), Path(source).stem

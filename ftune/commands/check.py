@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ftune.commands.dispatch import COMMANDS
 from ftune.config.dump import dump
 from ftune.config.tree import Mark
 from ftune.console import Console
@@ -24,7 +25,6 @@ TOO_LARGE = (
     "the files are large and were read block by block only; `--for COMMAND` also does what the"
     " command does before its first step, which reads them whole"
 )
-COMMANDS = ("optimize", "finetune", "lr-find", "sweep")
 
 
 def check(
@@ -34,30 +34,25 @@ def check(
     with_data: bool = False,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Says it in one line a command; the configuration has been read without a problem.
+    """Print in one line for each command what it would do; return the summary.
 
-    command: the one that must be possible, and of which alone it is said; None: the one that the
-    file's blocks ask for. with_data: its files are read block by block, then all that the command
-    does before its first step is done; the verdict comes behind it. Raises what the command would
-    raise, DataError that lists the faults of all files among it.
+    command: the one that must be possible, and the only one that is printed; None: the one that the
+    file's blocks ask for. with_data: read the files block by block, then do all that the command
+    does before its first step. Raises what the command would raise, and a DataError with the faults
+    of all files.
     """
-    wanted = _wanted(config, command)
-    would = {
-        "optimize": _optimize(config),
-        "finetune": _finetune(config),
-        "lr-find": _lr_find(config),
-        "sweep": _sweep(config),
-    }
-    if wanted is not None:
-        _refuse(wanted, config)
+    asked = _asked(config, command)
+    would = {name: row.describe(config) for name, row in COMMANDS.items()}
+    if asked is not None:
+        _refuse(asked, config)
     notes = unreached(config, Length.declared(config))
     summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
-    summary |= {"would": would, "for": wanted}
+    summary |= {"would": would, "for": asked}
     if with_data:
         with _memory(config):
             summary |= _data(config, console)
             large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
-            notes += [TOO_LARGE] if large else _rehearsed(wanted, config)
+            notes += [TOO_LARGE] if large else _rehearsed(asked, config)
     console.say(f"{path}: valid")
     for name in [command] if command else would:
         console.say(f"  {name:9} {would[name]}")
@@ -66,30 +61,30 @@ def check(
     return summary | {"notes": list(dict.fromkeys(notes))}
 
 
-def _wanted(config: RunConfig, command: str | None) -> str | None:
-    """The command that the blocks of a file ask for, if any does. Raises RequestError."""
+def _asked(config: RunConfig, command: str | None) -> str | None:
+    """Return the command that a file's blocks ask for, if any does. Raises RequestError."""
     if command is not None and command not in COMMANDS:
         raise RequestError(f"--for: there is no `{command}`; accepted: {', '.join(COMMANDS)}")
-    asked = {"sweep": config.sweep, "finetune": config.base, "optimize": config.model}
-    return command or next((name for name, block in asked.items() if block), None)
+    blocks = {"sweep": config.sweep, "finetune": config.base, "optimize": config.model}
+    return command or next((name for name, block in blocks.items() if block), None)
 
 
 def _refuse(command: str, config: RunConfig) -> None:
-    """Raises RequestError where a command cannot be possible whatever the data."""
-    own = getattr(config.model, "source", None)
-    if command == "sweep" and config.sweep is None:
+    """Raise RequestError where a command is impossible whatever the data."""
+    row, pretrained = COMMANDS[command], getattr(config.model, "source", None)
+    if row.kind == "sweep" and config.sweep is None:
         raise RequestError(NO_SWEEP)
-    if command == "finetune" and not config.base and not own:
+    if row.base == "required" and not config.base and not pretrained:
         raise RequestError(NO_BASE)
-    if command != "finetune" and config.model is None and not config.base:
+    if row.base != "required" and config.model is None and not config.base:
         raise RequestError(NO_MODEL)
     for package, extra in _needed(config).items():
         if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(f"model: {_name(config.model)}", extra)
+            raise MissingExtraError(f"model: {type(config.model).__name__.lower()}", extra)
 
 
 def _needed(config: RunConfig) -> dict[str, str]:
-    """Packages that the model needs, and the extra that brings each."""
+    """Return the packages that the model needs -> the extra that brings each."""
     name = MODELS.name_of(type(config.model)) if config.model is not None else ""
     gguf = str(getattr(config.model, "source", "")).endswith(".gguf")
     packages = {"hf": {"transformers": "text"} | ({"gguf": "text"} if gguf else {}),
@@ -98,7 +93,7 @@ def _needed(config: RunConfig) -> dict[str, str]:
 
 
 def _memory(config: RunConfig) -> AbstractContextManager[None]:
-    """What the profile reads and measures, the rehearsal need not; of large files nothing stays."""
+    """Keep what the profile reads for the rehearsal, unless the files are large."""
     from ftune.data.once import once
     from ftune.data.survey.profiled import too_large
 
@@ -126,12 +121,12 @@ def _data(config: RunConfig, console: Console) -> dict[str, Any]:
         console.say(columns)
     else:
         show(columns, console)
-    told = {"reason": columns} if isinstance(columns, str) else columns.to_json()
-    return {"data": [file.to_json() for file in files], "profile": told}
+    profile = {"reason": columns} if isinstance(columns, str) else columns.to_json()
+    return {"data": [file.to_json() for file in files], "profile": profile}
 
 
 def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
-    """Raises ConfigError, with places, where the file's `sweep:` names what cannot be varied."""
+    """Raise ConfigError, with line numbers, where `sweep:` names what cannot be varied."""
     if config.sweep is None:
         return
     try:
@@ -147,39 +142,3 @@ def _placed(problem: Problem, places: Mapping[str, Mark]) -> Problem:
         if key in places:
             return replace(problem, where=str(places[key]), key=key)
     return problem
-
-
-def _optimize(config: RunConfig) -> str:
-    if config.model is None:
-        return "needs a `model:` block"
-    train = config.train
-    length = f"{train.steps:,} steps" if train.steps else f"{train.epochs:g} epochs"
-    batch = f"{train.batch_size * train.accumulate} rows a step"
-    rate = config.optimizer.lr
-    rate = "a rate that lr-find settles" if rate == "auto" else f"rate {rate:g}"
-    return f"trains {length}, {batch}, with {_name(config.optimizer)} at {rate}"
-
-
-def _finetune(config: RunConfig) -> str:
-    """From `base:`, or from the files that the model itself names."""
-    base = config.base or getattr(config.model, "source", None)
-    names = [base] if isinstance(base, str) else base or []
-    return f"starts from {', '.join(names)}" if names else "needs --base"
-
-
-def _lr_find(config: RunConfig) -> str:
-    settings = config.lr_find
-    if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
-        return "needs a validation split (data.split.val)"
-    span = f"{settings.low:g} to {settings.high:g}"
-    return f"tries rates from {span}, then {settings.refine} more around the best"
-
-
-def _sweep(config: RunConfig) -> str:
-    if config.sweep is None:
-        return "needs a `sweep:` block"
-    return f"varies {', '.join(parse_space(config.sweep))}"
-
-
-def _name(part: object) -> str:
-    return type(part).__name__.lower()

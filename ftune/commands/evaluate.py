@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.build import read_data
-from ftune.commands.finetune import new_path
+from ftune.commands.base_config import new_path
 from ftune.commands.predict import LAYOUT, advised, check_settings
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
 from ftune.runs.base import Base
 
-SETTINGS = ("data.cache", "eval.batch_size", "runtime.")  # what changes no figure, but its cost
+SETTINGS = ("data.cache", "eval.batch_size", "runtime.")  # they change the cost, no score
 
 
 def evaluate(
     base: Base, changes: Sequence[str], split: str | None, console: Console
 ) -> dict[str, Any]:
-    """Metrics and, by class or target, their details.
+    """Print and return the metrics, with their details by class or target.
 
-    With `data.path=FILE` all rows of that file are judged, else the run's own `split` (test where
-    there is one, else val).
+    With `data.path=FILE` all rows of that file are scored, else the run's own `split`: test where
+    there is one, else val.
     """
     path, others = new_path(changes)
     check_settings(others, "evaluate", "data.path", *SETTINGS, *(LAYOUT if path else ()))
@@ -37,8 +37,8 @@ def evaluate(
         name = split or ("test" if data.test is not None else "val")
         rows = data.splits.get(name)
         if rows is None:
-            there = ", ".join(data.splits)
-            raise RequestError(f"the run has no split `{name}`; --split takes: {there}")
+            names = ", ".join(data.splits)
+            raise RequestError(f"the run has no split `{name}`; --split takes: {names}")
         scores, details = predictor.score(rows)
     for note in predictor.notes:
         console.say(f"note: {note}")
@@ -47,5 +47,5 @@ def evaluate(
     if details:
         console.table("", list(details[0]), [list(row.values()) for row in details])
     summary = {"command": "evaluate", "status": "done", "run": str(base.source)}
-    told = {"metrics": {name: scores}, "details": details, "notes": predictor.notes}
-    return {**summary, "rows": predictor.judged, **told}
+    results = {"metrics": {name: scores}, "details": details, "notes": predictor.notes}
+    return {**summary, "rows": predictor.judged, **results}

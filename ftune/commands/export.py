@@ -21,19 +21,19 @@ def export(
     adapters: Adapters | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Writes and proves. Raises RequestError, or RunFailedError where the proof fails.
+    """Write the model, read it back and compare; raise RunFailedError where outputs differ.
 
-    adapters: merged into the weights or apart; None is the format's usual way.
+    adapters: merged into the weights or apart; None: the format's default. Raises RequestError too.
     """
     form = accept(name, target, adapters, overwrite)
     way = adapters or form.adapters[0]
     subject = Subject(base, restore(base), apart=way == "apart")
-    done = deliver(subject, form, target)
+    delivery = deliver(subject, form, target)
     console.say(
-        f"{target}: {done.size:,} bytes; read back, {done.proof.outputs:,} outputs differ from "
-        f"the model's by {done.proof.difference:.3g} at most"
+        f"{target}: {delivery.size:,} bytes; read back, {delivery.proof.outputs:,} outputs differ "
+        f"from the model's by {delivery.proof.difference:.3g} at most"
     )
-    for note in done.notes:
+    for note in delivery.notes:
         console.say(note)
     return {
         "command": "export",
@@ -42,8 +42,8 @@ def export(
         "output": str(target),
         "format": name,
         "adapters": way if subject.adapted else None,
-        "size_bytes": done.size,
-        "difference": done.proof.difference,
-        "tolerance": done.proof.allowed,
-        "notes": done.notes,
+        "size_bytes": delivery.size,
+        "difference": delivery.proof.difference,
+        "tolerance": delivery.proof.allowed,
+        "notes": delivery.notes,
     }

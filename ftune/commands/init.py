@@ -22,7 +22,7 @@ def init(
     data: Path | None = None,
     target: str | None = None,
 ) -> None:
-    """Writes a template or a draft for a file of data, or lists the templates.
+    """Write a template or a draft for a file of data, or list the templates.
 
     Raises RequestError rather than overwrite a file.
     """
@@ -58,8 +58,8 @@ def _draft(
     console.say(text.rstrip())
     first = f"choose what its lines `{CHOOSE}` ask, then " if CHOOSE in text else ""
     console.say(f"{out}: written; {first}`ftune optimize {out}` trains it")
-    if alone := re.findall(r"alone by `text: (.+?)`", re.sub(r"\s+(# )?", " ", text)):
-        console.say(f"it leaves out free text: `ftune init text`, with `data.text: {alone[0]}`,"
+    if texts := re.findall(r"alone by `text: (.+?)`", re.sub(r"\s+(# )?", " ", text)):
+        console.say(f"it leaves out free text: `ftune init text`, with `data.text: {texts[0]}`,"
                     " writes a file that learns from that alone")  # fmt: skip
 
 
@@ -69,21 +69,21 @@ def _check_free(out: Path) -> None:
 
 
 def templates() -> dict[str, str]:
-    """Name -> text of every template shipped with the package."""
+    """Return name -> text of every template shipped with the package."""
     folder = resources.files("ftune") / "templates"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
     return {file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8") for file in files}
 
 
 def annotated(text: str) -> str:
-    """The text with a line over each key that says what it is, once; `ftune schema` says more."""
-    said: set[str] = set()
+    """Return the text with a comment above each key, once for each text of a comment."""
+    comments: set[str] = set()
     above: dict[int, str] = {}
     for mark, setting in LANGUAGE.settings_in(text):
         indent = _indent(text, mark.line)
         line = brief(setting, WIDTH - indent - 2)
-        if line not in said and mark.line not in above:
-            said.add(line)
+        if line not in comments and mark.line not in above:
+            comments.add(line)
             above[mark.line] = f"{' ' * indent}# {line}"
     title, *lines = text.splitlines()
     result = [title, "# `ftune schema KEY`: all of a key's meaning, its type and its default"]

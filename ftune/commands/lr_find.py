@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ftune.build import base_pipeline, read_data
-from ftune.commands.curve import LEGEND, plot, save_plot
-from ftune.commands.finetune import with_base
+from ftune.commands.base_config import with_base
 from ftune.commands.rate import search
-from ftune.config.dump import dump, to_yaml
+from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.runs.base import Base
+from ftune.report.lr_curve import LEGEND, plot, save_plot
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
@@ -28,43 +26,43 @@ from ftune.search.lr_find import Finding
 from ftune.search.ties import Point, best_of
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered
+from ftune.training.run import create_folder
 
 
-def lr_find(
-    config: RunConfig, base: Base | None, stem: str, out: Path | None, console: Console
-) -> dict[str, Any]:
-    """Finds a rate, shows and saves the curve, and returns the summary."""
+def lr_find(request: Request) -> dict[str, Any]:
+    """Find a learning rate, show and save the curve, and return the summary."""
     refuse_several()
     began = time.monotonic()
+    config, base, console = request.config, request.base, request.console
     config = with_base(config, base) if base else config
-    place = RunFolder.place("lr-find", stem, out, config.runs_folder)  # refused before it costs
-    dataset = read_data(config, prior=base_pipeline(base))
+    path = RunFolder.place("lr-find", request.stem, request.out, config.runs_folder)
+    dataset = request.dataset or read_data(config, prior=base_pipeline(base))
     finding = search(config, dataset, base, console)
-    with RunFolder.create(
-        place, to_yaml(dump(config)), command="lr-find", status="done", pid=os.getpid(),
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        **gathered(config, dataset, torch.get_num_threads()),
-    ) as folder:  # fmt: skip
+    facts = gathered(config, dataset, torch.get_num_threads())
+    with create_folder(config, path, "lr-find", "done", **facts) as folder:
         summary = _summary(folder, finding, time.monotonic() - began)
         folder.write_summary(summary)
         _show(finding, config, folder, console)
     return summary
 
 
-def write_rate(file: Path, rate: float) -> None:
-    """Puts the rate into a configuration file, touching nothing else in it.
+def write_rate(file: Path, summary: Mapping[str, Any], console: Console) -> None:
+    """Put the suggested rate into a configuration file, changing nothing else in it.
 
     Raises RequestError where `optimizer` has no `lr` to replace.
     """
+    rate = f"{summary['lr']['suggested']:g}"
     text = file.read_text(encoding="utf-8")
     block = re.search(r"(?ms)^optimizer:.*?(?=^\S|\Z)", text)
-    found = re.search(r"(?<![\w])lr:\s*([^\s,}#]+)", block.group()) if block else None
-    if block is None or found is None:
+    setting = re.search(r"(?<![\w])lr:\s*([^\s,}#]+)", block.group()) if block else None
+    if block is None or setting is None:
         raise RequestError(
-            f"{file}: no `lr:` under `optimizer:` to replace; write `lr: {rate:g}` there"
+            f"{file}: no `lr:` under `optimizer:` to replace; write `lr: {rate}` there"
         )
-    start, end = block.start() + found.start(1), block.start() + found.end(1)
-    write_atomic(file, (text[:start] + f"{rate:g}" + text[end:]).encode())
+    start, end = block.start() + setting.start(1), block.start() + setting.end(1)
+    write_atomic(file, (text[:start] + rate + text[end:]).encode())
+    doubt = "; mind the warnings above" if summary["notes"] else ""
+    console.say(f"written to {file}{doubt}")
 
 
 def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, Any]:
@@ -96,7 +94,8 @@ def _loss(point: Point) -> float | str:
     return point.loss if math.isfinite(point.loss) else "diverged"
 
 
-def _mark(point: Point, finding: Finding) -> str:
+def mark_of(point: Point, finding: Finding) -> str:
+    """Return what the table says of a rate: best, nearly as good, or nothing."""
     if point == best_of(finding.curve):
         return "best"
     return "nearly as good" if finding.low <= point.lr <= finding.high else ""
@@ -105,7 +104,7 @@ def _mark(point: Point, finding: Finding) -> str:
 def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
     console.say(plot(finding))
     console.say(LEGEND)
-    rows = [(f"{p.lr:.2e}", _loss(p), _mark(p, finding)) for p in finding.curve]
+    rows = [(f"{p.lr:.2e}", _loss(p), mark_of(p, finding)) for p in finding.curve]
     console.table("", ("rate", "validation loss", ""), rows)
     name = type(config.optimizer).__name__.lower()
     console.say(
@@ -113,8 +112,8 @@ def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Conso
         f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
     )
     counts = [
-        f"{len(found)} trainings of {found[0].steps:,} steps"
-        for found in (finding.survey, finding.curve)
+        f"{len(trainings)} trainings of {trainings[0].steps:,} steps"
+        for trainings in (finding.survey, finding.curve)
     ]
     console.say(f"from {counts[0]}, then {counts[1]}")
     for note in finding.notes:

@@ -12,7 +12,7 @@ from ftune.adapt.attach import specs_of
 from ftune.adapt.names import plain_name
 from ftune.adapt.rules import Effect, resolve
 from ftune.build import base_pipeline, build, read_data
-from ftune.commands.finetune import with_base
+from ftune.commands.base_config import with_base
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
@@ -22,10 +22,10 @@ from ftune.weights import Origin
 
 
 def model_of_config(config: RunConfig, base: Base | None, console: Console) -> dict[str, Any]:
-    """The model that a file declares, for the data that it names.
+    """Print the model that a configuration declares, for its data; return its parameters.
 
-    Rules that match nothing are told, and the model is shown as it is without rules: its names are
-    what one looks for then.
+    Where rules match nothing a warning says so, and the model is shown without rules, so that the
+    user finds the names.
     """
     config = with_base(config, base) if base else config
     dataset = read_data(config, prior=base_pipeline(base))
@@ -36,20 +36,20 @@ def model_of_config(config: RunConfig, base: Base | None, console: Console) -> d
             raise
         console.warn(f"{error}\nthe parameters as they are without the rules:")
         parts = build(replace(config, adapt=()), dataset, base)
-    return _shown(parts.model, parts.effects, console)
+    return _show(parts.model, parts.effects, console)
 
 
 def model_of_base(base: Base, console: Console) -> dict[str, Any]:
-    """The model of a run or an exported file, as the rules of its training left it."""
+    """Print the model of a run or an exported file with the effects of its rules."""
     predictor = restore(base)
     module, meta = predictor.built.module, base.meta
     begin = Origin(predictor.built, None, tuple(specs_of(meta["adapters"])), meta["fresh"])
     names = [name for name, _ in module.named_parameters()]
     effects = resolve(begin.rules(predictor.config.adapt), names, module, begin.fresh)
-    return _shown(module, effects, console)
+    return _show(module, effects, console)
 
 
-def _shown(module: nn.Module, effects: Mapping[str, Effect], console: Console) -> dict[str, Any]:
+def _show(module: nn.Module, effects: Mapping[str, Effect], console: Console) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {
             "name": plain_name(name),

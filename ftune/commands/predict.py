@@ -17,7 +17,7 @@ LAYOUT = (
     "data.decimal", "data.delimiter", "data.encoding", "data.missing", "data.quote", "data.skip",
     "data.thousands", "data.types",
 )  # fmt: skip
-"""How a file is written: of new rows that may be another way than in training."""
+"""Settings of a file's format: new rows may be written in another than the training's."""
 
 
 def predict(
@@ -31,7 +31,7 @@ def predict(
     skip_bad: bool = False,
     changes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Continues `prompt`, or writes one row of predictions for each row of `source`.
+    """Continue `prompt`, or write one row of predictions for each row of `source`.
 
     `-` stands for stdin and stdout. keep: columns of the input to write beside the predictions.
     skip_bad: images that cannot be read do not stop the others. changes: how the input is written.
@@ -52,7 +52,7 @@ def predict(
     with incoming(str(source), predictor.config.data.source) as file:
         with console.progress("predicting", 1) as bar, advised():
             columns = predictor.predict(file, sampling, bar.of, keep=keep, skip_bad=skip_bad)
-        rows = _written(columns, file, str(target))
+        rows = _write(columns, file, str(target))
     for note in predictor.notes:
         console.say(f"note: {note}")
     console.say(f"{rows:,} predictions: {'stdout' if str(target) == STREAM else target}")
@@ -60,7 +60,7 @@ def predict(
 
 
 def check_settings(changes: Sequence[str], command: str, *accepted: str) -> None:
-    """Raises RequestError for other settings than those that a command takes."""
+    """Raise RequestError for other settings than those that a command takes."""
     for change in changes:
         if not change.removeprefix("~").startswith(accepted):
             raise RequestError(f"`{change}`: {command} takes {', '.join(accepted)}")
@@ -68,7 +68,7 @@ def check_settings(changes: Sequence[str], command: str, *accepted: str) -> None
 
 @contextmanager
 def advised() -> Iterator[None]:
-    """Adds how settings are given that a fault of new rows names: there is no file to write to."""
+    """Add to a DataError how the settings that it names are given on the command line."""
     try:
         yield
     except DataError as error:
@@ -79,7 +79,7 @@ def advised() -> Iterator[None]:
         raise DataError(f"{error}. Settings are given with the command: {example}") from None
 
 
-def _written(columns: dict[str, Any], source: Path, target: str) -> int:
+def _write(columns: dict[str, Any], source: Path, target: str) -> int:
     import pyarrow as pa
 
     table = pa.table({name: pa.array(values) for name, values in columns.items()})

@@ -8,11 +8,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ftune.build import Parts, base_pipeline, build, read_data, start
+from ftune.commands.dispatch import COMMANDS
 from ftune.console import Console
 from ftune.drive import selection_of
 from ftune.engine.state import State
@@ -34,7 +34,7 @@ OTHER_LENGTH = (*LENGTH, "total")
 
 @dataclass(frozen=True)
 class _Parent:
-    """The run that is gone on from, with its newest whole checkpoint."""
+    """The run to prolong, with its newest whole checkpoint."""
 
     folder: RunFolder
     config: RunConfig
@@ -46,16 +46,16 @@ class _Parent:
 
     @property
     def total(self) -> int:
-        """How long it was meant to be."""
+        """Its length in steps, as planned."""
         return int(self.saved.meta["exact"]["total"])
 
 
 def prolong(
     folder: RunFolder, changes: Sequence[str], out: Path | None, inexact: bool, console: Console
 ) -> dict[str, Any]:
-    """Trains on for the new length, and returns the summary of the new run.
+    """Train on for the new length and return the summary of the new run.
 
-    Raises RequestError for other settings, and where the length is no longer than what there is.
+    Raises RequestError for other settings, and where the new length is not longer.
     """
     parent = _parent(folder, changes)
     config = LANGUAGE.load(folder.config_file, _length(changes))
@@ -68,14 +68,14 @@ def prolong(
     _refuse_ended(parent, parts, state)
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     new = _new_folder(parent, parts, state, out)
-    for sentence in _told(parent, parts, state):
-        console.say(sentence)
+    for message in _messages(parent, parts, state):
+        console.say(message)
     resumed = Resumed.of(parent.saved.meta["loop"], selection_of(parts))
     return train(Run(parts, new, state, console, resumed=resumed)) | {"parent": str(folder.path)}
 
 
 def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
-    """Raises RequestError where it is no training, is being written, or other settings change."""
+    """Return the run to prolong. Raises RequestError for other runs and other settings."""
     facts = folder.facts()
     odd = [c for c in changes if not key_of(c).startswith((*LENGTH, "data.path"))]
     if odd:
@@ -84,7 +84,8 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
             f"`{odd[0]}`: only {', '.join(LENGTH)} can be changed as a run goes on; with other "
             f"settings it is another training: ftune finetune --base {folder.path} {odd[0]}"
         )
-    if facts["command"] not in ("optimize", "finetune") or facts["status"] == "running":
+    command = COMMANDS.get(facts["command"])
+    if command is None or command.kind != "training" or facts["status"] == "running":
         raise RequestError(
             f"{folder.path}: {facts['command']}, {facts['status']}; a training that has ended or "
             "was interrupted can be prolonged"
@@ -94,15 +95,15 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
 
 
 def key_of(change: str) -> str:
-    """The setting that `key=value` or `~key` changes."""
+    """Return the setting that `key=value` or `~key` changes."""
     return change.removeprefix("~").partition("=")[0]
 
 
 def _length(changes: Sequence[str]) -> list[str]:
-    """With `train.steps` taken back where epochs are given alone, which it would replace."""
+    """Return the changes, with `train.steps` unset where epochs alone are given."""
     keys = {key_of(change) for change in changes}
-    alone = "train.epochs" in keys and "train.steps" not in keys
-    return [*changes, *(["train.steps=null"] if alone else [])]
+    only_epochs = "train.epochs" in keys and "train.steps" not in keys
+    return [*changes, *(["train.steps=null"] if only_epochs else [])]
 
 
 def _threads(parent: _Parent, config: RunConfig) -> Any:
@@ -111,9 +112,9 @@ def _threads(parent: _Parent, config: RunConfig) -> Any:
 
 
 def _refuse_differences(parent: _Parent, parts: Parts, inexact: bool) -> None:
-    found = differences(parts, parent.saved.meta["exact"], parent.folder.facts(), OTHER_LENGTH)
-    if found and not inexact:
-        listed = "\n  ".join(found)
+    differing = differences(parts, parent.saved.meta["exact"], parent.folder.facts(), OTHER_LENGTH)
+    if differing and not inexact:
+        listed = "\n  ".join(differing)
         raise RequestError(
             f"cannot go on from the same:\n  {listed}\n--allow-inexact goes on all the same"
         )
@@ -133,12 +134,12 @@ def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
 
 
 def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -> RunFolder:
-    """A folder with all that was saved; its newest checkpoint knows the new length."""
+    """Create a folder with all that was saved, and a checkpoint for the new length."""
     facts = parent.folder.facts()
-    place = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
+    path = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
     new = folder_for(
-        parts, place, facts["command"], parent=str(parent.folder.path.resolve()),
-        parent_step=parent.step, started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        parts, path, facts["command"], parent=str(parent.folder.path.resolve()),
+        parent_step=parent.step,
     )  # fmt: skip
     shutil.copytree(parent.folder.checkpoints, new.checkpoints)
     metrics = parent.folder.path / "metrics.jsonl"
@@ -148,14 +149,14 @@ def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -
     new.write_summary({k: spent[k] for k in ("seconds", "train_seconds") if k in spent})
     loop = parent.saved.meta["loop"]
     recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor") if key in loop}
-    told = {**story(parts), "exact": exactness(parts)}
-    checkpoint.save(new.checkpoints, checkpoint_of(parts, state, told, recorded), parent.step)
+    metadata = {**story(parts), "exact": exactness(parts)}
+    checkpoint.save(new.checkpoints, checkpoint_of(parts, state, metadata, recorded), parent.step)
     new.describe(begun=True)
     return new
 
 
-def _told(parent: _Parent, parts: Parts, state: State) -> list[str]:
-    """The length, and by how much the rate jumps as the schedule is laid over it."""
+def _messages(parent: _Parent, parts: Parts, state: State) -> list[str]:
+    """Return what is said of the length, and of the jump of the rate with the new schedule."""
     config, rate = parent.config, parts.config.optimizer.lr
     before = config.schedule.build(parent.total, parts.batches.steps_per_epoch)
     before.load(parent.saved.meta["loop"]["schedule"])

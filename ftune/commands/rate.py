@@ -17,7 +17,7 @@ from ftune.search.ties import Point
 def settled(
     config: RunConfig, dataset: Dataset, base: Base | None, console: Console
 ) -> tuple[RunConfig, list[str]]:
-    """The configuration with a number where it said `lr: auto`, and notes about the number."""
+    """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
     if config.optimizer.lr != "auto":
         return config, []
     console.say("optimizer.lr is auto: finding the learning rate first")
@@ -31,7 +31,7 @@ def settled(
 
 
 def search(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> Finding:
-    """`find` with a progress bar. Raises InterruptedRunError after a signal."""
+    """Search for a rate with a progress bar. Raises InterruptedRunError after a signal."""
     with stopper() as stopping, console.progress("learning rates", 1) as bar:
 
         def report(point: Point, done: int, of: int) -> None:

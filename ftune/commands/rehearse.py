@@ -5,28 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ftune.build import base_pipeline, build, read_data, start
-from ftune.commands.finetune import find_base, optional_base, with_base
+from ftune.commands.base_config import base_for, with_base
+from ftune.commands.dispatch import COMMANDS
 from ftune.commands.sweep import first_trial
 from ftune.drive import selection_of
 from ftune.schema.root import RunConfig
 from ftune.search.lr_find import judging
 
-BASES = {"finetune": find_base, "lr-find": optional_base, "sweep": optional_base}
-"""How a command finds its base; optimize has none."""
-
 
 def rehearse(command: str, config: RunConfig) -> list[str]:
-    """Reads the data and builds all parts as `command` would; returns the notes it begins with.
+    """Read the data and build all parts as `command` would; return the notes it begins with.
 
-    Raises whatever the command would raise. A rate to search for is taken to be 1.
+    A rate to search for is taken to be 1. Raises whatever the command would raise.
     """
-    base = BASES[command]([], config) if command in BASES else None
-    if command == "sweep":
+    row = COMMANDS[command]
+    base = base_for(row.base, [], config)
+    if row.kind == "sweep":
         _, parts, _ = first_trial(config, base)
         return parts.notes
     config = with_base(config, base) if base else config
     dataset = read_data(config, prior=base_pipeline(base))
-    if command == "lr-find" or config.optimizer.lr == "auto":
+    if row.kind == "search" or config.optimizer.lr == "auto":
         judging(dataset)
         config = replace(config, optimizer=replace(config.optimizer, lr=1.0))
     parts = build(config, dataset, base)

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ftune.commands.dispatch import COMMANDS, Command
 from ftune.commands.prolong import key_of, prolong
-from ftune.commands.runs import flat
 from ftune.config.dump import dump, to_yaml
 from ftune.config.free import free_settings
 from ftune.console import Console, cell
 from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
 from ftune.limits.form import of_form
+from ftune.report.comparison import flat
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.schema.search import Sweep
 from ftune.search.sweep import choose_sampler, trial_count
-from ftune.training.reopen import reopen
-from ftune.training.train import train
 
 TRIALS = "sweep.trials"
 Change = tuple[str, Any, Any]
@@ -31,11 +30,12 @@ def resume(
     folder: RunFolder, allow_inexact: bool, console: Console,
     changes: Sequence[str] = (), out: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Continues from the newest whole checkpoint, or a sweep from its study.
+    """Continue from the newest whole checkpoint, or a sweep from its study; return the summary.
 
-    Locked before it is read, as another process could change it meanwhile. Raises LockedError. Of
-    a run that is done the summary is returned as it is. changes: where its data lies now; or of
-    its length, for a new run; or how many trials a sweep shall have.
+    The folder is locked before it is read, as another process could change it meanwhile. The
+    summary of a run that is done is returned as it is.
+    changes: where its data lies now; or its length, for a new run; or the trials of a sweep.
+    Raises LockedError where another process writes the run.
     """
     refuse_several()
     if {key_of(change) for change in changes} == {TRIALS}:
@@ -53,10 +53,10 @@ def resume(
 
 
 def begun(asked: str | None, out: Path | None, config: RunConfig) -> RunFolder | None:
-    """With `--resume auto` the run that is in `--out` already, which is to be gone on with.
+    """Return the run that `--out` holds already, for `--resume auto`; None where it holds none.
 
-    Raises RequestError where the file has changed since the run began, which a continuation would
-    not heed.
+    Raises RequestError where the configuration has changed since the run began: a continuation
+    would not follow it.
     """
     if asked is None:
         return None
@@ -87,11 +87,11 @@ def _ways_out(folder: RunFolder, changed: Sequence[Change]) -> str:
 
 
 def _changed(folder: RunFolder, config: RunConfig) -> list[Change]:
-    """Settings of which the run's own are others; those that a run fills in are passed over."""
+    """Return the settings that differ from the run's own, except those that a run fills in."""
     facts = folder.facts()
     with needing(facts.get("code"), folder.path):
         began = flat(dump(LANGUAGE.load(folder.config_file)))
-    now, searched = flat(dump(config)), facts["command"] == "sweep"
+    now, searched = flat(dump(config)), COMMANDS[facts["command"]].kind == "sweep"
     free = tuple(f"{key}." for key in free_settings(config) if key != "sweep" or not searched)
     return [
         (key, began.get(key), value)
@@ -101,16 +101,16 @@ def _changed(folder: RunFolder, config: RunConfig) -> list[Change]:
     ]
 
 
-def _longer(folder: RunFolder, command: str) -> str:
-    """How there would be more of a run that is done, if there is a way."""
-    if command in ("optimize", "finetune"):
+def _longer(folder: RunFolder, command: Command) -> str:
+    """Return how a run that is done can be made longer; empty where it cannot."""
+    if command.kind == "training":
         return " (train.epochs=N would prolong it)"
-    sweep = LANGUAGE.load(folder.config_file).sweep if command == "sweep" else None
+    sweep = LANGUAGE.load(folder.config_file).sweep if command.kind == "sweep" else None
     return f" ({TRIALS}=N would add trials)" if sweep and not _fixed(sweep) else ""
 
 
 def _fixed(sweep: Sweep) -> str:
-    """Why there can be no more trials in it; empty where there can."""
+    """Return why trials cannot be added to a sweep; empty where they can."""
     if sweep.halving:
         return "successive halving compares all its trials from the first rung on"
     if choose_sampler(sweep) == "grid":
@@ -119,13 +119,14 @@ def _fixed(sweep: Sweep) -> str:
 
 
 def _extend(folder: RunFolder, changes: Sequence[str]) -> None:
-    """Writes the new number of trials into a sweep's own file. Raises RequestError.
+    """Write the new number of trials into a sweep's own file. Raises RequestError.
 
     The samplers ask the study how far they are, so that those of a longer sweep follow.
     """
     with of_form(str(folder.path)):
         command = folder.facts()["command"]
-    if command != "sweep":
+        kind = COMMANDS[command].kind
+    if kind != "sweep":
         raise RequestError(f"{changes[0]}: {folder.path} is of {command} and has no trials")
     old = LANGUAGE.load(folder.config_file).sweep
     new = LANGUAGE.load(folder.config_file, changes)
@@ -143,20 +144,11 @@ def _resume(
 ) -> dict[str, Any]:
     with of_form(str(folder.path)):
         facts = folder.facts()
-        status, command = facts["status"], facts["command"]
+        status, command = facts["status"], COMMANDS[facts["command"]]
     if status == "done":
-        longer = _longer(folder, command)
-        console.say(f"{folder.path} is done; there is nothing to continue{longer}")
+        hint = _longer(folder, command)
+        console.say(f"{folder.path} is done; there is nothing to continue{hint}")
         return folder.summary()
     with needing(facts.get("code"), folder.path):
         LANGUAGE.load(folder.config_file)
-    if command == "sweep":
-        if moved:
-            raise RequestError(f"write the new data.path of a sweep into {folder.config_file}")
-        from ftune.commands.sweep import continue_sweep
-
-        return continue_sweep(folder, console)
-    with of_form(str(folder.path)):
-        run = reopen(folder, console, allow_inexact, moved)
-    console.say(f"continues at step {run.state.step:,} of {run.parts.total:,}")
-    return train(run)
+    return command.resume(folder, console, allow_inexact, moved)

@@ -14,22 +14,22 @@ from ftune.schema.root import RunConfig
 
 
 def schema(key: str | None, console: Console) -> None:
-    """Prints it. Raises RequestError for a key that does not exist, with the nearest."""
+    """Print the JSON schema or one key. Raises RequestError for an unknown key."""
     if key is None:
         console.say(json.dumps(json_schema(RunConfig), indent=2))
         return
-    found, known = find(RunConfig, key), variants(RunConfig)
+    settings, known = find(RunConfig, key), variants(RunConfig)
     chosen = {place: variant for place, variant in known.items() if _is_called(place, key)}
     for place, variant in chosen.items():
         console.say(place)
         console.say(f"  {' '.join((variant.__doc__ or '').split())}")
-        found += [(f"{place}.{name}", setting) for name, setting in settings_of(variant).items()]
-    if not found and not chosen:
+        settings += [(f"{place}.{name}", setting) for name, setting in settings_of(variant).items()]
+    if not settings and not chosen:
         last = key.rpartition(".")[2]
         names = {place.rpartition("(")[2].rstrip(")") for place in known}
         hint = suggestion(last, {*key_homes(RunConfig), *names})
         raise RequestError(f"no setting `{key}`; {hint}")
-    for path, setting in found:
+    for path, setting in settings:
         console.say(path)
         console.say(f"  {' '.join(setting.doc.split())}")
         console.say(f"  accepts: {accepts(setting)}")
@@ -37,6 +37,6 @@ def schema(key: str | None, console: Console) -> None:
 
 
 def _is_called(place: str, key: str) -> bool:
-    """Whether a variant's place, `data.transforms(tokenize)`, is meant by `tokenize` or in full."""
+    """Tell whether `key` names the variant at `data.transforms(tokenize)`: shortly or in full."""
     dotted = place.replace("(", ".").replace(")", "")
     return key in (dotted, dotted.rpartition(".")[2])

@@ -6,19 +6,18 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ftune.build import Parts, base_pipeline, build, read_data
-from ftune.commands.finetune import with_base
-from ftune.commands.sweep_report import settings_line, show_result, trial_line
+from ftune.commands.base_config import with_base
+from ftune.commands.request import Request
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console, Progress
 from ftune.drive import selection_of
 from ftune.engine.selection import Selection
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
 from ftune.limits.form import of_form
+from ftune.report.sweep import settings_line, show_result, trial_line
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
@@ -36,31 +35,37 @@ from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered, resume_words
 from ftune.training.reopen import JUDGED_OTHERWISE
+from ftune.training.run import create_folder
 
 
-def sweep(
-    config: RunConfig, base: Base | None, stem: str, out: Path | None, plan: bool, console: Console
-) -> dict[str, Any]:
-    """Runs a new sweep and returns its summary; with `plan`, only says what it would run."""
+def sweep(request: Request) -> dict[str, Any]:
+    """Run a new sweep and return its summary; with `plan`, only say what it would run."""
     refuse_several()
-    config, first, selection = first_trial(config, base)
+    base, console = request.base, request.console
+    config, first, selection = first_trial(request.config, base)
     assert config.sweep is not None
     choose_determinism(config.runtime.deterministic, first.device)
     _show_plan(config, first.total, console)
-    if plan:
+    if request.plan:
         return {"command": "sweep", "status": "planned", "trials": trial_count(config.sweep)}
-    with RunFolder.create(
-        RunFolder.place("sweep", stem, out, config.runs_folder), to_yaml(dump(config)),
-        command="sweep", status="running", pid=os.getpid(),
-        metric=selection.metric, sign=-selection.cost(1.0),
-        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        **gathered(config, first.dataset),
-    ) as folder:  # fmt: skip
+    path = RunFolder.place("sweep", request.stem, request.out, config.runs_folder)
+    facts = gathered(config, first.dataset) | {
+        "metric": selection.metric, "sign": -selection.cost(1.0)
+    }  # fmt: skip
+    with create_folder(config, path, "sweep", **facts) as folder:
         return _run(folder, config, base, selection, console)
 
 
-def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
-    """Goes on with a locked sweep: finished trials stay, open ones continue from a checkpoint."""
+def continue_sweep(
+    folder: RunFolder, console: Console, allow_inexact: bool = False, moved: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Continue a locked sweep: finished trials stay, open ones go on from their checkpoints.
+
+    Raises RequestError for `moved` data, which a sweep reads where its config.yaml says.
+    """
+    del allow_inexact  # a trial goes on exactly, or fails alone
+    if moved:
+        raise RequestError(f"write the new data.path of a sweep into {folder.config_file}")
     config = LANGUAGE.load(folder.config_file)
     base = load_bases(config.base) if config.base else None
     with of_form(str(folder.path)):
@@ -73,9 +78,9 @@ def continue_sweep(folder: RunFolder, console: Console) -> dict[str, Any]:
 
 
 def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts, Selection]:
-    """The configuration with its base, the first trial built, and what trials are judged by.
+    """Return the configuration with its base, the first trial built, and the selection of trials.
 
-    So a fault in space, data or structure ends the sweep at once. Raises what it refuses.
+    So a fault in space, data or structure ends the sweep before it trains. Raises FtuneError.
     """
     config = with_base(config, base) if base else config
     if config.sweep is None:
@@ -89,17 +94,14 @@ def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts,
 
 def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Parts:
     assert config.sweep is not None
-    first = {key: axis.samples[0] for key, axis in parse_space(config.sweep).items()}
-    one = configured(plain, first)
-    one = (
-        replace(one, optimizer=replace(one.optimizer, lr=1.0))
-        if one.optimizer.lr == "auto"
-        else one
-    )
-    dataset = read_data(one, prior=base_pipeline(base))
+    axes = parse_space(config.sweep)
+    trial = configured(plain, {key: axis.samples[0] for key, axis in axes.items()})
+    if trial.optimizer.lr == "auto":
+        trial = replace(trial, optimizer=replace(trial.optimizer, lr=1.0))
+    dataset = read_data(trial, prior=base_pipeline(base))
     if dataset.val is None:
         raise RequestError("a sweep judges by the validation split: give `data.split.val`")
-    return build(one, dataset, base)
+    return build(trial, dataset, base)
 
 
 def _run(
@@ -114,7 +116,7 @@ def _run(
             stopping.leave(lambda number: InterruptedRunError(number, resume_words(folder.path)))
             report = _Reporter(bar, console, selection)
             executor = Executor(folder, dump(config), config.sweep, base, selection, report)
-            report.said = {trial.number for trial in _ended(executor.study.trials())}
+            report.printed = {trial.number for trial in _ended(executor.study.trials())}
             trials = executor.run()
     except RunFailedError as error:
         seconds = time.monotonic() - began
@@ -138,11 +140,11 @@ def _run(
 
 
 class _Reporter:
-    """Says each trial that ended, once."""
+    """Prints each trial that ended, once."""
 
     def __init__(self, bar: Progress, console: Console, selection: Selection) -> None:
         self.bar, self.console, self.selection = bar, console, selection
-        self.said: set[int] = set()
+        self.printed: set[int] = set()
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         ended = _ended(trials)
@@ -150,9 +152,9 @@ class _Reporter:
         best = f"best {self.selection.metric} {order[0].value:.4g}" if order else ""
         self.bar.update(len(ended), best)
         for trial in ended:
-            if trial.number not in self.said and not self.console.is_terminal:
+            if trial.number not in self.printed and not self.console.is_terminal:
                 self.console.say(trial_line(trial))
-            self.said.add(trial.number)
+            self.printed.add(trial.number)
 
 
 def _ended(trials: Sequence[Trial]) -> list[Trial]:
@@ -225,6 +227,6 @@ def _best_file(config: RunConfig, best: Trial, metric: str) -> str:
 
 
 def _rate_notes(best: Trial | None, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the search for the best trial's rate could not tell."""
+    """Return the notes on the search for the best trial's rate."""
     notes = runs[best.number].get("notes", []) if best else []
     return [f"trial {best.number}: {note}" for note in notes if best and note.startswith(RATE)]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 FORMATS = {b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"\x1f\x8b": ".csv.gz"}
-"""What the first bytes of a stream say."""
+"""First bytes of a stream -> its format."""
 
 
 @contextmanager
 def incoming(source: str, declared: Any) -> Iterator[Path]:
-    """The file to read: the one that is named, or stdin as a file, since readers go back in it.
+    """Yield the file to read: the named one, or stdin as a temporary file, as readers seek in it.
 
     declared: the source of the training. A stream that is neither Parquet, npz nor JSON is a text
     of its kind, with its settings.
@@ -32,13 +32,13 @@ def incoming(source: str, declared: Any) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         content = sys.stdin.buffer.read()
-        place = Path(folder) / f"stdin{_suffix(content, declared)}"
-        place.write_bytes(content)
+        file = Path(folder) / f"stdin{_suffix(content, declared)}"
+        file.write_bytes(content)
         del content
         try:
-            yield place
+            yield file
         except DataError as error:
-            raise DataError(str(error).replace(str(place), "stdin")) from None
+            raise DataError(str(error).replace(str(file), "stdin")) from None
 
 
 def _suffix(content: bytes, declared: Any) -> str:
@@ -53,7 +53,7 @@ def _suffix(content: bytes, declared: Any) -> str:
 
 
 def check_target(target: str, lists: bool) -> None:
-    """Before anything is predicted. Raises RequestError."""
+    """Raise RequestError for a target that cannot be written, before anything is predicted."""
     path = Path(target)
     if target == STREAM:
         return
@@ -66,7 +66,7 @@ def check_target(target: str, lists: bool) -> None:
 
 
 def write_file(table: pa.Table, target: Path) -> None:
-    """Whole or not at all. Raises RunFailedError where it cannot be written."""
+    """Write the file whole or not at all. Raises RunFailedError where it cannot be written."""
     check_lists(table, target)
     beside = temporary(target)
     try:
@@ -78,7 +78,7 @@ def write_file(table: pa.Table, target: Path) -> None:
 
 
 def check_lists(table: pa.Table, target: Path) -> None:
-    """Raises RequestError where a csv would have to hold a list (of `--keep`)."""
+    """Raise RequestError where a csv would have to hold a list (of `--keep`)."""
     nested = [name for name in table.column_names if _is_nested(table, name)]
     if target.suffix == ".csv" and nested:
         raise RequestError(
@@ -88,15 +88,15 @@ def check_lists(table: pa.Table, target: Path) -> None:
 
 
 def write_out(table: pa.Table, source: Path) -> None:
-    """To stdout: csv where the input is a text table and nothing is a list, else JSON lines."""
+    """Write to stdout: csv where the input is a text table without lists, else JSON lines."""
     text = source.name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
     flat = not any(_is_nested(table, name) for name in table.column_names)
     suffix = ".csv" if text and flat else ".jsonl"
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / f"stdout{suffix}"
-        WRITERS[suffix](table, place)
+        file = Path(folder) / f"stdout{suffix}"
+        WRITERS[suffix](table, file)
         sys.stdout.flush()
-        sys.stdout.buffer.write(place.read_bytes())
+        sys.stdout.buffer.write(file.read_bytes())
         sys.stdout.buffer.flush()
 
 

@@ -15,9 +15,8 @@ from ftune.console import Console
 from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.runs.folder import RunFolder
-from ftune.training.describe import (
-    checkpoint_of,
-)
+from ftune.schema.root import RunConfig
+from ftune.training.describe import checkpoint_of
 from ftune.training.facts import facts_of
 from ftune.training.record import Resumed
 from ftune.training.saving import check_space
@@ -49,23 +48,23 @@ def new_run(
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
     check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
     path = RunFolder.place(command, stem, out, parts.config.runs_folder)
-    started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    folder = folder_for(parts, path, command, started=started)
+    folder = folder_for(parts, path, command)
     return Run(parts, folder, state, console, began=began or time.monotonic())
 
 
 def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
-    """A new run folder, locked, with what is known of a training before its first step."""
-    folder = RunFolder.create(
-        place,
-        to_yaml(dump(parts.config)),
-        command=command,
-        status="running",
-        pid=os.getpid(),
-        notes=parts.notes,
-        **more,
-        **facts_of(parts),
-    )
+    """Create the locked folder of a training, with what is known before its first step."""
+    facts = {"notes": parts.notes, **more, **facts_of(parts)}
+    folder = create_folder(parts.config, place, command, **facts)
     if parts.dataset.profile is not None:
         folder.write_profile(parts.dataset.profile.to_json())
     return folder
+
+
+def create_folder(
+    config: RunConfig, place: Path, command: str, status: str = "running", **facts: Any
+) -> RunFolder:
+    """Create a locked run folder with config.yaml and run.json; the run starts now, here."""
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    about = {"command": command, "status": status, "pid": os.getpid(), "started": started}
+    return RunFolder.create(place, to_yaml(dump(config)), **about, **facts)

@@ -18,8 +18,8 @@ from support.trainings import QUIET, undisturbed
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.merge import merge, unmerge
 from ftune.build import build, read_data
+from ftune.commands.base_config import base_config, with_base
 from ftune.commands.export import export
-from ftune.commands.finetune import base_config, with_base
 from ftune.data.dataset import Dataset
 from ftune.drive import score
 from ftune.models.call import call

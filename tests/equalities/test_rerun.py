@@ -17,8 +17,7 @@ from support.trainings import QUIET
 from ftune.build import build, read_data
 from ftune.commands.rerun import rerun
 from ftune.errors import FtuneError, RequestError
-from ftune.insight import same
-from ftune.insight.same import causes, results
+from ftune.report.run_diff import causes, results, tensors
 from ftune.runs import checkpoint
 from ftune.runs.files import read_json, sha256, write_json
 from ftune.runs.folder import RunFolder
@@ -244,5 +243,5 @@ def test_causes_stand_in_order() -> None:
 
 def test_a_tensor_of_nan_equals_itself() -> None:
     nan = {"a": torch.tensor([float("nan"), 1.0])}
-    assert not list(same._tensors("x", nan, nan))
-    assert list(same._tensors("x", nan, {"a": torch.tensor([0.0, 1.0])}))
+    assert not list(tensors("x", nan, nan))
+    assert list(tensors("x", nan, {"a": torch.tensor([0.0, 1.0])}))

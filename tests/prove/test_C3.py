@@ -12,8 +12,8 @@ import pytest
 from support.ledger import Ledger, full
 from support.trainings import QUIET, assert_same, configuration, trace, undisturbed
 
-from ftune import cli
 from ftune.build import build, read_data
+from ftune.cli_run import disk_message
 from ftune.errors import RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def fills_up(disk: Path, leave: int) -> tuple[str, bool]:
     except RunFailedError as error:
         said = str(error)
     except OSError as error:  # as the command line says it
-        said = cli._said(error)
+        said = disk_message(error)
     after = contents(disk / "run/checkpoints")
     return said, bool(before) and all(after.get(name) == data for name, data in before.items())
 

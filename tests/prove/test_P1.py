@@ -9,7 +9,7 @@ from support.again import KINDS, configured, prepare, rerun_alone, run_alone, ru
 from support.children import DONE, launch
 from support.ledger import Ledger, full
 
-from ftune.insight.same import results
+from ftune.report.run_diff import results
 from ftune.runs.folder import RunFolder
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ftune.commands.finetune import find_base, finetune
-from ftune.commands.lr_find import lr_find
-from ftune.commands.optimize import optimize
+from ftune.commands.base_config import base_for
+from ftune.commands.dispatch import COMMANDS
+from ftune.commands.request import Request
 from ftune.commands.rerun import rerun
-from ftune.commands.sweep import sweep
 from ftune.runs.files import sha256
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
@@ -113,14 +112,8 @@ def configured(kind: str, place: Path, seed: int = 0) -> RunConfig:
 
 def run_kind(kind: str, config: RunConfig, out: Path) -> dict[str, Any]:
     """One run of a kind, as its command makes it."""
-    command = KINDS[kind][0]
-    if command == "finetune":
-        return finetune(config, find_base([], config), "", out, QUIET)
-    if command == "lr-find":
-        return lr_find(config, None, "", out, QUIET)
-    if command == "sweep":
-        return sweep(config, None, "", out, False, QUIET)
-    return optimize(config, "", out, QUIET)
+    command = COMMANDS[KINDS[kind][0]]
+    return command.run(Request(config, "", out, QUIET, base_for(command.base, [], config)))
 
 
 def run_alone(kind: str, place: Path, seed: int, out: Path) -> None:

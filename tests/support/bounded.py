@@ -58,7 +58,7 @@ def warm() -> None:
     import tokenizers  # noqa: F401
     import transformers
 
-    from ftune.commands import finetune, optimize, resume, runs, sweep  # noqa: F401
+    from ftune.commands import resume, runs, sweep, train  # noqa: F401
     from ftune.data import SOURCES, TRANSFORMS
     from ftune.models import LAYERS, MODELS
     from ftune.optim import OPTIMIZERS, SCHEDULES

@@ -213,14 +213,14 @@ def _spoil(file: Path, dice: random.Random) -> None:
 
 def _resumed(place: Path) -> None:
     """What `ftune resume` and `ftune runs` read, without the training (in a process of its own)."""
-    from ftune.commands import resume
+    from ftune.commands import resume, train
     from ftune.commands.runs import runs
     from ftune.console import Console
     from ftune.runs.folder import RunFolder
 
     quiet = Console(json_output=True, quiet=True)
     runs(place.parent, quiet)
-    vars(resume)["train"] = lambda run: run.state
+    vars(train)["train"] = lambda run: run.state
     resume.resume(RunFolder.open(place), False, quiet)
 
 

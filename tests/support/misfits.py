@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ftune.adapt.transfer import Transfer
 from ftune.build import base_pipeline, build, read_data
-from ftune.commands.finetune import with_base
+from ftune.commands.base_config import with_base
 from ftune.errors import FtuneError
 from ftune.runs.adapters import load_bases
 from ftune.schema.root import LANGUAGE

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ftune.commands.request import Request
 from ftune.commands.resume import resume
 from ftune.commands.sweep import sweep
 from ftune.runs.folder import RunFolder
@@ -21,7 +22,7 @@ HALVING = {"sweep": {**GRID["sweep"], "halving": {"rungs": 3, "factor": 2}}}
 
 
 def run_sweep(out: Path, block: Mapping[str, Any], *changes: str) -> dict[str, Any]:
-    return sweep(configuration(*changes, plain=PLAIN | dict(block)), None, "", out, False, QUIET)
+    return sweep(Request(configuration(*changes, plain=PLAIN | dict(block)), "", out, QUIET))
 
 
 def sweep_or_resume(out: Path, block: Mapping[str, Any]) -> None:

@@ -13,9 +13,9 @@ from support.tiny_hf import SENTENCES, save_models
 from support.trainings import QUIET, undisturbed
 
 from ftune.build import base_pipeline, build, read_data
+from ftune.commands.base_config import base_config, with_base
 from ftune.commands.evaluate import evaluate
 from ftune.commands.export import export
-from ftune.commands.finetune import base_config, with_base
 from ftune.commands.predict import predict
 from ftune.errors import RequestError
 from ftune.models.call import call

@@ -21,6 +21,7 @@ from support.trainings import QUIET, begin, undisturbed
 from ftune.build import read_data
 from ftune.commands.evaluate import evaluate
 from ftune.commands.predict import predict
+from ftune.commands.request import Request
 from ftune.commands.resume import resume
 from ftune.commands.sweep import continue_sweep, sweep
 from ftune.console import Console
@@ -223,7 +224,7 @@ def test_selection_early_stop_and_plateau_go_by_the_files_values(
 
 def test_a_sweep_ranks_by_the_files_values(file: Path, tmp_path: Path) -> None:
     block = "sweep={scientific: {optimizer.lr: [0.01, 0.3]}}"
-    sweep(config(file, [{"clip": 0.05}], block), None, "", tmp_path / "s", False, QUIET)
+    sweep(Request(config(file, [{"clip": 0.05}], block), "", tmp_path / "s", QUIET))
     true = columns(file)["y"]
     for trial in sorted((tmp_path / "s" / "trials").iterdir()):
         guess = predicted(trial, file, tmp_path / "p.csv")["y"]
@@ -256,7 +257,7 @@ def test_a_sweep_of_0_1_says_what_is_judged_otherwise(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     block = "sweep={scientific: {optimizer.lr: [0.01, 0.3]}}"
-    sweep(config(file, [{"clip": 0.05}], block), None, "", tmp_path / "s", False, QUIET)
+    sweep(Request(config(file, [{"clip": 0.05}], block), "", tmp_path / "s", QUIET))
     continue_sweep(RunFolder(tmp_path / "s"), Console())
     assert "own values" not in capsys.readouterr().err
     as_of_0_1(tmp_path / "s")

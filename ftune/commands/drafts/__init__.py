@@ -1,1 +1,1 @@
-"""A configuration for one file: what its columns suggest, each guess with its reason."""
+"""Drafts of configurations: what the columns of a file suggest, each guess with its reason."""

@@ -1,4 +1,4 @@
-"""Files of conversations, or of questions with answers: the template `lora` for this very file."""
+"""Drafts for files of conversations or questions with answers, by the template `lora`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TURNS = ({"role", "content"}, {"from", "value"})
 """Keys of a turn, of OpenAI and of ShareGPT."""
 ASKED = ("instruction", "prompt", "question", "query")
 ANSWERED = ("output", "response", "completion", "answer")
-BESIDE = ("input", "context")
-LOOKED_AT = 20
+CONTEXT = ("input", "context")
+SAMPLE = 20
 
 
 def dialogues(frame: Frame, source: str, path: str, title: str) -> str:
-    """The text of a configuration for a language model; empty where the file is a table."""
+    """Return a configuration for a language model; empty where the file is a table."""
     settings = _settings(frame)
     if not settings:
         return ""
@@ -42,26 +42,26 @@ def _what(settings: dict[str, str]) -> str:
 
 
 def _settings(frame: Frame) -> dict[str, str]:
-    """`messages`, or `prompt` and `response`."""
+    """Return the settings `messages`, or `prompt` and `response`; empty for a table."""
     texts = frame.named("text")
     for name in texts:
         if _are_turns(frame[name]):
             return {"messages": name}
-    called = {name.lower(): name for name in texts}
-    asked = next((called[name] for name in ASKED if name in called), None)
-    answered = next((called[name] for name in ANSWERED if name in called), None)
+    by_name = {name.lower(): name for name in texts}
+    asked = next((by_name[name] for name in ASKED if name in by_name), None)
+    answered = next((by_name[name] for name in ANSWERED if name in by_name), None)
     if asked is None or answered is None:
         return {}
     if asked.lower() != "instruction" and len(set(frame[answered])) <= ONCE * len(frame):
         return {}  # answers out of a few are classes
-    beside = next((called[name] for name in BESIDE if name in called), None)
-    more = f"{{{beside}:\n\n{beside.capitalize()}: {{}}}}" if beside else ""
-    return {"prompt": f"{{{asked}}}{more}", "response": f"{{{answered}}}"}
+    context = next((by_name[name] for name in CONTEXT if name in by_name), None)
+    addition = f"{{{context}:\n\n{context.capitalize()}: {{}}}}" if context else ""
+    return {"prompt": f"{{{asked}}}{addition}", "response": f"{{{answered}}}"}
 
 
 def _are_turns(column: Array) -> bool:
-    """Whether the first known values are lists of turns, as JSON."""
-    values = [value for value in column if value is not None][:LOOKED_AT]
+    """Tell whether the first values are lists of turns, as JSON."""
+    values = [value for value in column if value is not None][:SAMPLE]
     return bool(values) and all(map(_is_dialogue, values))
 
 

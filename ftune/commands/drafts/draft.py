@@ -1,11 +1,10 @@
-"""`ftune init --data`: reads the file, guesses, and writes a configuration that runs as it is."""
+"""`ftune init --data`: a configuration for one file that runs as it is."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ftune.commands.drafts.dialogues import dialogues
 from ftune.commands.drafts.reading import read
@@ -15,14 +14,14 @@ from ftune.commands.drafts.sizes import sizes_of
 from ftune.commands.drafts.worth import trend, worth
 from ftune.commands.drafts.write import Draft, counted
 from ftune.data.new_rows import source_for
-from ftune.data.profile.leaks import leaks
+from ftune.data.profile.leaks import Leak, leaks
 from ftune.errors import RequestError
 
 TABLES = ("csv", "parquet", "jsonl", "npz")
 
 
 def draft(file: Path, target: str | None, out: Path) -> str:
-    """The text of a configuration that lies at `out`. Raises FtuneError where the file is none."""
+    """Return the text of a configuration at `out`. Raises FtuneError where the file is no table."""
     name = _source(file)
     reading = read(name, str(file))
     frame = reading.frame
@@ -32,12 +31,12 @@ def draft(file: Path, target: str | None, out: Path) -> str:
     roles = roles_of(frame, target)
     inputs = [column.name for column in roles.columns]
     plain = [n for n in inputs if frame.kind(n) != "array"]
-    told = [] if roles.separator else leaks(frame, plain, roles.target.value, roles.classes)
-    looked = worth(frame.without([leak.column for leak in told]), _without(roles, told))
+    leaking = [] if roles.separator else leaks(frame, plain, roles.target.value, roles.classes)
+    scores = worth(frame.without([leak.column for leak in leaking]), _without(roles, leaking))
     scaled = scaling(frame, roles)
-    if looked is not None and scaled.score is not None and not told:
-        better = replace(looked, linear=scaled.score)
-        looked = better if better.straight else looked
+    if scores is not None and scaled.score is not None and not leaking:
+        rescaled = replace(scores, linear=scaled.score)
+        scores = rescaled if rescaled.straight else scores
     known = len(frame) if roles.separator else (~frame.missing(roles.target.value)).sum()
     trained = int(known * 0.7)
     return Draft(
@@ -48,15 +47,15 @@ def draft(file: Path, target: str | None, out: Path) -> str:
         path,
         reading,
         roles,
-        sizes_of(trained, looked, roles.classes),
-        scaled if looked is not None and looked.straight else Scaling(),
-        told,
+        sizes_of(trained, scores, roles.classes),
+        scaled if scores is not None and scores.straight else Scaling(),
+        leaking,
         trend(frame, roles),
     ).text()
 
 
-def _without(roles: Roles, told: list[Any]) -> Roles:
-    names = {leak.column for leak in told}
+def _without(roles: Roles, leaking: list[Leak]) -> Roles:
+    names = {leak.column for leak in leaking}
     columns = tuple(c for c in roles.columns if c.name not in names)
     return replace(roles, columns=columns or roles.columns)
 

@@ -1,4 +1,4 @@
-"""Files as people have them: read with the settings without which they would be refused."""
+"""Reading a file of data with the settings that it needs, found by trying them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ from ftune.data.sources.written import (
 from ftune.errors import DataError
 
 MOST_GAPS = 3
-"""So many different words among numbers may stand for gaps."""
+"""Most different words among the numbers of a column that are taken for missing values."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """source: with the settings that alone fit. doubts: what is said of columns of which several
-    do; the frame has the first of them. reasons: for a setting that could have been another."""
+    """A file as it was read.
+
+    source: with the settings that alone fit. doubts: sentences about the columns that several
+    settings fit, of which the frame has the first. reasons: why a setting is not another.
+    """
 
     source: Any
     frame: Frame
@@ -42,14 +45,14 @@ class Reading:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is not as it is without being written."""
+        """Return the settings that differ from the defaults."""
         usual = type(self.source)(self.source.path)
         every = {f.name: getattr(self.source, f.name) for f in fields(self.source)}
         return {name: value for name, value in every.items() if value != getattr(usual, name)}
 
 
 def read(name: str, path: str) -> Reading:
-    """A file by the source of that name. Raises DataError where no settings make it readable."""
+    """Read a file by the source `name`. Raises DataError where no settings make it readable."""
     source: Any = SOURCES[name](path)
     if not isinstance(source, TableFile):
         return Reading(source, source.read(path))
@@ -65,7 +68,7 @@ def read(name: str, path: str) -> Reading:
 
 
 def _layout(path: str, source: Csv) -> dict[str, Any]:
-    """The delimiter, and the lines above the header, where they are not the usual."""
+    """Return the delimiter and the lines above the header, where they are not the defaults."""
     existing(path)
     with readable(path, "CSV"):
         single = len(form_of(path, source).names) == 1
@@ -73,12 +76,12 @@ def _layout(path: str, source: Csv) -> dict[str, Any]:
 
 
 def _settled(path: str, source: Any, reasons: dict[str, str]) -> tuple[Any, dict[str, list[Way]]]:
-    """With all settings that alone fit; and by what is said of it, the ways of each other column.
+    """Return the source with all settings that alone fit, and the doubts: sentence -> ways.
 
     A setting of the file may decide for a column that alone could be read in two ways.
     """
     while True:
-        doubts, before = dict[str, list[Way]](), source
+        doubts, changed = dict[str, list[Way]](), source
         for name, texts in _undeclared(path, source):
             every = ways(name, texts, source)
             fitting = _agreeing(every, source)
@@ -89,19 +92,19 @@ def _settled(path: str, source: Any, reasons: dict[str, str]) -> tuple[Any, dict
             if len(fitting) > 1:
                 doubts[other_notation(name, texts, fitting)] = fitting
             elif changes := _changes(source, texts, fitting):
-                before = _with(path, before, changes)
-        if before == source:
+                changed = _with(path, changed, changes)
+        if changed == source:
             return source, doubts
-        source = before
+        source = changed
 
 
 def _agreeing(fitting: list[Way], source: Any) -> list[Way]:
-    """Of several ways those that leave what other columns need; all, where none does."""
+    """Return the ways that agree with the settings of other columns; all of them, if none does."""
 
-    def kept(name: str, value: Any) -> bool:
+    def agrees(name: str, value: Any) -> bool:
         return name == "types" or getattr(source, name) in (None, value)
 
-    agreeing = [way for way in fitting if all(kept(*pair) for pair in way.settings.items())]
+    agreeing = [way for way in fitting if all(agrees(*pair) for pair in way.settings.items())]
     return agreeing or fitting
 
 
@@ -119,7 +122,7 @@ def _undeclared(path: str, source: Any) -> Iterator[tuple[str, Texts]]:
 
 
 def _changes(source: Any, texts: Texts, fitting: list[Way]) -> dict[str, Any]:
-    """The settings of the one way, and the words that stand for gaps among what it reads."""
+    """Return the settings of the one way, and the words among its numbers that mean a gap."""
     usual = notation_of(source)
     if not fitting and not NEARLY_ALL <= share(texts.values, texts.counts, usual) < 1:
         return {}
@@ -131,17 +134,17 @@ def _changes(source: Any, texts: Texts, fitting: list[Way]) -> dict[str, Any]:
 
 
 def _with(path: str, source: Any, changes: Mapping[str, Any]) -> Any:
-    """The source with settings added. Raises DataError where the file would need two of one."""
+    """Return the source with settings added. Raises DataError where one needs two values."""
     merged: dict[str, Any] = {}
     for name, value in changes.items():
-        own = getattr(source, name)
+        present = getattr(source, name)
         if name == "types":
-            value = {**own, **value}
+            value = {**present, **value}
         elif name == "missing":
-            value = [*own, *(text for text in value if text not in own)]
-        elif own not in (None, value):
+            value = [*present, *(text for text in value if text not in present)]
+        elif present not in (None, value):
             raise DataError(
-                f"{path}: some columns need {spelled({name: own})}, others"
+                f"{path}: some columns need {spelled({name: present})}, others"
                 f" {spelled({name: value})}; write the numbers of the file in one way"
             )
         merged[name] = value

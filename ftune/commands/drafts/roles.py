@@ -1,4 +1,4 @@
-"""What the columns of a table are there for: the target, a group, a time, inputs or nothing."""
+"""The role of each column of a table: target, group, time, input or none."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FREE_TEXT = (
     " (see `ftune init text`)"
 )
 WORDS = 5
-"""Texts of so many words on average, nearly each once, are free text, and no names."""
+"""Texts of at least so many words on average, most of them unique, are free text."""
 TEXTS = "`ftune init text` writes a configuration that learns from a column of texts alone"
 MOST_CLASSES = 20
-"""Whole numbers of more values than this are a quantity."""
+"""Whole numbers with more values than this are a quantity."""
 ONCE = 0.5
-"""A text of which more than this share of values comes once is no category."""
+"""A text column with a larger share of distinct values than this is no category."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Roles:
-    """drop: what is no input, with the reason; group, time: for the split. separator: of tags."""
+    """drop: columns that are no input -> why. group, time: for the split. separator: of tags."""
 
     target: Guess
     task: Guess
@@ -60,25 +60,25 @@ class Roles:
         return self.task.value == "classification"
 
     def inputs(self, kind: Literal["number", "text", "date"]) -> list[str]:
-        """The columns of a kind that are left as inputs."""
+        """Return the input columns of a kind."""
         return [c.name for c in self.columns if c.holds == kind and c.role == "input"]
 
 
 def roles_of(frame: Frame, given: str | None) -> Roles:
-    """Guesses them all. Raises RequestError where the target is not there or cannot be one."""
+    """Guess all roles. Raises RequestError where the target is absent or cannot be one."""
     target = _target(frame, given)
     task, separator = _task(frame, target.value)
     group = _group(frame, target.value)
     time = None if group else _time(frame, target.value)
     columns = [column_of(frame, n, "input") for n in frame.columns if n != target.value]
     drop = _dropped(frame, columns, {group.value} if group else set())
-    kept = [c for c in columns if c.name not in drop and (not group or c.name != group.value)]
-    if not kept:
-        more = f"; {TEXTS}" if any(why.startswith("free text") for why in drop.values()) else ""
+    inputs = [c for c in columns if c.name not in drop and (not group or c.name != group.value)]
+    if not inputs:
+        hint = f"; {TEXTS}" if any(why.startswith("free text") for why in drop.values()) else ""
         raise DataError(
-            f"{frame.origin}: beside `{target.value}` there is no column to learn from{more}"
+            f"{frame.origin}: beside `{target.value}` there is no column to learn from{hint}"
         )
-    return Roles(target, task, drop, group, time, tuple(kept), separator)
+    return Roles(target, task, drop, group, time, tuple(inputs), separator)
 
 
 def _target(frame: Frame, given: str | None) -> Guess:
@@ -95,7 +95,7 @@ def _target(frame: Frame, given: str | None) -> Guess:
 
 
 def _task(frame: Frame, target: str) -> tuple[Guess, str]:
-    """The task, and what joins the tags where the target holds several."""
+    """Return the task, and the separator of the tags where the target holds several."""
     kind, column = frame.kind(target), frame[target]
     if kind not in ("number", "text"):
         raise RequestError(f"{frame.origin}: the target `{target}` holds {kind}s; name a column of"
@@ -119,7 +119,7 @@ def _task(frame: Frame, target: str) -> tuple[Guess, str]:
 
 
 def _check(frame: Frame, target: str, values: Array, rows: int) -> None:
-    """Refuses a target that is always the same, or names the rows."""
+    """Raise DataError for a target that is constant, empty, or names the rows."""
     known = frame[target][~frame.missing(target)]
     if fault := constant(frame.origin, target, np.unique(known).tolist(), rows):
         raise DataError(f"{fault}: --target COL")
@@ -137,12 +137,12 @@ def _check(frame: Frame, target: str, values: Array, rows: int) -> None:
 
 
 def _group(frame: Frame, target: str) -> Guess | None:
-    """A column that is called like somebody whose rows repeat, and repeats."""
+    """Return a column that is named like a group (`patient_id`), and whose values repeat."""
     for name in frame.columns:
-        called, kind = GROUPS.search(name), frame.kind(name)
-        if name == target or not called or kind not in ("number", "text"):
+        match, kind = GROUPS.search(name), frame.kind(name)
+        if name == target or not match or kind not in ("number", "text"):
             continue
-        if kind == "number" and not called["end"]:  # how many households there are
+        if kind == "number" and not match["end"]:  # how many households there are
             continue
         if frame.missing(name).any():
             continue
@@ -154,43 +154,44 @@ def _group(frame: Frame, target: str) -> Guess | None:
 
 
 def _time(frame: Frame, target: str) -> Guess | None:
-    """A date that leads: the first column, or one by which the file is ordered."""
-    for place, name in enumerate(frame.columns):
+    """Return a date column: the first of the file, or one by which the file is ordered."""
+    for position, name in enumerate(frame.columns):
         if name == target or frame.kind(name) != "date" or frame.missing(name).any():
             continue
         dates = frame[name]
         ordered = bool((dates[1:] >= dates[:-1]).all())
-        if dates.min() < dates.max() and (place == 0 or ordered):
+        if dates.min() < dates.max() and (position == 0 or ordered):
             why = "the file is ordered by it" if ordered else "it leads the table"
             return Guess(name, f"{why}: the latest rows judge")
     return None
 
 
-def _dropped(frame: Frame, columns: Sequence[Column], beside: set[str]) -> dict[str, str]:
-    """The columns that are no inputs, with the reason."""
+def _dropped(frame: Frame, columns: Sequence[Column], groups: set[str]) -> dict[str, str]:
+    """Return the columns that are no inputs, with the reason; `groups` are left out."""
     drop: dict[str, str] = {}
     for column in columns:
         why = _useless(frame[column.name], column, len(frame))
-        if why and column.name not in beside:
+        if why and column.name not in groups:
             drop[column.name] = why
     return drop
 
 
 def _words(texts: Array) -> float:
-    """How many words a text has, on average."""
+    """Return the mean number of words of a text."""
     known = [len(text.split()) for text in texts if text is not None]
     return sum(known) / max(len(known), 1)
 
 
 def _useless(values: Array, column: Column, rows: int) -> str:
-    said = column.remarks[0] if column.remarks else ""
+    """Return why a column is no input; empty where it is one."""
+    remark = column.remarks[0] if column.remarks else ""
     if column.holds == "text" and (examples := notations(values)):
         return f"dates in different notations ({'; '.join(examples)}): write them in one"
-    once = column.holds == "text" and (column.distinct or 0) > ONCE * rows
-    if said == "free text" or (once and _words(values) >= WORDS):
+    unique = column.holds == "text" and (column.distinct or 0) > ONCE * rows
+    if remark == "free text" or (unique and _words(values) >= WORDS):
         return FREE_TEXT.format(name=column.name)
-    if said or once:
-        return said or "nearly every value once"
+    if remark or unique:
+        return remark or "nearly every value once"
     if column.holds.startswith("array") and values.ndim > 3:
         return "more than an image a row"
     return ""

@@ -1,4 +1,4 @@
-"""How far values of a linear model's inputs, and its target, are scaled: as a look says is best."""
+"""Scaling of a linear model's inputs and target, chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ftune.data.transforms.robust import Robust
 from ftune.quiet import quiet
 
 BOUNDS = (3.0, 30.0, 300.0)
-"""Of `robust`: its default, then those that leave long tails as they are."""
+"""Bounds of `robust`: its default, then those that leave long tails as they are."""
 LESS = 0.9
-"""Another scaling has to leave less than this share of the loss, in each fold."""
+"""Another scaling is chosen where its loss is below this share of the best, in each fold."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """bound: of `robust`. plain: that a target of several orders of magnitude gets no logarithm.
+    """bound: of `robust`. plain: a target of several orders of magnitude gets no logarithm.
 
-    score: of a line so scaled; None: as is usual. far: the columns with values beyond the default
-    bound.
+    score: of a linear model so scaled; None with the default scaling. far: the columns with values
+    beyond the default bound.
     """
 
     bound: float = BOUNDS[0]
@@ -36,10 +36,10 @@ class Scaling:
 
 
 def scaling(frame: Frame, roles: Roles) -> Scaling:
-    """The narrowest bound that costs a line nothing, on all inputs.
+    """Return the narrowest bound that costs a linear model nothing, on all inputs.
 
-    Another is taken where the loss is clearly lower in every fold: a tail that a line goes by is in
-    all of them, a lone outlier in one.
+    A wider one is taken where the loss is clearly lower in every fold: a tail that carries the
+    trend is in all of them, a lone outlier in one.
     """
     sample = sampled(frame, roles)
     if sample is None:
@@ -51,25 +51,25 @@ def scaling(frame: Frame, roles: Roles) -> Scaling:
     if not far and not wide:
         return Scaling()
     with quiet():
-        best = _tried(frame, roles, names, y, BOUNDS[0], wide)
+        best = _cross_validate(frame, roles, names, y, BOUNDS[0], wide)
         bound, log = BOUNDS[0], wide
-        for other in itertools.product(BOUNDS if far else BOUNDS[:1], (wide, False)):
-            trial = _tried(frame, roles, names, y, *other)
+        for candidate in itertools.product(BOUNDS if far else BOUNDS[:1], (wide, False)):
+            trial = _cross_validate(frame, roles, names, y, *candidate)
             if (trial[0] < LESS * best[0]).all():
-                best, (bound, log) = trial, other
+                best, (bound, log) = trial, candidate
     default = bound == BOUNDS[0] and log == wide
     return Scaling(bound, log != wide, None if default else best[1], far)
 
 
 def _scalable(column: Array) -> bool:
-    """Whether every fold knows some values, none of them infinite."""
+    """Tell whether there are values enough for every fold, none of them infinite."""
     return not np.isinf(column).any() and int((~np.isnan(column)).sum()) >= 10 * FOLDS
 
 
-def _tried(
+def _cross_validate(
     frame: Frame, roles: Roles, names: list[str], y: Any, bound: float, log: bool
 ) -> tuple[Array, float]:
-    """[folds] the loss of a line on inputs scaled by `robust`, and its mean score."""
+    """Return [folds] the loss of a linear model on inputs scaled by `robust`, and a mean score."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.metrics import log_loss, mean_squared_error
 
@@ -93,12 +93,12 @@ def _tried(
 
 
 def logged(values: Array) -> bool:
-    """Whether numbers to predict are better told by their orders of magnitude."""
+    """Tell whether a target is better predicted on a log scale."""
     low, high = float(values.min()), float(values.max())
     # An even spread over such a range would be bent by a logarithm.
     return low > 0 and high / low >= 20 and _skew(np.log1p(values)) < _skew(values)
 
 
 def _skew(values: Array) -> float:
-    """How lopsided values are: the size of their third standardised moment."""
+    """Return the absolute skewness: the third standardised moment."""
     return abs(float((((values - values.mean()) / (values.std() or 1.0)) ** 3).mean()))

@@ -1,4 +1,4 @@
-"""Targets that are sets of tags in one column, and what joins the tags of a row."""
+"""Targets that are sets of tags in one column, and their separator."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ftune.data.conform import NUMBER
 
 SEPARATORS = ";|,"
 JOINED = 0.2
-"""At least this share of the rows that have a tag have several."""
+"""Least share of the rows with tags that have several."""
 OFTEN = 5
-"""So many rows have a tag, on average."""
+"""Least mean number of rows that have a tag."""
 _NUMBER = re.compile(NUMBER)
 
 
 def separator_of(texts: Sequence[str]) -> str:
-    """What joins the items of which all `texts` are sets; empty where none does."""
+    """Return the separator of the tags in `texts`; empty where they are no sets of tags."""
     return next((separator for separator in SEPARATORS if _joins(separator, texts)), "")
 
 
 def _joins(separator: str, texts: Sequence[str]) -> bool:
-    """Whether rows differ in how many of a few items, often seen, they have."""
+    """Tell whether rows differ in how many of a few frequent items they have."""
     rows = [[part for raw in text.split(separator) if (part := raw.strip())] for text in texts]
     items = Counter(item for row in rows for item in row)
     lengths = Counter(map(len, rows))

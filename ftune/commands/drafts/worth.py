@@ -1,4 +1,4 @@
-"""Whether a straight line is as good on these rows as trees: what a model has to be able to do."""
+"""Scores of a linear model and of boosted trees on a sample, which choose the model's depth."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Worth:
 
     @property
     def straight(self) -> bool:
-        """Whether a line is enough: no worse than trees by more than chance on so few rows."""
+        """Tell whether a linear model is enough: no worse than trees by more than chance."""
         return self.linear >= self.trees - 0.25 / float(np.sqrt(self.rows))
 
 
 def worth(frame: Frame, roles: Roles) -> Worth | None:
-    """None where it would take too long or there are too few rows to say."""
+    """Return the scores; None where it would take too long or there are too few rows."""
     sample = sampled(frame, roles)
     if sample is None:
         return None
@@ -48,7 +48,7 @@ def worth(frame: Frame, roles: Roles) -> Worth | None:
 
 
 def sampled(frame: Frame, roles: Roles) -> tuple[Frame, Any] | None:
-    """Some rows and what is to be told of them; None where a look would take long or say little."""
+    """Return a sample of the rows and its target; None as in `worth`."""
     if roles.separator:
         return None
     target = roles.target.value
@@ -60,16 +60,16 @@ def sampled(frame: Frame, roles: Roles) -> tuple[Frame, Any] | None:
         return None
     if not roles.classes:
         return frame, y
-    values, places, counts = np.unique(y, return_inverse=True, return_counts=True)
-    often = counts[places] >= FOLDS
-    y, frame = places[often], frame.take(often)
+    values, classes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    frequent = counts[classes] >= FOLDS
+    y, frame = classes[frequent], frame.take(frequent)
     return None if len(values) > CLASSES or len(np.unique(y)) < 2 else (frame, y)
 
 
 def trend(frame: Frame, roles: Roles) -> bool:
-    """Whether the year tells of later rows what the other columns do not.
+    """Tell whether the year helps to predict later rows, beside the other columns.
 
-    By a look forward in time at the rows that the split by time trains on and chooses by.
+    Models are fitted on the earlier rows and scored on later ones; test rows are left out.
     """
     if roles.time is None:
         return False
@@ -95,12 +95,13 @@ def trend(frame: Frame, roles: Roles) -> bool:
 
 
 def _forward(roles: Roles, numbers: int, x: Any, y: Any, cut: int) -> float:
-    """The better score on the rows from `cut` on of models fitted on those before."""
+    """Return the better score of both models on the rows from `cut` on, fitted on those before."""
     both = models(roles, numbers, x.shape[1])
     return float(max(model.fit(x[:cut], y[:cut]).score(x[cut:], y[cut:]) for model in both))
 
 
 def models(roles: Roles, numbers: int, width: int) -> tuple[Any, Any]:
+    """Return a linear model and boosted trees; of `width` columns the first are `numbers`."""
     from sklearn import ensemble, linear_model
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
@@ -126,6 +127,7 @@ def _score(model: Any, x: Any, y: Any, classes: bool) -> float:
 
 
 def folds(classes: bool) -> Any:
+    """Return the splitter of the cross-validation."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
     return (StratifiedKFold if classes else KFold)(FOLDS, shuffle=True, random_state=0)

@@ -23,14 +23,14 @@ PLAIN = re.compile(r"^[A-Za-z_][\w./-]*$")
 NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 CHOOSE = "TO CHOOSE"
 BUSY = 200
-"""From so many categories in all on, each needs more rows of its own."""
+"""With more categories than this in all, each needs more rows of its own."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """Everything that was guessed.
+    """Everything that was guessed of a file.
 
-    source, path: by which the file was read. trend: whether the year tells of later rows.
+    source, path: of `data`. trend: whether the year helps to predict later rows.
     """
 
     title: str
@@ -44,6 +44,7 @@ class Draft:
     trend: bool
 
     def text(self) -> str:
+        """Return the configuration as YAML with comments."""
         return "\n".join(self._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
@@ -64,7 +65,7 @@ class Draft:
         yield "  transforms:"
         yield from self._transforms(frame)
         if not roles.classes:
-            yield from _target_transforms(frame[roles.target.value], self.scaling.plain)
+            yield from target_transforms(frame[roles.target.value], self.scaling.plain)
         yield from self._model()
         rate = f"{{name: adamw, lr: {sizes.lr:g}, weight_decay: {sizes.weight_decay:g}}}"
         yield f"optimizer: {rate}"
@@ -75,7 +76,7 @@ class Draft:
             yield from _line("eval: {metric: loss}", "steadier than accuracy on few rows")
 
     def _settings(self) -> Iterator[str]:
-        """How the file is written, and what has to be chosen before it can be read."""
+        """Yield the settings of the file's format, and what the user has to choose."""
         for key, value in self.reading.settings.items():
             if key != "types":
                 yield from _line(f"  {key}: {quoted(value)}", self.reading.reasons.get(key, ""))
@@ -86,17 +87,17 @@ class Draft:
             yield from (f"  # {line}" for line in _wrapped(f"{CHOOSE}: {doubt}", WIDTH - 4))
 
     def _gaps(self) -> Iterator[str]:
-        """That rows without a target are left out."""
+        """Yield that rows without a target are left out, where there are any."""
         name, frame = self.roles.target.value, self.reading.frame
         count = int(frame.missing(name).sum())
         if not count:
             return
         swallowed = getattr(self.reading.source, "swallowed", None)
         words = swallowed(frame.origin, name) if swallowed and self.roles.classes else {}
-        more = f"; `missing` lists {_some([f'`{word}`' for word in words])}" if words else ""
+        listed = f"; `missing` lists {_some([f'`{word}`' for word in words])}" if words else ""
         yield from _line(
             "  drop_missing_target: true",
-            f"{counted(count, 'row')} {'has' if count == 1 else 'have'} no `{name}`{more}",
+            f"{counted(count, 'row')} {'has' if count == 1 else 'have'} no `{name}`{listed}",
         )
 
     def _split(self) -> Iterator[str]:
@@ -108,7 +109,7 @@ class Draft:
         yield "  split: {val: 0.1, test: 0.2}"
 
     def _transforms(self, frame: Frame) -> Iterator[str]:
-        """Only what this table needs; the first ones say what is left out."""
+        """Yield the transforms that this table needs; the first drop columns."""
         roles, rows = self.roles, len(frame)
         for name, why in roles.drop.items():
             yield from _line(f"    - drop: [{quoted(name)}]", why)
@@ -158,7 +159,7 @@ class Draft:
 
 
 def _robust(scaling: Scaling) -> Iterator[str]:
-    """Numbers by their quartiles, and what becomes of far values."""
+    """Yield the scaling of numbers by their quartiles, and what happens to outliers."""
     beyond, usual = f"{FAR * scaling.bound:g} deviations", f"{FAR * BOUNDS[0]:g}"
     if scaling.bound == BOUNDS[0]:
         yield from _line("    - robust", f"draws in values beyond {beyond} (outliers)")
@@ -170,7 +171,8 @@ def _robust(scaling: Scaling) -> Iterator[str]:
     )
 
 
-def _target_transforms(column: Array, plain: bool = False) -> Iterator[str]:
+def target_transforms(column: Array, plain: bool = False) -> Iterator[str]:
+    """Yield the transforms of a numeric target; plain: without a logarithm."""
     known = column[~np.isnan(column)]
     low, high = float(known.min()), float(known.max())
     yield from _line("  target_transforms:", "undone in predictions and metrics")
@@ -180,7 +182,7 @@ def _target_transforms(column: Array, plain: bool = False) -> Iterator[str]:
 
 
 def _line(text: str, why: str) -> Iterator[str]:
-    """A setting with its reason behind it, or above it where both do not fit on one line."""
+    """Yield a setting with its reason behind it, or above it where the line would be too long."""
     if not why:
         yield text
         return
@@ -201,7 +203,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 row`, `2 rows`."""
+    """Return a count with its noun: `1 row`, `2 rows`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
@@ -210,7 +212,7 @@ def _some(names: list[str]) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A value as YAML reads it back."""
+    """Return a value as YAML that reads back the same."""
     if isinstance(value, str) and PLAIN.match(value) and value.lower() not in NOT_TEXT:
         return value
     return json.dumps(value, ensure_ascii=False)

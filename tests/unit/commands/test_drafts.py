@@ -14,9 +14,10 @@ from pyarrow import parquet
 from support.trainings import QUIET
 
 from ftune.commands.drafts.draft import draft
-from ftune.commands.drafts.write import _target_transforms
+from ftune.commands.drafts.write import target_transforms
 from ftune.commands.init import init
-from ftune.commands.optimize import optimize
+from ftune.commands.request import Request
+from ftune.commands.train import optimize
 from ftune.console import Console
 from ftune.errors import DataError, FtuneError, RequestError
 from ftune.schema.root import LANGUAGE, RunConfig
@@ -148,7 +149,7 @@ def test_every_draft_runs_as_it_is(suffix: str, target: str, tmp_path: Path) -> 
     text = out.read_text(encoding="utf-8")
     assert all(len(line) <= 80 for line in text.splitlines() if line.lstrip().startswith("#"))
     config = LANGUAGE.load(out, ["train.epochs=1", "runtime.threads=1"])
-    assert optimize(config, "c", tmp_path / "run", QUIET)["status"] == "done"
+    assert optimize(Request(config, "c", tmp_path / "run", QUIET))["status"] == "done"
 
 
 def test_a_line_is_chosen_where_a_line_is_enough(tmp_path: Path) -> None:
@@ -196,8 +197,8 @@ def test_words_that_do_not_go_together(tmp_path: Path) -> None:
 
 def test_a_logarithm_is_for_long_tails_only() -> None:
     dice = np.random.default_rng(0)
-    tailed = "\n".join(_target_transforms(np.exp(dice.normal(5, 1, 500))))
-    even = "\n".join(_target_transforms(dice.uniform(1, 100, 500)))
+    tailed = "\n".join(target_transforms(np.exp(dice.normal(5, 1, 500))))
+    even = "\n".join(target_transforms(dice.uniform(1, 100, 500)))
     assert "- log" in tailed and "- log" not in even and "- standardize" in even
 
 
@@ -252,7 +253,7 @@ def test_a_draft_has_the_settings_that_the_file_needs(name: str, tmp_path: Path)
     frame = source.load()["all"]
     assert {column: frame[column][1] for column in row} == row
     assert ("-" in source.missing) is (name == "a word for a gap")
-    assert optimize(replaced(config), "c", tmp_path / "run", QUIET)["status"] == "done"
+    assert optimize(Request(replaced(config), "c", tmp_path / "run", QUIET))["status"] == "done"
 
 
 def replaced(config: RunConfig) -> RunConfig:
@@ -299,7 +300,7 @@ def test_rows_without_a_target_are_left_out(tmp_path: Path) -> None:
     content = lines(lambda i: i / 3, lambda i: i % 7, lambda i: ("NA", "u", "v")[i % 3])
     text, config = written(tmp_path, content)
     assert "30 rows have no `y`; `missing` lists `NA`" in text
-    assert optimize(replaced(config), "c", tmp_path / "run", QUIET)["status"] == "done"
+    assert optimize(Request(replaced(config), "c", tmp_path / "run", QUIET))["status"] == "done"
     _, config = written(tmp_path, lines(lambda i: i / 3, lambda i: i % 7, two))
     assert not config.data.drop_missing_target
 
@@ -343,7 +344,7 @@ def test_long_tails_that_a_line_goes_by_are_not_drawn_in(tailed: bool, tmp_path:
     assert robust.bound > 3 if tailed else robust.bound == 3, text
     assert f"draws in values beyond {2 * robust.bound:g} deviations" in " ".join(text.split())
     if tailed:
-        done = optimize(config, "c", tmp_path / "run", QUIET)
+        done = optimize(Request(config, "c", tmp_path / "run", QUIET))
         assert done["metrics"]["test"]["r2"] > 0.98
 
 
@@ -371,7 +372,7 @@ def test_sets_of_tags_are_several_labels(separator: str, tmp_path: Path) -> None
     text, config = written(tmp_path, content)
     assert config.task.multi_label and config.data.separator == separator
     assert "rows have several tags in `y`" in text and not config.data.drop_missing_target
-    assert optimize(replaced(config), "c", tmp_path / "run", QUIET)["status"] == "done"
+    assert optimize(Request(replaced(config), "c", tmp_path / "run", QUIET))["status"] == "done"
 
 
 @pytest.mark.parametrize(

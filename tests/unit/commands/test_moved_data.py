@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from support.trainings import EVERYTHING, QUIET, assert_same, begin, configuration, trace
 
-from ftune.commands.optimize import optimize
+from ftune.commands.request import Request
 from ftune.commands.rerun import rerun
 from ftune.commands.resume import resume
+from ftune.commands.train import optimize
 from ftune.errors import DataError, RequestError
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
@@ -35,7 +36,7 @@ def test_a_run_goes_on_with_it_and_keeps_the_place(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=HINT):
         resume(RunFolder(tmp_path / "run"), False, QUIET)
     with pytest.raises(DataError, match=HINT):
-        optimize(config, "t", tmp_path / "new", QUIET)
+        optimize(Request(config, "t", tmp_path / "new", QUIET))
     change = f"data.path={tmp_path / 'moved' / 't.csv'}"
     resume(RunFolder(tmp_path / "run"), False, QUIET, [change])
     assert_same(trace(tmp_path / "whole"), trace(tmp_path / "run"))

@@ -19,7 +19,7 @@ from support.planted import PLANTED
 from support.trainings import QUIET, begin, configuration
 
 from ftune.commands.resume import resume
-from ftune.commands.runs import _best
+from ftune.commands.runs import best_of
 from ftune.data.pipeline import restore
 from ftune.errors import CheckpointError, DataError
 from ftune.runs.folder import RunFolder
@@ -69,7 +69,7 @@ def test_stored_state_of_another_form() -> None:
         axes_of({"a": [3]})
     best: object
     for best in (3, "x", {"value": "x"}, {"value": None}, []):
-        assert _best({"best": best}) == ""
+        assert best_of({"best": best}) == ""
 
 
 @pytest.mark.parametrize("name", ["config", "table", "weights", "peft"])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support.trainings import QUIET, configuration
 
-from ftune.commands.optimize import optimize
+from ftune.commands.request import Request
+from ftune.commands.train import optimize
 from ftune.errors import RequestError
 from ftune.runtime.processes import COUNTS, refuse_several
 
@@ -26,5 +27,5 @@ def test_one_is_none_too_many(environment: dict[str, str]) -> None:
 def test_a_training_asks_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RequestError, match="WORLD_SIZE is 2"):
-        optimize(configuration(), "t", tmp_path / "run", QUIET)
+        optimize(Request(configuration(), "t", tmp_path / "run", QUIET))
     assert not (tmp_path / "run").exists()

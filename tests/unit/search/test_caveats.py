@@ -12,8 +12,9 @@ from support.trainings import EVERYTHING, QUIET, configuration
 
 from ftune.build import build, read_data
 from ftune.commands.lr_find import lr_find
-from ftune.commands.optimize import optimize
+from ftune.commands.request import Request
 from ftune.commands.sweep import sweep
+from ftune.commands.train import optimize
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder
 from ftune.search.caveats import what_remains_open
@@ -140,7 +141,7 @@ def test_wine_takes_the_smallest_of_the_rates_that_17_rows_cannot_tell_apart() -
 
 def test_a_run_with_lr_auto_keeps_the_caveat(tmp_path: Path) -> None:
     plain = eight_rows(tmp_path)
-    summary = optimize(configuration(plain=plain), "", tmp_path / "run", QUIET)
+    summary = optimize(Request(configuration(plain=plain), "", tmp_path / "run", QUIET))
     notes = [n for n in summary["notes"] if n.startswith("learning rate: ")]
     assert any("too few steps to tell" in note for note in notes)
     on_disk = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -163,11 +164,11 @@ def test_a_resumed_run_keeps_it_too(tmp_path: Path) -> None:
 def test_a_sweep_over_lr_auto_says_it_of_its_best(tmp_path: Path) -> None:
     block = {"sweep": {"scientific": {"model.width": [4, 8]}}}
     config = configuration(plain=eight_rows(tmp_path) | block)
-    summary = sweep(config, None, "", tmp_path / "s", False, QUIET)
+    summary = sweep(Request(config, "", tmp_path / "s", QUIET))
     name = f"trial {summary['best_trial']}: learning rate: too few steps to tell"
     assert any(note.startswith(name) for note in summary["notes"])
 
 
 def test_the_summary_of_a_search_has_its_notes(tmp_path: Path) -> None:
-    summary = lr_find(configuration(plain=eight_rows(tmp_path)), None, "", tmp_path / "r", QUIET)
+    summary = lr_find(Request(configuration(plain=eight_rows(tmp_path)), "", tmp_path / "r", QUIET))
     assert any("too few steps to tell" in note for note in summary["notes"])

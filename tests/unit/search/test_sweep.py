@@ -14,6 +14,7 @@ from support.trainings import QUIET, assert_same, configuration, trace, undistur
 
 import ftune
 from ftune.commands import sweep as command
+from ftune.commands.request import Request
 from ftune.errors import RunFailedError
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema.root import LANGUAGE
@@ -99,7 +100,7 @@ def test_a_trial_that_diverges_is_failed_with_its_reason(tmp_path: Path) -> None
     block = {"sweep": {"scientific": {"optimizer.lr": [0.01, 1e30]}}}
     plain = PLAIN | {"optimizer": {"name": "sgd", "lr": 0.1}}
     config = LANGUAGE.of(plain | block)
-    summary = command.sweep(config, None, "", tmp_path / "s", False, QUIET)
+    summary = command.sweep(Request(config, "", tmp_path / "s", QUIET))
     good, bad = summary["trials"]
     assert good["status"] == "done" and bad["status"] == "failed"
     assert "is nan" in bad["reason"] or "is inf" in bad["reason"] or "not finite" in bad["reason"]
@@ -109,7 +110,7 @@ def test_a_sweep_without_a_finished_trial_has_failed(tmp_path: Path) -> None:
     block = {"sweep": {"scientific": {"optimizer.lr": [1e29, 1e30]}}}
     config = LANGUAGE.of(PLAIN | {"optimizer": {"name": "sgd", "lr": 0.1}} | block)
     with pytest.raises(RunFailedError, match="all trials failed"):
-        command.sweep(config, None, "", tmp_path / "s", False, QUIET)
+        command.sweep(Request(config, "", tmp_path / "s", QUIET))
     assert RunFolder(tmp_path / "s").facts()["status"] == "failed"
     assert RunFolder(tmp_path / "s").summary()["best_trial"] is None
 

@@ -14,6 +14,7 @@ from support.sweeps import PLAIN, run_sweep
 from support.trainings import QUIET, configuration
 
 from ftune.commands import sweep as command
+from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
 from ftune.runs.folder import RunFolder
@@ -78,7 +79,7 @@ def test_the_study_has_the_value_and_says_where_it_is_from(tmp_path: Path) -> No
 
 def test_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = configuration(plain=PLAIN | SHORT | RATES)
-    command.sweep(config, None, "", tmp_path / "s", False, Console())
+    command.sweep(Request(config, "", tmp_path / "s", Console()))
     printed = capsys.readouterr().out
     assert "(as trial 0) optimizer.lr=0.01" in printed
     assert "as trial 0" in printed.split("best trials")[1]
@@ -90,7 +91,7 @@ def test_nothing_is_said_where_all_differ(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = configuration(plain=PLAIN | SHORT | {"sweep": {"scientific": {"seed": [0, 1]}}})
-    summary = command.sweep(config, None, "", tmp_path / "s", False, Console())
+    summary = command.sweep(Request(config, "", tmp_path / "s", Console()))
     assert summary["notes"] == [] and "trained" not in capsys.readouterr().out.split("best")[1]
 
 

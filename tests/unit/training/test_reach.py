@@ -10,6 +10,7 @@ from support.trainings import QUIET, begin, configuration, undisturbed
 
 from ftune.build import build, read_data
 from ftune.commands.check import check
+from ftune.commands.request import Request
 from ftune.commands.sweep import sweep
 from ftune.console import Console
 from ftune.errors import ConfigError, RequestError
@@ -242,7 +243,7 @@ def test_a_sweep_says_it_of_its_best_trial(
 ) -> None:
     still = (*PLAIN, "optimizer.lr=1e-30", "train.epochs=1", "model.layers=[{linear: out}]")
     config = configuration(*still, "sweep={scientific: {optimizer.lr: [1e-30, 1e-31]}}")
-    sweep(config, None, "c", tmp_path / "sweep", False, Console())
+    sweep(Request(config, "c", tmp_path / "sweep", Console()))
     assert "note: trial 0: no evaluation was better than that before" in capsys.readouterr().out
 
 

@@ -14,7 +14,8 @@ from ftune import drive
 from ftune.adapt.quantize import load_tensors
 from ftune.build import build, read_data
 from ftune.commands import rate
-from ftune.commands.optimize import optimize
+from ftune.commands.request import Request
+from ftune.commands.train import optimize
 from ftune.runs.base import weights
 from ftune.runs.checkpoint import load, pointed
 from ftune.runs.folder import RunFolder, read_metrics
@@ -93,7 +94,7 @@ def test_seconds_include_the_search_of_the_rate(
 
     monkeypatch.setattr(rate, "find", slow)
     config = configuration("optimizer.lr=auto", "lr_find.max_steps=2", "lr_find.per_decade=1")
-    summary = optimize(config, "t", tmp_path / "run", QUIET)
+    summary = optimize(Request(config, "t", tmp_path / "run", QUIET))
     assert summary["seconds"] > 1.5
 
 

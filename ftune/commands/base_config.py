@@ -1,18 +1,15 @@
-"""`ftune finetune`: adapts a trained model to new data, parameters and strategy."""
+"""Which trained model a run starts from, and what a configuration takes from it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ftune.build import base_pipeline, build, read_data
-from ftune.commands.rate import settled
+from ftune.build import base_pipeline
 from ftune.config.fields import settings_of
 from ftune.config.tree import Mark, parse_value
-from ftune.console import Console
 from ftune.data import SOURCES
 from ftune.data.fit_targets import target_transforms
 from ftune.data.new_rows import source_for
@@ -22,31 +19,14 @@ from ftune.extend.forgotten import needing
 from ftune.models import MODELS
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
-from ftune.runtime.processes import refuse_several
 from ftune.schema.root import LANGUAGE, NO_BASE, RunConfig
-from ftune.training.run import new_run
-from ftune.training.train import train
-
-
-def finetune(
-    config: RunConfig, base: Base, stem: str, out: Path | None, console: Console
-) -> dict[str, Any]:
-    """Trains from the base's weights and returns the summary."""
-    refuse_several()
-    began = time.monotonic()
-    console.say(f"loading base {base.source} …")
-    config = with_base(config, base)
-    dataset = read_data(config, prior=base_pipeline(base))
-    config, notes = settled(config, dataset, base, console)
-    parts = build(config, dataset, base)
-    parts.notes += notes
-    return train(new_run("finetune", stem, out, parts, console, began))
 
 
 def with_base(config: RunConfig, base: Base) -> RunConfig:
-    """The configuration naming its base, with what is the base's where it declares none.
+    """Return the configuration with `base:`, and what it leaves out taken from the base.
 
-    That is the structure, and the transforms of numbers to predict.
+    That is the model's structure, and the transforms of numeric targets. Raises RequestError where
+    the configuration declares another model than the base's.
     """
     config = replace(config, base=base.names, data=_with_targets(config, base))
     if not (base.tensors or base.foreign or getattr(config.model, "source", None)):
@@ -62,7 +42,7 @@ def with_base(config: RunConfig, base: Base) -> RunConfig:
 
 
 def _with_targets(config: RunConfig, base: Base) -> Data:
-    """The data with its target transforms declared, so that the run's own file tells them."""
+    """Return the data with its target transforms declared, so that the run's own file has them."""
     data, kind = config.data, config.task.target_kind
     if kind != "numbers" or data.target_transforms is not None:
         return data
@@ -70,7 +50,7 @@ def _with_targets(config: RunConfig, base: Base) -> Data:
 
 
 def _model_of(base: Base, declared: Any) -> Any:
-    """The base's model; `declared`: a model of transformers that leaves open from which files."""
+    """Return the base's model; `declared`: a `model: hf` without `path` or `hub`, or None."""
     own = base_config(base).model
     if declared is None:
         return own
@@ -83,7 +63,7 @@ def _model_of(base: Base, declared: Any) -> Any:
 
 
 def _with_foreign(config: RunConfig, base: Base) -> RunConfig:
-    """With the structure of a Hugging Face model, which its library reads from the same place."""
+    """Return the configuration with the model of a Hugging Face base, read from the same files."""
     hf: Any = MODELS["hf"]
     model = hf() if config.model is None else config.model
     if not isinstance(model, hf):
@@ -104,26 +84,36 @@ def _with_foreign(config: RunConfig, base: Base) -> RunConfig:
 
 
 def optional_base(given: Sequence[str], config: RunConfig | None) -> Base | None:
-    """`--base`, or the configuration's `base:`, if either names one."""
+    """Load `--base`, else the configuration's `base:`; return None where neither names one."""
     names = list(given) or (config.base if config else None)
     return load_bases(names) if names else None
 
 
 def find_base(given: Sequence[str], config: RunConfig | None) -> Base:
-    """The same, where one is needed; a pretrained `model: hf` is its own."""
+    """Load the base as `optional_base`, or a pretrained `model: hf`. Raises RequestError."""
     base = optional_base(given, config)
-    own = getattr(config.model, "source", None) if config else None
-    if base is None and own:
-        return Base(Path(own), {}, foreign=own)
+    pretrained = getattr(config.model, "source", None) if config else None
+    if base is None and pretrained:
+        return Base(Path(pretrained), {}, foreign=pretrained)
     if base is None:
         raise RequestError(NO_BASE)
     return base
 
 
-def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
-    """The configuration stored with a base, with overrides.
+def base_for(
+    need: Literal["none", "optional", "required"], given: Sequence[str], config: RunConfig
+) -> Base | None:
+    """Load the base of a command that needs none, may have one, or requires one."""
+    if need == "none":
+        return None
+    return find_base(given, config) if need == "required" else optional_base(given, config)
 
-    With a `data.path` it is turned to those rows, see `on_new_data`.
+
+def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration stored with a base, with overrides.
+
+    A `data.path` among them replaces the rows, see `on_new_data`. Raises RequestError where the
+    base holds weights only.
     """
     if "config" not in base.meta:
         raise RequestError(
@@ -137,18 +127,19 @@ def base_config(base: Base, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def new_path(changes: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The file of the last `data.path=FILE`, read as YAML, and the other changes."""
-    paths = [change for change in changes if change.startswith("data.path=")]
-    read = [parse_value(c.partition("=")[2], Mark("data.path")).plain() for c in paths]
-    found = read[-1] if read and isinstance(read[-1], str) else None
-    return found, [change for change in changes if found is None or change not in paths]
+    """Return the file of the last `data.path=FILE`, read as YAML, and the other changes."""
+    settings = [change for change in changes if change.startswith("data.path=")]
+    values = [parse_value(c.partition("=")[2], Mark("data.path")).plain() for c in settings]
+    if not values or not isinstance(values[-1], str):
+        return None, list(changes)
+    return values[-1], [change for change in changes if change not in settings]
 
 
 def on_new_data(meta: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """A base's configuration for other rows: which rows of its own it used is left behind.
+    """Return a base's configuration for other rows, without its own choice of rows.
 
-    A path of another kind than the base's source brings the reader for its extension; the target
-    keeps its name.
+    The target keeps its name. A file of another format than the base's is read by the source for
+    its extension.
     """
     config = dict(meta["config"])
     data = {k: v for k, v in config["data"].items() if k not in ("classes", "limit", "per_class")}
@@ -156,6 +147,6 @@ def on_new_data(meta: Mapping[str, Any], path: Path) -> dict[str, Any]:
     data["target"] = names[0] if len(names) == 1 else names or None
     source = source_for(path)
     if source and source != data["source"]:
-        own = settings_of(SOURCES[data["source"]])
-        data = {k: v for k, v in data.items() if k not in own} | {"source": source}
+        settings = settings_of(SOURCES[data["source"]])
+        data = {k: v for k, v in data.items() if k not in settings} | {"source": source}
     return {**config, "data": data}

@@ -1,4 +1,4 @@
-"""Where two runs part: the first thing that differs, causes before their effects."""
+"""How two runs differ: causes before their effects, the first difference first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNTIMED = ("steps", "best", "metrics", "lr", "curve", "trials")
 
 @dataclass(frozen=True)
 class Difference:
-    """A field, what it was and what it is; note: in words, how far it goes."""
+    """A field with both values; note: how large the difference is."""
 
     field: str
     was: Any
@@ -41,10 +41,9 @@ class Difference:
 
 
 def causes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
-    """Of two run.json: what differs of that on which a result depends.
+    """Return where two run.json differ in what a result depends on.
 
-    What one of them does not tell (an older ftune) is not compared, nor the commit of the folder
-    where each was started.
+    Fields that one of them lacks (of an older ftune) are not compared.
     """
     changes: list[Difference] = []
     for key in (*SURROUNDINGS, *INPUTS):
@@ -55,7 +54,7 @@ def causes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
 
 
 def results(was: RunFolder, now: RunFolder, until: int | None = None) -> Iterator[Difference]:
-    """Of two run folders, in the order in which they were written; until: up to that step."""
+    """Yield what differs in two run folders, in the order of writing; until: up to that step."""
     yield from metrics(was.path, now.path, until)
     for name in ("best", "latest"):
         yield from weights(was.checkpoints, now.checkpoints, name)
@@ -72,7 +71,7 @@ def results(was: RunFolder, now: RunFolder, until: int | None = None) -> Iterato
 
 
 def metrics(was: Path, now: Path, until: int | None = None) -> Iterator[Difference]:
-    """Line by line of metrics.jsonl, times left out."""
+    """Yield the lines of metrics.jsonl that differ, times left out."""
     first, other = (_lines(path / "metrics.jsonl", until) for path in (was, now))
     for number, (a, b) in enumerate(zip(first, other, strict=False), 1):
         where = f"metrics.jsonl line {number} (step {a.get('step')}, {a.get('split')})"
@@ -82,7 +81,7 @@ def metrics(was: Path, now: Path, until: int | None = None) -> Iterator[Differen
 
 
 def weights(was: Path, now: Path, name: str) -> Iterator[Difference]:
-    """Every tensor of what `best` or `latest` names: weights, average, optimizer, transforms."""
+    """Yield the tensors that differ in the checkpoint `best` or `latest`, optimizer included."""
     first, other = checkpoint.pointed(was, name), checkpoint.pointed(now, name)
     if first is None or other is None or first.name != other.name:
         names = [None if path is None else path.name for path in (first, other)]
@@ -91,22 +90,23 @@ def weights(was: Path, now: Path, name: str) -> Iterator[Difference]:
         return
     a, b = checkpoint.load(first), checkpoint.load(other)
     for part in ("model", "frozen", "training", "pipeline"):
-        yield from _tensors(f"checkpoint {name}, {part}", getattr(a, part), getattr(b, part))
+        yield from tensors(f"checkpoint {name}, {part}", getattr(a, part), getattr(b, part))
 
 
-def _tensors(
-    place: str, was: Mapping[str, Tensor], now: Mapping[str, Tensor]
+def tensors(
+    prefix: str, was: Mapping[str, Tensor], now: Mapping[str, Tensor]
 ) -> Iterator[Difference]:
+    """Yield the tensors that differ, bit by bit, dtypes and shapes included."""
     for name in {**was, **now}:
         a, b = was.get(name), now.get(name)
         if a is None or b is None or (a.dtype, a.shape) != (b.dtype, b.shape):
-            yield Difference(f"{place} {name}", _kind(a), _kind(b))
+            yield Difference(f"{prefix} {name}", _kind(a), _kind(b))
         elif not torch.equal(_bytes(a), _bytes(b)):
-            yield _apart(f"{place} {name}", a, b)
+            yield _apart(f"{prefix} {name}", a, b)
 
 
 def _apart(field: str, was: Tensor, now: Tensor) -> Difference:
-    """The values where two tensors are farthest apart."""
+    """Return the two values where the tensors are farthest apart."""
     a, b = was.flatten().double(), now.flatten().double()
     gap = (a - b).abs().nan_to_num(nan=math.inf)
     at = int(gap.argmax())
@@ -116,7 +116,7 @@ def _apart(field: str, was: Tensor, now: Tensor) -> Difference:
 
 
 def _between(field: str, was: Any, now: Any) -> Iterator[Difference]:
-    """Leaves of two plain values that differ."""
+    """Yield the leaves in which two plain values differ."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         for key in {**was, **now}:
             yield from _between(f"{field}.{key}", was.get(key), now.get(key))
@@ -143,7 +143,7 @@ def _exact(value: Any) -> Any:
 
 
 def _shown(was: Any, now: Any) -> tuple[Any, Any]:
-    """Two numbers that print alike are shown to the last bit."""
+    """Return both values as shown: numbers that print alike to the last bit."""
     alike = isinstance(was, float) and isinstance(now, float) and f"{was:.6g}" == f"{now:.6g}"
     return (was.hex(), now.hex()) if alike else (was, now)
 

@@ -18,7 +18,7 @@ LEGEND = "○ first pass, ● second pass, × diverged; the bar marks the sugges
 
 
 def plot(finding: Finding) -> str:
-    """The losses as text: rates on a ratio scale from left to right, low losses at the bottom."""
+    """Return the losses as text: rates from left to right on a log scale, low losses below."""
     points = [*finding.survey, *finding.curve]
     losses = [p.loss for p in points if math.isfinite(p.loss)]
     zero, positive = min(losses) <= 0, [loss for loss in losses if loss > 0]
@@ -26,12 +26,12 @@ def plot(finding: Finding) -> str:
     first, last = min(p.lr for p in points), max(p.lr for p in points)
     grid = [[" "] * WIDTH for _ in range(HEIGHT)]
     for row in grid:
-        row[_place(finding.suggested, first, last, WIDTH)] = "│"
-    for mark, found in (("○", finding.survey), ("●", finding.curve)):
-        for p in found:
+        row[_cell(finding.suggested, first, last, WIDTH)] = "│"
+    for mark, trainings in (("○", finding.survey), ("●", finding.curve)):
+        for p in trainings:
             fine = math.isfinite(p.loss)
             height = _height(p.loss, low, high, zero) if fine else HEIGHT - 1
-            grid[HEIGHT - 1 - height][_place(p.lr, first, last, WIDTH)] = mark if fine else "×"
+            grid[HEIGHT - 1 - height][_cell(p.lr, first, last, WIDTH)] = mark if fine else "×"
     labels = {0: f"{high:9.3g} ┤", HEIGHT - 1 - zero: f"{low:9.3g} ┤"}
     labels |= {HEIGHT - 1: f"{0:9} ┤"} if zero else {}
     lines = [labels.get(i, f"{'│':>11}") + "".join(row).rstrip() for i, row in enumerate(grid)]
@@ -40,7 +40,7 @@ def plot(finding: Finding) -> str:
 
 
 def save_plot(finding: Finding, path: Path) -> bool:
-    """The losses as a PNG; False where matplotlib is not installed."""
+    """Save the losses as a PNG; return False where matplotlib is not installed."""
     try:
         import matplotlib.pyplot as plt
     except ImportError:
@@ -49,10 +49,10 @@ def save_plot(finding: Finding, path: Path) -> bool:
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     axes.axvspan(finding.low, finding.high, color="#4c72b0", alpha=0.15, label="nearly as good")
     axes.axvline(finding.suggested, color="#c44e52", label=f"suggested {finding.suggested:g}")
-    for style, found in (("o:", finding.survey), ("o-", finding.curve)):
+    for style, trainings in (("o:", finding.survey), ("o-", finding.curve)):
         face = "white" if style == "o:" else "#4c72b0"
-        label = f"{len(found)} trainings of {found[0].steps:,} steps"
-        x, y = _finite(found)
+        label = f"{len(trainings)} trainings of {trainings[0].steps:,} steps"
+        x, y = _finite(trainings)
         axes.plot(x, y, style, color="#4c72b0", mfc=face, label=label)
     for point in (*finding.survey, *finding.curve):
         if not math.isfinite(point.loss):
@@ -66,12 +66,12 @@ def save_plot(finding: Finding, path: Path) -> bool:
 
 
 def _finite(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    kept = [p for p in points if math.isfinite(p.loss)]
-    return [p.lr for p in kept], [p.loss for p in kept]
+    finite = [p for p in points if math.isfinite(p.loss)]
+    return [p.lr for p in finite], [p.loss for p in finite]
 
 
 def _scale(axes: Axes, losses: Sequence[float]) -> None:
-    """A ratio scale; where a loss is 0, with a step below its smallest decade that ends at 0."""
+    """Set a log scale; where a loss is 0, one that is linear below the smallest decade."""
     positive = [loss for loss in losses if loss > 0]
     if len(positive) == len(losses):
         axes.set(yscale="log")
@@ -87,14 +87,14 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
 
 
 def _height(loss: float, low: float, high: float, zero: bool) -> int:
-    """The row of a loss, counted from the bottom one, which is 0's where there is one."""
+    """Return the row of a loss, counted from below; losses of 0 have a row of their own."""
     if loss <= 0:
         return 0
-    return int(zero) + _place(loss, low, high, HEIGHT - int(zero))
+    return int(zero) + _cell(loss, low, high, HEIGHT - int(zero))
 
 
-def _place(value: float, low: float, high: float, size: int) -> int:
-    """Where a value stands on a ratio scale of `size` cells."""
+def _cell(value: float, low: float, high: float, size: int) -> int:
+    """Return the cell of a value on a log scale of `size` cells."""
     if not 0 < low < high:
         return 0
     share = math.log(value / low) / math.log(high / low)

@@ -21,7 +21,7 @@ def show_result(
     config: RunConfig, trials: Sequence[Trial], summary: Mapping[str, Any],
     selection: Selection, console: Console,
 ) -> None:  # fmt: skip
-    """Prints the tables, the notes and the counts of a sweep that has ended."""
+    """Print the tables, the notes and the counts of a sweep that has ended."""
     assert config.sweep is not None
     sweep, metric = config.sweep, selection.metric
     order = ranked(trials, selection)
@@ -44,29 +44,29 @@ def show_result(
 
 
 def trial_line(trial: Trial) -> str:
-    """One trial as a line: how it ended, its value and its settings."""
+    """Return one trial as a line: how it ended, its value and its settings."""
     value = "" if trial.value is None else f" {trial.value:.4g}"
     same = "" if trial.same_as is None else f" (as trial {trial.same_as})"
     return f"trial {trial.number}: {trial.status}{value}{same} {settings_line(trial)}"
 
 
 def settings_line(trial: Trial) -> str:
-    """A trial's settings as `key=value`."""
+    """Return a trial's settings as `key=value`."""
     return " ".join(f"{key}={_cell(value)}" for key, value in trial.params.items())
 
 
 def _best_trials(
     space: Mapping[str, Axis], order: Sequence[Trial], metric: str, console: Console
 ) -> None:
-    """With a column of where a result is from, if there is one that was taken over."""
+    """Print the best trials; a column names the trial whose result another has taken over."""
     keys = [key.rpartition(".")[2] if key.count(".") == 1 else key for key in space]
-    again = any(trial.same_as is not None for trial in order)
+    repeated = any(trial.same_as is not None for trial in order)
     rows = []
     for trial in order:
         cells = [_cell(value, space[key]) for key, value in trial.params.items()]
         origin = "" if trial.same_as is None else f"as trial {trial.same_as}"
-        rows.append((trial.number, *cells, trial.value, *([origin] if again else [])))
-    heads = ("trial", *keys, f"val {metric}", *(["result"] if again else []))
+        rows.append((trial.number, *cells, trial.value, *([origin] if repeated else [])))
+    heads = ("trial", *keys, f"val {metric}", *(["result"] if repeated else []))
     console.table("best trials", heads, rows)
 
 

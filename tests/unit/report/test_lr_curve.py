@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ftune.commands.curve import HEIGHT, LEGEND, plot, save_plot
-from ftune.commands.lr_find import _mark
+from ftune.commands.lr_find import mark_of
+from ftune.report.lr_curve import HEIGHT, LEGEND, plot, save_plot
 from ftune.search.lr_find import Finding
 from ftune.search.ties import Point
 
@@ -68,6 +68,6 @@ def test_the_png_has_a_place_for_zero(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_only_rates_that_are_not_the_best_are_nearly_as_good() -> None:
     searched = finding(1.0, 0.5, 0.1, 0.1001, 2.0)
-    marks = [_mark(point, searched) for point in searched.curve]
+    marks = [mark_of(point, searched) for point in searched.curve]
     assert marks == ["", "", "best", "nearly as good", ""]
     assert all(mark in LEGEND for mark in "○●×") and "bar" in LEGEND

@@ -1,0 +1,55 @@
+"""`ftune optimize` and `ftune finetune`: one training, from fresh weights or from a base's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ftune.build import base_pipeline, build, read_data
+from ftune.commands.base_config import with_base
+from ftune.commands.rate import settled
+from ftune.commands.request import Request
+from ftune.console import Console
+from ftune.limits.form import of_form
+from ftune.runs.folder import RunFolder
+from ftune.runtime.processes import refuse_several
+from ftune.training.reopen import reopen
+from ftune.training.run import new_run
+from ftune.training.train import train
+
+
+def optimize(request: Request) -> dict[str, Any]:
+    """Train the declared model from fresh weights and return the summary."""
+    return _train("optimize", request)
+
+
+def finetune(request: Request) -> dict[str, Any]:
+    """Train from the base's weights and return the summary."""
+    return _train("finetune", request)
+
+
+def _train(command: str, request: Request) -> dict[str, Any]:
+    refuse_several()
+    began = time.monotonic()
+    config, base, console = request.config, request.base, request.console
+    if base is not None:
+        console.say(f"loading base {base.source} …")
+        config = with_base(config, base)
+    dataset = request.dataset or read_data(config, prior=base_pipeline(base))
+    config, notes = settled(config, dataset, base, console)
+    parts = build(config, dataset, base)
+    parts.notes += notes
+    run = new_run(command, request.stem, request.out, parts, console, began)
+    run.pause_at = request.pause_at
+    return train(run)
+
+
+def continue_training(
+    folder: RunFolder, console: Console, allow_inexact: bool, moved: Sequence[str]
+) -> dict[str, Any]:
+    """Continue a locked run from its newest whole checkpoint and return its summary."""
+    with of_form(str(folder.path)):
+        run = reopen(folder, console, allow_inexact, moved)
+    console.say(f"continues at step {run.state.step:,} of {run.parts.total:,}")
+    return train(run)
