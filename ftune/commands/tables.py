@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftune.errors import DataError, RequestError, RunFailedError
-from ftune.runs.files import temporary
+from ftune.runs.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,14 +66,12 @@ def check_target(target: str, lists: bool) -> None:
 
 
 def write_file(table: pa.Table, target: Path) -> None:
-    """Write the file whole or not at all. Raises RunFailedError where it cannot be written."""
+    """Write a table whole or not at all. Raises RunFailedError where it cannot be written."""
     check_lists(table, target)
-    beside = temporary(target)
     try:
-        WRITERS[target.suffix](table, beside)
-        beside.replace(target)
+        with replacing(target) as temporary:
+            WRITERS[target.suffix](table, temporary)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise RunFailedError(f"cannot write {target}: {error.strerror or error}") from None
 
 

@@ -9,7 +9,6 @@ checkpoint at every instant.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,15 @@ from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
 from ftune.limits.memory import check
-from ftune.runs.files import free_bytes, read_json, sha256, sync_folder, write_atomic, write_durable
+from ftune.runs.files import (
+    free_bytes,
+    read_json,
+    replacing,
+    sha256,
+    sync_folder,
+    write_atomic,
+    write_durable,
+)
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
 
@@ -67,19 +74,15 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
     """Writes `folder/step-00000012` and returns it. Raises RunFailedError when the disk is full."""
     target = place(folder, step)
-    beside = folder / f".{target.name}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
-        frozen = _write_frozen(folder, checkpoint.frozen) if checkpoint.frozen else None
-        _write(beside, checkpoint, frozen)
-        if target.exists():  # the same step once more, after a resume
-            shutil.rmtree(target)
-        beside.rename(target)
-        sync_folder(folder)
+        with replacing(target) as temporary:
+            temporary.mkdir()
+            frozen = _write_frozen(folder, checkpoint.frozen) if checkpoint.frozen else None
+            _write(temporary, checkpoint, frozen)
+            if target.exists():  # the same step once more, after a resume
+                shutil.rmtree(target)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
         free = free_bytes(folder)
         raise RunFailedError(
             f"cannot save a checkpoint in {folder}: {error.strerror}; it needs "
@@ -180,10 +183,8 @@ def _write_frozen(folder: Path, tensors: Mapping[str, Tensor]) -> str:
     file, note = folder / FROZEN, folder / f".{FROZEN}.sha256"
     if file.is_file() and note.is_file():
         return note.read_text(encoding="ascii")
-    beside = folder / f".{FROZEN}.{os.getpid()}.tmp"
-    digest = write_tensors(beside, tensors)
-    beside.replace(file)
-    sync_folder(folder)
+    with replacing(file) as temporary:
+        digest = write_tensors(temporary, tensors)
     write_atomic(note, digest.encode("ascii"))
     return digest
 

@@ -7,6 +7,8 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,35 @@ from ftune.limits import documents
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes beside, flushes to the disk, renames, and makes the rename durable."""
-    beside = temporary(path)
-    write_durable(beside, data)
-    beside.replace(path)
+    """Write bytes to a file that is replaced as a whole, durably."""
+    with replacing(path) as temporary:
+        write_durable(temporary, data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a new name beside `path`, which is renamed to `path` when the block ends well.
+
+    The block writes and flushes a file or folder there; the rename is made durable here. Where it
+    raises, what it wrote is deleted and `path` is untouched.
+    """
+    # A process number alone is the same in another container.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                temporary.unlink()
+        raise
     sync_folder(path.parent)
 
 
-def temporary(path: Path) -> Path:
-    """A new name beside a file; a process number alone is the same in another container."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
 def write_durable(path: Path, data: bytes) -> None:
+    """Write bytes and flush them to the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
