@@ -100,7 +100,7 @@ def _needed(config: RunConfig) -> dict[str, str]:
 def _memory(config: RunConfig) -> AbstractContextManager[None]:
     """What the profile reads and measures, the rehearsal need not; of large files nothing stays."""
     from ftune.data.once import once
-    from ftune.data.survey.profiled import too_large
+    from ftune.data.validation.profiled import too_large
 
     return nullcontext() if too_large(config.data) else once()
 
@@ -115,10 +115,10 @@ def _rehearsed(command: str | None, config: RunConfig) -> list[str]:
 
 def _data(config: RunConfig, console: Console) -> dict[str, Any]:
     from ftune.data.profile.profile import show
-    from ftune.data.survey.profiled import profiled
-    from ftune.data.survey.survey import survey
+    from ftune.data.validation.profiled import profiled
+    from ftune.data.validation.validate import validate
 
-    files = survey(config.data, config.task.target_kind)
+    files = validate(config.data, config.task.target_kind)
     for file in files:
         console.say(str(file))
     columns = profiled(config.data, config.task.target_kind)

@@ -88,7 +88,7 @@ def _as_laid_out(reader: Any, path: str, pipeline: Pipeline, notes: list[str]) -
     ways += [(skip, delimiter) for skip, _ in ways for delimiter in DELIMITERS]
     for skip, delimiter in ways:
         other = replace(reader, skip=skip, delimiter=delimiter)
-        if needed <= {plain(name) for name in header_of(path, other)}:
+        if needed <= {plain(name) for name in header_of(other.dialect(path))}:
             notes += _laid_out_otherwise(reader, other, path)
             return other
     return reader
@@ -112,7 +112,11 @@ def _laid_out_otherwise(reader: Csv, other: Csv, path: str) -> list[str]:
 
 def _check_skipped(reader: Any, path: str) -> None:
     """Refuses a file of which `skip` would leave out rows: it has fewer lines above them."""
-    row = skipped_row(path, reader) if isinstance(reader, Csv) and Path(path).is_file() else []
+    row = (
+        skipped_row(reader.dialect(path))
+        if isinstance(reader, Csv) and Path(path).is_file()
+        else []
+    )
     if row:
         raise DataError(
             f"{path}: `skip: {reader.skip}` leaves out as many lines above the rows, but one of"

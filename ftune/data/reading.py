@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data.asked import asked
 from ftune.data.frame import Frame
 from ftune.data.once import answered
+from ftune.data.referenced_columns import referenced_columns
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.jsonl import Jsonl
 from ftune.data.sources.parquet import Parquet
@@ -53,7 +53,7 @@ def _loaded(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, F
 
 def as_named(frame: Frame, data: Data, known: Pipeline | None) -> Frame:
     """With columns under the names by which `data` and a model at hand know them, however spelt."""
-    wanted = [name for names in asked(data).values() for name in names]
+    wanted = [name for names in referenced_columns(data).values() for name in names]
     wanted += [*known.columns, *known.target.names] if known else []
     absent = {plain(name): name for name in wanted if name not in frame.columns}
     if not absent:

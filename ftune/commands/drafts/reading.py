@@ -68,8 +68,9 @@ def _layout(path: str, source: Csv) -> dict[str, Any]:
     """The delimiter, and the lines above the header, where they are not the usual."""
     existing(path)
     with readable(path, "CSV"):
-        single = len(form_of(path, source).names) == 1
-        return (layout(path, source, ragged=False) if single else {}) or layout(path, source, True)
+        dialect = source.dialect(path)
+        single = len(form_of(dialect).names) == 1
+        return (layout(dialect, ragged=False) if single else {}) or layout(dialect, ragged=True)
 
 
 def _settled(path: str, source: Any, reasons: dict[str, str]) -> tuple[Any, dict[str, list[Way]]]:

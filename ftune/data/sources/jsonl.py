@@ -217,10 +217,10 @@ def line_faults(file: Path) -> list[str]:
     """Which lines are not JSON objects, and which columns change their type; holds one line."""
     import json
 
-    from ftune.data.found import Rows
+    from ftune.data.row_report import RowReport
     from ftune.data.sources.json_rows import lines
 
-    bad, odd, kinds = Rows(), Rows(), dict[str, dict[str, Rows]]()
+    bad, odd, kinds = RowReport(), RowReport(), dict[str, dict[str, RowReport]]()
     for number, line in enumerate((one for one in lines(file) if one.strip()), 1):
         try:
             item = json.loads(line)
@@ -233,7 +233,7 @@ def line_faults(file: Path) -> list[str]:
             bad.add([number])
             continue
         for key, value in item.items():
-            kinds.setdefault(key, {}).setdefault(_json_kind(value), Rows()).add([number])
+            kinds.setdefault(key, {}).setdefault(_json_kind(value), RowReport()).add([number])
     faults = [f"{file}: {bad.said}: not a JSON object; write one object a line"] if bad else []
     faults += [f"{file}: {odd.said}: not UTF-8; save the file as UTF-8"] if odd else []
     for key, found in kinds.items():

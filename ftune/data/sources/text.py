@@ -68,18 +68,16 @@ def rows_of(text: str, unit: str) -> list[str]:
 
 def _decoded(path: str) -> str:
     from ftune.data.sources.arrow import existing, readable
-    from ftune.data.sources.stream import check_size, decoded
+    from ftune.data.sources.stream import check_size, decoded, not_a_text
 
     existing(path)
     with readable(path, "text"):
         check_size(path, 2, "cut it into several files")
         with decoded(path) as file:  # what is no text shows it early, and is not read whole
             raw = file.read(_BEGINNING)
-        if b"\0" not in raw:
-            with decoded(path) as file:
-                raw = file.read()
+            raw = raw if b"\0" in raw else raw + file.read()
     if b"\0" in raw:
-        raise DataError(f"{path}: not a text file; `source` names its format (parquet, npz …)")
+        raise DataError(not_a_text(path))
     try:
         return str(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.found import MOST
 from ftune.data.frame import spoken_rows
+from ftune.data.row_report import MOST
 from ftune.data.sources.arrow import mixed
-from ftune.data.sources.csv_faults import misfit
 from ftune.data.sources.dates import dates, formats, iso
 from ftune.data.sources.notation import Notation, notation_of, readings, share, spelled
 from ftune.data.sources.types import kind_of
@@ -239,6 +238,13 @@ def _misfit(path: str, name: str, column: Any, source: TableFile, declared: Any)
     rows = spoken_rows((np.flatnonzero(mask) + 1).tolist())
     first = rest.values[pc.index(rest.first, pc.min(rest.first)).as_py()].as_py()
     return misfit(path, name, first, rows) + hint(name, rest, source, kind)
+
+
+def misfit(path: str, name: str, value: str, where: str) -> str:
+    return (
+        f"{path}: column `{name}` holds {value!r} in {where}, which is not the type that"
+        " `types` or the training data says; correct it, or add it to `missing`"
+    )
 
 
 def hint(name: str, texts: Texts, source: TableFile, kind: str) -> str:

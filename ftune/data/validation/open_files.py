@@ -32,7 +32,7 @@ class Block:
 
 
 @dataclass
-class File:
+class DataFile:
     """One file that is being looked at.
 
     names: its columns, known before the first block. note: what is special about how it is read.
@@ -50,7 +50,7 @@ class File:
     blocks: Callable[[], Iterator[Block]] = lambda: iter(())
 
 
-def of_parquet(path: str, source: Parquet) -> File:  # noqa: ARG001
+def open_parquet(path: str, source: Parquet) -> DataFile:  # noqa: ARG001
     """Its names and types come from the footer; the rows in slices of its row groups."""
     from pyarrow import parquet
 
@@ -60,7 +60,7 @@ def of_parquet(path: str, source: Parquet) -> File:  # noqa: ARG001
         told = parquet.ParquetFile(file).metadata
         check_claims(path, told)
         names = told.schema.to_arrow_schema().empty_table().flatten().column_names
-    found = File(path, names, [said] if (said := doubled(names, path)) else [])
+    found = DataFile(path, names, [said] if (said := doubled(names, path)) else [])
     found.blocks = lambda: _slices(path)
     return found
 
@@ -88,10 +88,10 @@ def _whole(column: Any) -> pa.Array:
     return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
 
-def of_frame(frame: Frame, note: str) -> File:
+def open_frame(frame: Frame, note: str) -> DataFile:
     """What its source gives only whole."""
     check(f"{frame.origin}: its {len(frame):,} rows", len(frame) * 8, SMALLER)
-    found = File(frame.origin, list(frame.columns), note=note)
+    found = DataFile(frame.origin, list(frame.columns), note=note)
 
     def blocks() -> Iterator[Block]:
         for start in range(0, len(frame), ROWS):
@@ -104,12 +104,12 @@ def of_frame(frame: Frame, note: str) -> File:
     return found
 
 
-def of_text(path: str, source: Any) -> File:
+def open_text(path: str, source: Any) -> DataFile:
     """Only counted and decoded, line by line: the column `text` is all of it."""
-    from ftune.data.sources.csv_faults import not_a_text
+    from ftune.data.sources.stream import not_a_text
     from ftune.data.sources.text import blank, not_utf8
 
-    found, place, empty = File(path, ["text"], note=f"{source.unit} of text"), 0, True
+    found, place, empty = DataFile(path, ["text"], note=f"{source.unit} of text"), 0, True
     existing(path)
     with readable(path, "text"):
         for number, line in enumerate(stream.lines(path), 1):

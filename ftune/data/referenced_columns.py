@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TEXTS = ("text", "prompt", "response")
 
 
-def asked(data: Data) -> dict[str, list[str]]:
+def referenced_columns(data: Data) -> dict[str, list[str]]:
     """The columns that each setting names."""
     found = {"data.target": list(data.targets)}
     for name in ("group", "time"):

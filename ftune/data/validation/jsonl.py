@@ -11,15 +11,15 @@ import pyarrow as pa
 
 from ftune.data.sources import json_rows
 from ftune.data.sources.arrow import check_width, existing, readable
-from ftune.data.survey.blocks import Block, File, numbered
+from ftune.data.validation.open_files import Block, DataFile, numbered
 
 
-def of_jsonl(path: str, source: Any) -> File:  # noqa: ARG001
+def open_jsonl(path: str, source: Any) -> DataFile:  # noqa: ARG001
     """Each line tells its own columns: a first pass collects them, and what is no JSON."""
     from ftune.data.sources.jsonl import check_claims, line_faults
 
     place = existing(path)
-    found = File(path)
+    found = DataFile(path)
     kinds: dict[str, set[str]] = {}
     broken = False
     with readable(path, "JSON lines"):
@@ -39,7 +39,7 @@ def of_jsonl(path: str, source: Any) -> File:  # noqa: ARG001
 def _kind(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return "number"
-    if pa.types.is_timestamp(kind):  # a text that looks like a date
+    if pa.types.is_timestamp(kind):  # a text that checks like a date
         return "string"
     return str(kind).partition("<")[0]
 
