@@ -169,7 +169,7 @@ def _finetune(config: RunConfig) -> str:
 
 def _lr_find(config: RunConfig) -> str:
     settings = config.lr_find
-    if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
+    if not config.data.split.val and {*config.data.source.part_files} <= {"all"}:
         return "needs a validation split (data.split.val)"
     span = f"{settings.low:g} to {settings.high:g}"
     return f"tries rates from {span}, then {settings.refine} more around the best"

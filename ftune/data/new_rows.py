@@ -19,6 +19,7 @@ from ftune.data.sources.arrow import to_frame
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.csv_form import DELIMITERS, header_of, skipped_row
 from ftune.data.sources.files import TableFile, suffix
+from ftune.data.sources.source import Source
 from ftune.data.spellings import plain
 from ftune.data.tables import TablePipeline
 from ftune.data.unlisted import unseen_categories
@@ -140,20 +141,24 @@ def source_for(path: str | Path) -> str | None:
     if Path(path).is_dir():
         return "images"
     ending = suffix(path)
-    return next((n for n in SOURCES if ending in getattr(SOURCES[n], "suffixes", ())), None)
+    return next((name for name, source in _sources().items() if ending in source.suffixes), None)
+
+
+def _sources() -> dict[str, type[Source]]:
+    return {name: SOURCES[name] for name in SOURCES}
 
 
 def _reader(source: Any, path: str) -> Any:
     """The declared source where it reads such files, else the one that does, with its defaults."""
     ending = suffix(path)
-    if not source.suffixes and hasattr(source, "path"):  # of --code: any file that it can read
+    if source.any_file:
         return source
     if ending in source.suffixes and not Path(path).is_dir():
         return source
     name = source_for(path)
     if name:
         return _as_written(SOURCES[name](path), source)
-    known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
+    known = ", ".join(s for kind in _sources().values() for s in kind.suffixes)
     raise DataError(f"{path}: no reader for `{ending or 'no extension'}`; known: {known}")
 
 

@@ -192,7 +192,7 @@ def _divided(
         return parts
     whole = parts["all" if single else "train"]
     labels = as_text(whole[data.targets[0]]) if kind == "classes" else None
-    ordered = getattr(data.source, "ordered", False)
+    ordered = data.source.ordered
     made = split(whole, data.split, seed, labels, notes, single, ordered)
     return made if single else {**parts, **made}
 
@@ -203,7 +203,7 @@ def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]
         train = few_of_each(train, as_text(train[target.names[0]]), data.per_class, seed, notes)
     if data.limit is None:
         return train
-    ordered = getattr(data.source, "ordered", False)
+    ordered = data.source.ordered
     return (
         train.take(np.arange(min(data.limit, len(train))))
         if ordered

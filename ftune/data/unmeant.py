@@ -26,7 +26,7 @@ def without_unmeant(
 ) -> dict[str, Frame]:
     """Without such columns, said; those that `data` names stay, and those `known` to a model."""
     first = next(iter(parts.values()))
-    types = getattr(data.source, "types", {})
+    types = data.source.declared_types
     named = {
         *known,
         *types,

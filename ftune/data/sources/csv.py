@@ -32,7 +32,6 @@ class Csv(TableFile):
     Read by pyarrow. A delimiter at the end of each line is no column.
     """
 
-    default_target: ClassVar[str | None] = None
     typed: ClassVar[bool] = False
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
 
@@ -70,13 +69,14 @@ class Csv(TableFile):
         missing = self.missing if missing is None else missing
         return CsvReader(self.dialect(path), missing, self.point)
 
-    def load(
-        self, types: Mapping[str, Any] | None = None, measured: Collection[str] = ()
-    ) -> dict[str, Frame]:
+    def load(self) -> dict[str, Frame]:
+        return self.load_as({}, ())
+
+    def load_as(self, known: Mapping[str, str], measured: Collection[str]) -> dict[str, Frame]:
         """Read the files; what the first holds in its columns, the others must hold too."""
         from ftune.data.frame import kinds_of
 
-        known = dict(types or {})
+        known = dict(known)
 
         def read(path: str) -> Frame:
             frame = self.read(path, known, measured, named=True)

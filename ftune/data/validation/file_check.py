@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class FileCheck:
     """divided: the file is the one that `data.split` divides. known: the classes of the first file.
 
-    classes, groups: what a look at this one has found: class names in order, and the values of
+    classes, groups: what the check of this one yields: class names in order, and the values of
     `data.split.group`.
     """
 
@@ -61,24 +61,22 @@ class FileCheck:
     def run(self) -> None:
         """Goes once over the file; what is wrong is added to its faults."""
         file = self.file
-        wanted = referenced_columns(self.data)
+        referenced = referenced_columns(self.data)
         source = self.data.source
         if self.first and isinstance(source, TableFile) and source.typed:
             file.faults += unknown_types(file.names, file.path, source)
-        tallies = self._tallies(wanted)
+        tallies = self._tallies(referenced)
         for block in file.blocks():
             file.rows += len(block.rows)
             for (_, name), tally in tallies.items():
                 if name in block.columns:
                     tally.see(block.columns[name], block.rows)
-                elif isinstance(
-                    tally, columns.MissingValues
-                ):  # a line of JSON need not have every key
+                elif isinstance(tally, columns.MissingValues):  # JSON need not have every key
                     tally.missing.add(block.rows)
         if self.first and not file.misread:
             file.faults += [
                 no_column(file.path, setting, name, file.names)
-                for setting, names in wanted.items()
+                for setting, names in referenced.items()
                 for name in names
                 if name not in file.names
             ]
@@ -90,52 +88,52 @@ class FileCheck:
             return
         for (setting, name), tally in tallies.items():
             if setting != "data.target" or not _are_tags(tallies.get(("labels", name))):
-                file.faults += self._said(setting, name, tally)
+                file.faults += self._faults(setting, name, tally)
 
-    def _tallies(self, wanted: dict[str, list[str]]) -> dict[tuple[str, str], Any]:
-        found: dict[tuple[str, str], Any] = {}
-        for setting, names in wanted.items():
+    def _tallies(self, referenced: dict[str, list[str]]) -> dict[tuple[str, str], Any]:
+        tallies: dict[tuple[str, str], Any] = {}
+        for setting, names in referenced.items():
             if setting != "data.transforms" and not (
                 setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
-                found |= {(setting, name): columns.MissingValues() for name in names}
+                tallies |= {(setting, name): columns.MissingValues() for name in names}
         source = self.data.source
         if isinstance(source, TableFile) and (self.file.mixing or self.data.kind == "table"):
             path = self.file.path
-            found |= {
+            tallies |= {
                 ("types", name): columns.Declared(name, source, path) for name in source.types
             }
             declared = {*source.types, *types_of(self.data, self.kind, None)}
             rest = (name for name in self.file.names if name not in declared)
-            found |= {("", name): columns.Written(source) for name in rest}
+            tallies |= {("", name): columns.Written(source) for name in rest}
         elif self.kind == "numbers":
-            found |= {("", name): columns.NoNumbers() for name in self.data.targets}
+            tallies |= {("", name): columns.NoNumbers() for name in self.data.targets}
         if self.kind == "classes":
             again = self.known and not self.data.classes
-            found["classes", self.data.targets[0]] = (
+            tallies["classes", self.data.targets[0]] = (
                 values.Unknown(self.known) if again else values.Classes()
             )
         if self.kind == "labels" and not self.data.separator:
-            found |= {
+            tallies |= {
                 ("labels", name): values.NoLabels(tuple(LABELS)) for name in self.data.targets
             }
         if self.data.separator:
             known = values.Unknown(self.known) if self.known else values.Classes()
-            found["tags", self.data.targets[0]] = values.Tags(self.data.separator, known)
+            tallies["tags", self.data.targets[0]] = values.Tags(self.data.separator, known)
         if self.kind == "numbers":
-            found |= {("numbers", name): values.Classes() for name in self.data.targets}
+            tallies |= {("numbers", name): values.Classes() for name in self.data.targets}
         if self.data.split.group and self.data.split.group not in self.data.targets:
-            found["groups", self.data.split.group] = values.Classes()
+            tallies["groups", self.data.split.group] = values.Classes()
         if self.data.kind == "images":
             from ftune.data.images.decode import base_of
 
             base = base_of(self.file.path)
             table = base != Path(self.file.path)
-            found["pictures", self.data.picture] = values.Pictures(base, table)
+            tallies["pictures", self.data.picture] = values.Pictures(base, table)
         there = set(self.file.names)
-        return {key: tally for key, tally in found.items() if key[1] in there}
+        return {key: tally for key, tally in tallies.items() if key[1] in there}
 
-    def _said(self, setting: str, name: str, tally: Any) -> list[str]:
+    def _faults(self, setting: str, name: str, tally: Any) -> list[str]:
         """What a tally has found, in words."""
         path = self.file.path
         if isinstance(tally, columns.MissingValues):

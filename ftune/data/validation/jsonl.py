@@ -18,22 +18,22 @@ def open_jsonl(path: str, source: Any) -> DataFile:  # noqa: ARG001
     """Each line tells its own columns: a first pass collects them, and what is no JSON."""
     from ftune.data.sources.jsonl import check_claims, line_faults
 
-    place = existing(path)
-    found = DataFile(path)
+    file = existing(path)
+    opened = DataFile(path)
     kinds: dict[str, set[str]] = {}
     broken = False
     with readable(path, "JSON lines"):
-        check_claims(place)
-        for block in _lines(place):
+        check_claims(file)
+        for block in _lines(file):
             broken = broken or block is None
             for name, column in (block.columns if block else {}).items():
                 kinds.setdefault(name, set()).add(_kind(column.type))
-    found.names = list(kinds)
+    opened.names = list(kinds)
     if broken or any(len(kind - {"null"}) > 1 for kind in kinds.values()):
-        found.faults += line_faults(place)
+        opened.faults += line_faults(file)
     check_width(path, len(kinds))
-    found.blocks = lambda: (block for block in _lines(place) if block is not None)
-    return found
+    opened.blocks = lambda: (block for block in _lines(file) if block is not None)
+    return opened
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -57,12 +57,12 @@ def open_parquet(path: str, source: Parquet) -> DataFile:  # noqa: ARG001
     from ftune.data.sources.parquet import check_claims
 
     with existing(path).open("rb") as file, readable(path, "Parquet"):
-        told = parquet.ParquetFile(file).metadata
-        check_claims(path, told)
-        names = told.schema.to_arrow_schema().empty_table().flatten().column_names
-    found = DataFile(path, names, [said] if (said := doubled(names, path)) else [])
-    found.blocks = lambda: _slices(path)
-    return found
+        metadata = parquet.ParquetFile(file).metadata
+        check_claims(path, metadata)
+        names = metadata.schema.to_arrow_schema().empty_table().flatten().column_names
+    opened = DataFile(path, names, [fault] if (fault := doubled(names, path)) else [])
+    opened.blocks = lambda: _slices(path)
+    return opened
 
 
 def _slices(path: str) -> Iterator[Block]:
@@ -91,7 +91,7 @@ def _whole(column: Any) -> pa.Array:
 def open_frame(frame: Frame, note: str) -> DataFile:
     """What its source gives only whole."""
     check(f"{frame.origin}: its {len(frame):,} rows", len(frame) * 8, SMALLER)
-    found = DataFile(frame.origin, list(frame.columns), note=note)
+    opened = DataFile(frame.origin, list(frame.columns), note=note)
 
     def blocks() -> Iterator[Block]:
         for start in range(0, len(frame), ROWS):
@@ -100,8 +100,8 @@ def open_frame(frame: Frame, note: str) -> DataFile:
             flat = {name: pa.array(part[name], from_pandas=True) for name in names}
             yield Block(flat, part.rows)
 
-    found.blocks = blocks
-    return found
+    opened.blocks = blocks
+    return opened
 
 
 def open_text(path: str, source: Any) -> DataFile:
@@ -109,19 +109,19 @@ def open_text(path: str, source: Any) -> DataFile:
     from ftune.data.sources.stream import not_a_text
     from ftune.data.sources.text import blank, not_utf8
 
-    found, place, empty = DataFile(path, ["text"], note=f"{source.unit} of text"), 0, True
+    opened, offset, empty = DataFile(path, ["text"], note=f"{source.unit} of text"), 0, True
     existing(path)
     with readable(path, "text"):
         for number, line in enumerate(stream.lines(path), 1):
-            found.rows, empty = number, empty and not line.strip()
+            opened.rows, empty = number, empty and not line.strip()
             if b"\0" in line:
                 raise DataError(not_a_text(path))
             try:
                 line.decode()
             except UnicodeDecodeError as error:
                 raise DataError(
-                    not_utf8(path, place + error.start, line[error.start], number)
+                    not_utf8(path, offset + error.start, line[error.start], number)
                 ) from None
-            place += len(line)
-    found.faults += [blank(path)] if empty else []
-    return found
+            offset += len(line)
+    opened.faults += [blank(path)] if empty else []
+    return opened

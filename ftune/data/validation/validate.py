@@ -13,7 +13,6 @@ from ftune.data.apart import nothing_to_divide, shared
 from ftune.data.prepare import lacking
 from ftune.data.row_report import list_faults
 from ftune.data.sources.csv import Csv
-from ftune.data.sources.files import PARTS
 from ftune.data.sources.images import Images
 from ftune.data.sources.jsonl import Jsonl
 from ftune.data.sources.parquet import Parquet
@@ -106,8 +105,7 @@ def _between(checks: list[FileCheck], data: Data) -> list[str]:
 
 
 def _has_val(data: Data) -> bool:
-    path = getattr(data.source, "path", None)
-    return isinstance(path, dict) and "val" in path
+    return "val" in data.source.part_files
 
 
 def _files(data: Data) -> Iterator[tuple[str, Callable[[], DataFile]]]:
@@ -115,10 +113,8 @@ def _files(data: Data) -> Iterator[tuple[str, Callable[[], DataFile]]]:
     source = data.source
     opener = OPENERS.get(type(source))
     if opener is not None:
-        paths = source.path if isinstance(source.path, dict) else {"all": source.path}
-        for part in ("all", *PARTS):
-            if part in paths:
-                yield part, lambda path=paths[part]: opener(path, source)  # type: ignore[misc]
+        for part, path in source.part_files.items():
+            yield part, lambda path=path: opener(path, source)  # type: ignore[misc]
         return
     note = "" if isinstance(source, Images) else "its source is read whole"
     try:
