@@ -14,7 +14,8 @@ from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.profile.profile import profile
 from ftune.data.reading import check_known, load
-from ftune.data.sources.jsonl import Jsonl, one_object
+from ftune.data.sources.json_faults import one_object
+from ftune.data.sources.jsonl import Jsonl
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline

@@ -13,17 +13,10 @@ from ftune.data.frame import Frame
 from ftune.data.sources.arrow import existing, readable
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.csv_form import form_of, layout
+from ftune.data.sources.distinct import Texts, distinct, is_text
 from ftune.data.sources.files import TableFile
 from ftune.data.sources.notation import notation_of, share, spelled
-from ftune.data.sources.written import (
-    NEARLY_ALL,
-    Texts,
-    Way,
-    distinct,
-    is_text,
-    other_notation,
-    ways,
-)
+from ftune.data.sources.written import NEARLY_ALL, Way, other_notation, ways
 from ftune.errors import DataError
 
 MOST_GAPS = 3

@@ -211,7 +211,7 @@ def _names_as_texts(
 ) -> tuple[pa.Table, dict[str, str]]:
     """Return the table with texts in the place of digits that are names, and notes on them."""
     from ftune.data.sources import identity
-    from ftune.data.sources.written import distinct
+    from ftune.data.sources.distinct import distinct
 
     notes: dict[str, str] = {}
     names = identity.suspects(table, known, reader.first_block)

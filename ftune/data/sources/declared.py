@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from ftune.data.frame import exists
 from ftune.data.row_report import list_faults
+from ftune.data.sources.distinct import is_text
 from ftune.data.sources.types import kind_of
-from ftune.data.sources.written import is_text, read_texts, text_faults
+from ftune.data.sources.written import read_texts, text_faults
 from ftune.errors import DataError
 
 if TYPE_CHECKING:

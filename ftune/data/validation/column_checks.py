@@ -12,18 +12,10 @@ import pyarrow.compute as pc
 
 from ftune.data.row_report import MOST, RowReport
 from ftune.data.sources.declared import unstated
+from ftune.data.sources.distinct import Texts, distinct, is_text
 from ftune.data.sources.notation import notation_of
 from ftune.data.sources.types import kind_of
-from ftune.data.sources.written import (
-    Texts,
-    are_asked,
-    distinct,
-    fault,
-    hint,
-    is_text,
-    misfit,
-    parsed,
-)
+from ftune.data.sources.written import are_asked, fault, hint, misfit, parsed
 
 if TYPE_CHECKING:
     from ftune.data.sources.files import TableFile

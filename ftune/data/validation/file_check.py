@@ -15,7 +15,8 @@ from ftune.data.referenced_columns import TEXTS, referenced_columns
 from ftune.data.sources.arrow import no_rows
 from ftune.data.sources.declared import unknown_types
 from ftune.data.sources.files import TableFile
-from ftune.data.sources.jsonl import Jsonl, one_object
+from ftune.data.sources.json_faults import one_object
+from ftune.data.sources.jsonl import Jsonl
 from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.target import (
     LABELS,

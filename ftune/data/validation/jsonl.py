@@ -16,7 +16,7 @@ from ftune.data.validation.open_files import Block, DataFile, numbered
 
 def open_jsonl(path: str, source: Any) -> DataFile:  # noqa: ARG001
     """Each line tells its own columns: a first pass collects them, and what is no JSON."""
-    from ftune.data.sources.jsonl import check_claims, line_faults
+    from ftune.data.sources.json_faults import check_claims, line_faults
 
     file = existing(path)
     opened = DataFile(path)
