@@ -95,7 +95,7 @@ def _needed(config: RunConfig) -> dict[str, str]:
 def _memory(config: RunConfig) -> AbstractContextManager[None]:
     """Keep what the profile reads for the rehearsal, unless the files are large."""
     from ftune.data.once import once
-    from ftune.data.survey.profiled import too_large
+    from ftune.data.validation.profiled import too_large
 
     return nullcontext() if too_large(config.data) else once()
 
@@ -110,10 +110,10 @@ def _rehearsed(command: str | None, config: RunConfig) -> list[str]:
 
 def _data(config: RunConfig, console: Console) -> dict[str, Any]:
     from ftune.data.profile.profile import show
-    from ftune.data.survey.profiled import profiled
-    from ftune.data.survey.survey import survey
+    from ftune.data.validation.profiled import profiled
+    from ftune.data.validation.validate import validate
 
-    files = survey(config.data, config.task.target_kind)
+    files = validate(config.data, config.task.target_kind)
     for file in files:
         console.say(str(file))
     columns = profiled(config.data, config.task.target_kind)

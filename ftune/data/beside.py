@@ -44,9 +44,9 @@ def written(reader: Any, path: str, frame: Frame, names: Sequence[str]) -> Colum
     check_names(frame, names)
     if not names:
         return {}
-    if hasattr(reader, "written"):
-        table = reader.written(path, list(names))
-        return of_table(table, names, as_texts=not getattr(reader, "typed", True))
+    table = reader.written(path, list(names))
+    if table is not None:
+        return of_table(table, names, as_texts=not reader.typed)
     return {name: plain_values(frame[name]) for name in names}
 
 

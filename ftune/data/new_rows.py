@@ -19,6 +19,7 @@ from ftune.data.sources.arrow import to_frame
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.csv_form import DELIMITERS, header_of, skipped_row
 from ftune.data.sources.files import TableFile, suffix
+from ftune.data.sources.source import Source
 from ftune.data.spellings import plain
 from ftune.data.tables import TablePipeline
 from ftune.data.unlisted import unseen_categories
@@ -88,7 +89,7 @@ def _as_laid_out(reader: Any, path: str, pipeline: Pipeline, notes: list[str]) -
     ways += [(skip, delimiter) for skip, _ in ways for delimiter in DELIMITERS]
     for skip, delimiter in ways:
         other = replace(reader, skip=skip, delimiter=delimiter)
-        if needed <= {plain(name) for name in header_of(path, other)}:
+        if needed <= {plain(name) for name in header_of(other.dialect(path))}:
             notes += _laid_out_otherwise(reader, other, path)
             return other
     return reader
@@ -112,7 +113,11 @@ def _laid_out_otherwise(reader: Csv, other: Csv, path: str) -> list[str]:
 
 def _check_skipped(reader: Any, path: str) -> None:
     """Refuses a file of which `skip` would leave out rows: it has fewer lines above them."""
-    row = skipped_row(path, reader) if isinstance(reader, Csv) and Path(path).is_file() else []
+    row = (
+        skipped_row(reader.dialect(path))
+        if isinstance(reader, Csv) and Path(path).is_file()
+        else []
+    )
     if row:
         raise DataError(
             f"{path}: `skip: {reader.skip}` leaves out as many lines above the rows, but one of"
@@ -136,20 +141,24 @@ def source_for(path: str | Path) -> str | None:
     if Path(path).is_dir():
         return "images"
     ending = suffix(path)
-    return next((n for n in SOURCES if ending in getattr(SOURCES[n], "suffixes", ())), None)
+    return next((name for name, source in _sources().items() if ending in source.suffixes), None)
+
+
+def _sources() -> dict[str, type[Source]]:
+    return {name: SOURCES[name] for name in SOURCES}
 
 
 def _reader(source: Any, path: str) -> Any:
     """The declared source where it reads such files, else the one that does, with its defaults."""
     ending = suffix(path)
-    if not source.suffixes and hasattr(source, "path"):  # of --code: any file that it can read
+    if source.any_file:
         return source
     if ending in source.suffixes and not Path(path).is_dir():
         return source
     name = source_for(path)
     if name:
         return _as_written(SOURCES[name](path), source)
-    known = ", ".join(s for kind in SOURCES.values() for s in getattr(kind, "suffixes", ()))
+    known = ", ".join(s for kind in _sources().values() for s in kind.suffixes)
     raise DataError(f"{path}: no reader for `{ending or 'no extension'}`; known: {known}")
 
 

@@ -14,7 +14,8 @@ from ftune.data.frame import Frame, as_text, no_column
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.profile.profile import profile
 from ftune.data.reading import check_known, load
-from ftune.data.sources.jsonl import Jsonl, one_object
+from ftune.data.sources.json_faults import one_object
+from ftune.data.sources.jsonl import Jsonl
 from ftune.data.splits import few_of_each, limited, split
 from ftune.data.steps import Step
 from ftune.data.tables import TablePipeline
@@ -192,7 +193,7 @@ def _divided(
         return parts
     whole = parts["all" if single else "train"]
     labels = as_text(whole[data.targets[0]]) if kind == "classes" else None
-    ordered = getattr(data.source, "ordered", False)
+    ordered = data.source.ordered
     made = split(whole, data.split, seed, labels, notes, single, ordered)
     return made if single else {**parts, **made}
 
@@ -203,7 +204,7 @@ def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]
         train = few_of_each(train, as_text(train[target.names[0]]), data.per_class, seed, notes)
     if data.limit is None:
         return train
-    ordered = getattr(data.source, "ordered", False)
+    ordered = data.source.ordered
     return (
         train.take(np.arange(min(data.limit, len(train))))
         if ordered

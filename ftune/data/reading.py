@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data.asked import asked
 from ftune.data.frame import Frame
 from ftune.data.once import answered
-from ftune.data.sources.csv import Csv
-from ftune.data.sources.jsonl import Jsonl
-from ftune.data.sources.parquet import Parquet
+from ftune.data.referenced_columns import referenced_columns
 from ftune.data.spellings import counted, merged, note, plain, respelt
 from ftune.data.target import missing_target
 from ftune.data.unmeant import without_unmeant
@@ -38,10 +35,8 @@ def load(data: Data, kind: TargetKind, known: Pipeline | None = None) -> dict[st
 
 
 def _loaded(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, Frame]:
-    if isinstance(data.source, Csv):
-        parts = data.source.load(types_of(data, kind, known), _measured(data, kind))
-    elif isinstance(data.source, Jsonl | Parquet) and data.kind == "table":
-        parts = data.source.load(types_of(data, kind, known))
+    if data.kind == "table" or not data.source.typed:
+        parts = data.source.load_as(types_of(data, kind, known), _measured(data, kind))
     else:
         parts = data.source.load()
     parts = {part: as_named(frame, data, known) for part, frame in parts.items()}
@@ -53,7 +48,7 @@ def _loaded(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, F
 
 def as_named(frame: Frame, data: Data, known: Pipeline | None) -> Frame:
     """With columns under the names by which `data` and a model at hand know them, however spelt."""
-    wanted = [name for names in asked(data).values() for name in names]
+    wanted = [name for names in referenced_columns(data).values() for name in names]
     wanted += [*known.columns, *known.target.names] if known else []
     absent = {plain(name): name for name in wanted if name not in frame.columns}
     if not absent:
@@ -105,9 +100,7 @@ def _spoken(words: Mapping[str, int]) -> str:
 
 
 def _swallowed(path: str, data: Data) -> dict[str, int]:
-    if not isinstance(data.source, Csv) or len(data.targets) != 1:
-        return {}
-    return data.source.swallowed(path, data.targets[0])
+    return data.source.swallowed(path, data.targets[0]) if len(data.targets) == 1 else {}
 
 
 def types_of(data: Data, kind: TargetKind, known: Pipeline | None) -> dict[str, str]:

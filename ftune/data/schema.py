@@ -191,12 +191,13 @@ class Data:
             return "images"
         if self.text is not None or self.prompt is not None or self.messages is not None:
             return "text"
-        return getattr(self.source, "kind", "table")
+        kind: Kind = self.source.kind
+        return kind
 
     @property
     def picture(self) -> str:
         """The column of images, where that is the input."""
-        return self.image or str(getattr(self.source, "image", "image"))
+        return self.image or str(self.source.image)
 
     @property
     def targets(self) -> tuple[str, ...]:

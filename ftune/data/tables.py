@@ -236,7 +236,7 @@ def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:
 
 def _like_base(raw: Frame, base: TablePipeline | None, data: Data) -> Frame:
     """The columns that the base knows as it knows them, except where the file declares a type."""
-    declared = getattr(data.source, "types", {})
+    declared = data.source.declared_types
     kinds = {
         name: kind
         for name, kind in (base.columns if base else {}).items()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ftune.data.conform import NUMBER
 from ftune.data.frame import Frame, as_text
+from ftune.data.sources.files import TableFile
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
@@ -50,15 +51,18 @@ def constant(origin: str, name: str, values: Collection[Any], rows: int) -> str:
 
 def fractions(origin: str, name: str, names: Collection[str], rows: int, source: Any) -> str:
     """Classes that are numbers with fractions, nearly as many as rows: amounts, it seems."""
-    types = getattr(source, "types", None)
-    declared = types is not None and types.get(name) == "text"
+    declared = source.declared_types.get(name) == "text"
     if declared or len(names) < MOST_RARE or rows >= MOST_RARE * len(names):
         return ""
     whole = [text for text in names if _NUMBER.fullmatch(text) and float(text).is_integer()]
     if any(not _NUMBER.fullmatch(text) for text in names) or 2 * len(whole) > len(names):
         return ""
     shown = ", ".join(sorted(set(names) - set(whole))[:3])
-    classes = "data.classes` lists them" if types is None else f"types: {{{name}: text}}` says so"
+    classes = (
+        "data.classes` lists them"
+        if not isinstance(source, TableFile)
+        else f"types: {{{name}: text}}` says so"
+    )
     return (
         f"{origin}: the target `{name}` has {len(names):,} different numbers with fractions"
         f" ({shown}, …) in {rows:,} rows, which are amounts rather than classes: write `task:"

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ftune.data.asked import asked
 from ftune.data.frame import Frame
+from ftune.data.referenced_columns import referenced_columns
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
@@ -26,8 +26,12 @@ def without_unmeant(
 ) -> dict[str, Frame]:
     """Without such columns, said; those that `data` names stay, and those `known` to a model."""
     first = next(iter(parts.values()))
-    types = getattr(data.source, "types", {})
-    named = {*known, *types, *(name for names in asked(data).values() for name in names)}
+    types = data.source.declared_types
+    named = {
+        *known,
+        *types,
+        *(name for names in referenced_columns(data).values() for name in names),
+    }
     gone = [name for name in first.columns if is_unmeant(name) and name not in named]
     if not gone:
         return parts

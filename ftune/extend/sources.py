@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ftune.config.fields import settings_of
 from ftune.config.spelling import suggestion
 from ftune.data.schema import Data
+from ftune.data.sources.files import files_of
+from ftune.data.sources.source import Source
 from ftune.errors import DataError, RequestError
 from ftune.extend.signature import Own, place, schema_of
 
@@ -17,19 +19,23 @@ if TYPE_CHECKING:
 
 KINDS = ("sequence", "image")
 _PARTS = {"train", "val", "test"}
-_OURS = ("default_target", "given", "image", "kind", "kinds", "load", "made", "make", "ordered",
-         "parameters", "read", "suffixes", "written")  # fmt: skip
+_OURS = (
+    "any_file", "declared_types", "default_target", "given", "image", "kind", "kinds", "load",
+    "load_as", "made", "make", "ordered", "parameters", "part_files", "read", "suffixes",
+    "swallowed", "typed", "written",
+)  # fmt: skip
 """What a source has beside its settings."""
 
 
-class OwnSource(Own):
+class OwnSource(Own, Source):
     """Rows that the user's function gives. kinds: of columns that are sequences or images."""
 
-    default_target: ClassVar[str | None] = None
-    suffixes: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[Mapping[str, str]] = {}
-    kind: ClassVar[str] = "table"
-    image: ClassVar[str]
+
+    @property
+    def part_files(self) -> dict[str, str]:
+        path = vars(self).get("path")
+        return files_of(path if isinstance(path, dict) else str(path)) if path else {}
 
     def load(self) -> dict[str, Frame]:
         columns, where = self.make(), place(self.made)
@@ -137,6 +143,7 @@ def own_source(name: str, made: Callable[..., Any], kinds: Mapping[str, str]) ->
     taken = ("data", *settings_of(Data), *_OURS)
     schema: Any = schema_of(OwnSource, made, (), taken, paths=("path",))
     schema.kinds = dict(kinds)
+    schema.any_file = "path" in schema.parameters
     if images:
         schema.kind, schema.image = "images", images[0]
     result: type = schema

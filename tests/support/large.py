@@ -65,8 +65,8 @@ finally:
     print("GREW", peak() - bare)
 """
 WHOLE = """
-    from ftune.data.survey import survey
-    survey.OPEN[survey.Csv] = lambda path, source: survey.of_frame(source.read(path), "")
+    from ftune.data.validation import validate
+    validate.OPENERS[validate.Csv] = lambda path, source: validate.open_frame(source.read(path), "")
 """
 
 

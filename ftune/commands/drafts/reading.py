@@ -13,17 +13,10 @@ from ftune.data.frame import Frame
 from ftune.data.sources.arrow import existing, readable
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.csv_form import form_of, layout
+from ftune.data.sources.distinct import Texts, distinct, is_text
 from ftune.data.sources.files import TableFile
 from ftune.data.sources.notation import notation_of, share, spelled
-from ftune.data.sources.written import (
-    NEARLY_ALL,
-    Texts,
-    Way,
-    distinct,
-    is_text,
-    other_notation,
-    ways,
-)
+from ftune.data.sources.written import NEARLY_ALL, Way, other_notation, ways
 from ftune.errors import DataError
 
 MOST_GAPS = 3
@@ -71,8 +64,9 @@ def _layout(path: str, source: Csv) -> dict[str, Any]:
     """Return the delimiter and the lines above the header, where they are not the defaults."""
     existing(path)
     with readable(path, "CSV"):
-        single = len(form_of(path, source).names) == 1
-        return (layout(path, source, ragged=False) if single else {}) or layout(path, source, True)
+        dialect = source.dialect(path)
+        single = len(form_of(dialect).names) == 1
+        return (layout(dialect, ragged=False) if single else {}) or layout(dialect, ragged=True)
 
 
 def _settled(path: str, source: Any, reasons: dict[str, str]) -> tuple[Any, dict[str, list[Way]]]:

@@ -92,8 +92,8 @@ class Draft:
         count = int(frame.missing(name).sum())
         if not count:
             return
-        swallowed = getattr(self.reading.source, "swallowed", None)
-        words = swallowed(frame.origin, name) if swallowed and self.roles.classes else {}
+        source = self.reading.source
+        words = source.swallowed(frame.origin, name) if self.roles.classes else {}
         listed = f"; `missing` lists {_some([f'`{word}`' for word in words])}" if words else ""
         yield from _line(
             "  drop_missing_target: true",

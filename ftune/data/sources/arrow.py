@@ -18,6 +18,8 @@ from ftune.data.sources.integers import integer_notes
 from ftune.errors import AbsentDataError, DataError
 from ftune.limits.memory import check
 
+RELEASED = 2**23
+"""So many freed bytes are handed back to the system, which numpy takes its memory from."""
 MOST_COLUMNS = 100_000
 SMALLER = "take fewer rows or columns into the file"
 
@@ -60,8 +62,13 @@ def to_frame(table: pa.Table, path: str) -> Frame:
     notes = integer_notes(table)
     waiting = dict(zip(table.column_names, table.columns, strict=True))
     del table  # each column is freed when it is read: the table never exists twice
+    freed = RELEASED
     for name in list(waiting):
+        freed += waiting[name].nbytes
         columns[name] = to_column(waiting.pop(name), f"{path}: column `{name}`")
+        if freed >= RELEASED:
+            pa.default_memory_pool().release_unused()
+            freed = 0
     pa.default_memory_pool().release_unused()
     return Frame(columns, path, np.arange(1, rows + 1), notes)
 
@@ -115,7 +122,8 @@ def to_column(values: pa.ChunkedArray, where: str) -> Array:
 
 def _numbers(values: pa.ChunkedArray) -> Array:
     """[rows] float64, NaN for null."""
-    return np.array(pc.cast(values, pa.float64(), safe=False).to_numpy())
+    numbers = pc.cast(values, pa.float64(), safe=False).to_numpy()
+    return np.require(numbers, requirements="W")  # a copy only where Arrow holds the memory
 
 
 def _dates(values: pa.ChunkedArray) -> Array:

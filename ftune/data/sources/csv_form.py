@@ -9,12 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from ftune.errors import DataError
-
-if TYPE_CHECKING:
-    from ftune.data.sources.csv import Csv
 
 MOST_LINE = 16_000_000
 DELIMITERS = ";\t|,"
@@ -23,6 +20,18 @@ LOOKED_AT = 200
 ALIKE = 0.95
 MEASURED = r"[^A-Za-z]*\d[^A-Za-z]*"
 """A number in any notation."""
+
+
+@dataclass(frozen=True)
+class CsvDialect:
+    """How one CSV file is written; `skip` lines stand above the header, which may be given."""
+
+    path: str
+    delimiter: str
+    quote: str
+    encoding: str
+    skip: int
+    header: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -46,21 +55,22 @@ class Form:
         return [*self.names, *("\0" * (i + 1) for i in range(self.closing))]
 
 
-def form_of(path: str, source: Csv) -> Form:
+def form_of(dialect: CsvDialect) -> Form:
     """From the header and the first row. Raises DataError for what is no text, or has no header."""
     from ftune.data.sources.arrow import empty
-    from ftune.data.sources.csv_faults import check_text
+    from ftune.data.sources.stream import check_text
 
-    check_text(path, source)
+    path = dialect.path
+    check_text(path, dialect.encoding)
     try:
-        with _reader(path, source) as reader:
+        with _reader(dialect) as reader:
             rows = (row for row in reader if row)
-            header = source.header or next(rows)
-            lines = source.skip + (0 if source.header else reader.line_num)
+            header = list(dialect.header or next(rows))
+            lines = dialect.skip + (0 if dialect.header else reader.line_num)
             first = _next(rows) or header
     except StopIteration:
-        if source.skip:
-            raise DataError(f"{path}: no line is left after `skip: {source.skip}`") from None
+        if dialect.skip:
+            raise DataError(f"{path}: no line is left after `skip: {dialect.skip}`") from None
         raise DataError(empty(path)) from None
     except csv.Error as error:
         raise DataError(f"{path}: not a readable CSV file: {error}") from None
@@ -71,10 +81,10 @@ def form_of(path: str, source: Csv) -> Form:
     return Form(header, 0, lines, whole=True)
 
 
-def header_of(path: str, source: Csv) -> list[str]:
+def header_of(dialect: CsvDialect) -> list[str]:
     """The names in it; none where there is no header to read."""
     try:
-        return form_of(path, source).names
+        return form_of(dialect).names
     except DataError:
         return []
 
@@ -92,17 +102,18 @@ def _last(header: Sequence[str]) -> int:
 
 
 @contextmanager
-def _reader(path: str, source: Csv) -> Iterator[Any]:
+def _reader(dialect: CsvDialect) -> Iterator[Any]:
     from ftune.data.sources import stream
 
+    path = dialect.path
     try:
-        file = stream.text(path, source.encoding)
+        file = stream.text(path, dialect.encoding)
     except LookupError:
-        raise DataError(f"{path}: `{source.encoding}` is not a known `encoding`") from None
+        raise DataError(f"{path}: `{dialect.encoding}` is not a known `encoding`") from None
     with file:
-        lines = islice(_lines(file), source.skip, None)
-        delimiter = source.separator(path)
-        yield csv.reader(lines, delimiter=delimiter, quotechar=source.quote)
+        lines = islice(_lines(file), dialect.skip, None)
+        delimiter = dialect.delimiter
+        yield csv.reader(lines, delimiter=delimiter, quotechar=dialect.quote)
 
 
 def _lines(file: TextIO) -> Iterator[str]:
@@ -113,26 +124,26 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def rows_of(path: str, source: Csv) -> Iterator[list[str]]:
+def rows_of(dialect: CsvDialect) -> Iterator[list[str]]:
     """The rows of the file without empty lines, the header first. Raises csv.Error."""
-    with _reader(path, source) as reader:
-        yield from ([source.header] if source.header else [])
+    with _reader(dialect) as reader:
+        yield from ([list(dialect.header)] if dialect.header else [])
         yield from (row for row in reader if row)
 
 
-def skipped_row(path: str, source: Csv) -> list[str]:
+def skipped_row(dialect: CsvDialect) -> list[str]:
     """The first of the lines that `skip` leaves out that has a value for each name of `header`."""
-    if not source.skip or not source.header:
+    if not dialect.skip or not dialect.header:
         return []
-    with _reader(path, replace(source, skip=0)) as reader:
-        rows = (row for row in reader if len(row) == len(source.header))
+    with _reader(replace(dialect, skip=0)) as reader:
+        rows = (row for row in reader if len(row) == len(dialect.header))
         first = _next(rows) or []
-        return first if reader.line_num <= source.skip else []
+        return first if reader.line_num <= dialect.skip else []
 
 
-def advice(path: str, source: Csv, ragged: bool) -> str:
+def advice(dialect: CsvDialect, ragged: bool) -> str:
     """What to write for a better layout, in words; empty where nothing is better."""
-    changes = layout(path, source, ragged)
+    changes = layout(dialect, ragged)
     delimiter, skip = changes.get("delimiter"), changes.get("skip")
     parts = {}
     if delimiter:
@@ -144,34 +155,34 @@ def advice(path: str, source: Csv, ragged: bool) -> str:
     return said if parts else ""
 
 
-def layout(path: str, source: Csv, ragged: bool) -> dict[str, Any]:
+def layout(dialect: CsvDialect, ragged: bool) -> dict[str, Any]:
     """Another `delimiter`, or `skip` for a header further down, that gives rows of one width.
 
     ragged: the rows differ in width; else they have one column. Empty where nothing is better.
     """
     from ftune.data.sources import stream
 
-    with stream.text(path, source.encoding) as file:
-        lines = list(islice(_lines(file), source.skip, source.skip + LOOKED_AT))
-    own = source.separator(path)
-    above = {d: _above(lines, d, source) for d in (own, *DELIMITERS)}
+    with stream.text(dialect.path, dialect.encoding) as file:
+        lines = list(islice(_lines(file), dialect.skip, dialect.skip + LOOKED_AT))
+    own = dialect.delimiter
+    above = {d: _above(lines, d, dialect) for d in (own, *DELIMITERS)}
     if ragged and above[own] == 0:
         return {}
     at_once = [d for d in DELIMITERS if d != own and above[d] == 0]
-    below = [d for d in above if above[d]] if ragged and not source.header else []
+    below = [d for d in above if above[d]] if ragged and not dialect.header else []
     titled = [d for d in DELIMITERS if not ragged and d != own and d in (lines or [""])[0]]
-    filled = [own] if not ragged and above[own] and not source.header else []
+    filled = [own] if not ragged and above[own] and not dialect.header else []
     for delimiter in (*at_once, *below, *titled, *filled):
         skip = above[delimiter]
         changes: dict[str, Any] = {} if delimiter == own else {"delimiter": delimiter}
-        return changes | ({"skip": source.skip + skip} if skip else {})
+        return changes | ({"skip": dialect.skip + skip} if skip else {})
     return {}
 
 
-def _above(lines: Sequence[str], delimiter: str, source: Csv) -> int | None:
+def _above(lines: Sequence[str], delimiter: str, dialect: CsvDialect) -> int | None:
     """Lines above the header where nearly all rows from it on have its width; None: they do not."""
     rows, before = list[tuple[int, list[str]]](), 0
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=source.quote)
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=dialect.quote)
     try:
         for row in reader:
             rows += [(before, row)] if row else []

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.found import listed
 from ftune.data.frame import exists
+from ftune.data.row_report import list_faults
+from ftune.data.sources.distinct import is_text
 from ftune.data.sources.types import kind_of
-from ftune.data.sources.written import is_text, read_texts, text_faults
+from ftune.data.sources.written import read_texts, text_faults
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def as_declared(
     if known is not None and not faults:
         faults = text_faults(table, path, source, {*known, *source.types})
     if faults:
-        raise DataError(listed(faults))
+        raise DataError(list_faults(faults))
     return table
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.sources.source import Source
 from ftune.data.sources.types import fault_in
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ def check_path(path: str | dict[str, str]) -> None:
             )
 
 
+def files_of(path: str | dict[str, str]) -> dict[str, str]:
+    """Return the files by part, in the order of the parts."""
+    return {"all": path} if isinstance(path, str) else {p: path[p] for p in PARTS if p in path}
+
+
 @dataclass(frozen=True)
-class TableFile:
-    """What files with texts among their values have in common: how those are written.
-
-    typed: whether the file itself states what its columns hold.
-    """
-
-    typed: ClassVar[bool] = True
+class TableFile(Source):
+    """What files with texts among their values have in common: how those are written."""
 
     path: str | dict[str, str] = setting(path=True, exact=False)
     """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
@@ -69,12 +70,18 @@ class TableFile:
                 raise SettingError("types", f"`{column}: {kind}`: {fault}")
 
     @property
+    def part_files(self) -> dict[str, str]:
+        return files_of(self.path)
+
+    @property
+    def declared_types(self) -> dict[str, Any]:
+        return self.types
+
+    @property
     def point(self) -> str:
         return self.decimal or "."
 
 
 def read_parts(path: str | dict[str, str], read: Callable[[str], Frame]) -> dict[str, Frame]:
     """`{"all": frame}` for one file, else a Frame for each part that has a file."""
-    if isinstance(path, str):
-        return {"all": read(path)}
-    return {part: read(path[part]) for part in PARTS if part in path}
+    return {part: read(file) for part, file in files_of(path).items()}

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
-from ftune.data.sources.files import PARTS, check_path
+from ftune.data.sources.files import PARTS, check_path, files_of
+from ftune.data.sources.source import Source
 from ftune.errors import AbsentDataError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ftune.data.frame import Frame
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -22,14 +25,14 @@ LITTER = ("thumbs.db", "desktop.ini", "__macosx")
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Source):
     """A folder for each class: `path/<class>/*.jpg`, or `path/{train,val,test}/<class>/*.jpg`.
 
     The column `image` is the path within the folder, `label` the name of the class's folder; rows
     are in the order of their names. Hidden files do not count.
     """
 
-    kind: ClassVar[str] = "images"
+    kind: ClassVar[Literal["images"]] = "images"
     default_target: ClassVar[str | None] = "label"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
@@ -39,16 +42,20 @@ class Images:
     def __post_init__(self) -> None:
         check_path(self.path)
 
+    @property
+    def part_files(self) -> dict[str, str]:
+        return files_of(self.path)
+
     def load(self) -> dict[str, Frame]:
         _require_pillow()
         if isinstance(self.path, dict):
-            return {part: _classes(self.path[part]) for part in PARTS if part in self.path}
+            return {part: _classes(folder) for part, folder in self.part_files.items()}
         parts = _parts(_folder(self.path))
         if not parts:
             return {"all": _classes(self.path)}
         return {part: _classes(str(parts[part])) for part in PARTS if part in parts}
 
-    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:
+    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:
         """One image, a folder (with `label` where it holds classes), or a table of paths."""
         _require_pillow()
         place = Path(path)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.frame import Array
+from ftune.data.frame import Array, Frame
 
 EXACT = 2**53
 """Up to here every whole number is a float64 of its own."""
@@ -47,8 +47,13 @@ def _reaches(column: pa.ChunkedArray) -> bool:
     return any(end is not None and abs(end) >= EXACT for end in ends)
 
 
-def text_notes(table: pa.Table) -> dict[str, str]:
-    """`integer_notes` of columns of texts as they stand in a CSV file."""
+def notes_of_texts(frame: Frame, read: Callable[[list[str]], pa.Table]) -> dict[str, str]:
+    """`integer_notes` of a CSV file; read: gives columns as their texts, which alone tell."""
+    names = [name for name in frame.named("number") if beyond(frame[name])]
+    return _text_notes(read(names)) if names else {}
+
+
+def _text_notes(table: pa.Table) -> dict[str, str]:
     sentences: dict[str, str] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         texts = [t for t in pc.unique(column).to_pylist() if t and WRITTEN.fullmatch(t)]

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
-from ftune.data.sources.files import PARTS, check_path, read_parts
+from ftune.data.sources.files import PARTS, check_path, files_of, read_parts
+from ftune.data.sources.source import Source
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     import zipfile
+    from collections.abc import Mapping
 
     from ftune.data.frame import Array, Frame
 
 
 @dataclass(frozen=True)
-class Npz:
+class Npz(Source):
     """Arrays saved by `numpy.savez`, one row each along the first axis; pickles are refused.
 
     A file whose keys all end in `_train`, `_val` or `_test` (`x_train` …) is its own split.
     """
 
-    default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
 
     path: str | dict[str, str] = setting(path=True, exact=False)
@@ -30,6 +31,10 @@ class Npz:
 
     def __post_init__(self) -> None:
         check_path(self.path)
+
+    @property
+    def part_files(self) -> dict[str, str]:
+        return files_of(self.path)
 
     def load(self) -> dict[str, Frame]:
         if isinstance(self.path, str):
@@ -41,7 +46,7 @@ class Npz:
                 return {part: _part(arrays, part, self.path) for part in found}
         return read_parts(self.path, self.read)
 
-    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
+    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
         """One file; an array states its own type."""
         return to_frame(read_arrays(path), path)
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 class Parquet(TableFile):
     """A typed, compressed table. Lists of numbers of one length become arrays."""
 
-    default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
-    def load(self, known: Collection[str] | None = None) -> dict[str, Frame]:
-        """The files; known: see `as_declared`."""
+    def load(self) -> dict[str, Frame]:
+        return read_parts(self.path, lambda path: self._read(path, None))
+
+    def load_as(self, known: Mapping[str, str], measured: Collection[str]) -> dict[str, Frame]:  # noqa: ARG002
+        """Read the files; known: see `as_declared`."""
         return read_parts(self.path, lambda path: self._read(path, known))
 
     def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ftune.config.fields import setting
+from ftune.data.sources.source import Source
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame
 
 
 @dataclass(frozen=True)
-class Sklearn:
+class Sklearn(Source):
     """A data set of scikit-learn; the column to predict is `target`.
 
     digits: one column `image` [8, 8], 0 to 16. iris, wine, breast_cancer: numeric columns, classes
@@ -20,7 +21,6 @@ class Sklearn:
     """
 
     default_target: ClassVar[str | None] = "target"
-    suffixes: ClassVar[tuple[str, ...]] = ()
 
     name: Literal["digits", "iris", "wine", "breast_cancer", "diabetes"] = setting("digits")
     """Which one."""

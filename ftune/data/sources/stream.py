@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ftune.errors import DataError
 from ftune.limits.memory import available, check
 
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -69,3 +70,22 @@ def check_size(path: str | Path, times: float = 1 / 8, remedy: str = "") -> None
             while (piece := len(file.read(PIECE))) and size * times <= most:
                 size += piece
     check(str(path), int(size * times), remedy)
+
+
+def check_text(path: str, named: str = USUAL) -> None:
+    """Raises DataError for a file with zero bytes, which no text has but of 16 or 32 bits."""
+    with unpacked(path) as file:
+        start = file.read(4096)
+    wide = any(bits in encoding(path, named) for bits in ("16", "32"))
+    if b"\0" not in start or wide:
+        return
+    for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+        if zeros.count(0) > len(zeros) / 2 and start.count(0) < 0.6 * len(start):
+            raise DataError(
+                f"{path}: seems to be UTF-16 without its mark: write `encoding: {name}`"
+            )
+    raise DataError(not_a_text(path))
+
+
+def not_a_text(path: str) -> str:
+    return f"{path}: not a text file; `source` names its format (parquet, npz …)"

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
-from ftune.data.sources.files import check_path, read_parts
+from ftune.data.sources.files import check_path, files_of, read_parts
+from ftune.data.sources.source import Source
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ftune.data.frame import Frame
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Source):
     """A text file in UTF-8 (UTF-16 by its mark), also packed (gz, bz2, zst), as the column `text`.
     Its rows keep their order and line ends, so that they give back the file; the split takes the
     last rows for validation and test."""
 
-    default_target: ClassVar[str | None] = None
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".md")
     kind: ClassVar[Literal["text"]] = "text"
     ordered: ClassVar[bool] = True
@@ -33,10 +35,14 @@ class Text:
     def __post_init__(self) -> None:
         check_path(self.path)
 
+    @property
+    def part_files(self) -> dict[str, str]:
+        return files_of(self.path)
+
     def load(self) -> dict[str, Frame]:
         return read_parts(self.path, self.read)
 
-    def read(self, path: str, types: dict[str, str] | None = None) -> Frame:  # noqa: ARG002
+    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
         """One file. Raises DataError: none, empty, blank, or not UTF-8 (byte and line)."""
         import numpy as np
 
@@ -68,18 +74,16 @@ def rows_of(text: str, unit: str) -> list[str]:
 
 def _decoded(path: str) -> str:
     from ftune.data.sources.arrow import existing, readable
-    from ftune.data.sources.stream import check_size, decoded
+    from ftune.data.sources.stream import check_size, decoded, not_a_text
 
     existing(path)
     with readable(path, "text"):
         check_size(path, 2, "cut it into several files")
         with decoded(path) as file:  # what is no text shows it early, and is not read whole
             raw = file.read(_BEGINNING)
-        if b"\0" not in raw:
-            with decoded(path) as file:
-                raw = file.read()
+            raw = raw if b"\0" in raw else raw + file.read()
     if b"\0" in raw:
-        raise DataError(f"{path}: not a text file; `source` names its format (parquet, npz …)")
+        raise DataError(not_a_text(path))
     try:
         return str(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

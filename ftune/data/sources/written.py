@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.found import MOST
 from ftune.data.frame import spoken_rows
 from ftune.data.sources.arrow import mixed
-from ftune.data.sources.csv_faults import misfit
 from ftune.data.sources.dates import dates, formats, iso
+from ftune.data.sources.distinct import Texts, as_strings, distinct, is_text
 from ftune.data.sources.notation import Notation, notation_of, readings, share, spelled
 from ftune.data.sources.types import kind_of
 from ftune.errors import DataError
@@ -24,66 +23,6 @@ if TYPE_CHECKING:
 
 NEARLY_ALL = 0.95
 REMEDY = "correct them, add them to `missing`, or declare `types: {{{name}: text}}`"
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The distinct values of a column, with how many rows have each, and the first of them."""
-
-    values: pa.Array
-    counts: pa.Array
-    first: pa.Array
-
-    @property
-    def rows(self) -> int:
-        return int(pc.sum(self.counts).as_py() or 0)
-
-    def only(self, mask: pa.Array) -> Texts:
-        """Those that `mask` marks."""
-        return Texts(*(pc.filter(part, mask) for part in (self.values, self.counts, self.first)))
-
-    def times(self, factor: float) -> Texts:
-        """As if there were so many more rows of each."""
-        return Texts(
-            self.values, pc.cast(pc.multiply(self.counts, factor), "int64", False), self.first
-        )
-
-    def joined(self, other: Texts) -> Texts:
-        """Those of both, each once."""
-        parts = [pa.table({"t": t.values, "n": t.counts, "r": t.first}) for t in (self, other)]
-        sums = pa.concat_tables(parts).group_by("t", use_threads=False)
-        table = sums.aggregate([("n", "sum"), ("r", "min")])
-        return Texts(*(table[name].combine_chunks() for name in ("t", "n_sum", "r_min")))
-
-    def where(self, mask: pa.Array) -> tuple[int, dict[int, str]]:
-        """How many rows `mask` marks, and the first five values by their row."""
-        chosen = [pc.filter(part, mask) for part in (self.counts, self.first, self.values)]
-        order = pc.sort_indices(chosen[1])[:MOST]
-        pairs = zip(chosen[1].take(order), chosen[2].take(order), strict=True)
-        return pc.sum(chosen[0]).as_py() or 0, {row.as_py(): v.as_py() for row, v in pairs}
-
-
-def distinct(column: pa.ChunkedArray | pa.Array, rows: Any = None) -> Texts:
-    """The texts of a column; rows: the number of each row, None: from 1."""
-    rows = np.arange(1, len(column) + 1) if rows is None else rows
-    known = pc.is_valid(column)
-    table = pa.table(
-        {"text": pc.filter(_plain(column), known), "row": pa.array(rows).filter(known)}
-    )
-    sums = table.group_by("text", use_threads=False).aggregate([("row", "count"), ("row", "min")])
-    values, counts, first = (
-        sums[name].combine_chunks() for name in ("text", "row_count", "row_min")
-    )
-    return Texts(values, counts, first)
-
-
-def _plain(column: Any) -> Any:
-    return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-
-
-def is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 @dataclass(frozen=True)
@@ -192,7 +131,7 @@ def read_texts(table: pa.Table, path: str, source: TableFile, types: Mapping[str
             continue
         values = parsed(texts.values, source, name, declared or "number")
         if not values.null_count:
-            places = pc.index_in(_plain(column), value_set=texts.values)
+            places = pc.index_in(as_strings(column), value_set=texts.values)
             table = table.set_column(i, name, values.take(places.combine_chunks()))
         elif declared is not None:
             raise DataError(_misfit(path, name, column, source, declared))
@@ -235,10 +174,17 @@ def _misfit(path: str, name: str, column: Any, source: TableFile, declared: Any)
     if kind == "text" or not pc.any(odd).as_py():
         return ""
     rest = texts.only(odd)
-    mask = pc.is_in(_plain(column), value_set=rest.values).to_numpy()
+    mask = pc.is_in(as_strings(column), value_set=rest.values).to_numpy()
     rows = spoken_rows((np.flatnonzero(mask) + 1).tolist())
     first = rest.values[pc.index(rest.first, pc.min(rest.first)).as_py()].as_py()
     return misfit(path, name, first, rows) + hint(name, rest, source, kind)
+
+
+def misfit(path: str, name: str, value: str, where: str) -> str:
+    return (
+        f"{path}: column `{name}` holds {value!r} in {where}, which is not the type that"
+        " `types` or the training data says; correct it, or add it to `missing`"
+    )
 
 
 def hint(name: str, texts: Texts, source: TableFile, kind: str) -> str:

@@ -44,7 +44,7 @@ class Form:
         if (said := data.messages) is not None:
             given |= {"messages": said.column, "role": said.role, "content": said.content}
             given |= {"roles": said.roles, "tools": said.tools, "system": said.system}
-        running = bool(getattr(data.source, "ordered", False))
+        running = bool(data.source.ordered)
         if running and not any(given.values()):
             given["text"] = "text"
         form = cls(**given, running=running)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ftune.data.prepare import prepare
-from ftune.data.survey.survey import survey
+from ftune.data.validation.validate import validate
 from ftune.errors import DataError
 
 ReadData = Callable[..., Any]
@@ -51,14 +51,14 @@ def test_a_group_in_two_files_is_refused(files: Callable[..., Any]) -> None:
     assert "2 values of `patient` (`p3`, `p4`) are in" in said
     assert "val.csv" in said and "train.csv" in said and "drop: [patient]" in said
     with pytest.raises(DataError) as caught:
-        survey(data, "classes")
+        validate(data, "classes")
     assert str(caught.value) == said
 
 
 def test_groups_that_stay_in_their_file_are_no_inputs(files: Callable[..., Any]) -> None:
     data = files(GROUP, train=table(range(5)), val=table(range(5, 7)), test=table(range(7, 9)))
     made = prepare(data, "classes", 0)
-    assert len(survey(data, "classes")) == 3
+    assert len(validate(data, "classes")) == 3
     assert "patient" not in made.pipeline.columns
     assert (len(made.train), len(made.val or ()), len(made.test or ())) == (15, 6, 6)
 
@@ -89,7 +89,7 @@ def test_nothing_is_stratified_where_nothing_is_divided(files: Callable[..., Any
     said = refused(data)
     assert "data.split.stratify: the validation file is given" in said
     with pytest.raises(DataError) as caught:
-        survey(data, "classes")
+        validate(data, "classes")
     assert str(caught.value) == said
     assert prepare(files(split, train=table(range(9)), test=table(range(9, 10))), "classes", 0).val
 
@@ -97,4 +97,4 @@ def test_nothing_is_stratified_where_nothing_is_divided(files: Callable[..., Any
 def test_without_the_settings_files_may_share_anything(files: Callable[..., Any]) -> None:
     data = files({}, train=table(range(5)), val=table(range(5)))
     assert len(prepare(data, "classes", 0).train) == 15
-    assert len(survey(data, "classes")) == 2
+    assert len(validate(data, "classes")) == 2

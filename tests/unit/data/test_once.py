@@ -11,7 +11,7 @@ from ftune.cli import app
 from ftune.data import reading
 from ftune.data.once import answered, once
 from ftune.data.profile import profile
-from ftune.data.survey import profiled
+from ftune.data.validation import profiled
 
 CONFIG = """\
 task: classification

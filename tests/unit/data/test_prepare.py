@@ -134,7 +134,7 @@ def test_what_was_read_is_gone_when_it_is_divided(
     data = read_data(source="csv", path=write("t.csv", as_csv(table())), target="y")
     frames = data.source.load()
     read, alive = weakref.ref(frames["all"]["age"]), list[bool]()
-    monkeypatch.setattr(type(data.source), "load", lambda *_: {"all": frames.pop("all")})
+    monkeypatch.setattr(type(data.source), "load_as", lambda *_: {"all": frames.pop("all")})
 
     def fitted(*given: Any) -> Any:
         alive.append(read() is not None)

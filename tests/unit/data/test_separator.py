@@ -15,8 +15,8 @@ from ftune.cli import app
 from ftune.data.pipeline import restore
 from ftune.data.prepare import prepare
 from ftune.data.profile.profile import profile
-from ftune.data.survey.survey import survey
 from ftune.data.tables import TablePipeline
+from ftune.data.validation.validate import validate
 from ftune.errors import ConfigError, DataError
 from ftune.schema.root import LANGUAGE
 
@@ -40,7 +40,7 @@ def test_each_tag_is_a_label(read_data: ReadData, write: Write) -> None:
     assert made.notes == []
     stored = json.loads(json.dumps(made.pipeline.to_json()))
     assert restore(stored, made.pipeline.arrays()) == made.pipeline
-    (told,) = survey(data, "labels")
+    (told,) = validate(data, "labels")
     assert told.rows == 60
 
 
@@ -83,7 +83,7 @@ def test_separators(
     rows = "x,tags\n" + "".join(f'{i},"{tag}"\n' for i, tag in enumerate(tags * 5))
     data = read_data(path=write("t.csv", rows), **ALL | {"separator": separator})
     assert prepare(data, "labels", 0).pipeline.target.labels == labels
-    assert survey(data, "labels")[0].rows == 15
+    assert validate(data, "labels")[0].rows == 15
 
 
 def test_what_looks_like_another_separator_is_said(read_data: ReadData, write: Write) -> None:
@@ -105,7 +105,7 @@ def test_faults_are_the_same_in_training_and_check(read_data: ReadData, write: W
     unknown = "v.csv: target `tags`: unknown tag `cold`, `odd` in 2 rows (2, 3); known: `hot`, `n"
     for path, expected in (({"train": train, "val": val}, unknown), (empty, "no row has a tag")):
         data = read_data(path=path, **ALL)
-        for look in (lambda: prepare(data, "labels", 0), lambda: survey(data, "labels")):  # noqa: B023
+        for look in (lambda: prepare(data, "labels", 0), lambda: validate(data, "labels")):  # noqa: B023
             with pytest.raises(DataError) as caught:
                 look()
             assert expected in str(caught.value)
@@ -169,11 +169,11 @@ def test_without_a_separator_it_is_named(
     text = "x,tags\n" + "".join(f"{i},{tags[i % 2]}\n" for i in range(20))
     data = read_data(source="csv", path=write("t.csv", text), target="tags")
     said = []
-    for attempt in (lambda: survey(data, "labels"), lambda: prepare(data, "labels", 0)):
+    for attempt in (lambda: validate(data, "labels"), lambda: prepare(data, "labels", 0)):
         with pytest.raises(DataError, match=r"several tags in one column: `data.separator`") as e:
             attempt()
         said.append(str(e.value))
     assert said[0] == said[1]
     gaps = "x,tags\n" + "".join(f"{i},{['1', '', '0'][i % 3]}\n" for i in range(20))
     with pytest.raises(DataError, match="is missing in 7 rows"):
-        survey(read_data(source="csv", path=write("g.csv", gaps), target="tags"), "labels")
+        validate(read_data(source="csv", path=write("g.csv", gaps), target="tags"), "labels")

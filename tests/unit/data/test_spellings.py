@@ -15,8 +15,8 @@ from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.spellings import merged, places
 from ftune.data.steps import Step
-from ftune.data.survey.survey import survey
 from ftune.data.transforms.columns import DropConstant, Rename
+from ftune.data.validation.validate import validate
 
 ReadData = Callable[..., Any]
 Write = Callable[[str, str], str]
@@ -96,13 +96,13 @@ def test_a_table_of_many_spellings(read_data: ReadData, write: Write, source: st
         "column `colour`: 24 values" in note and "'red ' as 'red'" in note for note in made.notes
     )
     assert any("column `y`: 12 values" in note for note in made.notes)
-    assert survey(data, "classes")[0].rows == 48
+    assert validate(data, "classes")[0].rows == 48
 
 
 def test_one_class_in_two_spellings_is_one_class(read_data: ReadData, write: Write) -> None:
     path = write("t.csv", "\n".join(["x,y", *(f"{i},{['a', 'a '][i % 2]}" for i in range(20)), ""]))
     data = read_data(source="csv", path=path, target="y")
-    for look in (lambda: prepare(data, "classes", 0), lambda: survey(data, "classes")):
+    for look in (lambda: prepare(data, "classes", 0), lambda: validate(data, "classes")):
         with pytest.raises(Exception, match="only one class, `a`"):
             look()
 
@@ -134,7 +134,7 @@ def test_names_of_columns_in_other_spellings(read_data: ReadData, write: Write) 
     made = prepare(data, "classes", 0)
     assert made.pipeline.target.classes == ("a", "b")
     assert made.pipeline.columns == {COMPOSED: "number", "0wide": "text"}
-    assert survey(data, "classes")[0].columns == 3
+    assert validate(data, "classes")[0].columns == 3
     for name in (SMALL, COMPOSED, f" {COMPOSED}"):
         new = new_rows(data, write("n.csv", f"{name},0wide\n1,2\n"), made.pipeline).frame
         assert len(made.pipeline.inputs(new)) == 1

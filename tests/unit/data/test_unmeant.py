@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
-from ftune.data.survey.survey import survey
+from ftune.data.validation.validate import validate
 from ftune.errors import DataError
 
 ReadData = Callable[..., Any]
@@ -27,7 +27,7 @@ def table(header: str, rows: int, row: Callable[[int], str]) -> str:
 def refused(data: Any, kind: Any) -> str:
     """What training says, which is what check says."""
     said = []
-    for look in (lambda: prepare(data, kind, 0), lambda: survey(data, kind)):
+    for look in (lambda: prepare(data, kind, 0), lambda: validate(data, kind)):
         with pytest.raises(DataError) as caught:
             look()
         said.append(str(caught.value))
@@ -108,7 +108,7 @@ def test_rows_without_a_target(read_data: ReadData, write: Write) -> None:
     rows = sorted(row for part in made.splits.values() for row in part.rows.tolist())
     assert rows == [row for row in range(1, 41) if row % 10 != 4]
     assert any("4 rows (4, 14, 24, 34)" in note and "left out" in note for note in made.notes)
-    assert survey(data, "classes")[0].rows == 40
+    assert validate(data, "classes")[0].rows == 40
     assert len(new_rows(data, path, made.pipeline, judged=True).frame) == 36
     assert len(new_rows(data, path, made.pipeline).frame) == 40
 

@@ -180,7 +180,7 @@ def test_check_and_training_tell_and_the_run_keeps_it(place: Path) -> None:
 
 
 def test_a_large_file_is_left_to_the_training(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ftune.data.survey import profiled
+    from ftune.data.validation import profiled
 
     config = LANGUAGE.load(place / "ftune.yaml")
     assert isinstance(profiled.profiled(config.data, "classes"), Profile)

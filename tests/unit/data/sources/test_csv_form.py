@@ -17,7 +17,7 @@ from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.files import suffix
-from ftune.data.survey.survey import survey
+from ftune.data.validation.validate import validate
 from ftune.errors import DataError
 
 ReadData = Callable[..., Any]
@@ -79,7 +79,7 @@ def test_the_same_table(case: str, read_data: ReadData, write: Write) -> None:
     assert frame["size"].tolist() == [float(row[0]) for row in ROWS]
     assert [*zip(frame["colour"], frame["kind"], strict=True)] == [row[1:] for row in ROWS]
     assert frame.rows.tolist() == list(range(1, 41))
-    (told,) = survey(data, "classes")
+    (told,) = validate(data, "classes")
     assert (told.rows, told.columns) == (40, 3)
 
 
@@ -114,7 +114,7 @@ def test_what_is_said_of_another_form(case: str, read_data: ReadData, write: Wri
     """By training, which a prediction reads like, and by `check --data`."""
     content, settings, expected = FAULTS[case]
     data = read_data(source="csv", path=write("t.csv", content), target="kind", **settings)
-    for look in (data.source.load, lambda: survey(data, "classes")):
+    for look in (data.source.load, lambda: validate(data, "classes")):
         with pytest.raises(DataError) as caught:
             look()
         said = str(caught.value)
@@ -161,9 +161,10 @@ def test_a_wide_table_is_read_in_few_blocks(write: Write) -> None:
     values = [f"{i / 7:.12f}" for i in range(10_000)]
     rows = "".join(",".join(values) + "\n" for _ in range(60))
     source, path = Csv("t.csv", header=[f"c{i}" for i in range(10_000)]), write("t.csv", rows)
-    table = source._table(path, {})
-    assert (table.num_rows, table.num_columns) == (60, 10_000)
-    assert table.column(0).num_chunks <= 2
+    with source.reader(path).open({}) as blocks:
+        shapes = [(block.num_rows, block.num_columns) for block in blocks]
+    assert len(shapes) <= 2 and {columns for _, columns in shapes} == {10_000}
+    assert sum(rows for rows, _ in shapes) == 60
 
 
 def test_the_extension_behind_the_packing() -> None:
@@ -177,12 +178,12 @@ def test_a_wrong_header_alone_is_named(read_data: ReadData, write: Write) -> Non
     for column in ("kind", "cind"):
         data = read_data(source="csv", path=path, target=column)
         with pytest.raises(DataError) as caught:
-            survey(data, "classes")
+            validate(data, "classes")
         assert "`skip: 2`" in str(caught.value)
         assert "no column" not in str(caught.value)
     data = read_data(source="csv", path=path, target="cind", skip=2)
     with pytest.raises(DataError, match="no column `cind`"):
-        survey(data, "classes")
+        validate(data, "classes")
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from ftune.data.frame import Frame
 from ftune.data.reading import load
-from ftune.data.survey.survey import survey
+from ftune.data.validation.validate import validate
 from ftune.errors import ConfigError, DataError
 
 ReadData = Callable[..., Any]
@@ -35,7 +35,7 @@ def read(request: pytest.FixtureRequest, read_data: ReadData, tmp_path: Path) ->
         data = read_data(source=request.param, path=str(path), target="y", **settings)
         faults = ""
         try:
-            survey(data, "classes")
+            validate(data, "classes")
         except DataError as error:
             faults = str(error)
         try:

@@ -16,7 +16,7 @@ from ftune.data.sources import stream
 from ftune.data.sources.csv import Csv
 from ftune.data.sources.jsonl import Jsonl
 from ftune.data.sources.text import Text
-from ftune.data.survey.survey import survey
+from ftune.data.validation.validate import validate
 from ftune.errors import DataError
 from ftune.limits import memory
 
@@ -54,7 +54,7 @@ def test_the_same_rows_of_json(case: str, read_data: ReadData, write: Write) -> 
     frame = data.source.load()["all"]
     assert frame["x"].tolist() == list(range(30))
     assert frame["s.t"].tolist() == [row["s"]["t"] for row in ROWS]  # type: ignore[index]
-    (told,) = survey(data, "classes")
+    (told,) = validate(data, "classes")
     assert (told.rows, told.columns) == (30, 3)
 
 
@@ -107,7 +107,7 @@ FAULTS: dict[str, tuple[str | bytes, list[str]]] = {
 def test_what_is_said_of_broken_json(case: str, read_data: ReadData, write: Write) -> None:
     content, expected = FAULTS[case]
     data = read_data(source="jsonl", path=write("t.json", content), target="y")
-    for look in (lambda: prepare(data, "classes", 0), lambda: survey(data, "classes")):
+    for look in (lambda: prepare(data, "classes", 0), lambda: validate(data, "classes")):
         with pytest.raises(DataError) as caught:
             look()
         said = str(caught.value)
@@ -131,13 +131,13 @@ def test_one_row_with_a_list_beside_numbers_is_a_row(write: Write) -> None:
 def test_the_same_text(name: str, content: bytes, read_data: ReadData, write: Write) -> None:
     path = write(name, content)
     assert Text(path).load()["all"]["text"].tolist() == ["a\n", "ö\n"]
-    (told,) = survey(read_data(source="text", path=path), "tokens")
+    (told,) = validate(read_data(source="text", path=path), "tokens")
     assert told.rows == 2
 
 
 def test_a_cut_text(read_data: ReadData, write: Write) -> None:
     path = write("t.txt.gz", gzip.compress(b"a\n" * 999)[:-9])
-    for look in (Text(path).load, lambda: survey(read_data(source="text", path=path), "tokens")):
+    for look in (Text(path).load, lambda: validate(read_data(source="text", path=path), "tokens")):
         with pytest.raises(DataError, match="not a readable text file"):
             look()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ftune.data.frame import Frame
-from ftune.data.survey.survey import survey
+from ftune.data.validation.validate import validate
 from ftune.errors import ConfigError, DataError
 
 ReadData = Callable[..., Any]
@@ -163,7 +163,7 @@ def test_check_says_the_same(
     path = str(tmp_path / "t.csv")
     data = read_data(source="csv", path=path, target="y", delimiter=";")
     with pytest.raises(DataError) as caught:
-        survey(data, "classes")
+        validate(data, "classes")
     assert str(caught.value) == said
 
 
@@ -175,7 +175,7 @@ def test_check_finds_nothing_where_it_is_set(
     assert len(read(values, **settings)) == len(expected)
     path = str(tmp_path / "t.csv")
     data = read_data(source="csv", path=path, target="y", delimiter=";", **settings)
-    assert survey(data, "classes")[0].rows == len(values)
+    assert validate(data, "classes")[0].rows == len(values)
 
 
 def test_several_columns_are_told_at_once(

@@ -15,8 +15,8 @@ from PIL import Image
 from pyarrow import parquet
 
 from ftune.data.prepare import prepare
-from ftune.data.survey.survey import Told, survey
 from ftune.data.target import TargetKind
+from ftune.data.validation.validate import FileReport, validate
 from ftune.errors import DataError
 from ftune.schema.root import LANGUAGE
 
@@ -91,7 +91,7 @@ CASES: dict[str, tuple[str | bytes, dict[str, Any], list[str]]] = {
 
 def found(data: Any, kind: TargetKind = "classes") -> str:
     with pytest.raises(DataError) as caught:
-        survey(data, kind)
+        validate(data, kind)
     return str(caught.value)
 
 
@@ -112,7 +112,7 @@ def test_the_good_csv_file(read_data: ReadData, write: Write) -> None:
     ]  # fmt: skip
     for one in settings:
         data = read_data(source="csv", path=write("t.csv", csv()), target="y", **one)
-        (told,) = survey(data, "classes")
+        (told,) = validate(data, "classes")
         assert (told.rows, told.columns, told.size) == (60, 3, len(csv()))
         assert "60 rows, 3 columns" in str(told)
 
@@ -156,7 +156,7 @@ def test_files_of_other_columns(read_data: ReadData, write: Write) -> None:
     assert "`town` instead" in said
     assert "c.csv: the file is empty" in said
     paths["val"] = paths["test"] = paths["train"]
-    assert len(survey(read_data(source="csv", path=paths, target="y"), "classes")) == 3
+    assert len(validate(read_data(source="csv", path=paths, target="y"), "classes")) == 3
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_class_of_another_file_only(
     paths = {"train": write("a.csv", train), "val": write("b.csv", val)}
     data = read_data(source="csv", path=paths, target="y")
     if not unknown:
-        assert len(survey(data, "classes")) == 2
+        assert len(validate(data, "classes")) == 2
         prepare(data, "classes", 0)
         return
     with pytest.raises(DataError) as caught:
@@ -189,7 +189,7 @@ def test_a_class_of_another_file_only(
 def test_classes_that_are_not_chosen_may_be_anywhere(read_data: ReadData, write: Write) -> None:
     paths = {"train": write("a.csv", csv()), "val": write("b.csv", csv({(21, 2): "c"}))}
     data = read_data(source="csv", path=paths, target="y", classes=["a", "b"])
-    assert len(survey(data, "classes")) == 2
+    assert len(validate(data, "classes")) == 2
     assert prepare(data, "classes", 0).val is not None
 
 
@@ -206,7 +206,7 @@ def test_texts_where_numbers_are_predicted(read_data: ReadData, write: Write) ->
     assert "`city` holds texts" in found(
         read_data(source="csv", path=path, target="city"), "numbers"
     )
-    assert survey(read_data(source="csv", path=path, target="age"), "numbers")
+    assert validate(read_data(source="csv", path=path, target="age"), "numbers")
 
 
 ASKS = {"prompt": "Q: {q}", "response": "a"}
@@ -240,7 +240,7 @@ def test_json_lines(case: str, read_data: ReadData, write: Write) -> None:
 @pytest.mark.parametrize("count", [40, 200_000])
 def test_good_json_lines(count: int, read_data: ReadData, write: Write) -> None:
     content = jsonl([GOOD_JSON[i % 40] for i in range(count)])
-    (told,) = survey(read_data(source="jsonl", path=write("t.jsonl", content), **ASKS), "tokens")
+    (told,) = validate(read_data(source="jsonl", path=write("t.jsonl", content), **ASKS), "tokens")
     assert (told.rows, told.columns) == (count, 3)
 
 
@@ -248,7 +248,7 @@ def test_parquet(read_data: ReadData, tmp_path: Path) -> None:
     file, y = tmp_path / "t.parquet", [float(i % 3) for i in range(50_000)]
     data = read_data(source="parquet", path=str(file), target="y")
     parquet.write_table(pa.table({"x": y, "y": y}), file, row_group_size=20_000)
-    assert survey(data, "classes")[0].rows == 50_000
+    assert validate(data, "classes")[0].rows == 50_000
     parquet.write_table(pa.table({"x": y, "y": [*y[:-1], float("nan")]}), file)
     assert "target `y` is missing in row 50000" in found(data)
     parquet.write_table(pa.table({"x": y, "y": [1.0] * 50_000}), file)
@@ -269,7 +269,7 @@ def test_a_table_of_images(read_data: ReadData, write: Write, tmp_path: Path) ->
     assert "2 of 13 images cannot be used (row 11, c.png: no such file; row 12, odd.png" in said
     assert "no path in row 13" in said
     data = read_data(path=write("good.csv", "\n".join(["path,y", *good])), **settings)
-    assert survey(data, "classes")[0].rows == 10
+    assert validate(data, "classes")[0].rows == 10
 
 
 def test_a_folder_of_images(read_data: ReadData, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_folder_of_images(read_data: ReadData, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / name / "1.png")
     data = read_data(source="images", path=str(tmp_path))
-    (told,) = survey(data, "classes")
+    (told,) = validate(data, "classes")
     assert (told.rows, told.note) == (2, "")
     (tmp_path / "b" / "2.png").write_bytes(b"")
     assert "1 of 3 images cannot be used (b/2.png: the file is empty)" in found(data)
@@ -287,14 +287,14 @@ def test_plain_text(read_data: ReadData, write: Write) -> None:
     def told(content: str | bytes) -> Any:
         return read_data(source="text", path=write("t.txt", content))
 
-    assert survey(told("one\ntwo\n"), "tokens")[0].rows == 2
+    assert validate(told("one\ntwo\n"), "tokens")[0].rows == 2
     assert "byte 5 (0xff) in line 2" in found(told(b"one\nt\xff\n"), "tokens")
     assert "only spaces" in found(told(" \n\n"), "tokens")
     assert "not a text file" in found(told(b"a\0"), "tokens")
 
 
 def test_other_sources_say_that_they_are_read_whole(read_data: ReadData) -> None:
-    (told,) = survey(read_data(source="sklearn", name="iris"), "classes")
+    (told,) = validate(read_data(source="sklearn", name="iris"), "classes")
     assert str(told).endswith("(its source is read whole)")
 
 
@@ -330,6 +330,6 @@ def test_every_kind_of_target_is_looked_at(read_data: ReadData, write: Write) ->
         data = read_data(source="csv", path=write("t.csv", csv()), target="age", text="city")
         if kind == "labels":  # ages are none
             with pytest.raises(DataError, match="the label `age` is `2`"):
-                survey(data, kind)
+                validate(data, kind)
         else:
-            assert isinstance(survey(data, kind)[0], Told)
+            assert isinstance(validate(data, kind)[0], FileReport)

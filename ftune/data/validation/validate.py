@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftune.data.apart import nothing_to_divide, shared
-from ftune.data.found import listed
 from ftune.data.prepare import lacking
+from ftune.data.row_report import list_faults
 from ftune.data.sources.csv import Csv
-from ftune.data.sources.files import PARTS
 from ftune.data.sources.images import Images
 from ftune.data.sources.jsonl import Jsonl
 from ftune.data.sources.parquet import Parquet
 from ftune.data.sources.text import Text
-from ftune.data.survey.blocks import File, of_frame, of_parquet, of_text
-from ftune.data.survey.csv import of_csv
-from ftune.data.survey.jsonl import of_jsonl
-from ftune.data.survey.look import Look
+from ftune.data.validation.csv import open_csv
+from ftune.data.validation.file_check import FileCheck
+from ftune.data.validation.jsonl import open_jsonl
+from ftune.data.validation.open_files import DataFile, open_frame, open_parquet, open_text
 from ftune.errors import DataError
 from ftune.limits.memory import spoken
 
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
     from ftune.data.schema import Data
     from ftune.data.target import TargetKind
 
-OPEN: dict[type, Callable[[str, Any], File]] = {
-    Csv: of_csv, Parquet: of_parquet, Jsonl: of_jsonl, Text: of_text,
+OPENERS: dict[type, Callable[[str, Any], DataFile]] = {
+    Csv: open_csv, Parquet: open_parquet, Jsonl: open_jsonl, Text: open_text,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Told:
+class FileReport:
     """One file without a fault; size in bytes, None where there is no file."""
 
     path: str
@@ -54,11 +53,11 @@ class Told:
         return asdict(self)
 
 
-def survey(data: Data, kind: TargetKind) -> list[Told]:
+def validate(data: Data, kind: TargetKind) -> list[FileReport]:
     """Looks at every file. Raises one DataError that lists what is wrong in all of them."""
     faults: list[str] = []
-    told: list[Told] = []
-    looks: list[Look] = []
+    reports: list[FileReport] = []
+    checks: list[FileCheck] = []
     for part, open_file in _files(data):
         started = time.monotonic()
         try:
@@ -66,36 +65,38 @@ def survey(data: Data, kind: TargetKind) -> list[Told]:
         except DataError as error:
             faults.append(str(error))
             continue
-        looks.append(_look(file, part, looks[0] if looks else None, data, kind))
+        checks.append(_check(file, part, checks[0] if checks else None, data, kind))
         faults += file.faults
         seconds, size = round(time.monotonic() - started, 3), _size(file.path)
-        told.append(Told(file.path, file.rows, len(file.names), size, seconds, file.note))
-    faults += _between(looks, data)
+        reports.append(FileReport(file.path, file.rows, len(file.names), size, seconds, file.note))
+    faults += _between(checks, data)
     if faults:
-        raise DataError(listed(list(dict.fromkeys(faults))))
-    return told
+        raise DataError(list_faults(list(dict.fromkeys(faults))))
+    return reports
 
 
-def _look(file: File, part: str, first: Look | None, data: Data, kind: TargetKind) -> Look:
+def _check(
+    file: DataFile, part: str, first: FileCheck | None, data: Data, kind: TargetKind
+) -> FileCheck:
     """Adds to the faults of the file what is wrong in it, also what ends the reading."""
     if first and (lacks := lacking(file.path, file.names, first.file.path, first.file.names)):
         file.faults.append(lacks)
     divided = part == "all" or (part == "train" and not _has_val(data))
-    look = Look(file, data, kind, first is None, divided, first.classes if first else ())
+    check = FileCheck(file, data, kind, first is None, divided, first.classes if first else ())
     if part == "val" and data.split.stratify:
         file.faults.append(nothing_to_divide(file.path))
     try:
         if not isinstance(data.source, Text):
-            look.run()
+            check.run()
     except DataError as error:
         file.faults.append(str(error))
-    return look
+    return check
 
 
-def _between(looks: list[Look], data: Data) -> list[str]:
+def _between(checks: list[FileCheck], data: Data) -> list[str]:
     """What is wrong with files side by side: groups that stand in two of them."""
     column = data.split.group
-    pairs = combinations(looks, 2) if column else ()
+    pairs = combinations(checks, 2) if column else ()
     shares = (
         shared(one.file.path, other.file.path, str(column), one.groups & other.groups)
         for one, other in pairs
@@ -104,19 +105,16 @@ def _between(looks: list[Look], data: Data) -> list[str]:
 
 
 def _has_val(data: Data) -> bool:
-    path = getattr(data.source, "path", None)
-    return isinstance(path, dict) and "val" in path
+    return "val" in data.source.part_files
 
 
-def _files(data: Data) -> Iterator[tuple[str, Callable[[], File]]]:
+def _files(data: Data) -> Iterator[tuple[str, Callable[[], DataFile]]]:
     """Each part and how its file is opened; a source of another kind gives all of its rows."""
     source = data.source
-    opener = OPEN.get(type(source))
+    opener = OPENERS.get(type(source))
     if opener is not None:
-        paths = source.path if isinstance(source.path, dict) else {"all": source.path}
-        for part in ("all", *PARTS):
-            if part in paths:
-                yield part, lambda path=paths[part]: opener(path, source)  # type: ignore[misc]
+        for part, path in source.part_files.items():
+            yield part, lambda path=path: opener(path, source)  # type: ignore[misc]
         return
     note = "" if isinstance(source, Images) else "its source is read whole"
     try:
@@ -125,11 +123,11 @@ def _files(data: Data) -> Iterator[tuple[str, Callable[[], File]]]:
         yield "all", _refusing(error)
         return
     for part, frame in parts.items():
-        yield part, lambda frame=frame: of_frame(frame, note)  # type: ignore[misc]
+        yield part, lambda frame=frame: open_frame(frame, note)  # type: ignore[misc]
 
 
-def _refusing(error: DataError) -> Callable[[], File]:
-    def refused() -> File:
+def _refusing(error: DataError) -> Callable[[], DataFile]:
+    def refused() -> DataFile:
         raise error
 
     return refused

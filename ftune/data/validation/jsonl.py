@@ -11,35 +11,35 @@ import pyarrow as pa
 
 from ftune.data.sources import json_rows
 from ftune.data.sources.arrow import check_width, existing, readable
-from ftune.data.survey.blocks import Block, File, numbered
+from ftune.data.validation.open_files import Block, DataFile, numbered
 
 
-def of_jsonl(path: str, source: Any) -> File:  # noqa: ARG001
+def open_jsonl(path: str, source: Any) -> DataFile:  # noqa: ARG001
     """Each line tells its own columns: a first pass collects them, and what is no JSON."""
-    from ftune.data.sources.jsonl import check_claims, line_faults
+    from ftune.data.sources.json_faults import check_claims, line_faults
 
-    place = existing(path)
-    found = File(path)
+    file = existing(path)
+    opened = DataFile(path)
     kinds: dict[str, set[str]] = {}
     broken = False
     with readable(path, "JSON lines"):
-        check_claims(place)
-        for block in _lines(place):
+        check_claims(file)
+        for block in _lines(file):
             broken = broken or block is None
             for name, column in (block.columns if block else {}).items():
                 kinds.setdefault(name, set()).add(_kind(column.type))
-    found.names = list(kinds)
+    opened.names = list(kinds)
     if broken or any(len(kind - {"null"}) > 1 for kind in kinds.values()):
-        found.faults += line_faults(place)
+        opened.faults += line_faults(file)
     check_width(path, len(kinds))
-    found.blocks = lambda: (block for block in _lines(place) if block is not None)
-    return found
+    opened.blocks = lambda: (block for block in _lines(file) if block is not None)
+    return opened
 
 
 def _kind(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return "number"
-    if pa.types.is_timestamp(kind):  # a text that looks like a date
+    if pa.types.is_timestamp(kind):  # a text that checks like a date
         return "string"
     return str(kind).partition("<")[0]
 

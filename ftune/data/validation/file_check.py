@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data.asked import TEXTS, asked
 from ftune.data.frame import Frame, no_column
 from ftune.data.prepare import check_classes
 from ftune.data.reading import no_targets, swallowed_classes, types_of
+from ftune.data.referenced_columns import TEXTS, referenced_columns
 from ftune.data.sources.arrow import no_rows
 from ftune.data.sources.declared import unknown_types
 from ftune.data.sources.files import TableFile
-from ftune.data.sources.jsonl import Jsonl, one_object
+from ftune.data.sources.json_faults import one_object
+from ftune.data.sources.jsonl import Jsonl
 from ftune.data.splits import missing_key, single_rows, unstratified
-from ftune.data.survey import columns as seen
-from ftune.data.survey.blocks import File
 from ftune.data.target import (
     LABELS,
     Target,
@@ -34,6 +33,9 @@ from ftune.data.target import (
 )
 from ftune.data.text.templates import blank_text, missing_text
 from ftune.data.unlikely import constant, fractions
+from ftune.data.validation import class_checks as values
+from ftune.data.validation import column_checks as columns
+from ftune.data.validation.open_files import DataFile
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,14 +43,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Look:
+class FileCheck:
     """divided: the file is the one that `data.split` divides. known: the classes of the first file.
 
-    classes, groups: what a look at this one has found: class names in order, and the values of
+    classes, groups: what the check of this one yields: class names in order, and the values of
     `data.split.group`.
     """
 
-    file: File
+    file: DataFile
     data: Data
     kind: TargetKind
     first: bool
@@ -60,22 +62,22 @@ class Look:
     def run(self) -> None:
         """Goes once over the file; what is wrong is added to its faults."""
         file = self.file
-        wanted = asked(self.data)
+        referenced = referenced_columns(self.data)
         source = self.data.source
         if self.first and isinstance(source, TableFile) and source.typed:
             file.faults += unknown_types(file.names, file.path, source)
-        tallies = self._tallies(wanted)
+        tallies = self._tallies(referenced)
         for block in file.blocks():
             file.rows += len(block.rows)
             for (_, name), tally in tallies.items():
                 if name in block.columns:
                     tally.see(block.columns[name], block.rows)
-                elif isinstance(tally, seen.Gaps):  # a line of JSON need not have every key
+                elif isinstance(tally, columns.MissingValues):  # JSON need not have every key
                     tally.missing.add(block.rows)
         if self.first and not file.misread:
             file.faults += [
                 no_column(file.path, setting, name, file.names)
-                for setting, names in wanted.items()
+                for setting, names in referenced.items()
                 for name in names
                 if name not in file.names
             ]
@@ -87,79 +89,83 @@ class Look:
             return
         for (setting, name), tally in tallies.items():
             if setting != "data.target" or not _are_tags(tallies.get(("labels", name))):
-                file.faults += self._said(setting, name, tally)
+                file.faults += self._faults(setting, name, tally)
 
-    def _tallies(self, wanted: dict[str, list[str]]) -> dict[tuple[str, str], Any]:
-        found: dict[tuple[str, str], Any] = {}
-        for setting, names in wanted.items():
+    def _tallies(self, referenced: dict[str, list[str]]) -> dict[tuple[str, str], Any]:
+        tallies: dict[tuple[str, str], Any] = {}
+        for setting, names in referenced.items():
             if setting != "data.transforms" and not (
                 setting == "data.target" and (self.kind == "tags" or self.data.separator)
             ):
-                found |= {(setting, name): seen.Gaps() for name in names}
+                tallies |= {(setting, name): columns.MissingValues() for name in names}
         source = self.data.source
         if isinstance(source, TableFile) and (self.file.mixing or self.data.kind == "table"):
             path = self.file.path
-            found |= {("types", name): seen.Declared(name, source, path) for name in source.types}
+            tallies |= {
+                ("types", name): columns.Declared(name, source, path) for name in source.types
+            }
             declared = {*source.types, *types_of(self.data, self.kind, None)}
             rest = (name for name in self.file.names if name not in declared)
-            found |= {("", name): seen.Written(source) for name in rest}
+            tallies |= {("", name): columns.Written(source) for name in rest}
         elif self.kind == "numbers":
-            found |= {("", name): seen.NoNumbers() for name in self.data.targets}
+            tallies |= {("", name): columns.NoNumbers() for name in self.data.targets}
         if self.kind == "classes":
             again = self.known and not self.data.classes
-            found["classes", self.data.targets[0]] = (
-                seen.Unknown(self.known) if again else seen.Classes()
+            tallies["classes", self.data.targets[0]] = (
+                values.Unknown(self.known) if again else values.Classes()
             )
         if self.kind == "labels" and not self.data.separator:
-            found |= {("labels", name): seen.NoLabels(tuple(LABELS)) for name in self.data.targets}
+            tallies |= {
+                ("labels", name): values.NoLabels(tuple(LABELS)) for name in self.data.targets
+            }
         if self.data.separator:
-            known = seen.Unknown(self.known) if self.known else seen.Classes()
-            found["tags", self.data.targets[0]] = seen.Tags(self.data.separator, known)
+            known = values.Unknown(self.known) if self.known else values.Classes()
+            tallies["tags", self.data.targets[0]] = values.Tags(self.data.separator, known)
         if self.kind == "numbers":
-            found |= {("numbers", name): seen.Classes() for name in self.data.targets}
+            tallies |= {("numbers", name): values.Classes() for name in self.data.targets}
         if self.data.split.group and self.data.split.group not in self.data.targets:
-            found["groups", self.data.split.group] = seen.Classes()
+            tallies["groups", self.data.split.group] = values.Classes()
         if self.data.kind == "images":
             from ftune.data.images.decode import base_of
 
             base = base_of(self.file.path)
             table = base != Path(self.file.path)
-            found["pictures", self.data.picture] = seen.Pictures(base, table)
+            tallies["pictures", self.data.picture] = values.Pictures(base, table)
         there = set(self.file.names)
-        return {key: tally for key, tally in found.items() if key[1] in there}
+        return {key: tally for key, tally in tallies.items() if key[1] in there}
 
-    def _said(self, setting: str, name: str, tally: Any) -> list[str]:
+    def _faults(self, setting: str, name: str, tally: Any) -> list[str]:
         """What a tally has found, in words."""
         path = self.file.path
-        if isinstance(tally, seen.Gaps):
+        if isinstance(tally, columns.MissingValues):
             return self._gaps(setting, name, tally)
-        if isinstance(tally, seen.Declared):
+        if isinstance(tally, columns.Declared):
             return [fault] if (fault := tally.fault(path)) else []
-        if isinstance(tally, seen.Written | seen.NoNumbers):
+        if isinstance(tally, columns.Written | columns.NoNumbers):
             return self._written(name, tally)
-        if isinstance(tally, seen.NoLabels):
+        if isinstance(tally, values.NoLabels):
             odd, texts = tally.odd, list(tally.texts)
             return [no_label(path, name, texts, odd.said)] if odd else []
-        if isinstance(tally, seen.Unknown):
+        if isinstance(tally, values.Unknown):
             odd, texts = tally.odd, list(tally.texts)
             return [unknown_classes(path, name, texts, odd.said, self.known)] if odd else []
-        if isinstance(tally, seen.Tags):
+        if isinstance(tally, values.Tags):
             return self._tags(name, tally.each)
-        if isinstance(tally, seen.Classes) and setting == "groups":
+        if isinstance(tally, values.Classes) and setting == "groups":
             self.groups = frozenset(tally.rows)
             return []
-        if isinstance(tally, seen.Classes) and setting == "numbers":
+        if isinstance(tally, values.Classes) and setting == "numbers":
             rows = tally.rows
             said = constant(path, name, rows, sum(rows.values())) if self.first else ""
             return [said] if said else []
-        if isinstance(tally, seen.Classes):
+        if isinstance(tally, values.Classes):
             return self._classes(name, tally.rows) if self.first else []
         from ftune.data.images.decode import unusable
 
         shown = "; ".join(tally.shown)
         return [unusable(path, tally.count, tally.total, shown)] if tally.count else []
 
-    def _gaps(self, setting: str, name: str, gaps: seen.Gaps) -> list[str]:
+    def _gaps(self, setting: str, name: str, gaps: columns.MissingValues) -> list[str]:
         path, where, key = self.file.path, gaps.missing.said if gaps.missing else "", ""
         if where and setting == "data.target":
             key = self._no_target(name, gaps.missing.count, where)
@@ -182,15 +188,15 @@ class Look:
             return missing_target(self.file.path, name, where) + more
         return no_targets(self.file.path) if count == self.file.rows else ""
 
-    def _written(self, name: str, found: seen.Written | seen.NoNumbers) -> list[str]:
-        fault = found.fault(self.file.path, name) if isinstance(found, seen.Written) else ""
+    def _written(self, name: str, found: columns.Written | columns.NoNumbers) -> list[str]:
+        fault = found.fault(self.file.path, name) if isinstance(found, columns.Written) else ""
         if not fault and found.odd and self.kind == "numbers" and name in self.data.targets:
             fault = texts_for_numbers(self.file.path, name, found.odd)
         return [fault] if fault else []
 
-    def _tags(self, name: str, found: seen.Classes | seen.Unknown) -> list[str]:
+    def _tags(self, name: str, found: values.Classes | values.Unknown) -> list[str]:
         path = self.file.path
-        if isinstance(found, seen.Classes):
+        if isinstance(found, values.Classes):
             self.classes = sorted_classes(np.array(list(found.rows), dtype=object))
             return [] if self.classes else [no_tags(path, name)]
         odd = found.odd
@@ -219,6 +225,6 @@ class Look:
         return faults
 
 
-def _are_tags(labels: seen.NoLabels | None) -> bool:
+def _are_tags(labels: values.NoLabels | None) -> bool:
     """Whether a target holds tags, as it seems; then a gap is a row without one."""
     return labels is not None and bool(labels.odd)

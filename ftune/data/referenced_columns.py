@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 TEXTS = ("text", "prompt", "response")
 
 
-def asked(data: Data) -> dict[str, list[str]]:
+def referenced_columns(data: Data) -> dict[str, list[str]]:
     """The columns that each setting names."""
-    found = {"data.target": list(data.targets)}
+    columns = {"data.target": list(data.targets)}
     for name in ("group", "time"):
         column = getattr(data.split, name)
-        found[f"data.split.{name}"] = [column] if column else []
+        columns[f"data.split.{name}"] = [column] if column else []
     for name in TEXTS:
         text = getattr(data, name)
-        found[f"data.{name}"] = Template(text, f"data.{name}").required if text else []
-    found["data.messages"] = [data.messages.column] if data.messages else []
-    found["data.image"] = [data.image] if data.image else []
+        columns[f"data.{name}"] = Template(text, f"data.{name}").required if text else []
+    columns["data.messages"] = [data.messages.column] if data.messages else []
+    columns["data.image"] = [data.image] if data.image else []
     if data.kind == "table":
-        found["data.transforms"] = _of_transforms(data)
-    return found
+        columns["data.transforms"] = _of_transforms(data)
+    return columns
 
 
 def _of_transforms(data: Data) -> list[str]:
     """Those of transforms that still see the columns of the file under their own names."""
-    found: list[str] = []
+    columns: list[str] = []
     for step in data.steps:
         if hasattr(step, "names"):
-            return [*found, *step.names]
-        found += getattr(step, "columns", None) or []
-    return found
+            return [*columns, *step.names]
+        columns += getattr(step, "columns", None) or []
+    return columns

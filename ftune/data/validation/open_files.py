@@ -32,7 +32,7 @@ class Block:
 
 
 @dataclass
-class File:
+class DataFile:
     """One file that is being looked at.
 
     names: its columns, known before the first block. note: what is special about how it is read.
@@ -50,19 +50,19 @@ class File:
     blocks: Callable[[], Iterator[Block]] = lambda: iter(())
 
 
-def of_parquet(path: str, source: Parquet) -> File:  # noqa: ARG001
+def open_parquet(path: str, source: Parquet) -> DataFile:  # noqa: ARG001
     """Its names and types come from the footer; the rows in slices of its row groups."""
     from pyarrow import parquet
 
     from ftune.data.sources.parquet import check_claims
 
     with existing(path).open("rb") as file, readable(path, "Parquet"):
-        told = parquet.ParquetFile(file).metadata
-        check_claims(path, told)
-        names = told.schema.to_arrow_schema().empty_table().flatten().column_names
-    found = File(path, names, [said] if (said := doubled(names, path)) else [])
-    found.blocks = lambda: _slices(path)
-    return found
+        metadata = parquet.ParquetFile(file).metadata
+        check_claims(path, metadata)
+        names = metadata.schema.to_arrow_schema().empty_table().flatten().column_names
+    opened = DataFile(path, names, [fault] if (fault := doubled(names, path)) else [])
+    opened.blocks = lambda: _slices(path)
+    return opened
 
 
 def _slices(path: str) -> Iterator[Block]:
@@ -88,10 +88,10 @@ def _whole(column: Any) -> pa.Array:
     return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
 
-def of_frame(frame: Frame, note: str) -> File:
+def open_frame(frame: Frame, note: str) -> DataFile:
     """What its source gives only whole."""
     check(f"{frame.origin}: its {len(frame):,} rows", len(frame) * 8, SMALLER)
-    found = File(frame.origin, list(frame.columns), note=note)
+    opened = DataFile(frame.origin, list(frame.columns), note=note)
 
     def blocks() -> Iterator[Block]:
         for start in range(0, len(frame), ROWS):
@@ -100,28 +100,28 @@ def of_frame(frame: Frame, note: str) -> File:
             flat = {name: pa.array(part[name], from_pandas=True) for name in names}
             yield Block(flat, part.rows)
 
-    found.blocks = blocks
-    return found
+    opened.blocks = blocks
+    return opened
 
 
-def of_text(path: str, source: Any) -> File:
+def open_text(path: str, source: Any) -> DataFile:
     """Only counted and decoded, line by line: the column `text` is all of it."""
-    from ftune.data.sources.csv_faults import not_a_text
+    from ftune.data.sources.stream import not_a_text
     from ftune.data.sources.text import blank, not_utf8
 
-    found, place, empty = File(path, ["text"], note=f"{source.unit} of text"), 0, True
+    opened, offset, empty = DataFile(path, ["text"], note=f"{source.unit} of text"), 0, True
     existing(path)
     with readable(path, "text"):
         for number, line in enumerate(stream.lines(path), 1):
-            found.rows, empty = number, empty and not line.strip()
+            opened.rows, empty = number, empty and not line.strip()
             if b"\0" in line:
                 raise DataError(not_a_text(path))
             try:
                 line.decode()
             except UnicodeDecodeError as error:
                 raise DataError(
-                    not_utf8(path, place + error.start, line[error.start], number)
+                    not_utf8(path, offset + error.start, line[error.start], number)
                 ) from None
-            place += len(line)
-    found.faults += [blank(path)] if empty else []
-    return found
+            offset += len(line)
+    opened.faults += [blank(path)] if empty else []
+    return opened

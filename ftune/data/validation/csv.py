@@ -13,12 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.found import Rows
-from ftune.data.sources import csv_faults, csv_form, stream
+from ftune.data.row_report import RowReport
+from ftune.data.sources import csv_faults, csv_form
 from ftune.data.sources.arrow import check_width, decodes, doubled, existing, not_utf8, readable
-from ftune.data.sources.csv_form import Form, form_of
-from ftune.data.spellings import plain_names
-from ftune.data.survey.blocks import Block, File
+from ftune.data.sources.csv_reader import CsvReader, filled
+from ftune.data.validation.open_files import Block, DataFile
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,36 +27,35 @@ MOST_RAGGED = 100_000
 """So many rows of another width, and the rest is not read: it is not this kind of file."""
 
 
-def of_csv(path: str, source: Csv) -> File:
+def open_csv(path: str, source: Csv) -> DataFile:
     """Raises DataError for what is no text in this encoding, or has no header."""
     existing(path)
+    reader = source.reader(path)
     with readable(path, "CSV"):
-        form = form_of(path, source)
-    check_width(path, len(form.keys))
-    names = plain_names(form.names)
-    found = File(path, names, mixing=True)
-    if any("\ufffd" in name for name in names):
-        found.faults.append(f"{path}: the header is {csv_faults.not_text(source.encoding)}")
+        names = list(reader.names)
+    check_width(path, len(reader.form.keys))
+    file = DataFile(path, names, mixing=True)
+    file.faults += [reader.header_fault] if reader.header_fault else []
     faults = source.faults_of(names, path)
     if faults and len(names) == 1:  # with the wrong delimiter all else would be wrong too
         raise DataError(faults[0])
-    found.faults += faults
-    found.faults += [said] if (said := doubled(names, path)) else []
-    found.blocks = _Pass(found, source, form).blocks
-    return found
+    file.faults += faults
+    file.faults += [fault] if (fault := doubled(names, path)) else []
+    file.blocks = _Pass(file, reader).blocks
+    return file
 
 
 class _Pass:
     """What one reading of the file finds out about its form."""
 
-    def __init__(self, file: File, source: Csv, form: Form) -> None:
-        self.file, self.source, self.form = file, source, form
+    def __init__(self, file: DataFile, reader: CsvReader) -> None:
+        self.file, self.reader, self.form = file, reader, reader.form
         self.odd: list[int] = []
         self.refused = False
         self.example = ""
-        self.again = Rows()
-        self.beyond = Rows()
-        self.bad = {name: Rows() for name in file.names}
+        self.again = RowReport()
+        self.beyond = RowReport()
+        self.bad = {name: RowReport() for name in file.names}
 
     def blocks(self) -> Iterator[Block]:
         """Raises nothing: what ends the reading is a fault of the file."""
@@ -69,31 +67,14 @@ class _Pass:
                 yield self._block(batch, rows)
         except (ValueError, OSError) as error:
             if len(self.odd) < MOST_RAGGED:
-                fault = csv_faults.explained(self.file.path, str(error), self.source)
-                self.file.faults.append(str(fault))
+                self.file.faults.append(str(csv_faults.explained(self.reader.dialect, str(error))))
                 self.odd = []  # the fault has them all
         self._conclude()
 
     def _batches(self) -> Iterator[Any]:
-        from pyarrow import csv
-
-        path, source = self.file.path, self.source
-        keys = [str(i) for i in range(len(self.form.keys))]
-        # One thread: only then does Arrow tell the number of a row that it refuses.
-        read = csv.ReadOptions(
-            column_names=keys, skip_rows=self.form.lines, use_threads=False,
-            encoding=stream.encoding(path, source.encoding), block_size=self.form.block_size,
-        )  # fmt: skip
-        parse = csv.ParseOptions(
-            delimiter=source.separator(path), quote_char=source.quote, newlines_in_values=True,
-            invalid_row_handler=self._refused,
-        )  # fmt: skip
-        convert = csv.ConvertOptions(
-            null_values=source.missing, strings_can_be_null=True,
-            column_types=dict.fromkeys(keys, pa.binary()),
-        )  # fmt: skip
+        bytes_of = dict.fromkeys(self.file.names, pa.binary())
         with _silent():
-            batches = csv.open_csv(stream.unpacked(path), read, parse, convert)
+            batches = self.reader.open(bytes_of, refused=self._refused)
         with batches:
             while True:
                 with _silent():
@@ -119,8 +100,7 @@ class _Pass:
     def _block(self, batch: Any, rows: npt.NDArray[np.int64]) -> Block:
         names = self.file.names
         for i in range(len(names), batch.num_columns):
-            filled = pc.fill_null(pc.not_equal(batch.column(i), b""), False)
-            self.beyond.add(rows[filled.to_numpy(zero_copy_only=False)])
+            self.beyond.add(rows[filled(batch.column(i)).to_numpy(zero_copy_only=False)])
         texts = [self._decoded(batch.column(i), i, rows) for i in range(len(names))]
         again = self._headers(texts)
         self.again.add(rows[again])
@@ -132,7 +112,7 @@ class _Pass:
         """[rows] where every value is the name of its column."""
         same = np.full(len(texts[0]), len(texts) > 1)  # one column may well hold its own name
         for name, text in zip(self.file.names, texts, strict=True):
-            equal = pc.fill_null(pc.equal(text, name), name in self.source.missing)
+            equal = pc.fill_null(pc.equal(text, name), name in self.reader.missing)
             same &= equal.to_numpy(zero_copy_only=False)
             if not same.any():
                 break
@@ -149,15 +129,15 @@ class _Pass:
 
     def _conclude(self) -> None:
         path, faults = self.file.path, self.file.faults
-        self.file.misread = bool(self.refused and csv_form.layout(path, self.source, ragged=True))
+        self.file.misread = bool(self.refused and csv_form.layout(self.reader.dialect, ragged=True))
         if self.odd:
             from ftune.data.frame import spoken_rows
 
             more = "at least " if len(self.odd) >= MOST_RAGGED else ""
-            said = csv_faults.ragged(
-                path, more + spoken_rows(self.odd), len(self.form.keys), self.example, self.source
+            rows = more + spoken_rows(self.odd)
+            faults.append(
+                csv_faults.ragged(self.reader.dialect, rows, len(self.form.keys), self.example)
             )
-            faults.append(said)
         if self.beyond:
             faults.append(csv_faults.beyond(path, self.beyond.said))
         if self.again:

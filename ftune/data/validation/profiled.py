@@ -30,7 +30,7 @@ def profiled(data: Data, kind: TargetKind) -> Profile | str:
 
 def too_large(data: Data) -> Path | None:
     """The training file, where it is not read whole."""
-    path = getattr(data.source, "path", None)
-    file = Path(path["train"] if isinstance(path, dict) else path) if path else None
+    path = next(iter(data.source.part_files.values()), None)
+    file = Path(path) if path else None
     large = file is not None and file.is_file() and file.stat().st_size > LARGEST
     return file if large else None

@@ -9,7 +9,7 @@ MOST = 5
 
 
 @dataclass
-class Rows:
+class RowReport:
     """A count of rows and the first five of their numbers, with what stood there if it is told."""
 
     count: int = 0
@@ -32,7 +32,7 @@ class Rows:
         return spoken_count(self.count, self.first)
 
 
-def listed(faults: list[str]) -> str:
+def list_faults(faults: list[str]) -> str:
     """All of them as one message."""
     if len(faults) == 1:
         return faults[0]

@@ -1,8 +1,7 @@
-"""What is counted in one column while its blocks go by, and what is said of it at the end."""
+"""Check that columns are known and of one type while the blocks of a file go by."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ftune.data.found import MOST, Rows
-from ftune.data.frame import label_text
-from ftune.data.sources.csv_faults import misfit
+from ftune.data.row_report import MOST, RowReport
 from ftune.data.sources.declared import unstated
+from ftune.data.sources.distinct import Texts, distinct, is_text
 from ftune.data.sources.notation import notation_of
 from ftune.data.sources.types import kind_of
-from ftune.data.sources.written import Texts, are_asked, distinct, fault, hint, is_text, parsed
-from ftune.data.spellings import merged, places
+from ftune.data.sources.written import are_asked, fault, hint, misfit, parsed
 
 if TYPE_CHECKING:
     from ftune.data.sources.files import TableFile
 
 Numbers = npt.NDArray[np.int64]
-MOST_CLASSES = 100_000
 ENOUGH = 100_000
 """After so many values of which half are no numbers, a column is one of texts."""
 
@@ -35,11 +31,11 @@ def unknown(column: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 @dataclass
-class Gaps:
-    """Rows in which a column is unknown; and, of texts, in which it is blank."""
+class MissingValues:
+    """RowReport in which a column is unknown; and, of texts, in which it is blank."""
 
-    missing: Rows = field(default_factory=Rows)
-    blank: Rows = field(default_factory=Rows)
+    missing: RowReport = field(default_factory=RowReport)
+    blank: RowReport = field(default_factory=RowReport)
 
     def see(self, column: pa.Array, rows: Numbers) -> None:
         gaps = unknown(column)
@@ -124,7 +120,7 @@ class Declared:
     name: str
     source: TableFile
     path: str
-    odd: Rows = field(default_factory=Rows)
+    odd: RowReport = field(default_factory=RowReport)
     texts: Texts | None = None
     held: str = ""
 
@@ -164,103 +160,3 @@ def _fits(column: pa.Array, kind: pa.DataType) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-@dataclass
-class Classes:
-    """How many rows each class has; None where there are too many to be classes."""
-
-    counts: Counter[str] | None = field(default_factory=Counter)
-
-    def see(self, column: pa.Array, rows: Numbers) -> None:  # noqa: ARG002
-        if self.counts is None or pa.types.is_nested(column.type):
-            return
-        for entry in pc.value_counts(column).to_pylist():
-            value: Any = entry["values"]
-            if value is not None and value == value:
-                self.counts[_text(value)] += entry["counts"]
-        if len(self.counts) > MOST_CLASSES:
-            self.counts = None
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """By class, in one spelling each, as in training."""
-        counts = self.counts or Counter[str]()
-        changes, found = merged(counts, numbers=True), Counter[str]()
-        for text, count in counts.items():
-            found[changes.get(text, text)] += count
-        return found
-
-
-@dataclass
-class Unknown:
-    """Rows of classes that the first file does not have, however they are written."""
-
-    known: tuple[str, ...]
-    odd: Rows = field(default_factory=Rows)
-    texts: dict[str, None] = field(default_factory=dict)
-
-    def see(self, column: pa.Array, rows: Numbers) -> None:
-        if pa.types.is_nested(column.type):
-            return
-        values = [None if v is None or v != v else _text(v) for v in column.to_pylist()]
-        texts = np.array(values, dtype=object)
-        odd = self._unlike(texts) & (texts != None)  # noqa: E711
-        self.odd.add(rows[odd])
-        for text in texts[odd][: MOST - len(self.texts)]:
-            self.texts[text] = None
-
-    def _unlike(self, texts: Any) -> Any:
-        return places(texts, self.known, numbers=True) < 0
-
-
-class NoLabels(Unknown):
-    """Rows that are neither 0 nor 1."""
-
-    def _unlike(self, texts: Any) -> Any:
-        return np.array([str(text).lower() not in self.known for text in texts], dtype=bool)
-
-
-@dataclass
-class Tags:
-    """What `each` counts of the tags that stand in one column; their separator."""
-
-    separator: str
-    each: Classes | Unknown
-
-    def see(self, column: pa.Array, rows: Numbers) -> None:
-        if not pa.types.is_string(column.type):
-            column = pa.array([None if v is None else _text(v) for v in column.to_pylist()])
-        parts = pc.split_pattern(pc.cast(column, pa.string()), self.separator)
-        tags = pc.utf8_trim_whitespace(pc.list_flatten(parts))
-        there = pc.not_equal(tags, "")
-        owners = rows[pc.list_parent_indices(parts).to_numpy()]
-        self.each.see(tags.filter(there), owners[there.to_numpy(zero_copy_only=False)])
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else label_text(value)
-
-
-@dataclass
-class Pictures:
-    """Image files that are not there or whose headers are of no image."""
-
-    base: Any
-    table: bool
-    total: int = 0
-    count: int = 0
-    shown: list[str] = field(default_factory=list)
-
-    def see(self, column: pa.Array, rows: Numbers) -> None:
-        from ftune.data.images.decode import headers
-        from ftune.data.images.read import UnusableError
-
-        known = [(row, v) for row, v in zip(rows, column.to_pylist(), strict=True) if v is not None]
-        self.total += len(rows)
-        files = [self.base / str(value) for _, value in known]
-        for (row, value), size in zip(known, headers(files), strict=True):
-            if isinstance(size, UnusableError):
-                self.count += 1
-                where = f"row {row}, " if self.table else ""
-                self.shown += [f"{where}{value}: {size}"] if self.count <= 5 else []
