@@ -21,7 +21,7 @@ from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
-from ftune.search.failures import alike_reason
+from ftune.search.failures import failure_pattern
 from ftune.training.facts import gathered
 from ftune.training.run import new_run
 from ftune.training.train import train
@@ -125,7 +125,7 @@ def _differing(
     found = causes(facts, again)
     was = str(facts.get("reason") or "").replace(str(folder.path), "RUN")
     now = str(again.get("reason") or failed).replace(str(target.path), "RUN")
-    if facts["status"] != "interrupted" and alike_reason(was) != alike_reason(now):
+    if facts["status"] != "interrupted" and failure_pattern(was) != failure_pattern(now):
         found.append(Difference("reason", was or None, now or None))
     return [*found, *islice(_results(folder, facts, target, until), 1)]
 
