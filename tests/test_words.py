@@ -54,7 +54,7 @@ REPLACED = [
     ("*", "QuantityTask", CLASS),  # RegressionTask
     ("*", "ClassTask", CLASS),  # ClassificationTask
     ("*", "TagTask", CLASS),  # TaggingTask
-    ("*", "Finding", CLASS),  # LrFindResult
+    ("*", "LrFindResult", CLASS),  # LrFindResult
     ("*", "Listening", CLASS),  # PlateauState
     ("*", "Hiding", CLASS),  # RedactingStream
     ("*", "Origin", CLASS),  # InitialModel

@@ -22,7 +22,7 @@ from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.schema.root import RunConfig
-from ftune.search.lr_find import Finding
+from ftune.search.lr_find import LrFindResult
 from ftune.search.ties import Point, best_of
 from ftune.training.describe import peak_memory
 from ftune.training.facts import gathered
@@ -65,7 +65,7 @@ def write_rate(file: Path, summary: Mapping[str, Any], console: Console) -> None
     console.say(f"written to {file}{doubt}")
 
 
-def _summary(folder: RunFolder, finding: Finding, seconds: float) -> dict[str, Any]:
+def _summary(folder: RunFolder, finding: LrFindResult, seconds: float) -> dict[str, Any]:
     trained = sum(p.steps for p in (*finding.survey, *finding.curve))
     best = best_of(finding.curve)
     return {
@@ -94,14 +94,14 @@ def _loss(point: Point) -> float | str:
     return point.loss if math.isfinite(point.loss) else "diverged"
 
 
-def mark_of(point: Point, finding: Finding) -> str:
+def mark_of(point: Point, finding: LrFindResult) -> str:
     """Return what the table says of a rate: best, nearly as good, or nothing."""
     if point == best_of(finding.curve):
         return "best"
     return "nearly as good" if finding.low <= point.lr <= finding.high else ""
 
 
-def _show(finding: Finding, config: RunConfig, folder: RunFolder, console: Console) -> None:
+def _show(finding: LrFindResult, config: RunConfig, folder: RunFolder, console: Console) -> None:
     console.say(plot(finding))
     console.say(LEGEND)
     rows = [(f"{p.lr:.2e}", _loss(p), mark_of(p, finding)) for p in finding.curve]

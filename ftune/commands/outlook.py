@@ -28,7 +28,7 @@ def finetune(config: RunConfig) -> str:
 def lr_find(config: RunConfig) -> str:
     """Return the span of the rates."""
     settings = config.lr_find
-    if not config.data.split.val and isinstance(getattr(config.data.source, "path", ""), str):
+    if not config.data.split.val and {*config.data.source.part_files} <= {"all"}:
         return "needs a validation split (data.split.val)"
     span = f"{settings.low:g} to {settings.high:g}"
     return f"tries rates from {span}, then {settings.refine} more around the best"

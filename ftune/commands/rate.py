@@ -10,7 +10,7 @@ from ftune.errors import InterruptedRunError
 from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
 from ftune.schema.root import RunConfig
-from ftune.search.lr_find import Finding, find, notes_of
+from ftune.search.lr_find import LrFindResult, find, notes_of
 from ftune.search.ties import Point
 
 
@@ -30,7 +30,7 @@ def settled(
     return rated, notes_of(finding)
 
 
-def search(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> Finding:
+def search(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> LrFindResult:
     """Search for a rate with a progress bar. Raises InterruptedRunError after a signal."""
     with stopper() as stopping, console.progress("learning rates", 1) as bar:
 

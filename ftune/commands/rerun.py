@@ -19,7 +19,7 @@ from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE
-from ftune.search.failures import alike_reason
+from ftune.search.failures import failure_pattern
 from ftune.training.facts import gathered
 
 
@@ -118,7 +118,7 @@ def _differing(
     differences = causes(facts, current)
     was = str(facts.get("reason") or "").replace(str(folder.path), "RUN")
     now = str(current.get("reason") or failure).replace(str(target.path), "RUN")
-    if facts["status"] != "interrupted" and alike_reason(was) != alike_reason(now):
+    if facts["status"] != "interrupted" and failure_pattern(was) != failure_pattern(now):
         differences.append(Difference("reason", was or None, now or None))
     return [*differences, *islice(_results(folder, facts, target, until), 1)]
 

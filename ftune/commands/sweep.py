@@ -25,11 +25,13 @@ from ftune.runtime.processes import refuse_several
 from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema.root import LANGUAGE, NO_SWEEP, RunConfig
-from ftune.search.kept import kept_space
+from ftune.search.launch import LocalLauncher
 from ftune.search.lr_find import RATE
+from ftune.search.redacted_space import redacted_space
+from ftune.search.scheduler import trial_folder
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import Executor, best_config, choose_sampler, trial_count
+from ftune.search.sweep import best_config, choose_sampler, make_scheduler, trial_count
 from ftune.search.verdict import repeated, verdict
 from ftune.secret.redact import redact
 from ftune.training.describe import peak_memory
@@ -87,7 +89,7 @@ def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts,
         raise RequestError(NO_SWEEP)
     plain = dump(config)
     check_space(plain, parse_space(config.sweep))
-    kept_space(plain, config.sweep)
+    redacted_space(plain, config.sweep)
     parts = _first(config, plain, base)
     return config, parts, selection_of(parts)
 
@@ -115,12 +117,14 @@ def _run(
         with stopper() as stopping, console.progress("trials", total) as bar:
             stopping.leave(lambda number: InterruptedRunError(number, resume_words(folder.path)))
             report = _Reporter(bar, console, selection)
-            executor = Executor(folder, dump(config), config.sweep, base, selection, report)
-            report.printed = {trial.number for trial in _ended(executor.study.trials())}
-            trials = executor.run()
+            scheduler = make_scheduler(
+                folder.path, dump(config), config.sweep, selection, LocalLauncher(base), report
+            )
+            report.printed = {trial.number for trial in _ended(scheduler.study.trials())}
+            trials = scheduler.run()
     except RunFailedError as error:
         seconds = time.monotonic() - began
-        summary = _summary(folder, config, executor.study.trials(), selection, seconds)
+        summary = _summary(folder, config, scheduler.study.trials(), selection, seconds)
         folder.write_summary({**summary, "status": "failed", "reason": str(error)})
         folder.describe(status="failed", reason=str(error))
         raise RunFailedError(f"{error}; run: {folder.path}") from None
@@ -183,7 +187,7 @@ def _summary(
 ) -> dict[str, Any]:
     assert config.sweep is not None
     order = ranked(trials, selection)
-    runs = [RunFolder(folder.path / "trials" / f"{t.number:04d}").summary() for t in trials]
+    runs = [RunFolder(trial_folder(folder.path, t.number)).summary() for t in trials]
     best = order[0] if order else None
     if best:
         (folder.path / "best.yaml").write_text(

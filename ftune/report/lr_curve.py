@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ftune.search.lr_find import Finding
+from ftune.search.lr_find import LrFindResult
 from ftune.search.ties import Point
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 64, 12
 LEGEND = "○ first pass, ● second pass, × diverged; the bar marks the suggestion"
 
 
-def plot(finding: Finding) -> str:
+def plot(finding: LrFindResult) -> str:
     """Return the losses as text: rates from left to right on a log scale, low losses below."""
     points = [*finding.survey, *finding.curve]
     losses = [p.loss for p in points if math.isfinite(p.loss)]
@@ -39,7 +39,7 @@ def plot(finding: Finding) -> str:
     return "\n".join([*lines, " " * 10 + "└" + "─" * WIDTH, " " * 11 + ends])
 
 
-def save_plot(finding: Finding, path: Path) -> bool:
+def save_plot(finding: LrFindResult, path: Path) -> bool:
     """Save the losses as a PNG; return False where matplotlib is not installed."""
     try:
         import matplotlib.pyplot as plt

@@ -31,7 +31,7 @@ RATE = "learning rate: "
 
 
 @dataclass(frozen=True)
-class Finding:
+class LrFindResult:
     """suggested: the rate to use. low, high: rates of the second pass nearly as good.
 
     curve: the second pass. survey: the first. on_edge: whether the best rate is the smallest or
@@ -64,7 +64,7 @@ def find(
     base: Base | None,
     report: Report | None = None,
     interrupted: Callable[[], bool] = lambda: False,
-) -> Finding:
+) -> LrFindResult:
     """Tries spaced rates, then closer ones around the best.
 
     Raises RequestError without a validation split, or where every rate diverged.
@@ -90,7 +90,9 @@ def find(
     return replace(finding, notes=(*open_questions, *before(parts, lengths)))
 
 
-def settle(config: RunConfig, dataset: Dataset, base: Base | None) -> tuple[RunConfig, list[str]]:
+def resolve_auto_lr(
+    config: RunConfig, dataset: Dataset, base: Base | None
+) -> tuple[RunConfig, list[str]]:
     """The configuration with a number where it said `lr: auto`, and notes about the number."""
     if config.optimizer.lr != "auto":
         return config, []
@@ -98,7 +100,7 @@ def settle(config: RunConfig, dataset: Dataset, base: Base | None) -> tuple[RunC
     return _with_rate(config, finding.suggested), notes_of(finding)
 
 
-def notes_of(finding: Finding) -> list[str]:
+def notes_of(finding: LrFindResult) -> list[str]:
     """What the search could not tell, as the training that uses its rate says it."""
     return [RATE + note for note in finding.notes]
 
@@ -144,7 +146,7 @@ def refined(
 
 def conclude(
     survey: Sequence[Point], curve: Sequence[Point], untrained: Point = UNKNOWN
-) -> Finding:
+) -> LrFindResult:
     """The lowest point of a parabola through the second pass, log loss over log rate.
 
     One training per rate is noisy; the parabola uses all of them. Losses far above the best are
@@ -158,7 +160,7 @@ def conclude(
     near = [p.lr for p in curve if p.loss <= best.loss * TOLERANCE or p in alike]
     low, high = min(*near, suggested, best.lr), max(*near, suggested, best.lr)
     on_edge = choice.lr in (curve[0].lr, curve[-1].lr)
-    return Finding(float(f"{suggested:.2g}"), low, high, tuple(curve), tuple(survey), on_edge)
+    return LrFindResult(float(f"{suggested:.2g}"), low, high, tuple(curve), tuple(survey), on_edge)
 
 
 def _vertex(curve: Sequence[Point], best: Point) -> float:

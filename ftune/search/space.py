@@ -143,7 +143,7 @@ def grid(space: Space) -> list[dict[str, Any]]:
     return [_point(space, number) for number in range(grid_size(space))]
 
 
-def places(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
+def grid_points(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
     """The whole grid in order, or `count` of its points drawn without repetition."""
     if count < grid_size(space):  # rather other points than one whose value is written twice
         without = {key: _distinct(axis) for key, axis in space.items()}

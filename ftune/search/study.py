@@ -59,11 +59,11 @@ class Study:
         sampler: str,
         seed: int,
         mode: Literal["max", "min"],
-        places: Sequence[Mapping[str, Any]] = (),
+        points: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """`places`: the points of a grid, in the order in which they are tried."""
+        """points: those of a grid, in the order in which they are tried."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.path, self.space, self.places = path, space, places
+        self.path, self.space, self.points = path, space, points
         self.distributions = {key: _distribution(axis) for key, axis in space.items()}
         with _readable(path):
             self._study = optuna.create_study(
@@ -84,8 +84,8 @@ class Study:
         """A new trial, placed by the sampler."""
         count = len(self.trials())
         with _writable(self.path):
-            if self.places and count == len(self._all()):  # else one waits since the process died
-                point = self.places[count]
+            if self.points and count == len(self._all()):  # else one waits since the process died
+                point = self.points[count]
                 self._study.enqueue_trial({key: _encode(value) for key, value in point.items()})
             number = self._study.ask(self.distributions).number
         return self.trials()[number]

@@ -11,8 +11,8 @@ from typing import Any
 import optuna
 
 from ftune.runs.folder import RunFolder
+from ftune.search.scheduler import Scheduler
 from ftune.search.study import Trial
-from ftune.search.sweep import Executor, trial_count
 from support.children import DONE, kill_at_random, launch, preload
 from support.sweeps import sweep_or_resume
 from support.trainings import assert_same, trace
@@ -66,11 +66,11 @@ def check_sweep(out: Path, reference: Path) -> None:
 def forgets_the_open(out: Path, block: Mapping[str, Any]) -> None:
     """The negative control: goes on with new trials and leaves the one that was cut off."""
 
-    def fill(self: Executor) -> Iterator[Trial]:
-        while len(self.study.trials()) < trial_count(self.sweep):
+    def pending(self: Scheduler) -> Iterator[Trial]:
+        while len(self.study.trials()) < self.count:
             yield self.study.ask()
 
-    Executor._fill = fill  # type: ignore[method-assign]  # a child's own module
+    Scheduler.pending = pending  # type: ignore[method-assign]  # a child's own module
     sweep_or_resume(out, block)
 
 

@@ -54,23 +54,23 @@ def whole_sweep(out: Path) -> None:
 def interrupted_sweep(out: Path) -> None:
     """A sweep of which the first of six trials are finished."""
     from ftune.errors import InterruptedRunError
-    from ftune.search.sweep import Executor
+    from ftune.search.launch import LocalLauncher
 
-    real, trials = Executor._train, []
+    real, trials = LocalLauncher.__call__, []
 
-    def third(self: Executor, trial: Any, divisor: int | None) -> Any:
+    def third(self: LocalLauncher, trial: Any, divisor: int | None) -> Any:
         trials.append(trial)
         if len(trials) == 3:
             raise InterruptedRunError(15, str(out))
         return real(self, trial, divisor)
 
-    Executor._train = third  # type: ignore[method-assign]
+    LocalLauncher.__call__ = third  # type: ignore[method-assign, assignment]
     try:
         run_sweep(out, GRID)
     except InterruptedRunError:
         pass
     finally:
-        Executor._train = real  # type: ignore[method-assign]
+        LocalLauncher.__call__ = real  # type: ignore[method-assign]
 
 
 class Noting(Console):

@@ -9,15 +9,15 @@ import pytest
 
 from ftune.commands.lr_find import mark_of
 from ftune.report.lr_curve import HEIGHT, LEGEND, plot, save_plot
-from ftune.search.lr_find import Finding
+from ftune.search.lr_find import LrFindResult
 from ftune.search.ties import Point
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
-def finding(*losses: float) -> Finding:
+def finding(*losses: float) -> LrFindResult:
     points = tuple(Point(rate, loss, 9) for rate, loss in zip(RATES, losses, strict=True))
-    return Finding(0.01, 0.01, 0.1, points, points, False)
+    return LrFindResult(0.01, 0.01, 0.1, points, points, False)
 
 
 def heights(text: str) -> list[int]:

@@ -18,7 +18,7 @@ from ftune.commands.train import optimize
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder
 from ftune.search.caveats import what_remains_open
-from ftune.search.lr_find import Finding, find
+from ftune.search.lr_find import LrFindResult, find
 from ftune.search.row_losses import RowLosses
 from ftune.search.ties import Point, rivals
 from ftune.training.reopen import reopen
@@ -31,12 +31,12 @@ SHORT = IRIS | {"train": {"epochs": 4, "batch_size": 8, "steps": 30},
 EIGHT = "size,width,kind\n" + "".join(f"{i},{i * 7 % 5},{'ab'[i % 2]}\n" for i in range(8))
 
 
-def search(plain: dict[str, Any], *changes: str) -> Finding:
+def search(plain: dict[str, Any], *changes: str) -> LrFindResult:
     config = configuration(*changes, plain=plain)
     return find(config, read_data(config), None)
 
 
-def said(finding: Finding, *words: str) -> bool:
+def said(finding: LrFindResult, *words: str) -> bool:
     return any(all(word in note for word in words) for note in finding.notes)
 
 

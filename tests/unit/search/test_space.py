@@ -11,7 +11,15 @@ from ftune.config.dump import dump
 from ftune.errors import ConfigError, RequestError
 from ftune.schema.root import LANGUAGE
 from ftune.schema.search import Sweep
-from ftune.search.space import Choices, Range, check_space, configured, grid, parse_space, places
+from ftune.search.space import (
+    Choices,
+    Range,
+    check_space,
+    configured,
+    grid,
+    grid_points,
+    parse_space,
+)
 from ftune.search.sweep import choose_sampler, trial_count
 
 
@@ -57,10 +65,10 @@ def test_grid_first_axis_slowest() -> None:
 
 def test_a_part_of_the_grid_is_drawn_without_repetition() -> None:
     space = space_of(a=list(range(8)), b=list(range(8)))
-    assert places(space, 64, 0) == grid(space)
-    part = places(space, 20, 0)
+    assert grid_points(space, 64, 0) == grid(space)
+    part = grid_points(space, 20, 0)
     assert len({tuple(p.values()) for p in part}) == 20
-    assert part == places(space, 20, 0) != places(space, 20, 1)
+    assert part == grid_points(space, 20, 0) != grid_points(space, 20, 1)
 
 
 @pytest.mark.parametrize(

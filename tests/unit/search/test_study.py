@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ftune.engine.selection import Selection
-from ftune.search.space import Choices, Range, places
+from ftune.search.space import Choices, Range, grid_points
 from ftune.search.study import Study, Trial, ranked
 
 GRID: dict[str, Any] = {"a": Choices((1, 2, 3)), "b": Choices(("x", {"name": "y"}, [1, 2]))}
@@ -22,7 +22,7 @@ WIDE: dict[str, Any] = {
 
 
 def opened(path: Path, space: dict[str, Any] = GRID, sampler: str = "grid", n: int = 9) -> Study:
-    points = places(space, n, 0) if sampler == "grid" else ()
+    points = grid_points(space, n, 0) if sampler == "grid" else ()
     return Study(path / "study.db", space, sampler, 0, "max", points)
 
 
@@ -56,7 +56,7 @@ def test_ask_and_tell(tmp_path: Path) -> None:
 
 def test_resumed_grid_repeats_nothing(tmp_path: Path) -> None:
     found = asked(opened(tmp_path), 4) + asked(opened(tmp_path), 3) + asked(opened(tmp_path), 2)
-    assert found == places(GRID, 9, 0)
+    assert found == grid_points(GRID, 9, 0)
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "tpe"])
@@ -88,7 +88,7 @@ def test_killed_between_enqueue_and_ask(tmp_path: Path, monkeypatch: pytest.Monk
         study.ask()
     again = opened(tmp_path)
     assert len(again.trials()) == 2, "a waiting trial is none yet"
-    assert asked(again, 7) == places(GRID, 9, 0)[2:]
+    assert asked(again, 7) == grid_points(GRID, 9, 0)[2:]
 
 
 @pytest.mark.parametrize("sampler", ["grid", "qmc", "tpe"])
@@ -117,7 +117,7 @@ def test_killed_while_a_trial_is_placed(
     found = opened(tmp_path, space, sampler).trials()[2]
     assert found.status == "open" and set(found.params) == set(space)
     if sampler == "grid":
-        assert found.params == places(GRID, 9, 0)[2]
+        assert found.params == grid_points(GRID, 9, 0)[2]
 
 
 def test_plain_optuna_opens_it(tmp_path: Path) -> None:

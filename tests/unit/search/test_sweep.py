@@ -18,7 +18,7 @@ from ftune.commands.request import Request
 from ftune.errors import RunFailedError
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema.root import LANGUAGE
-from ftune.search import sweep as executor
+from ftune.search import launch
 from ftune.training.train import train
 
 RATES = GRID["sweep"]["scientific"]["optimizer.lr"]
@@ -127,7 +127,7 @@ def test_five_alike_end_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def burst(_: Any) -> None:
         raise RunFailedError("it burst")
 
-    monkeypatch.setattr(executor, "train", burst)
+    monkeypatch.setattr(launch, "train", burst)
     with pytest.raises(RunFailedError, match="5 trials in a row failed alike: it burst"):
         run_sweep(tmp_path / "s", GRID)
     study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{tmp_path}/s/study.db")
@@ -144,7 +144,7 @@ def test_different_failures_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise RunFailedError(f"it burst in the {'abcde'[count - 1]} part")
         return train(run)
 
-    monkeypatch.setattr(executor, "train", burst)
+    monkeypatch.setattr(launch, "train", burst)
     summary = run_sweep(tmp_path / "s", GRID)
     assert [t["status"] for t in summary["trials"]] == ["failed"] * 5 + ["done"]
 

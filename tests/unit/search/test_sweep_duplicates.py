@@ -18,11 +18,10 @@ from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
 from ftune.runs.folder import RunFolder
-from ftune.search import originals
-from ftune.search import sweep as executor
+from ftune.search import launch, trial_index
 from ftune.search.duplicates import configuration_key
-from ftune.search.lr_find import settle
-from ftune.search.space import configured, parse_space, places
+from ftune.search.lr_find import resolve_auto_lr
+from ftune.search.space import configured, grid_points, parse_space
 from ftune.training.train import train
 
 SHORT = {"train": {"epochs": 1, "batch_size": 16, "checkpoint_every": {"steps": 2}}}
@@ -43,7 +42,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(run.folder.path.name)
         return train(run)
 
-    monkeypatch.setattr(executor, "train", counted)
+    monkeypatch.setattr(launch, "train", counted)
     return names
 
 
@@ -165,7 +164,7 @@ def test_five_different_failures_alike_still_end_it(
     def burst(_: Any) -> None:
         raise RunFailedError("it burst")
 
-    monkeypatch.setattr(executor, "train", burst)
+    monkeypatch.setattr(launch, "train", burst)
     axes = {"optimizer.lr": [0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}
     with pytest.raises(RunFailedError, match="5 trials in a row"):
         short(tmp_path / "s", {"sweep": {"scientific": axes}})
@@ -214,9 +213,9 @@ def test_the_search_for_a_rate_is_not_repeated(
 
     def counted(*given: Any) -> Any:
         searches.append(given)
-        return settle(*given)
+        return resolve_auto_lr(*given)
 
-    monkeypatch.setattr(executor, "settle", counted)
+    monkeypatch.setattr(launch, "resolve_auto_lr", counted)
     find = {"lr_find": {"low": 0.01, "high": 0.1, "per_decade": 1, "refine": 3, "max_steps": 2}}
     block = {"sweep": {"scientific": {"optimizer.lr": ["auto", "auto"]}}, **find}
     summary = short(tmp_path / "s", block)
@@ -226,7 +225,7 @@ def test_the_search_for_a_rate_is_not_repeated(
 def test_a_part_of_a_grid_takes_different_points_first() -> None:
     space = parse_space(configuration(plain=PLAIN | RATES).sweep)  # type: ignore[arg-type]
     for seed in range(20):
-        drawn = [point["optimizer.lr"] for point in places(space, 3, seed)]
+        drawn = [point["optimizer.lr"] for point in grid_points(space, 3, seed)]
         assert sorted(drawn) == [0.01, 0.1, 0.3]
 
 
@@ -240,8 +239,8 @@ def test_control_compared_by_what_is_written_a_setting_is_trained_twice(
 ) -> None:
     """Not by parameters: what they come to is what is trained."""
     written: Iterator[int] = itertools.count()
-    monkeypatch.setattr(originals, "configuration_key", lambda _: str(next(written)))
-    monkeypatch.setattr(originals, "training_key", lambda _: str(next(written)))
+    monkeypatch.setattr(trial_index, "configuration_key", lambda _: str(next(written)))
+    monkeypatch.setattr(launch, "training_key", lambda _: str(next(written)))
     short(tmp_path / "s", BLOCKS)
     assert len(trained) == 4
     plain = PLAIN | SHORT | BLOCKS

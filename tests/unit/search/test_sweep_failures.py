@@ -20,8 +20,8 @@ from ftune.errors import (
     RunFailedError,
 )
 from ftune.runs.folder import RunFolder
-from ftune.search import sweep as executor
-from ftune.search.failures import alike_reason
+from ftune.search import launch
+from ftune.search.failures import failure_pattern
 from ftune.training.train import train
 
 SECRET = "hf_" + "aB3dE6gH9jK2mN5pQ8sT1vW4"
@@ -55,7 +55,7 @@ def failing(when: Callable[[int], bool], error: Callable[[int], Exception]) -> C
 def test_one_failure_ends_one_trial(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "train", failing(lambda n: n == 2, lambda _: error))
+    monkeypatch.setattr(launch, "train", failing(lambda n: n == 2, lambda _: error))
     out = tmp_path / "s"
     summary = run_sweep(out, GRID)
     assert [t["status"] for t in summary["trials"]] == ["done", "failed", *["done"] * 4]
@@ -80,7 +80,7 @@ def test_five_that_differ_only_in_numbers_end_the_sweep(
     reason: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = failing(lambda _: True, lambda n: RunFailedError(reason(n)))
-    monkeypatch.setattr(executor, "train", work)
+    monkeypatch.setattr(launch, "train", work)
     out = tmp_path / "s"
     with pytest.raises(RunFailedError, match="5 trials in a row failed alike") as caught:
         run_sweep(out, GRID)
@@ -99,12 +99,12 @@ def test_reasons_that_name_other_things_are_not_alike() -> None:
         "my.py:3: ValueError: no",
         "train.batch_size 4096 is more than the 96 rows",
     ]
-    assert len({alike_reason(reason) for reason in reasons}) == len(reasons)
+    assert len({failure_pattern(reason) for reason in reasons}) == len(reasons)
 
 
 def test_when_all_fail_the_reason_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = failing(lambda _: True, lambda n: RuntimeError("abcdefgh"[n]))
-    monkeypatch.setattr(executor, "train", work)
+    monkeypatch.setattr(launch, "train", work)
     with pytest.raises(RunFailedError, match="all trials failed, the first because RuntimeError"):
         run_sweep(tmp_path / "s", GRID)
     assert "RuntimeError: b" in RunFolder(tmp_path / "s").facts()["reason"]
@@ -113,7 +113,7 @@ def test_when_all_fail_the_reason_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_signal_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = failing(lambda n: n == 2, lambda _: InterruptedRunError(2, "x"))
-    monkeypatch.setattr(executor, "train", work)
+    monkeypatch.setattr(launch, "train", work)
     with pytest.raises(InterruptedRunError):
         run_sweep(tmp_path / "s", GRID)
     assert RunFolder(tmp_path / "s").facts()["status"] == "interrupted"
@@ -124,14 +124,14 @@ def test_what_cannot_be_continued_exactly_ends_the_sweep(
 ) -> None:
     """It is no fault of the trial, and must not be passed over."""
     work = failing(lambda n: n == 2, lambda _: InterruptedRunError(2, "x"))
-    monkeypatch.setattr(executor, "train", work)
+    monkeypatch.setattr(launch, "train", work)
     with pytest.raises(InterruptedRunError):
         run_sweep(tmp_path / "s", GRID)
 
     def refuse(*_: Any) -> None:
         raise RequestError("cannot continue exactly: the data has changed")
 
-    monkeypatch.setattr(executor, "reopen", refuse)
+    monkeypatch.setattr(launch, "reopen", refuse)
     with pytest.raises(RequestError, match="the data has changed"):
         continue_sweep(RunFolder(tmp_path / "s"), QUIET)
     study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{tmp_path}/s/study.db")
@@ -142,7 +142,7 @@ def test_a_reason_is_kept_without_its_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = failing(lambda n: n == 1, lambda _: ValueError(f"refused {SECRET}"))
-    monkeypatch.setattr(executor, "train", work)
+    monkeypatch.setattr(launch, "train", work)
     out = tmp_path / "s"
     run_sweep(out, GRID)
     kept = [file.read_bytes() for file in out.rglob("*") if file.is_file()]

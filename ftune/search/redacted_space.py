@@ -1,4 +1,4 @@
-"""What a sweep may keep of its values on the disk."""
+"""The search space of a sweep without secrets, as its study stores it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ftune.secret.forms import HIDDEN
 from ftune.secret.redact import stored
 
 
-def kept_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
-    """The axes as the study may keep them: what the environment gave is a reference again.
+def redacted_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
+    """Return the axes with every value from the environment as a reference again.
 
     Raises RequestError for a secret that is written out, as its trial could not be repeated.
     """
