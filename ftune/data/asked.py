@@ -32,7 +32,7 @@ def _of_transforms(data: Data) -> list[str]:
     """Those of transforms that still see the columns of the file under their own names."""
     found: list[str] = []
     for step in data.steps:
-        if hasattr(step, "names"):
+        if step.names is not None:
             return [*found, *step.names]
-        found += getattr(step, "columns", None) or []
+        found += step.columns or []
     return found

@@ -17,6 +17,5 @@ def fit_notes(steps: Sequence[Step], prior: Sequence[Step] = ()) -> list[str]:
     notes: list[str] = []
     for step in steps:
         own = {name: column for name, column in step.state.items() if id(column) not in known}
-        if hasattr(step.transform, "notes"):
-            notes += step.transform.notes(own)
+        notes += step.transform.notes(own)
     return notes

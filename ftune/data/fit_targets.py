@@ -30,10 +30,9 @@ def target_transforms(data: Data, kind: TargetKind, base: Pipeline | None) -> tu
 
 def _of_columns(transform: Any, names: Sequence[str]) -> Any:
     """A base's transform for the targets there are now; None where it is for none of them."""
-    columns = getattr(transform, "columns", None)
-    if columns is None:
+    if transform.columns is None:
         return transform
-    shared = [name for name in columns if name in names]
+    shared = [name for name in transform.columns if name in names]
     return replace(transform, columns=shared) if shared else None
 
 

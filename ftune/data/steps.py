@@ -82,8 +82,7 @@ def fits_of(steps: Sequence[Step], kinds: Mapping[str, str]) -> dict[str, list[F
 
 
 def _expanded(transforms: Sequence[Any], base: Sequence[Any]) -> list[Any]:
-    nested = [t.steps(base) if hasattr(t, "steps") else (t,) for t in transforms]
-    return [one for some in nested for one in some]
+    return [step for transform in transforms for step in transform.steps(base)]
 
 
 def apply_steps(steps: Sequence[Step], frame: Frame) -> Frame:

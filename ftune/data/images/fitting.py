@@ -33,19 +33,15 @@ def expanded(
 
     Its `normalize` goes behind whatever else is listed.
     """
-    if not any(_is_auto(step) for step in steps):
+    if not any(step.placeholder for step in steps):
         return list(steps)
     shapes = prior.plan.plain if prior else _shapes(sizes_of(paths_of(train, column), column))
     usual = prior.plan.normalize if prior else Normalize()
-    result = [one for step in steps for one in (shapes if _is_auto(step) else (step,))]
-    early = [step for step in result if getattr(step, "stage", "") not in ("erase", "mix")]
+    result = [one for step in steps for one in (shapes if step.placeholder else (step,))]
+    early = [step for step in result if step.stage not in ("erase", "mix")]
     late = [step for step in result if step not in early]
     given = usual is None or any(isinstance(step, Normalize) for step in result)
     return [*early, *([] if given else [usual]), *late]
-
-
-def _is_auto(step: Any) -> bool:
-    return hasattr(step, "steps")
 
 
 def _shapes(sizes: Array) -> tuple[Any, ...]:
@@ -60,7 +56,7 @@ def _shapes(sizes: Array) -> tuple[Any, ...]:
 
 def other_columns(steps: Sequence[Any], column: str) -> str:
     for step in steps:
-        if column not in (getattr(step, "columns", None) or [column]):
+        if column not in (step.columns or [column]):
             return f"`columns` {step.columns} leaves out the image column `{column}`"
     return ""
 
@@ -114,7 +110,7 @@ def check_colors(frame: Frame, column: str, plan: Plan, pixels: Pixels) -> None:
                 " are changed; in data.transforms, write the crop before color_jitter and"
                 " randaugment"
             )
-        alike = alike or getattr(step, "size", None) is not None
+        alike = alike or step.fixes_size
 
 
 def state_of(

@@ -86,8 +86,7 @@ class ImagePipeline:
         pixels = decoded(paths, column, plan.decode, cache)
         check_colors(paths, column, plan, pixels)
         for step in plan.moving:
-            if hasattr(step, "require"):
-                step.require(pixels.channels)
+            step.require(pixels.channels)
         shape = (pixels.channels, *size_of_all(paths, column, plan, pixels))
         fitted = [Step(step, state_of(paths, step, column, pixels, plan, base)) for step in steps]
         outputs, notes = fit_targets(data, train, target, prior)

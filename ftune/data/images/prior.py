@@ -39,7 +39,7 @@ def about_base(data: Data, base: ImagePipeline | None, pipeline: ImagePipeline) 
     if base is None:
         return []
     chain = [*base.plan.plain, *([base.plan.normalize] if base.plan.normalize else [])]
-    auto = any(hasattr(step, "steps") for step in data.steps)
+    auto = any(step.placeholder for step in data.steps)
     notes = [f"transforms: `auto` is what the base does: {spoken(chain) or 'nothing'}."]
     return [
         *(notes if auto else []),
