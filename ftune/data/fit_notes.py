@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftune.data.steps import Step
+from ftune.data.lineage import Step
 
 
 def fit_notes(steps: Sequence[Step], prior: Sequence[Step] = ()) -> list[str]:

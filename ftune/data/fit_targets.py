@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ftune.data.frame import Frame
-from ftune.data.lineage import Lineage, Past
-from ftune.data.steps import Step, fit_steps, fits_of
+from ftune.data.kind import TargetKind
+from ftune.data.lineage import Lineage, Past, Step
+from ftune.data.steps import fit_steps, fits_of
 from ftune.data.takeover import learns, listed, spoken, statistics_notes
-from ftune.data.target import Target, TargetKind
+from ftune.data.target import Target
 from ftune.errors import DataError
 
 if TYPE_CHECKING:

@@ -15,6 +15,14 @@ from ftune.data.transforms.columns import Rename
 
 
 @dataclass(frozen=True)
+class Step:
+    """One transform with what it learnt."""
+
+    transform: Any
+    state: State
+
+
+@dataclass(frozen=True)
 class Past:
     """A column before a step.
 

@@ -11,16 +11,14 @@ from ftune.data.apart import check_apart
 from ftune.data.dataset import Dataset, Split
 from ftune.data.fit_notes import fit_notes
 from ftune.data.frame import Frame, as_text, no_column
+from ftune.data.kind import TargetKind
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.profile.profile import profile
 from ftune.data.reading import check_known, load
 from ftune.data.sources.jsonl import Jsonl, one_object
 from ftune.data.splits import few_of_each, limited, split
-from ftune.data.steps import Step
-from ftune.data.tables import TablePipeline
 from ftune.data.target import (
     Target,
-    TargetKind,
     chosen_classes,
     sorted_classes,
     sorted_tags,
@@ -70,7 +68,7 @@ def prepare(
     notes += [*_about_base(prior, pipeline), *pipeline.notes]
     if fitted is None:
         notes += _about_reading(read, data, pipeline)
-        notes += fit_notes(_steps(pipeline), _steps(prior))
+        notes += fit_notes(pipeline.steps, prior.steps if prior else ())
     notes += _absent_classes(train, pipeline.target)
     notes += _about_tags(train, pipeline.target)
     parts["train"] = train
@@ -222,8 +220,8 @@ def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
         "columns that the base did not have": new,
     }
     notes = [f"{what}: {_listed(names)}." for what, names in lines.items() if names]
-    words = [getattr(pipeline, "tokenizer", None) for pipeline in (prior, pipeline)]
-    if all(words) and words[0] != words[1]:
+    cut = [p.tokenizer for p in (prior, pipeline) if p.tokenizer]
+    if len(cut) == 2 and cut[0] != cut[1]:
         notes.append("another tokenizer than the base's, whose embeddings stand for other tokens.")
     return notes
 
@@ -231,7 +229,7 @@ def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
 def _called(pipeline: Pipeline) -> dict[str, str]:
     """The raw columns by the names that `rename` gives them."""
     names = {name: name for name in pipeline.columns}
-    for step in _steps(pipeline):
+    for step in pipeline.steps:
         if isinstance(step.transform, Rename):
             renames = {old: found["new"] for old, found in step.state.items()}
             names = {renames.get(name, name): raw for name, raw in names.items()}
@@ -240,16 +238,11 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
 
 def _about_reading(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipeline) -> list[str]:
     """What reading changed in the columns that are used, or left out for being constant."""
-    states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
+    states = [s.state for s in pipeline.steps if isinstance(s.transform, DropConstant)]
     used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
     used |= {name for state in states for name in state}
     notes = {note: None for said in read for name, note in said.items() if name in used}
     return list(notes)
-
-
-def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
-    """The fitted transforms of a table; others tell of theirs by the stores they make."""
-    return pipeline.steps if isinstance(pipeline, TablePipeline) else ()
 
 
 def _absent_classes(train: Frame, target: Target) -> list[str]:

@@ -21,9 +21,10 @@ from ftune.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ftune.data.kind import TargetKind
     from ftune.data.pipeline import Pipeline
     from ftune.data.schema import Data
-    from ftune.data.target import Target, TargetKind
+    from ftune.data.target import Target
 
 TYPED = ("number", "text", "date")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ftune.config.fields import block, blocks, group, setting
 from ftune.config.read import SettingError
 from ftune.data import SOURCES, TRANSFORMS
-from ftune.data.pipeline import Kind
+from ftune.data.kind import Kind
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,9 @@ class Data:
         for step in self.steps:
             if self.kind not in step.kinds:
                 name = TRANSFORMS.name_of(type(step))
-                able = ", ".join(n for n, schema in _TRANSFORMS.items() if self.kind in schema.kinds)
+                able = ", ".join(
+                    n for n, schema in _TRANSFORMS.items() if self.kind in schema.kinds
+                )
                 raise SettingError(
                     "transforms",
                     f"`{name}` is not for {_SPOKEN[self.kind]}; those that are: {able}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from ftune.errors import DataError
 if TYPE_CHECKING:
     import torch
 
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
 
-TargetKind = Literal["classes", "numbers", "labels", "tokens", "tags"]
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
 
 

@@ -13,7 +13,7 @@ from ftune.data.spellings import places
 from ftune.data.transforms.categories import texts
 
 if TYPE_CHECKING:
-    from ftune.data.steps import Step
+    from ftune.data.lineage import Step
 
 SHOWN = 5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ftune.data.frame import Array, Frame
 from ftune.data.images.decode import sizes_of
 from ftune.data.images.pixels import Pixels
 from ftune.data.images.plan import Plan
-from ftune.data.images.prior import COLUMN, fits_of_images, past_of
+from ftune.data.images.prior import COLUMN, FittedImages, fits_of_images, past_of
 from ftune.data.lineage import agreeing
 from ftune.data.transforms.crop import CenterCrop
 from ftune.data.transforms.normalize import Normalize
@@ -19,15 +19,12 @@ from ftune.data.transforms.pair import pair
 from ftune.data.transforms.resize import Resize
 from ftune.errors import DataError
 
-if TYPE_CHECKING:
-    from ftune.data.images.pipeline import ImagePipeline
-
 SMALL = 64
 """Images of at most so many pixels a side keep their size by default."""
 
 
 def expanded(
-    steps: Sequence[Any], train: Frame, column: str, prior: ImagePipeline | None
+    steps: Sequence[Any], train: Frame, column: str, prior: FittedImages | None
 ) -> list[Any]:
     """`auto` as what it stands for, of a base what that did, augmentation apart.
 
@@ -114,7 +111,7 @@ def check_colors(frame: Frame, column: str, plan: Plan, pixels: Pixels) -> None:
 
 
 def state_of(
-    frame: Frame, step: Any, column: str, pixels: Pixels, plan: Plan, prior: ImagePipeline | None
+    frame: Frame, step: Any, column: str, pixels: Pixels, plan: Plan, prior: FittedImages | None
 ) -> dict[str, dict[str, Any]]:
     """Mean and std of each channel, from 0 to 1: given, the base's, or of the training images.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ftune.data.asked import TEXTS, asked
 from ftune.data.frame import Frame, no_column
+from ftune.data.kind import TargetKind
 from ftune.data.prepare import check_classes
 from ftune.data.reading import no_targets, swallowed_classes, types_of
 from ftune.data.sources.arrow import no_rows
@@ -22,7 +23,6 @@ from ftune.data.survey.blocks import File
 from ftune.data.target import (
     LABELS,
     Target,
-    TargetKind,
     chosen_classes,
     missing_target,
     no_label,

@@ -26,8 +26,8 @@ from ftune.errors import DataError
 from ftune.limits.memory import spoken
 
 if TYPE_CHECKING:
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
 
 OPEN: dict[type, Callable[[str, Any], File]] = {
     Csv: of_csv, Parquet: of_parquet, Jsonl: of_jsonl, Text: of_text,

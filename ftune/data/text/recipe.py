@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ftune.data.frame import Array, Frame, as_text
-from ftune.data.target import Target, TargetKind
+from ftune.data.kind import TargetKind
+from ftune.data.target import Target
 from ftune.data.text import cache, choose, samples
 from ftune.data.text.chat import Chat, answered
 from ftune.data.text.dialogues import Conversation, check_pairs, conversations, word_lists

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,8 +24,8 @@ class Tokens:
 
     x: int32 [tokens], all rows one after the other. offsets: int64 [rows + 1], on the CPU.
     y: int32 [tokens], a target for each position, or None. segments: int32 [tokens] from 1, where
-    rows hold several samples, or None. places: int64 [rows], the (first) row of the frame that
-    each row was made of; None: they are the same.
+    rows hold several samples, or None. source_rows: int64 [rows], the (first) row of the
+    frame that each row was made of; None: they are the same.
     """
 
     x: Tensor
@@ -32,8 +33,9 @@ class Tokens:
     pad: int = 0
     y: Tensor | None = None
     segments: Tensor | None = None
-    places: Tensor | None = None
+    source_rows: Tensor | None = None
     notes: list[str] = field(default_factory=list)
+    dense: ClassVar[bool] = False
 
     @classmethod
     def of(cls, x: Ragged, pad: int, y: Ragged | None = None) -> Tokens:
@@ -104,7 +106,7 @@ def pack(tokens: Tokens, width: int) -> Tokens:
         tokens.pad,
         None if y is None else torch.from_numpy(y.flat),
         torch.from_numpy(np.repeat(number, lengths[order]).astype(np.int32)),
-        torch.from_numpy(first) if tokens.places is None else tokens.places[first],
+        torch.from_numpy(first) if tokens.source_rows is None else tokens.source_rows[first],
         [*tokens.notes, f"{note} tokens, {share:.0%} full."],
     )
 
@@ -148,7 +150,8 @@ class Blocks:
     pad: int = 0
     notes: list[str] = field(default_factory=list)
     lengths: None = None
-    places: None = None
+    source_rows: ClassVar[None] = None
+    dense: ClassVar[bool] = False
 
     def __len__(self) -> int:
         predicted = len(self.stream) - 1

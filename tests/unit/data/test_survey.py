@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from ftune.data.kind import TargetKind
 from ftune.data.prepare import prepare
 from ftune.data.survey.survey import Told, survey
-from ftune.data.target import TargetKind
 from ftune.errors import DataError
 from ftune.schema.root import LANGUAGE
 

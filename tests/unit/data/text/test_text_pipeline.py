@@ -356,7 +356,7 @@ def test_the_rows_of_a_short_frame_are_named(texts: Any) -> None:
     wish = CHARACTERS | {"max_length": 12}
     data = texts("t.jsonl", content, "tokens", None, wish, prompt="{q}", response="{a}")
     assert "Row 5 is left out" in data.notes[1]
-    assert data.train.inputs.places.tolist() == [0, 1, 2, 3, 5]
+    assert data.train.inputs.source_rows.tolist() == [0, 1, 2, 3, 5]
     assert isinstance(data.pipeline.recipe, Recipe)
 
 

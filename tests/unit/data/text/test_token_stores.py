@@ -71,9 +71,9 @@ def test_a_packed_row_takes_apart_into_its_samples(rows: list[list[int]], width:
     # Two rows that fit in one would be a fault of best-fit: all but one are more than half full.
     filled = packed.lengths.tolist()
     assert sum(2 * length <= width for length in filled) <= 1
-    assert packed.places is not None
+    assert packed.source_rows is not None
     firsts = [packed.x[packed.offsets[i]].item() for i in range(len(packed))]
-    assert firsts == [rows[place][0] for place in packed.places.tolist()]
+    assert firsts == [rows[place][0] for place in packed.source_rows.tolist()]
 
 
 def test_a_sample_out_of_its_segment_would_be_found() -> None:
