@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.data import steps as chain
+from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
 from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
-from ftune.data.images import keep
 from ftune.data.images.decode import decoded, faulty, require_pillow
 from ftune.data.images.fitting import (
     check_colors,
@@ -79,7 +79,7 @@ class ImagePipeline(FittedPipeline):
         if fault:
             raise DataError(f"data.transforms: {fault}")
         target = target_of(data, kind, train, classes)
-        plan, cache = planned(steps), keep.folder(data.cache)
+        plan, cache = planned(steps), cache_folder(data.cache, "images")
         paths = paths_of(train, column)
         pixels = decoded(paths, column, plan.decode, cache)
         check_colors(paths, column, plan, pixels)
@@ -166,7 +166,7 @@ class ImagePipeline(FittedPipeline):
 
     def cached(self, cache: bool | str) -> ImagePipeline:
         """A restored pipeline knows no folder of this machine; this is the one of `data.cache`."""
-        return replace(self, cache=keep.folder(cache))
+        return replace(self, cache=cache_folder(cache, "images"))
 
     def to_json(self) -> dict[str, Any]:
         return self.common_json() | {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
 from ftune.data.fitted import FittedPipeline
@@ -19,7 +20,7 @@ from ftune.data.lineage import Step
 from ftune.data.pipeline import Pipeline
 from ftune.data.store import Store
 from ftune.data.target import Target, target_of
-from ftune.data.text import cache, choose
+from ftune.data.text import choose
 from ftune.data.text.chat import RefusedError, Tools, question
 from ftune.data.text.dialogues import check_asked, check_pairs, conversations, tag_names, word_lists
 from ftune.data.text.form import Form
@@ -69,7 +70,7 @@ class TextPipeline(FittedPipeline):
         """
         base = prior if isinstance(prior, TextPipeline) and data.statistics != "refit" else None
         form = Form.of(data, kind).found_in(train)
-        wish, kept = choose.declared(data), cache.folder(data.cache)
+        wish, kept = choose.declared(data), cache_folder(data.cache, "text")
         form.check(train)
         chat = form.messages is not None or bool(wish.chat)
         texts, known = TrainingTexts(form, kind, train), base.tokenizer if base else None
@@ -192,7 +193,7 @@ class TextPipeline(FittedPipeline):
 
     def cached(self, setting: bool | str) -> TextPipeline:
         """With the folder of `data.cache`, which is this machine's and not stored."""
-        return replace(self, kept=cache.folder(setting))
+        return replace(self, kept=cache_folder(setting, "text"))
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
@@ -218,7 +219,7 @@ class TextPipeline(FittedPipeline):
             Form(**stored["form"]),
             target,
         )
-        return cls(dict(stored["columns"]), recipe, steps, cache.folder(stored["cache"]))
+        return cls(dict(stored["columns"]), recipe, steps, cache_folder(stored["cache"], "text"))
 
 
 def _target(

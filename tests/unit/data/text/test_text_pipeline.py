@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from ftune.data.frame import Frame
 from ftune.data.pipeline import restore
 from ftune.data.prepare import prepare
 from ftune.data.store import Draw
-from ftune.data.text import cache
 from ftune.data.text.recipe import Recipe
 from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
@@ -295,58 +292,6 @@ def test_a_folder_that_cannot_be_written_costs_only_time(texts: Any, tmp_path: P
     (tmp_path / "file").write_text("in the way")
     more = {"text": "t", "target": "y", "cache": str(tmp_path / "file")}
     assert len(texts("t.jsonl", SMS, "classes", None, CHARACTERS, **more).train) == 12
-
-
-def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make() -> cache.Content:
-        return {"x": np.zeros(1000, np.int32)}, []
-
-    monkeypatch.setattr(cache, "LIMIT", 13_000)
-    for i, key in enumerate("abc"):
-        cache.kept(tmp_path, key, make)
-        os.utime(tmp_path / f"{key}.safetensors", (i, i))
-    cache.kept(tmp_path, "a", make)  # read: now the newest
-    cache.kept(tmp_path, "d", make)
-    assert sorted(file.stem for file in tmp_path.iterdir()) == ["a", "c", "d"]
-
-
-def test_two_at_one_key_with_one_process_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in two containers with a common cache: one writes it while the other is at it."""
-    from safetensors import numpy
-
-    real = numpy.save_file
-    written: list[Path] = []
-
-    def make() -> cache.Content:
-        return {"x": np.arange(9, dtype=np.int32)}, ["note"]
-
-    def slow(arrays: Any, file: Path, about: Any) -> None:
-        written.append(file)
-        if len(written) == 1:
-            cache.kept(tmp_path, "key", make)
-        assert not file.exists(), "the other one's"
-        real(arrays, file, about)
-
-    monkeypatch.setattr(numpy, "save_file", slow)
-    arrays, notes = cache.kept(tmp_path, "key", make)
-    assert arrays["x"].tolist() == list(range(9)) and notes == ["note"]
-    assert len(set(written)) == 2
-    assert [file.name for file in tmp_path.iterdir()] == ["key.safetensors"]
-
-
-def test_what_a_killed_process_left_goes_after_a_day(tmp_path: Path) -> None:
-    for name, age in ((".old.1-aa.part", 90_000), (".young.1-bb.part", 60)):
-        (tmp_path / name).write_bytes(b"half")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    cache.kept(tmp_path, "k", lambda: ({"x": np.zeros(3)}, []))
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".young.1-bb.part", "k.safetensors"]
-
-
-def test_the_key_tells_lists_apart() -> None:
-    keys = [cache.key_of(found) for found in (["ab"], ["a", "b"], ["", "ab"], ["ab", ""], [])]
-    assert len(set(keys)) == 5
 
 
 def test_the_rows_of_a_short_frame_are_named(texts: Any) -> None:
