@@ -14,7 +14,7 @@ from ftune.data.sources.csv import Csv
 from ftune.data.sources.jsonl import Jsonl
 from ftune.data.sources.parquet import Parquet
 from ftune.data.spellings import counted, merged, note, plain, respelt
-from ftune.data.target import missing_target
+from ftune.data.target_faults import missing_target
 from ftune.data.unmeant import without_unmeant
 from ftune.errors import DataError
 

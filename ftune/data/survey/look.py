@@ -24,10 +24,12 @@ from ftune.data.target import (
     LABELS,
     Target,
     chosen_classes,
+    sorted_classes,
+)
+from ftune.data.target_faults import (
     missing_target,
     no_label,
     no_tags,
-    sorted_classes,
     texts_for_numbers,
     unknown_classes,
     unknown_tags,

@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.store import Draw, digest_tensor
 from ftune.data.text.ragged import Ragged, Rows
-
-UNCOUNTED = -100
-"""The target that no loss counts (torch's ignore_index)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Tokens:
         inside = there.long() if self.segments is None else self.segments[index].long() * there
         batch = {"x": self.x[index].long().masked_fill(~there, self.pad), "segments": inside}
         if self.y is not None:
-            batch["y"] = self.y[index].long().masked_fill(~there, UNCOUNTED)
+            batch["y"] = self.y[index].long().masked_fill(~there, IGNORE_INDEX)
         return batch
 
     def to(self, device: torch.device) -> Tokens:
@@ -171,7 +169,7 @@ class Blocks:
         if not bool(there.all()):
             there = there.to(self.stream.device)
             batch["x"].masked_fill_(~there, self.pad)
-            batch["y"].masked_fill_(~there, UNCOUNTED)
+            batch["y"].masked_fill_(~there, IGNORE_INDEX)
             batch["segments"] = there.long()
         return batch
 

@@ -14,19 +14,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mixup(Transform):
-    """Images, in training: a weighted mean with another image of the batch (Zhang et al. 2017).
-
-    Where mixup and cutmix are both listed, each batch gets one of them, either as often.
-    """
+class BatchMix(Transform):
+    """Mixes each image of a batch with another, and their targets in the same proportion."""
 
     kinds = ("images",)
     stage = "mix"
 
     alpha: float = setting(0.2, above=0)
-    """The weights are drawn from Beta(alpha, alpha), one a batch: small is close to 0 and 1."""
+    """Shape of the Beta distribution that the proportion is drawn from."""
     probability: float = setting(1.0, at_least=0, at_most=1)
     """How many of the batches are mixed."""
+
+
+@dataclass(frozen=True)
+class Mixup(BatchMix):
+    """Images, in training: a weighted mean with another image of the batch (Zhang et al. 2017).
+
+    Where mixup and cutmix are both listed, each batch gets one of them, either as often.
+    """
+
+    alpha: float = setting(0.2, above=0)
+    """The weights are drawn from Beta(alpha, alpha), one a batch: small is close to 0 and 1."""
 
     def mix(
         self, x: torch.Tensor, partner: torch.Tensor, rng: np.random.Generator
@@ -37,19 +45,14 @@ class Mixup(Transform):
 
 
 @dataclass(frozen=True)
-class Cutmix(Transform):
+class Cutmix(BatchMix):
     """Images, in training: a box of another image of the batch is pasted in (Yun et al. 2019).
 
     Where mixup and cutmix are both listed, each batch gets one of them, either as often.
     """
 
-    kinds = ("images",)
-    stage = "mix"
-
     alpha: float = setting(1.0, above=0)
     """The share of the image that stays is drawn from Beta(alpha, alpha), one a batch."""
-    probability: float = setting(1.0, at_least=0, at_most=1)
-    """How many of the batches are mixed."""
 
     def mix(
         self, x: torch.Tensor, partner: torch.Tensor, rng: np.random.Generator

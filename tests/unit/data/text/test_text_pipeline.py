@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.frame import Frame
 from ftune.data.pipeline import restore
 from ftune.data.prepare import prepare
 from ftune.data.store import Draw
 from ftune.data.text.recipe import Recipe
-from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.errors import CheckpointError, DataError
 
@@ -89,7 +89,7 @@ def test_plain_text_is_a_stream_whose_blocks_give_back_the_file(texts: Any) -> N
     pipeline = data.pipeline
     assert data.val is not None and data.train.inputs.lengths is None
     batch = data.val.batch(torch.arange(len(data.val)))
-    whole = [*batch["x"][0, :1].tolist(), *batch["y"][batch["y"] != UNCOUNTED].tolist()]
+    whole = [*batch["x"][0, :1].tolist(), *batch["y"][batch["y"] != IGNORE_INDEX].tolist()]
     lines = text.splitlines(keepends=True)
     assert pipeline.decode(whole) == "".join(lines[-round(len(lines) / 4) :])
     first, second = (data.train.batch(torch.arange(3), Draw(0, epoch)) for epoch in (0, 1))
@@ -115,7 +115,7 @@ def test_packing_is_for_training_only(texts: Any) -> None:
     assert data.val.batch(torch.arange(3))["segments"].max() == 1
     apart = texts("t.jsonl", ASKED, "tokens", None, CHARACTERS | {"max_length": 64}, **PROMPT,
                   split={"val": 3, "test": 0})  # fmt: skip
-    counts = [(everything(one)["y"] != UNCOUNTED).sum().item() for one in (data, apart)]
+    counts = [(everything(one)["y"] != IGNORE_INDEX).sum().item() for one in (data, apart)]
     assert counts[0] == counts[1]
 
 
@@ -148,7 +148,7 @@ def test_messages_are_chatml_where_the_tokenizer_is_trained_here(texts: Any) -> 
     wanted = "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\nc<|im_end|>\n"
     ids = pipeline.tokenizer.encode([wanted]).flat.tolist()
     assert batch["x"][0].tolist() == ids[:-1]
-    counted = batch["y"][0][batch["y"][0] != UNCOUNTED]
+    counted = batch["y"][0][batch["y"][0] != IGNORE_INDEX]
     assert pipeline.decode(counted.tolist(), specials=True) == "c<|im_end|>"
     (asked,) = pipeline.prompts(one_row(m='[{"role": "user", "content": "ab"}]'))
     assert asked == ids[: len(asked)]
@@ -169,7 +169,7 @@ def test_words_without_tags_mark_where_a_tag_is_due(texts: Any, minilm_path: str
     pipeline = texts("t.jsonl", row, "tags", minilm_path, text="w", target="t").pipeline
     frame = Frame({"w": column(["a b"])}, "new", np.ones(1, np.int64))
     batch = pipeline.inputs(frame).take(torch.tensor([0]))
-    assert batch["y"].tolist() == [[UNCOUNTED, 0, 0, UNCOUNTED]]
+    assert batch["y"].tolist() == [[IGNORE_INDEX, 0, 0, IGNORE_INDEX]]
     assert pipeline.targets(frame) is None
 
 
