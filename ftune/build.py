@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,10 +18,10 @@ from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split
 from ftune.data.pipeline import Pipeline, restore
 from ftune.data.prepare import prepare
-from ftune.data.store import Dense, Store
 from ftune.engine.average import EMA
 from ftune.engine.state import State
 from ftune.errors import AbsentDataError, DataError, RequestError
+from ftune.loader import to_device
 from ftune.models.call import arguments
 from ftune.models.flops import count_macs
 from ftune.models.lone import alone, lone_batches
@@ -115,7 +115,7 @@ def build(
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
     _refuse_idle(effects)
     phases = UnfreezeSchedule(model, effects)
-    example = arguments(moved(dataset.train.batch(torch.arange(1)), device))
+    example = arguments(to_device(dataset.train.batch(torch.arange(1)), device))
     batches = _batches(config, dataset.train, alone(model, phases.resting(), *example))
     work = count_macs(model, *example) * config.train.batch_size
     threads = choose_threads(config.runtime.threads, work)
@@ -212,24 +212,6 @@ def _batches(config: RunConfig, train: Split, norm: str) -> Batches:
         train.inputs.lengths,
         lone=not norm,
     )
-
-
-def moved(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A batch on the device."""
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
-def whole(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """A split in batches of `size`, without randomness."""
-    for rows in split.slices(size):
-        yield moved(split.batch(rows), device)
-
-
-def eval_size(inputs: Store, config: RunConfig) -> int:
-    """Rows evaluated at once."""
-    if config.eval_.batch_size != "auto":
-        return config.eval_.batch_size
-    return 4096 if isinstance(inputs, Dense) else config.train.batch_size
 
 
 def moving(parts: Parts) -> frozenset[str]:

@@ -7,10 +7,8 @@ from functools import partial
 from typing import Protocol
 
 from ftune.adapt.names import owners
-from ftune.build import Parts, eval_size, whole
-from ftune.care import attempt, guard
+from ftune.build import Parts
 from ftune.data.dataset import Split
-from ftune.data.store import Dense
 from ftune.engine.decision import Decision, Reason
 from ftune.engine.evaluate import Meter, evaluate
 from ftune.engine.loop import Job
@@ -18,6 +16,8 @@ from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import OutOfMemoryError, RequestError
+from ftune.fault_policy import attempt, guard
+from ftune.loader import eval_batch_size, eval_batches
 from ftune.objectives import Objective, TaskObjective
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
@@ -91,11 +91,11 @@ def score(parts: Parts, split: Split, make: Callable[[], Meter] | None = None) -
     Where memory runs out, once more with half as many rows at once, which changes no result.
     Raises OutOfMemoryError where one row is too much.
     """
-    size = eval_size(split.inputs, parts.config)
+    size = eval_batch_size(split.inputs, parts.config)
     while True:
         try:
             with memory("an evaluation"):
-                rows = whole(split, size, parts.device)
+                rows = eval_batches(split, size, parts.device)
                 return evaluate(parts.model, (make or parts.task.meter)(), rows)
         except OutOfMemoryError:
             if size == 1:
@@ -110,7 +110,7 @@ def score_all(parts: Parts, known: Scored | None = None) -> Scored:
     `eval.train` says.
     """
     known, train = known or {}, parts.config.eval_.train
-    wanted = isinstance(parts.dataset.train.inputs, Dense) if train == "auto" else train
+    wanted = parts.dataset.train.inputs.dense if train == "auto" else train
     splits = {n: rows for n, rows in parts.dataset.splits.items() if n != "train" or wanted}
     return {name: known.get(name) or score(parts, rows) for name, rows in splits.items()}
 

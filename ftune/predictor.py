@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ftune.build import base_pipeline, build_task, eval_size, moved, whole
+from ftune.build import base_pipeline, build_task
 from ftune.data.beside import beside, truth_note
 from ftune.data.dataset import Split
 from ftune.data.frame import Frame
@@ -24,6 +24,7 @@ from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import evaluate, inference, outputs
 from ftune.errors import CheckpointError, DataError, RequestError
 from ftune.extend.forgotten import needing
+from ftune.loader import eval_batch_size, eval_batches, to_device
 from ftune.models.call import counted
 from ftune.models.generate import generate
 from ftune.models.shapes import Built
@@ -79,8 +80,8 @@ class Predictor:
     def outputs(self, frame: Frame, told: Told = _nobody) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
         split = Split(self.pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
-        order = torch.cat(list(split.slices(eval_size(split.inputs, self.config))))
-        batches = whole(split, eval_size(split.inputs, self.config), self.device)
+        order = torch.cat(list(split.slices(eval_batch_size(split.inputs, self.config))))
+        batches = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
         found = outputs(self.built.module, _watched(batches, len(split), told))
         return found[order.argsort()]
 
@@ -165,10 +166,12 @@ class Predictor:
         column = pipeline.recipe.form.text or ""
         words = word_lists(frame, column, "data.text")
         found: list[list[str | None]] = [[] for _ in words]
-        pieces = split.slices(eval_size(split.inputs, self.config))
+        pieces = split.slices(eval_batch_size(split.inputs, self.config))
         with inference(self.built.module):
             for rows in pieces:
-                outputs, batch = counted(self.built.module, moved(split.batch(rows), self.device))
+                outputs, batch = counted(
+                    self.built.module, to_device(split.batch(rows), self.device)
+                )
                 tags = self.task.predictions(outputs)["prediction"]
                 for row, tag in zip(rows[batch["row"].cpu()].tolist(), tags, strict=True):
                     found[row].append(str(tag))
@@ -231,7 +234,7 @@ class Predictor:
     def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over rows as the pipeline gives them."""
         meter, self.judged = self.task.meter(), len(split)
-        rows = whole(split, eval_size(split.inputs, self.config), self.device)
+        rows = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
         return evaluate(self.built.module, meter, rows), meter.details()
 
 

@@ -41,8 +41,7 @@ class Split:
         import torch
 
         inputs, rows = pipeline.inputs(frame, train), torch.from_numpy(frame.rows.copy())
-        places = getattr(inputs, "places", None)
-        rows = rows if places is None else rows[places]
+        rows = rows if inputs.source_rows is None else rows[inputs.source_rows]
         return cls(inputs, pipeline.targets(frame), rows, pipeline.raw_targets(frame))
 
     def __len__(self) -> int:

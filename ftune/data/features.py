@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftune.data.frame import Array, Frame
-from ftune.data.steps import Step
+from ftune.data.lineage import Step
 from ftune.data.transforms.choose import infinite_values
 from ftune.errors import DataError
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ftune.data.steps import Step
+import numpy as np
+
+from ftune.data.frame import Frame, as_text
+from ftune.data.lineage import Step
+from ftune.data.pipeline import Pipeline
+from ftune.data.target import Target, tags_of
+from ftune.data.transforms.columns import DropConstant, Rename
+
+if TYPE_CHECKING:
+    from ftune.data.schema import Data
 
 
 def fit_notes(steps: Sequence[Step], prior: Sequence[Step] = ()) -> list[str]:
@@ -17,6 +27,68 @@ def fit_notes(steps: Sequence[Step], prior: Sequence[Step] = ()) -> list[str]:
     notes: list[str] = []
     for step in steps:
         own = {name: column for name, column in step.state.items() if id(column) not in known}
-        if hasattr(step.transform, "notes"):
-            notes += step.transform.notes(own)
+        notes += step.transform.notes(own)
     return notes
+
+
+def base_notes(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
+    if prior is None:
+        return []
+    before, now = _called(prior), _called(pipeline)
+    gone = [raw for name, raw in before.items() if name not in now]
+    new = [raw for name, raw in now.items() if name not in before]
+    lines = {
+        "columns of the base that this data lacks": gone,
+        "columns that the base did not have": new,
+    }
+    notes = [f"{what}: {listed(names)}." for what, names in lines.items() if names]
+    cut = [p.tokenizer for p in (prior, pipeline) if p.tokenizer]
+    if len(cut) == 2 and cut[0] != cut[1]:
+        notes.append("another tokenizer than the base's, whose embeddings stand for other tokens.")
+    return notes
+
+
+def _called(pipeline: Pipeline) -> dict[str, str]:
+    """The raw columns by the names that `rename` gives them."""
+    names = {name: name for name in pipeline.columns}
+    for step in pipeline.steps:
+        if isinstance(step.transform, Rename):
+            renames = {old: found["new"] for old, found in step.state.items()}
+            names = {renames.get(name, name): raw for name, raw in names.items()}
+    return names
+
+
+def reading_notes(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipeline) -> list[str]:
+    """What reading changed in the columns that are used, or left out for being constant."""
+    states = [s.state for s in pipeline.steps if isinstance(s.transform, DropConstant)]
+    used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
+    used |= {name for state in states for name in state}
+    notes = {note: None for said in read for name, note in said.items() if name in used}
+    return list(notes)
+
+
+def absent_class_notes(train: Frame, target: Target) -> list[str]:
+    if target.kind != "classes" and not target.separator:
+        return []
+    texts = as_text(train[target.names[0]])
+    if target.separator:
+        rows = tags_of(train, target.names[0], target.separator)
+        texts = np.array([tag for row in rows for tag in row], dtype=object)
+    there = set(texts)
+    absent = [name for name in target.classes if name not in there]
+    return [f"classes without a training row: {listed(absent)}."] if absent else []
+
+
+def tag_notes(train: Frame, target: Target) -> list[str]:
+    """That no row has two tags, which another separator may be the reason of."""
+    if not target.separator or max(map(len, tags_of(train, target.names[0], target.separator))) > 1:
+        return []
+    said = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
+    return [f'{said} "{target.separator}"; the labels are {listed(target.classes)}.']
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first five names in backquotes, and how many there are."""
+    return ", ".join(f"`{n}`" for n in names[:5]) + (
+        f" … ({len(names)} in all)" if len(names) > 5 else ""
+    )

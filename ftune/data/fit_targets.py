@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ftune.data.frame import Frame
-from ftune.data.lineage import Lineage, Past
-from ftune.data.steps import Step, fit_steps, fits_of
+from ftune.data.kind import TargetKind
+from ftune.data.lineage import Lineage, Past, Step
+from ftune.data.steps import fit_steps, fits_of
 from ftune.data.takeover import learns, listed, spoken, statistics_notes
-from ftune.data.target import Target, TargetKind
+from ftune.data.target import Target
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,10 +31,9 @@ def target_transforms(data: Data, kind: TargetKind, base: Pipeline | None) -> tu
 
 def _of_columns(transform: Any, names: Sequence[str]) -> Any:
     """A base's transform for the targets there are now; None where it is for none of them."""
-    columns = getattr(transform, "columns", None)
-    if columns is None:
+    if transform.columns is None:
         return transform
-    shared = [name for name in columns if name in names]
+    shared = [name for name in transform.columns if name in names]
     return replace(transform, columns=shared) if shared else None
 
 

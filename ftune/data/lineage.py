@@ -15,6 +15,14 @@ from ftune.data.transforms.columns import Rename
 
 
 @dataclass(frozen=True)
+class Step:
+    """One transform with what it learnt."""
+
+    transform: Any
+    state: State
+
+
+@dataclass(frozen=True)
 class Past:
     """A column before a step.
 
@@ -67,17 +75,12 @@ class Lineage:
             moved = {column["new"]: self.of(old) for old, column in state.items()}
             rest = {name: past for name, past in self.pasts.items() if name not in state}
             self.pasts = rest | moved
-        elif touches(transform):
+        elif transform.touches:
             for name, column in state.items():
                 past = self.of(name)
                 after = replace(past, before=(*past.before, bare(transform)))
-                results = transform.makes(name, column) if hasattr(transform, "makes") else ()
+                results = transform.makes(name, column)
                 self.pasts |= dict.fromkeys((name, *results), after)
-
-
-def touches(transform: Any) -> bool:
-    """Whether a transform changes values; the others choose columns or name them."""
-    return bool(getattr(transform, "touches", True))
 
 
 def agreeing(fits: Fits, name: str, past: Past, transform: Any) -> Fit | None:
@@ -87,5 +90,4 @@ def agreeing(fits: Fits, name: str, past: Past, transform: Any) -> Fit | None:
 
 def bare(transform: Any) -> Any:
     """A transform without its choice of columns, which says nothing about any one of them."""
-    listed = getattr(transform, "columns", None) is not None
-    return replace(transform, columns=None) if listed else transform
+    return transform if transform.columns is None else replace(transform, columns=None)

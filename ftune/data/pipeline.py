@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ftune.data import PIPELINES
 from ftune.limits.form import of_form
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from ftune.data.features import Features
     from ftune.data.frame import Array, Frame
+    from ftune.data.kind import Kind, TargetKind
+    from ftune.data.lineage import Step
     from ftune.data.schema import Data
-    from ftune.data.steps import Step
     from ftune.data.store import Store
-    from ftune.data.target import Target, TargetKind
-
-Kind = Literal["table", "text", "images"]
+    from ftune.data.target import Target
+    from ftune.data.text.tokenizer import Tokenizer
 
 
 class Pipeline(Protocol):
@@ -37,6 +37,10 @@ class Pipeline(Protocol):
     def features(self) -> Features: ...
     @property
     def target(self) -> Target: ...
+    @property
+    def steps(self) -> tuple[Step, ...]: ...
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
     @property
     def target_steps(self) -> tuple[Step, ...]: ...
     @property
@@ -62,6 +66,9 @@ class Pipeline(Protocol):
 
     def cached(self, cache: bool | str) -> Pipeline:
         """With the folder of `data.cache`, which is this machine's and not stored."""
+
+    def describe_rows(self, data: Data, numbers: Sequence[int]) -> list[str]:
+        """Training rows as messages name them; of images also the file of each."""
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, with `kind` and `version`."""

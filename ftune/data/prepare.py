@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ftune.data.apart import check_apart
 from ftune.data.dataset import Dataset, Split
-from ftune.data.fit_notes import fit_notes
+from ftune.data.fit_notes import (
+    absent_class_notes,
+    base_notes,
+    fit_notes,
+    listed,
+    reading_notes,
+    tag_notes,
+)
 from ftune.data.frame import Frame, as_text, no_column
+from ftune.data.kind import TargetKind
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.profile.profile import profile
 from ftune.data.reading import check_known, load
 from ftune.data.sources.json_faults import one_object
 from ftune.data.sources.jsonl import Jsonl
 from ftune.data.splits import few_of_each, limited, split
-from ftune.data.steps import Step
-from ftune.data.tables import TablePipeline
 from ftune.data.target import (
     Target,
-    TargetKind,
     chosen_classes,
     sorted_classes,
     sorted_tags,
-    tags_of,
 )
-from ftune.data.transforms.columns import DropConstant, Rename
 from ftune.data.unlikely import unlikely
 from ftune.data.unmeant import is_unmeant
 from ftune.errors import DataError
@@ -68,12 +71,12 @@ def prepare(
     pipeline = (
         fitted.cached(data.cache) if fitted else fit(data, train, kind, prior, classes, tokenizer)
     )
-    notes += [*_about_base(prior, pipeline), *pipeline.notes]
+    notes += [*base_notes(prior, pipeline), *pipeline.notes]
     if fitted is None:
-        notes += _about_reading(read, data, pipeline)
-        notes += fit_notes(_steps(pipeline), _steps(prior))
-    notes += _absent_classes(train, pipeline.target)
-    notes += _about_tags(train, pipeline.target)
+        notes += reading_notes(read, data, pipeline)
+        notes += fit_notes(pipeline.steps, prior.steps if prior else ())
+    notes += absent_class_notes(train, pipeline.target)
+    notes += tag_notes(train, pipeline.target)
     parts["train"] = train
     del train  # from here on a part of the table goes when its tensor is made
     made = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
@@ -131,15 +134,9 @@ def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[st
     if not lacks:
         return ""
     return (
-        f"{origin}: lacks {_listed(lacks)} of {first}"
-        + (f", and has {_listed(more)} instead" if more else "")
+        f"{origin}: lacks {listed(lacks)} of {first}"
+        + (f", and has {listed(more)} instead" if more else "")
         + "; both files need the same columns"
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{n}`" for n in names[:5]) + (
-        f" … ({len(names)} in all)" if len(names) > 5 else ""
     )
 
 
@@ -210,64 +207,3 @@ def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]
         if ordered
         else limited(train, data.limit, seed)
     )
-
-
-def _about_base(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
-    if prior is None:
-        return []
-    before, now = _called(prior), _called(pipeline)
-    gone = [raw for name, raw in before.items() if name not in now]
-    new = [raw for name, raw in now.items() if name not in before]
-    lines = {
-        "columns of the base that this data lacks": gone,
-        "columns that the base did not have": new,
-    }
-    notes = [f"{what}: {_listed(names)}." for what, names in lines.items() if names]
-    words = [getattr(pipeline, "tokenizer", None) for pipeline in (prior, pipeline)]
-    if all(words) and words[0] != words[1]:
-        notes.append("another tokenizer than the base's, whose embeddings stand for other tokens.")
-    return notes
-
-
-def _called(pipeline: Pipeline) -> dict[str, str]:
-    """The raw columns by the names that `rename` gives them."""
-    names = {name: name for name in pipeline.columns}
-    for step in _steps(pipeline):
-        if isinstance(step.transform, Rename):
-            renames = {old: found["new"] for old, found in step.state.items()}
-            names = {renames.get(name, name): raw for name, raw in names.items()}
-    return names
-
-
-def _about_reading(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipeline) -> list[str]:
-    """What reading changed in the columns that are used, or left out for being constant."""
-    states = [s.state for s in _steps(pipeline) if isinstance(s.transform, DropConstant)]
-    used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
-    used |= {name for state in states for name in state}
-    notes = {note: None for said in read for name, note in said.items() if name in used}
-    return list(notes)
-
-
-def _steps(pipeline: Pipeline | None) -> Sequence[Step]:
-    """The fitted transforms of a table; others tell of theirs by the stores they make."""
-    return pipeline.steps if isinstance(pipeline, TablePipeline) else ()
-
-
-def _absent_classes(train: Frame, target: Target) -> list[str]:
-    if target.kind != "classes" and not target.separator:
-        return []
-    texts = as_text(train[target.names[0]])
-    if target.separator:
-        rows = tags_of(train, target.names[0], target.separator)
-        texts = np.array([tag for row in rows for tag in row], dtype=object)
-    there = set(texts)
-    absent = [name for name in target.classes if name not in there]
-    return [f"classes without a training row: {_listed(absent)}."] if absent else []
-
-
-def _about_tags(train: Frame, target: Target) -> list[str]:
-    """That no row has two tags, which another separator may be the reason of."""
-    if not target.separator or max(map(len, tags_of(train, target.names[0], target.separator))) > 1:
-        return []
-    said = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
-    return [f'{said} "{target.separator}"; the labels are {_listed(target.classes)}.']

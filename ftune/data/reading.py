@@ -11,16 +11,17 @@ from ftune.data.frame import Frame
 from ftune.data.once import answered
 from ftune.data.referenced_columns import referenced_columns
 from ftune.data.spellings import counted, merged, note, plain, respelt
-from ftune.data.target import missing_target
+from ftune.data.target_faults import missing_target
 from ftune.data.unmeant import without_unmeant
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ftune.data.kind import TargetKind
     from ftune.data.pipeline import Pipeline
     from ftune.data.schema import Data
-    from ftune.data.target import Target, TargetKind
+    from ftune.data.target import Target
 
 TYPED = ("number", "text", "date")
 

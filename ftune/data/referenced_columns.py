@@ -32,7 +32,7 @@ def _of_transforms(data: Data) -> list[str]:
     """Those of transforms that still see the columns of the file under their own names."""
     columns: list[str] = []
     for step in data.steps:
-        if hasattr(step, "names"):
+        if step.names is not None:
             return [*columns, *step.names]
-        columns += getattr(step, "columns", None) or []
+        columns += step.columns or []
     return columns

@@ -24,12 +24,12 @@ def in_reach(
     `saturated(values, state) -> mask`. notes: gets a sentence about the columns left out, and one
     about those that stay though an unusual share of their values is beyond.
     """
-    if not hasattr(transform, "saturated"):
+    if not transform.saturates:
         return known
     counts = {name: _count(transform, frame, name, known[name]) for name in _numeric(frame, known)}
     share = {name: beyond / rows for name, (beyond, rows) in counts.items() if rows}
     far = [] if keep else [name for name in share if share[name] > MOST]
-    usual = USUAL + 2 * float(getattr(transform, "beyond", 0.0))
+    usual = USUAL + 2 * transform.beyond
     some = [name for name in share if name not in far and share[name] > usual]
     if notes is not None:
         notes += _sentences(transform, counts, far, some)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ftune.config.fields import block, blocks, group, setting
 from ftune.config.read import SettingError
 from ftune.data import SOURCES, TRANSFORMS
-from ftune.data.pipeline import Kind
+from ftune.data.kind import Kind
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,8 @@ class Messages:
                 raise SettingError("roles", f"`{name}` is `{role}`; expected {', '.join(ROLES)}")
 
 
+_TRANSFORMS: Mapping[str, Any] = TRANSFORMS
 _SPOKEN = {"table": "tables", "text": "texts", "images": "images"}
-
-
-def _kinds(transform: type) -> tuple[str, ...]:
-    """The kinds of data that a transform is for."""
-    return getattr(transform, "kinds", ("table",))
 
 
 @dataclass(frozen=True)
@@ -141,9 +138,9 @@ class Data:
             raise SettingError("separator", "is for one column of tags; `target` names several")
         self._check_transforms()
         for step in self.target_transforms or ():
-            if not hasattr(step, "invert"):
+            if not step.invertible:
                 name = TRANSFORMS.name_of(type(step))
-                able = ", ".join(n for n in TRANSFORMS if hasattr(TRANSFORMS[n], "invert"))
+                able = ", ".join(n for n, schema in _TRANSFORMS.items() if schema.invertible)
                 raise SettingError(
                     "target_transforms", f"{name} cannot be undone; those that can: {able}"
                 )
@@ -151,9 +148,11 @@ class Data:
     def _check_transforms(self) -> None:
         """Each kind of data has transforms of its own."""
         for step in self.steps:
-            if self.kind not in _kinds(type(step)):
+            if self.kind not in step.kinds:
                 name = TRANSFORMS.name_of(type(step))
-                able = ", ".join(n for n in TRANSFORMS if self.kind in _kinds(TRANSFORMS[n]))
+                able = ", ".join(
+                    n for n, schema in _TRANSFORMS.items() if self.kind in schema.kinds
+                )
                 raise SettingError(
                     "transforms",
                     f"`{name}` is not for {_SPOKEN[self.kind]}; those that are: {able}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -158,6 +158,8 @@ class Ragged:
     x: torch.Tensor
     offsets: torch.Tensor
     notes: list[str] = field(default_factory=list)
+    source_rows: ClassVar[None] = None
+    dense: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

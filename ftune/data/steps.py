@@ -12,18 +12,10 @@ from ftune.config.dump import dump
 from ftune.config.fields import blocks
 from ftune.config.load import Language
 from ftune.data import TRANSFORMS
-from ftune.data.frame import Array, Frame, State
-from ftune.data.lineage import Fit, Lineage, bare
+from ftune.data.frame import Array, Frame
+from ftune.data.lineage import Fit, Lineage, Step, bare
 from ftune.data.saturation import in_reach
 from ftune.data.unlisted import unlisted
-
-
-@dataclass(frozen=True)
-class Step:
-    """One transform with what it learnt."""
-
-    transform: Any
-    state: State
 
 
 @dataclass(frozen=True)
@@ -82,8 +74,7 @@ def fits_of(steps: Sequence[Step], kinds: Mapping[str, str]) -> dict[str, list[F
 
 
 def _expanded(transforms: Sequence[Any], base: Sequence[Any]) -> list[Any]:
-    nested = [t.steps(base) if hasattr(t, "steps") else (t,) for t in transforms]
-    return [one for some in nested for one in some]
+    return [step for transform in transforms for step in transform.steps(base)]
 
 
 def apply_steps(steps: Sequence[Step], frame: Frame) -> Frame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -23,13 +23,19 @@ class Store(Protocol):
     """The inputs of some rows.
 
     notes: what the user should know about them. lengths: int64 [rows] positions of each row, for
-    batches of similar length; None where all are alike.
+    batches of similar length; None where all are alike. source_rows: int64 [rows], the row of the
+    frame that each was made from; None: they are the same. dense: whether a batch is one
+    index_select of a tensor, so that nothing has to be made ahead and thousands go at once.
     """
 
     @property
     def notes(self) -> list[str]: ...
     @property
     def lengths(self) -> Tensor | None: ...
+    @property
+    def source_rows(self) -> Tensor | None: ...
+    @property
+    def dense(self) -> bool: ...
 
     def __len__(self) -> int: ...
 
@@ -54,6 +60,8 @@ class Dense:
     x: Tensor
     notes: list[str] = field(default_factory=list)
     lengths: None = None
+    source_rows: ClassVar[None] = None
+    dense: ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.x)

@@ -6,34 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from ftune.config.spelling import nearest
 from ftune.data import sequences
 from ftune.data import steps as chain
 from ftune.data.conform import converted
 from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.fit_targets import fit_targets
+from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
-from ftune.data.pipeline import Kind, Pipeline
+from ftune.data.kind import Kind, TargetKind
+from ftune.data.lineage import Step
+from ftune.data.pipeline import Pipeline
 from ftune.data.ranges import Ranges, ranges_of
 from ftune.data.sequences import Ragged, Steps
-from ftune.data.steps import Step
 from ftune.data.store import Dense
 from ftune.data.takeover import statistics_notes
-from ftune.data.target import Target, TargetKind, target_of
-from ftune.errors import CheckpointError, DataError
+from ftune.data.target import Target, target_of
+from ftune.errors import DataError
 
 if TYPE_CHECKING:
-    import torch
-
     from ftune.data.schema import Data
-
-VERSION = 1
 
 
 @dataclass(frozen=True)
-class TablePipeline:
+class TablePipeline(FittedPipeline):
     """Fitted transforms of inputs and targets.
 
     columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).
@@ -42,6 +38,7 @@ class TablePipeline:
     """
 
     kind: ClassVar[Kind] = "table"
+    called: ClassVar[str] = "data"
 
     columns: dict[str, str]
     steps: tuple[Step, ...]
@@ -107,43 +104,6 @@ class TablePipeline:
         x = to_tensor(chain.apply_steps(self.steps, over.frame), flat)
         return sequences.store_of(x, over.lengths, features, frame)
 
-    def targets(self, frame: Frame) -> torch.Tensor:
-        """classes: [rows] int64; numbers, labels: [rows, targets] float32. Raises DataError."""
-        import torch
-
-        self.target.check(frame)
-        if self.target.kind == "classes":
-            return self.target.class_numbers(frame)
-        if self.target.kind == "labels":
-            return self.target.label_values(frame)
-        done = chain.apply_steps(self.target_steps, self.target.numbers(frame))
-        return torch.from_numpy(np.stack(list(done.columns.values()), axis=1).astype(np.float32))
-
-    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
-        """Numbers as the file has them, before any transform: float64 [rows, targets]; else None.
-
-        No metric can do with less: what a transform clips, ranks or rounds does not come back.
-        """
-        import torch
-
-        if self.target.kind != "numbers":
-            return None
-        columns = self.target.numbers(frame).columns.values()
-        return torch.from_numpy(np.stack(list(columns), axis=1).astype(np.float64, copy=False))
-
-    def invert(self, values: torch.Tensor) -> torch.Tensor:
-        """[rows, targets] predictions back in the targets' own units, in the dtype given."""
-        import torch
-
-        if not self.target_steps:
-            return values
-        array = values.detach().to("cpu", torch.float64).numpy().copy()
-        for step in reversed(self.target_steps):
-            for i, name in enumerate(self.target.names):
-                if name in step.state:
-                    array[:, i] = step.transform.invert(array[:, i], step.state[name])
-        return torch.from_numpy(array).to(values.device, values.dtype)
-
     def conform(self, frame: Frame) -> Frame:
         """The raw columns as they were when fitted, in that order; others are left out."""
         absent = [name for name in self.columns if name not in frame.columns]
@@ -169,20 +129,12 @@ class TablePipeline:
             for name, found in state.items()
         }
 
-    def cached(self, cache: bool | str) -> TablePipeline:  # noqa: ARG002
-        """Tables are read anew each time."""
-        return self
-
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
         features = self.features
-        return {
-            "kind": self.kind,
-            "version": VERSION,
+        return self.common_json() | {
             "columns": dict(self.columns),
             "steps": chain.steps_to_json(self.steps),
-            "target": self.target.to_json(),
-            "target_steps": chain.steps_to_json(self.target_steps),
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "features": {
                 "shape": list(features.shape),
@@ -192,19 +144,10 @@ class TablePipeline:
             },
         }
 
-    def arrays(self) -> dict[str, Array]:
-        """The arrays of the fitted state, float64 [values], by names that `restore` knows."""
-        return chain.steps_to_arrays(self.steps, "steps") | chain.steps_to_arrays(
-            self.target_steps, "target_steps"
-        )
-
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TablePipeline:
         """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
-        if stored.get("version") != VERSION:
-            raise CheckpointError(
-                f"the data pipeline is of version {stored.get('version')}, not {VERSION}"
-            )
+        target, target_steps = cls.restored_targets(stored, arrays)
         features = stored["features"]
         names = features["names"]
         return cls(
@@ -217,8 +160,8 @@ class TablePipeline:
                 time=features.get("time", False),
                 ragged=features.get("ragged", False),
             ),
-            Target.of_json(stored["target"]),
-            chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
+            target,
+            target_steps,
             ranges={name: (low, high) for name, (low, high) in stored.get("ranges", {}).items()},
         )
 

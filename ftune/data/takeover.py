@@ -9,7 +9,7 @@ import numpy as np
 
 from ftune.config.fields import Setting, settings_of
 from ftune.data import TRANSFORMS
-from ftune.data.lineage import Fit, Fits, Past, agreeing, touches
+from ftune.data.lineage import Fit, Fits, Past, agreeing
 
 MOST = 20
 """Names in one list."""
@@ -62,7 +62,7 @@ def _otherwise(known: Fits, fits: Fits) -> list[str]:
 
 
 def _chain(several: Sequence[Fit]) -> str:
-    return spoken([fit.transform for fit in several if touches(fit.transform)]) or "nothing"
+    return spoken([fit.transform for fit in several if fit.transform.touches]) or "nothing"
 
 
 def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -86,8 +86,8 @@ def _left(unused: Mapping[str, Sequence[str]], what: str) -> list[str]:
 
 def learns(fit: Fit) -> bool:
     """Whether what is known of the column depends on rows, not on the settings alone."""
-    changes = bool(fit.state) and touches(fit.transform)
-    return changes and bool(getattr(fit.transform, "learns", True))
+    changes = bool(fit.state) and fit.transform.touches
+    return changes and bool(fit.transform.learns)
 
 
 def _each(fits: Fits) -> Iterator[tuple[str, Fit]]:

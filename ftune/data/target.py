@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ftune.data import SOURCES
 from ftune.data.frame import Array, Frame, as_text, label_text
 from ftune.data.spellings import places
+from ftune.data.target_faults import (
+    missing_target,
+    no_label,
+    no_tags,
+    shown,
+    texts_for_numbers,
+    unknown_classes,
+    unknown_tags,
+)
 from ftune.data.transforms.choose import infinite_values
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
 
-TargetKind = Literal["classes", "numbers", "labels", "tokens", "tags"]
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
 
 
@@ -173,47 +182,6 @@ def target_of(
     return Target(names, kind, chosen, separator, numeric)
 
 
-def unknown_classes(
-    origin: str, name: str, labels: Sequence[str], where: str, known: Sequence[str]
-) -> str:
-    """What is said of classes that the training rows do not tell."""
-    found = ", ".join(f"`{label}`" for label in list(dict.fromkeys(labels))[:5])
-    return (
-        f"{origin}: target `{name}`: unknown class {found} in {where}; known: {_shown(known)}. Keep"
-        " only known ones with `classes`, or train on rows that have it"
-    )
-
-
-def unknown_tags(
-    origin: str, name: str, tags: Sequence[str], where: str, known: Sequence[str]
-) -> str:
-    """What is said of tags that the first file does not have."""
-    odd = _shown(list(dict.fromkeys(tags))[:5])
-    return (
-        f"{origin}: target `{name}`: unknown tag {odd} in {where}; known: {_shown(known)}; correct"
-        " it, or train on rows that have it"
-    )
-
-
-def no_tags(origin: str, name: str) -> str:
-    return f"{origin}: target `{name}`: no row has a tag"
-
-
-def missing_target(origin: str, name: str, where: str) -> str:
-    return (
-        f"{origin}: the target `{name}` is missing in {where}; fill or delete these rows, or leave"
-        " them out by `data.drop_missing_target: true`"
-    )
-
-
-def texts_for_numbers(origin: str, name: str, texts: Sequence[Any]) -> str:
-    odd = ", ".join(f"{v!r}" for v in list(dict.fromkeys(texts))[:5])
-    return (
-        f"{origin}: the target `{name}` holds texts ({odd}), not numbers; for classes use"
-        " `task: classification`"
-    )
-
-
 def _label(frame: Frame, name: str) -> Array:
     _check_labels(frame, name)
     texts = as_text(frame[name])
@@ -226,15 +194,6 @@ def _check_labels(frame: Frame, name: str) -> None:
     bad = np.array([t is not None and str(t).lower() not in LABELS for t in texts], dtype=bool)
     if bad.any():
         raise DataError(no_label(frame.origin, name, list(texts[bad]), frame.where(bad)))
-
-
-def no_label(origin: str, name: str, texts: Sequence[str], where: str) -> str:
-    """What is said of labels that are neither 0 nor 1."""
-    odd = ", ".join(f"`{v}`" for v in list(dict.fromkeys(texts))[:5])
-    return (
-        f"{origin}: the label `{name}` is {odd} in {where}; expected 0 or 1 (several tags in one"
-        " column: `data.separator`)"
-    )
 
 
 def tags_of(frame: Frame, name: str, separator: str) -> list[list[str]]:
@@ -269,16 +228,11 @@ def chosen_classes(frame: Frame, name: str, chosen: Sequence[Any]) -> tuple[str,
     absent = asked[found < 0].tolist()
     if absent:
         raise DataError(
-            f"{frame.origin}: `classes` names {_shown(absent)}, which no row has;"
-            f" `{name}` has: {_shown(there)}"
+            f"{frame.origin}: `classes` names {shown(absent)}, which no row has;"
+            f" `{name}` has: {shown(there)}"
         )
     return tuple(dict.fromkeys(there[i] for i in found))
 
 
 def _as_written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else label_text(value)
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" … ({len(names)} in all)" if len(names) > 20 else ""
-    return ", ".join(f"`{n}`" for n in names[:20]) + more

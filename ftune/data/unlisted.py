@@ -13,7 +13,7 @@ from ftune.data.spellings import places
 from ftune.data.transforms.categories import texts
 
 if TYPE_CHECKING:
-    from ftune.data.steps import Step
+    from ftune.data.lineage import Step
 
 SHOWN = 5
 
@@ -24,11 +24,10 @@ def unlisted(transform: Any, frame: Frame, known: State) -> list[str]:
     frame: the columns as the transform gets them. Of categories there is a sentence a column; of
     other things a transform tells by `unlisted(frame, known)`.
     """
-    if hasattr(transform, "unlisted"):
-        return list(transform.unlisted(frame, known))
     said = "categories of `{}` that the base's statistics do not list"
     refit = " `data.statistics: refit` lists them."
-    return [sentence + refit for sentence in _sentences(frame, known, said)]
+    categories = [sentence + refit for sentence in _sentences(frame, known, said)]
+    return [*transform.unlisted(frame, known), *categories]
 
 
 def unseen_categories(frame: Frame, steps: Sequence[Step]) -> list[str]:

@@ -21,11 +21,10 @@ class OwnObjective(Own):
         """Raises RequestError for an answer that is no loss, OutOfMemoryError."""
         from ftune.runtime.memory import memory
 
-        settings = {name: getattr(self, name) for name in self.parameters}
         # Lack of memory is no fault of the user's code: smaller micro-batches may do.
         memory_of = memory("a micro-batch", shrinks=True)
         with faults_of(source_file(self.made), place(self.made)), memory_of:
-            answer = type(self).made(forward=forward, batch=batch, **settings)
+            answer = type(self).made(forward=forward, batch=batch, **self.arguments)
         return self._checked(answer)
 
     def measure(self, batch: Batch) -> Weight:

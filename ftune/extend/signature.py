@@ -22,16 +22,20 @@ class Own:
     """What every registered schema can do: make the user's object from its settings."""
 
     made: ClassVar[Callable[..., Any]]
-    parameters: ClassVar[tuple[str, ...]]
+    parameters: ClassVar[dict[str, str]]  # of the user's object -> the attribute with its value
     given: ClassVar[frozenset[str]]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The values of the settings by parameter."""
+        return {name: getattr(self, attribute) for name, attribute in self.parameters.items()}
 
     def make(self, **given: Any) -> Any:
         """Calls what the user registered. Raises RequestError with the line of its fault."""
         registered = type(self).made
-        settings = {name: getattr(self, name) for name in self.parameters}
         wanted = {name: value for name, value in given.items() if name in self.given}
         with faults_of(source_file(registered), place(registered)):
-            return registered(**settings, **wanted)
+            return registered(**self.arguments, **wanted)
 
 
 def schema_of(
@@ -51,6 +55,7 @@ def schema_of(
     block, *taken = reserved
     hints, signature = _hints(made), inspect.signature(made)
     parameters: list[tuple[str, Any, Any]] = []
+    attributes: dict[str, str] = {}
     for name, parameter in signature.parameters.items():
         if name in given or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
@@ -63,11 +68,14 @@ def schema_of(
         if hint is not None:
             value = dataclasses.MISSING if default is parameter.empty else default
             declared = setting(value, path=name in paths, exact=name not in paths)
-            parameters.append((name, hint, declared))
+            # A parameter may be called as something that ftune's own class has.
+            attribute = f"{name}_" if hasattr(base, name) else name
+            attributes[name] = attribute
+            parameters.append((attribute, hint, declared))
     extra = {
         "__doc__": inspect.getdoc(made) or f"Registered by {place(made)}.",
         "made": staticmethod(made),
-        "parameters": tuple(name for name, _, _ in parameters),
+        "parameters": attributes,
         "given": frozenset(given) & set(signature.parameters),
         "__module__": __name__,
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 from ftune.errors import DataError
 from ftune.extend.signature import Own, faults_of, place, schema_of, source_file
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnTransform(Own):
+class OwnTransform(Own, Transform):
     """A transform of the user's, column by column: a function, or an object with `apply`."""
 
     columns: list[str] | None = setting(None)
@@ -71,6 +72,8 @@ class OwnTransform(Own):
 @dataclass(frozen=True, kw_only=True)
 class OwnInvertible(OwnTransform):
     """One that can be undone, so that targets may use it."""
+
+    invertible = True
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
         return self._used(values, column, "invert")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ftune.batch import IGNORE_INDEX
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-IGNORED = -100
 
 
 def call(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
@@ -31,7 +31,7 @@ def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapp
     y = batch.get("y")
     if y is None or not _by_position(y):
         return call(model, batch), batch
-    counts = y != IGNORED
+    counts = y != IGNORE_INDEX
     counting = {**batch, "y": y[counts], "row": counts.nonzero()[:, 0]}
     project = getattr(model, "project", None)
     if project is None:
@@ -43,7 +43,7 @@ def targets(batch: Mapping[str, Tensor]) -> int:
     """How many targets of a batch count: its rows, or positions whose target is not -100."""
     y = batch.get("y")
     if y is not None and _by_position(y):
-        return int((y != IGNORED).sum())
+        return int((y != IGNORE_INDEX).sum())
     return len(batch["x"])
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Batch = Mapping[str, "Tensor"]
 Direction = Literal["max", "min"]
-IGNORED = -100
-"""The target of a position that does not count, as in torch's losses."""
 
 DIRECTIONS: Mapping[str, Direction] = {
     "loss": "min", "perplexity": "min", "rmse": "min", "mae": "min", "r2": "max",

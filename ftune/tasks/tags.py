@@ -9,9 +9,10 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from ftune.batch import IGNORE_INDEX
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
-from ftune.tasks.protocol import IGNORED, Batch, directions
+from ftune.tasks.protocol import Batch, directions
 
 
 class TagTask:
@@ -39,7 +40,7 @@ class TagTask:
         return summed, float(len(y))
 
     def weight(self, batch: Batch) -> float:
-        return float((batch["y"] != IGNORED).sum())
+        return float((batch["y"] != IGNORE_INDEX).sum())
 
     def meter(self) -> TagMeter:
         return TagMeter(self)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ftune.batch import IGNORE_INDEX
 from ftune.tasks.counts import ratio
-from ftune.tasks.protocol import IGNORED, Batch, directions
+from ftune.tasks.protocol import Batch, directions
 
 
 class TokenTask:
@@ -33,7 +34,7 @@ class TokenTask:
         return summed, float(len(y))
 
     def weight(self, batch: Batch) -> float:
-        return float((batch["y"] != IGNORED).sum())
+        return float((batch["y"] != IGNORE_INDEX).sum())
 
     def meter(self) -> TokenMeter:
         return TokenMeter(self)

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftune import care
-from ftune.build import Parts
+from ftune import fault_policy
 from ftune.commands.resume import resume
-from ftune.feed import Ahead, Make, Take, feeder
+from ftune.loader import BatchLoader, Load, Prefetcher, prefetched
 from ftune.runs.folder import RunFolder
 from support.children import DONE, kill_at_random, launch
 from support.trainings import EVERYTHING, QUIET, assert_same, begin, begun, configuration, trace
@@ -32,7 +31,7 @@ class Work:
 def train_or_resume(out: Path, work: Work) -> None:
     """Begins the training, or goes on with whatever is there; nothing to do when it is done."""
     if work.ahead:
-        vars(care)["feeder"] = one_ahead  # in the child alone
+        vars(fault_policy)["prefetched"] = one_ahead  # in the child alone
     if begun(out):
         folder = RunFolder(out)
         if folder.facts()["status"] != "done":
@@ -43,10 +42,10 @@ def train_or_resume(out: Path, work: Work) -> None:
     train(begin(configuration(*work.changes, plain=work.plain), out))
 
 
-def one_ahead(parts: Parts, made: Make) -> Take:
+def one_ahead(loader: BatchLoader) -> Load:
     """As on a GPU, where a thread makes the batches of the next step."""
-    take = feeder(parts, made)
-    return take if isinstance(take, Ahead) else Ahead(take)
+    load = prefetched(loader)
+    return load if isinstance(load, Prefetcher) else Prefetcher(load)
 
 
 def chain(

@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 import torch
 
-from ftune import care
+from ftune import fault_policy
 from ftune.build import Parts, build, read_data
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import Draw
-from ftune.feed import Make, Take, feeder, maker
+from ftune.fault_policy import batch_loader
+from ftune.loader import BatchLoader, Load, prefetched
 from ftune.objectives import Batch
 from ftune.schema.root import RunConfig
 from support.chains import one_ahead
 from support.trainings import configuration, interrupted, tensor_hash, undisturbed
 
-WAYS = {"when asked for": feeder, "one step ahead": one_ahead}
+WAYS = {"when asked for": prefetched, "one step ahead": one_ahead}
 
 
 def digest(batches: list[Batch]) -> str:
@@ -40,8 +41,8 @@ def noted(way: Any) -> Iterator[dict[int, str]]:
     """Notes the digest of each step that a training takes, its batches being made that way."""
     seen: dict[int, str] = {}
 
-    def feed(parts: Parts, made: Make) -> Take:
-        take = way(parts, made)
+    def feed(loader: BatchLoader) -> Load:
+        take = way(loader)
 
         def noting(step: int, split: int) -> list[Batch]:
             found: list[Batch] = take(step, split)
@@ -51,7 +52,7 @@ def noted(way: Any) -> Iterator[dict[int, str]]:
         return noting
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(care, "feeder", feed)
+        patch.setattr(fault_policy, "prefetched", feed)
         yield seen
 
 
@@ -65,7 +66,7 @@ def stream(config: RunConfig, out: Path, way: Any, at: list[int]) -> dict[int, s
 def streams(plain: Mapping[str, Any], folder: Path, seed: int) -> tuple[int, int]:
     """(steps compared, of which differ): both ways, undisturbed and interrupted three times."""
     config, dice = configuration("train.epochs=3", plain=plain), random.Random(seed)
-    wanted = stream(config, folder / "whole", feeder, [])
+    wanted = stream(config, folder / "whole", prefetched, [])
     compared = differ = 0
     for number, way in enumerate([*WAYS.values(), *WAYS.values()]):
         at = sorted(dice.sample(range(1, len(wanted)), 3)) if number >= len(WAYS) else []
@@ -93,7 +94,7 @@ def unseen(parts: Parts, epochs: int) -> int:
 
 def unlike_in_parts(parts: Parts, steps: int) -> int:
     """Steps whose rows differ when their micro-batches go in two parts."""
-    take, differ = feeder(parts, maker(parts)), 0
+    take, differ = prefetched(batch_loader(parts)), 0
     for step in range(steps):
         whole, halves = take(step, 1), take(step, 2)
         for name in ("x", "y"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ftune import care
+from ftune import fault_policy
 from ftune.build import build, read_data
 from ftune.data.store import Dense, Draw
 from ftune.schema.root import LANGUAGE
@@ -66,7 +66,7 @@ def train_within(
 
     Dense.take = watched  # type: ignore[method-assign]
     if not shrinks:
-        care._bound_together = lambda *_: None
+        fault_policy._bound_together = lambda *_: None
     config = LANGUAGE.of(configuration)
     run = new_run("optimize", "", out, build(config, read_data(config)), QUIET)
     if spare is not None:

@@ -10,7 +10,8 @@ import torch
 
 from ftune.build import Parts, build, read_data
 from ftune.errors import ConfigError, RequestError
-from ftune.feed import feeder, maker
+from ftune.fault_policy import batch_loader
+from ftune.loader import prefetched
 from ftune.schema.root import LANGUAGE, RunConfig
 
 CASES = Path(__file__).resolve().parents[2] / "../shared/cases"
@@ -42,7 +43,7 @@ def parts_of(*changes: str, plain: dict[str, Any] | None = None) -> Parts:
 def trained(parts: Parts) -> list[int]:
     """Sizes of the micro-batches of an epoch, each of which goes through the model in training."""
     parts.phases.enter(0)
-    take, sizes = feeder(parts, maker(parts)), []
+    take, sizes = prefetched(batch_loader(parts)), []
     for step in range(parts.batches.steps_per_epoch):
         for batch in take(step, 1):
             parts.model(batch["x"])
@@ -86,7 +87,7 @@ def test_torch_fails_on_a_lone_row() -> None:
     parts = parts_of("data.limit=17", "train.batch_size=16")
     parts.phases.enter(0)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
-        parts.model(maker(parts)(0, torch.tensor([3]))["x"])
+        parts.model(batch_loader(parts).batch(0, torch.tensor([3]))["x"])
 
 
 @pytest.mark.parametrize("accumulate", [1, 4])

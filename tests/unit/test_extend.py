@@ -300,6 +300,17 @@ def test_a_function_becomes_a_transform(tmp_path: Path) -> None:
     assert not hasattr(every, "invert")
 
 
+def test_a_parameter_may_be_called_as_something_that_transforms_have(tmp_path: Path) -> None:
+    lines = ("@ftune.transform('taken')", "def taken(values, steps: int = 2, draws: float = 0.5):",
+             "    return values * steps + draws")  # fmt: skip
+    load_code(code(tmp_path, *lines))
+    schema = TRANSFORMS["taken"]
+    assert list(settings_of(schema)) == ["columns", "steps", "draws"]
+    step = schema(columns=["a"], steps_=3)
+    assert step.apply(table(), step.fit(table(), None))["a"].tolist() == [3.5, 6.5, 27.5]
+    assert step.steps() == (step,) and step.draws == 0
+
+
 def test_a_class_becomes_a_transform_that_learns(tmp_path: Path) -> None:
     lines = ("@ftune.transform('centre')", "class Centre:",
              "    def __init__(self, share: float = 1): self.share = share",

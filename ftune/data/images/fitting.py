@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ftune.data.frame import Array, Frame
 from ftune.data.images.decode import sizes_of
 from ftune.data.images.pixels import Pixels
 from ftune.data.images.plan import Plan
-from ftune.data.images.prior import COLUMN, fits_of_images, past_of
+from ftune.data.images.prior import COLUMN, FittedImages, fits_of_images, past_of
 from ftune.data.lineage import agreeing
 from ftune.data.transforms.crop import CenterCrop
 from ftune.data.transforms.normalize import Normalize
@@ -19,33 +19,26 @@ from ftune.data.transforms.pair import pair
 from ftune.data.transforms.resize import Resize
 from ftune.errors import DataError
 
-if TYPE_CHECKING:
-    from ftune.data.images.pipeline import ImagePipeline
-
 SMALL = 64
 """Images of at most so many pixels a side keep their size by default."""
 
 
 def expanded(
-    steps: Sequence[Any], train: Frame, column: str, prior: ImagePipeline | None
+    steps: Sequence[Any], train: Frame, column: str, prior: FittedImages | None
 ) -> list[Any]:
     """`auto` as what it stands for, of a base what that did, augmentation apart.
 
     Its `normalize` goes behind whatever else is listed.
     """
-    if not any(_is_auto(step) for step in steps):
+    if not any(step.placeholder for step in steps):
         return list(steps)
     shapes = prior.plan.plain if prior else _shapes(sizes_of(paths_of(train, column), column))
     usual = prior.plan.normalize if prior else Normalize()
-    result = [one for step in steps for one in (shapes if _is_auto(step) else (step,))]
-    early = [step for step in result if getattr(step, "stage", "") not in ("erase", "mix")]
+    result = [one for step in steps for one in (shapes if step.placeholder else (step,))]
+    early = [step for step in result if step.stage not in ("erase", "mix")]
     late = [step for step in result if step not in early]
     given = usual is None or any(isinstance(step, Normalize) for step in result)
     return [*early, *([] if given else [usual]), *late]
-
-
-def _is_auto(step: Any) -> bool:
-    return hasattr(step, "steps")
 
 
 def _shapes(sizes: Array) -> tuple[Any, ...]:
@@ -60,7 +53,7 @@ def _shapes(sizes: Array) -> tuple[Any, ...]:
 
 def other_columns(steps: Sequence[Any], column: str) -> str:
     for step in steps:
-        if column not in (getattr(step, "columns", None) or [column]):
+        if column not in (step.columns or [column]):
             return f"`columns` {step.columns} leaves out the image column `{column}`"
     return ""
 
@@ -114,11 +107,11 @@ def check_colors(frame: Frame, column: str, plan: Plan, pixels: Pixels) -> None:
                 " are changed; in data.transforms, write the crop before color_jitter and"
                 " randaugment"
             )
-        alike = alike or getattr(step, "size", None) is not None
+        alike = alike or step.fixes_size
 
 
 def state_of(
-    frame: Frame, step: Any, column: str, pixels: Pixels, plan: Plan, prior: ImagePipeline | None
+    frame: Frame, step: Any, column: str, pixels: Pixels, plan: Plan, prior: FittedImages | None
 ) -> dict[str, dict[str, Any]]:
     """Mean and std of each channel, from 0 to 1: given, the base's, or of the training images.
 

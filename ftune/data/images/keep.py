@@ -7,9 +7,7 @@ import io
 import itertools
 import json
 import os
-import secrets
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ftune.data.disk_cache import completed, evict
 from ftune.data.frame import Array
 from ftune.data.images.pixels import Pixels
 from ftune.limits.memory import available
@@ -26,20 +25,8 @@ VERSION = 1
 BLOCK = 2**24
 LIMIT = 20 * 10**9
 """Bytes that the folder may hold."""
-TORN_SECONDS = 24 * 3600.0
-"""Age at which a file that is not finished is taken for one of a process that was killed."""
 _BEGIN = 128
 """Where the bytes begin in a .npy file of one dimension."""
-
-
-def folder(cache: bool | str) -> Path | None:
-    """Where the setting `data.cache` keeps decoded images."""
-    if cache is False:
-        return None
-    if isinstance(cache, str):
-        return Path(cache).expanduser() / "images"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "ftune" / "images"
 
 
 def key_of(files: Iterable[Path], shapes: Iterable[Any]) -> str:
@@ -94,50 +81,25 @@ def keep(images: Callable[[], Iterator[Array]], count: int, place: Path | None) 
     except OSError as error:
         note = f"Decoded images could not be kept in {place.parent}: {error.strerror or error}."
         return replace(_kept_for_now(images(), count), notes=[note])
-    _tidy(place)
+    with suppress(OSError):
+        evict(place.with_suffix(".npy"), LIMIT)
     return pixels
 
 
 def _written(images: Iterator[Array], place: Path) -> Pixels:
-    """Beside, then renamed, the notes last: without them there is nothing.
+    """The notes last: without them there is nothing.
 
     Mapped before it has its name, under which another process may replace or delete it.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
+    with completed(place.with_suffix(".npy")) as temporary:
         with temporary.open("wb") as file:
             told = _write(images, file)
             file.flush()
             os.fsync(file.fileno())
         pixels = _pixels(np.load(temporary, mmap_mode="r", allow_pickle=False), told)
-        temporary.replace(place.with_suffix(".npy"))
+    with completed(place.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(told))
-        temporary.replace(place.with_suffix(".json"))
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return pixels
-
-
-def _tidy(place: Path) -> None:
-    """Removes what was not used for the longest time; an open file is gone when it is closed.
-
-    And what is torn, old enough to be nobody's any more.
-    """
-    with suppress(OSError):
-        for torn in place.parent.glob("*.tmp"):
-            if time.time() - torn.stat().st_mtime > TORN_SECONDS:
-                torn.unlink()
-        states = [(file.stat(), file) for file in place.parent.glob("*.npy")]
-        total = sum(state.st_size for state, _ in states)
-        for state, file in sorted(states, key=lambda one: one[0].st_mtime):
-            if total <= LIMIT:
-                return
-            if file.stem != place.name:
-                file.with_suffix(".json").unlink(missing_ok=True)
-                file.unlink()
-                total -= state.st_size
 
 
 def _write(images: Iterable[Array], file: IO[bytes]) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.data import steps as chain
+from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
+from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
-from ftune.data.images import keep
 from ftune.data.images.decode import decoded, faulty, require_pillow
 from ftune.data.images.fitting import (
     check_colors,
@@ -27,23 +28,19 @@ from ftune.data.images.pixels import Pixels
 from ftune.data.images.plan import Plan, fault_in, planned
 from ftune.data.images.prior import COLUMN, about_base
 from ftune.data.images.store import ImageStore
-from ftune.data.pipeline import Kind, Pipeline
-from ftune.data.steps import Step
-from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, target_of
+from ftune.data.kind import Kind, TargetKind
+from ftune.data.lineage import Step
+from ftune.data.pipeline import Pipeline
+from ftune.data.target import Target, target_of
 from ftune.data.transforms.normalize import Normalize
-from ftune.errors import CheckpointError, DataError
+from ftune.errors import DataError
 
 if TYPE_CHECKING:
-    import torch
-
     from ftune.data.schema import Data
-
-VERSION = 1
 
 
 @dataclass(frozen=True)
-class ImagePipeline:
+class ImagePipeline(FittedPipeline):
     """Transforms of one column of image paths, and of the targets.
 
     steps: in the order of the configuration; the state of `normalize` is {column: {mean, std}}.
@@ -52,6 +49,7 @@ class ImagePipeline:
     """
 
     kind: ClassVar[Kind] = "images"
+    called: ClassVar[str] = "image"
 
     column: str
     steps: tuple[Step, ...]
@@ -81,13 +79,12 @@ class ImagePipeline:
         if fault:
             raise DataError(f"data.transforms: {fault}")
         target = target_of(data, kind, train, classes)
-        plan, cache = planned(steps), keep.folder(data.cache)
+        plan, cache = planned(steps), cache_folder(data.cache, "images")
         paths = paths_of(train, column)
         pixels = decoded(paths, column, plan.decode, cache)
         check_colors(paths, column, plan, pixels)
         for step in plan.moving:
-            if hasattr(step, "require"):
-                step.require(pixels.channels)
+            step.require(pixels.channels)
         shape = (pixels.channels, *size_of_all(paths, column, plan, pixels))
         fitted = [Step(step, state_of(paths, step, column, pixels, plan, base)) for step in steps]
         outputs, notes = fit_targets(data, train, target, prior)
@@ -99,10 +96,6 @@ class ImagePipeline:
     @property
     def columns(self) -> dict[str, str]:
         return {self.column: "text"}
-
-    @property
-    def codes(self) -> dict[str, tuple[str, ...]]:
-        return {}
 
     @property
     def plan(self) -> Plan:
@@ -152,20 +145,6 @@ class ImagePipeline:
                 " that size"
             )
 
-    def targets(self, frame: Frame) -> torch.Tensor:
-        return self._answers.targets(frame)
-
-    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
-        return self._answers.raw_targets(frame)
-
-    def invert(self, values: torch.Tensor) -> torch.Tensor:
-        return self._answers.invert(values)
-
-    @property
-    def _answers(self) -> TablePipeline:
-        """What is predicted is a column of a table, whatever it is predicted from."""
-        return TablePipeline({}, (), self.features, self.target, self.target_steps)
-
     def conform(self, frame: Frame) -> Frame:
         """The column of paths alone; that of a folder stands for any name."""
         name = self.column if self.column in frame.columns else COLUMN
@@ -177,36 +156,33 @@ class ImagePipeline:
         paths = paths_of(frame, name)[name]
         return Frame({self.column: paths}, frame.origin, frame.rows)
 
+    def describe_rows(self, data: Data, numbers: Sequence[int]) -> list[str]:
+        """Name each row with its file, from the source: nothing else needs the names."""
+        frames = data.source.load()
+        frame = frames.get("train", next(iter(frames.values())))
+        paths = frame[self.column] if self.column in frame.columns else ()
+        names = dict(zip(frame.rows.tolist(), paths, strict=False))
+        return [f"{n:,} ({names[n]})" if n in names else f"{n:,}" for n in numbers]
+
     def cached(self, cache: bool | str) -> ImagePipeline:
         """A restored pipeline knows no folder of this machine; this is the one of `data.cache`."""
-        return replace(self, cache=keep.folder(cache))
+        return replace(self, cache=cache_folder(cache, "images"))
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "version": VERSION,
+        return self.common_json() | {
             "column": self.column,
             "steps": chain.steps_to_json(self.steps),
             "shape": list(self.features.shape),
-            "target": self.target.to_json(),
-            "target_steps": chain.steps_to_json(self.target_steps),
         }
-
-    def arrays(self) -> dict[str, Array]:
-        """The arrays of the targets' state; that of the images is a few plain numbers."""
-        return chain.steps_to_arrays(self.target_steps, "target_steps")
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> ImagePipeline:
         """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
-        if stored.get("version") != VERSION:
-            raise CheckpointError(
-                f"the image pipeline is of version {stored.get('version')}, not {VERSION}"
-            )
+        target, target_steps = cls.restored_targets(stored, arrays)
         return cls(
             stored["column"],
             chain.restore_steps(stored["steps"], arrays, "steps"),
             Features(tuple(stored["shape"]), None, {}),
-            Target.of_json(stored["target"]),
-            chain.restore_steps(stored["target_steps"], arrays, "target_steps"),
+            target,
+            target_steps,
         )

@@ -85,7 +85,7 @@ def fault_in(steps: Sequence[Any]) -> str:
 
     Needs neither torch nor data, so that a configuration is checked by it; `auto` fits anywhere.
     """
-    steps = [step for step in steps if not hasattr(step, "steps")]
+    steps = [step for step in steps if not step.placeholder]
     names = [TRANSFORMS.name_of(type(step)) for step in steps]
     before: list[tuple[str, Any]] = []
     for name, step in zip(names, steps, strict=True):
@@ -93,9 +93,9 @@ def fault_in(steps: Sequence[Any]) -> str:
         if wrong:
             return f"`{name}` cannot stand after `{wrong}`; write it before"
         before.append((name, step))
-    grey = next((s for s in steps if getattr(s, "channels", 3) == 1), None)
+    grey = any(step.removes_color for step in steps)
     for name, step in zip(names, steps, strict=True):
-        if grey and getattr(step, "needs_color", False):
+        if grey and step.needs_color:
             return f"`{name}` changes colours that `grayscale` removed; leave one of them out"
     return ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class ImageStore:
     device: torch.device | None = None
     held: torch.Tensor | None = None
     lengths: None = None
+    source_rows: ClassVar[None] = None
+    dense: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.pixels)

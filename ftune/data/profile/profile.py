@@ -13,8 +13,8 @@ from ftune.data.profile.columns import LABELS, Column, column_of, shortened
 from ftune.data.profile.leaks import Leak, each
 
 if TYPE_CHECKING:
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
 
 MOST = 40
 """More columns than this are summed up; those with remarks are always shown."""

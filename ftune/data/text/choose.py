@@ -17,8 +17,8 @@ from ftune.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
     from ftune.data.text.form import Form
 
 USUAL, USUAL_LANGUAGE = 512, 1024

@@ -11,8 +11,8 @@ from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
 
 SETTINGS = ("text", "prompt", "response")
 TOOLS = "tools"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ftune.data.text import cache
+from ftune.data import disk_cache
 from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import DataError, MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
@@ -74,13 +74,13 @@ def _of_folder(folder: Path) -> Tokenizer:
 def _of_gguf(file: Path, cached: Path | None) -> Tokenizer:
     about = file.stat()
 
-    def make() -> cache.Content:
+    def make() -> disk_cache.Content:
         where = {"gguf_file": file.name, "local_files_only": True}
         found = _converted(str(file.parent), None, (), **where)
         return {"tokenizer": found.array()}, [json.dumps(found.to_json())]
 
-    key = cache.key_of([str(file.resolve()), str(about.st_size), str(about.st_mtime_ns)])
-    arrays, notes = cache.kept(cached, key, make)
+    key = disk_cache.key_of([str(file.resolve()), str(about.st_size), str(about.st_mtime_ns)])
+    arrays, notes = disk_cache.load_or_make(cached, key, make)
     return Tokenizer.restore(json.loads(notes[0]), arrays["tokenizer"])
 
 

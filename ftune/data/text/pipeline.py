@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from ftune.data import steps as chain
+from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
+from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame
-from ftune.data.pipeline import Kind, Pipeline
-from ftune.data.steps import Step
+from ftune.data.kind import Kind, TargetKind
+from ftune.data.lineage import Step
+from ftune.data.pipeline import Pipeline
 from ftune.data.store import Store
-from ftune.data.tables import TablePipeline
-from ftune.data.target import Target, TargetKind, target_of
-from ftune.data.text import cache, choose
+from ftune.data.target import Target, target_of
+from ftune.data.text import choose
 from ftune.data.text.chat import RefusedError, Tools, question
 from ftune.data.text.dialogues import check_asked, check_pairs, conversations, tag_names, word_lists
 from ftune.data.text.form import Form
@@ -28,16 +29,14 @@ from ftune.data.text.stores import Blocks, Tokens, pack
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.data.text.turns import Turn, without_answer
 from ftune.data.transforms.tokenize import Tokenize
-from ftune.errors import CheckpointError, DataError
+from ftune.errors import DataError
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
 
-VERSION = 1
-
 
 @dataclass(frozen=True)
-class TextPipeline:
+class TextPipeline(FittedPipeline):
     """What was fitted on the training rows.
 
     columns: those that a prediction needs. recipe: tokenizer, settings, and where the texts stand.
@@ -46,6 +45,8 @@ class TextPipeline:
     """
 
     kind: ClassVar[Kind] = "text"
+    called: ClassVar[str] = "text"
+    steps: ClassVar[tuple[Step, ...]] = ()
 
     columns: dict[str, str]
     recipe: Recipe
@@ -69,7 +70,7 @@ class TextPipeline:
         """
         base = prior if isinstance(prior, TextPipeline) and data.statistics != "refit" else None
         form = Form.of(data, kind).found_in(train)
-        wish, kept = choose.declared(data), cache.folder(data.cache)
+        wish, kept = choose.declared(data), cache_folder(data.cache, "text")
         form.check(train)
         chat = form.messages is not None or bool(wish.chat)
         texts, known = TrainingTexts(form, kind, train), base.tokenizer if base else None
@@ -98,15 +99,11 @@ class TextPipeline:
     def tokenizer(self) -> Tokenizer:
         return self.recipe.tokenizer
 
-    @property
-    def codes(self) -> dict[str, tuple[str, ...]]:
-        return {}
-
     def inputs(self, frame: Frame, train: bool = False) -> Store:
         """Tokens, or Blocks of a stream. Raises DataError for texts that cannot be used.
 
         Language modelling and tags bring `y`. Rows without anything to learn are left out of
-        language modelling; `places` says which are there.
+        language modelling; `source_rows` says which are there.
         """
         if self.recipe.settings.stream:
             return self._blocks(frame, train)
@@ -115,7 +112,7 @@ class TextPipeline:
             self.recipe.check_ends(made)
         tokens = replace(
             Tokens.of(made.x, self.tokenizer.pad, made.y),
-            places=torch.from_numpy(made.places),
+            source_rows=torch.from_numpy(made.places),
             notes=made.notes,
         )
         packing = train and self.recipe.settings.packing
@@ -130,23 +127,6 @@ class TextPipeline:
                 f" of {width:,} and one; lower tokenize.max_length"
             )
         return Blocks(torch.from_numpy(ids), width, train, self.tokenizer.pad, notes)
-
-    def targets(self, frame: Frame) -> torch.Tensor | None:
-        """As of a table; None where the inputs bring them. Raises DataError."""
-        return None if self.target.kind in ("tokens", "tags") else self._answers.targets(frame)
-
-    def raw_targets(self, frame: Frame) -> torch.Tensor | None:
-        """As of a table."""
-        return self._answers.raw_targets(frame)
-
-    def invert(self, values: torch.Tensor) -> torch.Tensor:
-        """[rows, targets] predictions back in the targets' own units, in the dtype given."""
-        return self._answers.invert(values)
-
-    @property
-    def _answers(self) -> TablePipeline:
-        """A table of targets alone."""
-        return TablePipeline({}, (), self.features, self.target, self.target_steps)
 
     def conform(self, frame: Frame) -> Frame:
         """The frame, if it has the columns that a prediction needs. Raises DataError."""
@@ -213,16 +193,12 @@ class TextPipeline:
 
     def cached(self, setting: bool | str) -> TextPipeline:
         """With the folder of `data.cache`, which is this machine's and not stored."""
-        return replace(self, kept=cache.folder(setting))
+        return replace(self, kept=cache_folder(setting, "text"))
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON values."""
-        return {
-            "kind": self.kind,
-            "version": VERSION,
+        return self.common_json() | {
             "columns": dict(self.columns),
-            "target": self.target.to_json(),
-            "target_steps": chain.steps_to_json(self.target_steps),
             "tokenizer": self.tokenizer.to_json(),
             "settings": dataclasses.asdict(self.recipe.settings),
             "form": self.recipe.form.to_json(),
@@ -231,24 +207,19 @@ class TextPipeline:
 
     def arrays(self) -> dict[str, Array]:
         """The tokenizer.json as uint8, and the arrays of the target's transforms."""
-        fitted = chain.steps_to_arrays(self.target_steps, "target_steps")
-        return fitted | {"tokenizer": self.tokenizer.array()}
+        return super().arrays() | {"tokenizer": self.tokenizer.array()}
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TextPipeline:
         """The inverse of `to_json` and `arrays`, with the usual cache. Raises CheckpointError."""
-        if stored.get("version") != VERSION:
-            raise CheckpointError(
-                f"the text pipeline is of version {stored.get('version')}, not {VERSION}"
-            )
+        target, steps = cls.restored_targets(stored, arrays)
         recipe = Recipe(
             Tokenizer.restore(stored["tokenizer"], arrays["tokenizer"]),
             Tokenize(**stored["settings"]),
             Form(**stored["form"]),
-            Target.of_json(stored["target"]),
+            target,
         )
-        steps = chain.restore_steps(stored["target_steps"], arrays, "target_steps")
-        return cls(dict(stored["columns"]), recipe, steps, cache.folder(stored["cache"]))
+        return cls(dict(stored["columns"]), recipe, steps, cache_folder(stored["cache"], "text"))
 
 
 def _target(

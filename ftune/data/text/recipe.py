@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ftune.data import disk_cache
 from ftune.data.frame import Array, Frame, as_text
-from ftune.data.target import Target, TargetKind
-from ftune.data.text import cache, choose, samples
+from ftune.data.kind import TargetKind
+from ftune.data.target import Target
+from ftune.data.text import choose, samples
 from ftune.data.text.chat import Chat, answered
 from ftune.data.text.dialogues import Conversation, check_pairs, conversations, word_lists
 from ftune.data.text.form import Form
@@ -50,24 +52,24 @@ class Recipe:
         """int32 [tokens] of all rows, and notes; from the folder `kept` where they are there."""
         texts = self.form.template("text").fill(frame, blank=self.form.running)
 
-        def make() -> cache.Content:
+        def make() -> disk_cache.Content:
             ids, notes = samples.stream(self.tokenizer, texts, bool(self.settings.add_eos))
             return {"stream": ids}, notes
 
-        arrays, notes = cache.kept(kept, self._key(texts), make)
+        arrays, notes = disk_cache.load_or_make(kept, self._key(texts), make)
         return arrays["stream"], notes
 
     def samples(self, frame: Frame, kept: Path | None) -> Samples:
         """One of each row, from the folder `kept` where they are there. Raises DataError."""
         self.form.check(frame)
 
-        def make() -> cache.Content:
+        def make() -> disk_cache.Content:
             made = self._made(frame)
             arrays = {"x": made.x.flat, "offsets": made.x.offsets, "places": made.places}
             return arrays | ({} if made.y is None else {"y": made.y.flat}), made.notes
 
         try:
-            arrays, notes = cache.kept(kept, self._key(self._contents(frame)), make)
+            arrays, notes = disk_cache.load_or_make(kept, self._key(self._contents(frame)), make)
         except DataError as error:
             said = str(error)
             raise DataError(said if frame.origin in said else f"{frame.origin}: {said}") from None
@@ -94,7 +96,7 @@ class Recipe:
         about += [json.dumps(self.form.to_json()), self.tokenizer.json]
         about += [json.dumps(self.tokenizer.to_json(), sort_keys=True)]
         about += [self.target.kind, *self.target.classes, f"{len(contents)} texts"]
-        return cache.key_of([*about, *contents])
+        return disk_cache.key_of([*about, *contents])
 
     def _made(self, frame: Frame) -> Samples:
         if self.target.kind == "tags":

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.frame import Array, spoken_rows
 from ftune.data.text.chat import Chat, RefusedError
 from ftune.data.text.dialogues import Conversation, spoken_faults
 from ftune.data.text.ragged import Ragged, Rows, side_by_side
-from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.data.text.turns import Turn, counts
 from ftune.errors import DataError
@@ -56,10 +56,10 @@ def tagged(
     first[1:] = (np.diff(owners.flat) != 0) | (np.diff(owners.owners) != 0)
     numbers = Ragged.of(tags)
     tag = numbers.flat[np.repeat(numbers.offsets[:-1], owners.lengths) + owners.flat]
-    targets = owners.with_flat(np.where(first, tag, UNCOUNTED).astype(np.int32))
+    targets = owners.with_flat(np.where(first, tag, IGNORE_INDEX).astype(np.int32))
     room = most - len(before) - len(after)
     made = _framed(ids.head(room), before, after)
-    aside = [UNCOUNTED] * len(before), [UNCOUNTED] * len(after)
+    aside = [IGNORE_INDEX] * len(before), [IGNORE_INDEX] * len(after)
     notes = [*_unknown(tokenizer, ids), *cut_note(ids.lengths, room, most)]
     return Samples(made, _framed(targets.head(room), *aside), np.arange(len(words)), notes)
 
@@ -152,10 +152,10 @@ def to_predict(ids: Ragged, counted: Array, most: int, rows: Rows, notes: list[s
     A row in which nothing is left to predict is left out and named. Raises DataError: all are.
     """
     cut = ids.head(most)
-    target = ids.with_flat(np.where(counted, ids.flat, UNCOUNTED).astype(np.int32)).head(most)
+    target = ids.with_flat(np.where(counted, ids.flat, IGNORE_INDEX).astype(np.int32)).head(most)
     steps = np.maximum(cut.lengths - 1, 0)
     x, y = cut.cut(0, steps), target.cut(1, steps)
-    useful = np.bincount(y.owners, weights=y.flat != UNCOUNTED, minlength=len(y)) > 0
+    useful = np.bincount(y.owners, weights=y.flat != IGNORE_INDEX, minlength=len(y)) > 0
     if not useful.any():
         raise DataError(
             f"nothing is left to learn in any of the {len(rows):,} rows within {most:,} tokens"

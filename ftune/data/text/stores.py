@@ -5,16 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.store import Draw, digest_tensor
 from ftune.data.text.ragged import Ragged, Rows
-
-UNCOUNTED = -100
-"""The target that no loss counts (torch's ignore_index)."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Tokens:
 
     x: int32 [tokens], all rows one after the other. offsets: int64 [rows + 1], on the CPU.
     y: int32 [tokens], a target for each position, or None. segments: int32 [tokens] from 1, where
-    rows hold several samples, or None. places: int64 [rows], the (first) row of the frame that
-    each row was made of; None: they are the same.
+    rows hold several samples, or None. source_rows: int64 [rows], the (first) row of the
+    frame that each row was made of; None: they are the same.
     """
 
     x: Tensor
@@ -32,8 +31,9 @@ class Tokens:
     pad: int = 0
     y: Tensor | None = None
     segments: Tensor | None = None
-    places: Tensor | None = None
+    source_rows: Tensor | None = None
     notes: list[str] = field(default_factory=list)
+    dense: ClassVar[bool] = False
 
     @classmethod
     def of(cls, x: Ragged, pad: int, y: Ragged | None = None) -> Tokens:
@@ -54,7 +54,7 @@ class Tokens:
         inside = there.long() if self.segments is None else self.segments[index].long() * there
         batch = {"x": self.x[index].long().masked_fill(~there, self.pad), "segments": inside}
         if self.y is not None:
-            batch["y"] = self.y[index].long().masked_fill(~there, UNCOUNTED)
+            batch["y"] = self.y[index].long().masked_fill(~there, IGNORE_INDEX)
         return batch
 
     def to(self, device: torch.device) -> Tokens:
@@ -104,7 +104,7 @@ def pack(tokens: Tokens, width: int) -> Tokens:
         tokens.pad,
         None if y is None else torch.from_numpy(y.flat),
         torch.from_numpy(np.repeat(number, lengths[order]).astype(np.int32)),
-        torch.from_numpy(first) if tokens.places is None else tokens.places[first],
+        torch.from_numpy(first) if tokens.source_rows is None else tokens.source_rows[first],
         [*tokens.notes, f"{note} tokens, {share:.0%} full."],
     )
 
@@ -148,7 +148,8 @@ class Blocks:
     pad: int = 0
     notes: list[str] = field(default_factory=list)
     lengths: None = None
-    places: None = None
+    source_rows: ClassVar[None] = None
+    dense: ClassVar[bool] = False
 
     def __len__(self) -> int:
         predicted = len(self.stream) - 1
@@ -168,7 +169,7 @@ class Blocks:
         if not bool(there.all()):
             there = there.to(self.stream.device)
             batch["x"].masked_fill_(~there, self.pad)
-            batch["y"].masked_fill_(~there, UNCOUNTED)
+            batch["y"].masked_fill_(~there, IGNORE_INDEX)
             batch["segments"] = there.long()
         return batch
 

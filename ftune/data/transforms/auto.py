@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 
 @dataclass(frozen=True)
-class Auto:
+class Auto(Transform):
     """drop_constant, date, impute, robust and one_hot, each for the columns it is for.
 
     Columns that are constant in the training rows are left out. Numbers get their median and texts
@@ -19,7 +20,8 @@ class Auto:
     to 256 and cropped to 224; then normalized. Texts: `tokenize`.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("table", "text", "images")
+    kinds = ("table", "text", "images")
+    placeholder = True
 
     min_count: int | None = setting(None, at_least=1)
     """Categories with fewer training rows than this share the flag `other`; null: 2 to 10, one in

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Transform):
     """Moves values beyond the bounds to the bounds; the inverse of a target changes nothing."""
+
+    invertible = True
+    saturates = True
 
     quantile: float | None = setting(None, above=0, below=0.5)
     """Share of training rows beyond either bound: 0.01 is the 1st and 99th percentile."""

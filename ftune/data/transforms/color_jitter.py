@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import torch
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ColorJitter:
+class ColorJitter(Transform):
     """Images, in training: random brightness, contrast, saturation and hue, in this order."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "color"
+    kinds = ("images",)
+    stage = "color"
     draws: ClassVar[int] = 4
 
     brightness: float = setting(0.0, at_least=0)
@@ -40,9 +41,6 @@ class ColorJitter:
     @property
     def needs_color(self) -> bool:
         return bool(self.saturation or self.hue)
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def color(self, x: torch.Tensor, u: Array) -> torch.Tensor:
         """x [n, c, h, w] float32 of 0 to 255, u [n, draws]."""

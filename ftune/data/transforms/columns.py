@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame, State
 
 
 @dataclass(frozen=True)
-class Select:
+class Select(Transform):
     """Keeps these columns, in this order."""
 
-    touches: ClassVar[bool] = False
+    touches = False
 
     columns: list[str] = setting()
     """Names of the columns to keep."""
@@ -30,10 +31,10 @@ class Select:
 
 
 @dataclass(frozen=True)
-class Drop:
+class Drop(Transform):
     """Leaves these columns out."""
 
-    touches: ClassVar[bool] = False
+    touches = False
 
     columns: list[str] = setting()
     """Names of the columns to leave out."""
@@ -46,13 +47,13 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class DropConstant:
+class DropConstant(Transform):
     """Leaves out columns that hold one value in all training rows, or none at all.
 
     Gaps in numbers and dates do not count as a value, those in texts do. Arrays stay.
     """
 
-    touches: ClassVar[bool] = False
+    touches = False
 
     columns: list[str] | None = setting(None)
     """Which columns may be left out; null: all but arrays."""
@@ -86,10 +87,10 @@ def is_constant(frame: Frame, name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Rename:
+class Rename(Transform):
     """Gives columns other names, e.g. those that the base model knows."""
 
-    touches: ClassVar[bool] = False
+    touches = False
 
     names: dict[str, str] = setting(open=True)
     """Old name -> new name."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.data.transforms.pair import check_pair, check_range, pair
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CenterCrop:
+class CenterCrop(Transform):
     """Images: the middle [height, width]; smaller images are padded with black."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "place"
-    draws: ClassVar[int] = 0
-    exact: ClassVar[bool] = True
+    kinds = ("images",)
+    stage = "place"
+    exact = True
     fill: ClassVar[int | None] = 0
 
     size: int | list[int] = setting(at_least=1)
@@ -30,6 +30,10 @@ class CenterCrop:
 
     def __post_init__(self) -> None:
         check_pair("size", self.size)
+
+    @property
+    def fixes_size(self) -> bool:
+        return True
 
     def plain(self) -> tuple[Any, ...]:
         """What stands for it in evaluation: itself."""
@@ -53,13 +57,13 @@ class CenterCrop:
 
 
 @dataclass(frozen=True)
-class RandomCrop:
+class RandomCrop(Transform):
     """Images, in training: a random [height, width]; in evaluation the middle one."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "place"
+    kinds = ("images",)
+    stage = "place"
     draws: ClassVar[int] = 2
-    exact: ClassVar[bool] = True
+    exact = True
 
     size: int | list[int] | None = setting(None, at_least=1)
     """[height, width] in pixels; one number for both; null: the size that images have."""
@@ -72,6 +76,10 @@ class RandomCrop:
         check_pair("size", self.size)
         if self.size is None and not self.padding:
             raise SettingError("size", "random_crop needs a `size`, a `padding` or both")
+
+    @property
+    def fixes_size(self) -> bool:
+        return self.size is not None
 
     def plain(self) -> tuple[Any, ...]:
         return () if self.size is None else (CenterCrop(self.size),)
@@ -89,7 +97,7 @@ class RandomCrop:
 
 
 @dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(Transform):
     """Images, in training: a random part of random shape, brought to one size (Inception's way).
 
     In evaluation the short side is resized to size / 0.875 and the middle is cut out. Where no
@@ -97,10 +105,9 @@ class RandomResizedCrop:
     side of the crop, and what is longer than twice that is cut off at both ends.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "place"
+    kinds = ("images",)
+    stage = "place"
     draws: ClassVar[int] = 22
-    exact: ClassVar[bool] = False
     fill: ClassVar[int | None] = None
 
     size: int | list[int] = setting(at_least=1)
@@ -114,6 +121,10 @@ class RandomResizedCrop:
         check_pair("size", self.size)
         check_range("area", self.area)
         check_range("ratio", self.ratio)
+
+    @property
+    def fixes_size(self) -> bool:
+        return True
 
     def plain(self) -> tuple[Any, ...]:
         from ftune.data.transforms.resize import Resize

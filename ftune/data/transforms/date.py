@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ PERIODS = {
 
 
 @dataclass(frozen=True)
-class Date:
+class Date(Transform):
     """Replaces a date by its parts, named `sold.month`; a missing date gives missing parts."""
 
     columns: list[str] | None = setting(None)

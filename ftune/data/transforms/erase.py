@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ftune.config.fields import setting
 from ftune.data.transforms.pair import check_range
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import torch
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Erase:
+class Erase(Transform):
     """Images, in training: random erasing (Zhong et al. 2017), after the normalisation."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "erase"
+    kinds = ("images",)
+    stage = "erase"
     draws: ClassVar[int] = 24
 
     probability: float = setting(0.5, at_least=0, at_most=1)
@@ -34,9 +35,6 @@ class Erase:
     def __post_init__(self) -> None:
         check_range("area", self.area)
         check_range("ratio", self.ratio)
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def erase(self, x: torch.Tensor, u: Array) -> torch.Tensor:
         """x [n, c, h, w] normalised, u [n, draws]; changes x."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame, State
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(Transform):
     """Turns each row's array into a line of numbers, the inputs `image[0]`, `image[1]` …"""
 
     columns: list[str] | None = setting(None)

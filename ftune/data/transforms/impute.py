@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
 
 
 @dataclass(frozen=True)
-class Impute:
+class Impute(Transform):
     """Fills missing values with one learnt from the training rows."""
 
     strategy: Literal["median", "mean", "most_frequent", "constant"] = setting("median")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.spelling import suggestion
+from ftune.data.transforms.transform import Transform
 from ftune.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,25 +25,21 @@ OURS = {
 
 
 @dataclass(frozen=True)
-class Kornia:
+class Kornia(Transform):
     """Images, in training: an augmentation of kornia, as `kornia: RandomGaussianBlur`.
 
     It is drawn and computed image by image, so that what a row becomes depends on seed, epoch and
     row alone; slower than the transforms of our own.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "color"
+    kinds = ("images",)
+    stage = "color"
     draws: ClassVar[int] = 1
-    needs_color: ClassVar[bool] = False
 
     augmentation: str = setting()
     """The name of a class in kornia.augmentation that keeps the size of images."""
     settings: dict[str, Any] = setting({}, open=True)
     """Its arguments, as kornia calls them: `{kernel_size: [3, 3], sigma: [0.1, 2], p: 0.5}`."""
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def require(self, channels: int) -> None:
         """Raises DataError for what kornia does not know or refuses, MissingExtraError without it.

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
 
 
 @dataclass(frozen=True)
-class Log:
+class Log(Transform):
     """sign(x) · log(1 + |x|): for amounts that span orders of magnitude, negative ones too."""
+
+    invertible = True
 
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,22 +14,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mixup:
+class BatchMix(Transform):
+    """Mixes each image of a batch with another, and their targets in the same proportion."""
+
+    kinds = ("images",)
+    stage = "mix"
+
+    alpha: float = setting(0.2, above=0)
+    """Shape of the Beta distribution that the proportion is drawn from."""
+    probability: float = setting(1.0, at_least=0, at_most=1)
+    """How many of the batches are mixed."""
+
+
+@dataclass(frozen=True)
+class Mixup(BatchMix):
     """Images, in training: a weighted mean with another image of the batch (Zhang et al. 2017).
 
     Where mixup and cutmix are both listed, each batch gets one of them, either as often.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "mix"
-
     alpha: float = setting(0.2, above=0)
     """The weights are drawn from Beta(alpha, alpha), one a batch: small is close to 0 and 1."""
-    probability: float = setting(1.0, at_least=0, at_most=1)
-    """How many of the batches are mixed."""
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def mix(
         self, x: torch.Tensor, partner: torch.Tensor, rng: np.random.Generator
@@ -39,22 +45,14 @@ class Mixup:
 
 
 @dataclass(frozen=True)
-class Cutmix:
+class Cutmix(BatchMix):
     """Images, in training: a box of another image of the batch is pasted in (Yun et al. 2019).
 
     Where mixup and cutmix are both listed, each batch gets one of them, either as often.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "mix"
-
     alpha: float = setting(1.0, above=0)
     """The share of the image that stays is drawn from Beta(alpha, alpha), one a batch."""
-    probability: float = setting(1.0, at_least=0, at_most=1)
-    """How many of the batches are mixed."""
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def mix(
         self, x: torch.Tensor, partner: torch.Tensor, rng: np.random.Generator

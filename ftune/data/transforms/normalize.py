@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.transforms.transform import Transform
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
 @dataclass(frozen=True)
-class Normalize:
+class Normalize(Transform):
     """Images: (x − mean) / std of each channel, x from 0 to 1. Without it pixels are 0 to 1."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "normalize"
+    kinds = ("images",)
+    stage = "normalize"
 
     mean: list[float] | Literal["train", "imagenet"] = setting("train", words=("train", "imagenet"))
     """A number for each channel; train: of the training images; imagenet: what models expect that

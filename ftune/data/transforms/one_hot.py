@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
 
 
 @dataclass(frozen=True)
-class OneHot:
+class OneHot(Transform):
     """Replaces a text column by one flag a category, named `education=Bachelors`.
 
     Rare categories share the flag `education=other`; where all are rare the column is left out. A

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame, State
 
 
 @dataclass(frozen=True)
-class Ordinal:
+class Ordinal(Transform):
     """Replaces a text by the number of its category, from 1 in text order; 0: unknown."""
 
     min_count: int = setting(1, at_least=1)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
 from ftune.data.transforms.pair import check_pair, pair
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
 @dataclass(frozen=True)
-class Pad:
+class Pad(Transform):
     """Images: margins around the image, which stands in the middle; nothing is cut off."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "shape"
+    kinds = ("images",)
+    stage = "shape"
 
     size: int | list[int] | Literal["square"] = setting("square", at_least=1, words=("square",))
     """At least so many pixels [height, width], one number for both; square: the longer side."""

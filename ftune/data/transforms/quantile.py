@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
@@ -15,12 +16,15 @@ TAIL = 1e-7
 
 
 @dataclass(frozen=True)
-class Quantile:
+class Quantile(Transform):
     """Maps values through their empirical distribution; outliers lose their reach.
 
     A column that is constant in the training rows gives the middle there, exactly (scikit-learn:
     the low end, -5.2).
     """
+
+    invertible = True
+    saturates = True
 
     to: Literal["normal", "uniform"] = setting("normal")
     """The distribution of the result."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import torch
@@ -16,16 +17,15 @@ STRONGEST = 30
 
 
 @dataclass(frozen=True)
-class RandAugment:
+class RandAugment(Transform):
     """Images, in training: `ops` of 14 operations, drawn for each image (Cubuk et al. 2019).
 
     identity, autocontrast, equalize, rotate, solarize, saturation, posterize, contrast, brightness,
     sharpness, shear and translate along x and y, in torchvision's strengths.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "color"
-    needs_color: ClassVar[bool] = False
+    kinds = ("images",)
+    stage = "color"
 
     ops: int = setting(2, at_least=1)
     """How many operations, one after the other (the paper's N)."""
@@ -37,9 +37,6 @@ class RandAugment:
     @property
     def draws(self) -> int:
         return 2 * self.ops
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def color(self, x: torch.Tensor, u: Array) -> torch.Tensor:
         """x [n, c, h, w] float32 of 0 to 255, u [n, draws]: which operation, and which way."""

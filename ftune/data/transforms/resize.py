@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
 from ftune.data.transforms.pair import check_pair, pair
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Resize:
+class Resize(Transform):
     """Interpolation; smaller images average pixels (antialias).
 
     Image files by Pillow, when they are decoded; arrays [rows, height, width] or
     [rows, channels, height, width] by torch.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("table", "images")
-    stage: ClassVar[str] = "shape"
+    kinds = ("table", "images")
+    stage = "shape"
 
     size: int | list[int] = setting(at_least=1)
     """The new [height, width]; one number: the short side of an image file, the long one follows;

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
@@ -19,7 +20,7 @@ FEW, FEW_SHARE = 10, 0.01
 
 
 @dataclass(frozen=True)
-class Robust:
+class Robust(Transform):
     """Subtracts the median, divides by the quartiles' distance (of a normal column: by its
     deviation), and draws far values in, so that none is beyond the bound.
 
@@ -28,6 +29,8 @@ class Robust:
     hardly any row tells what lies there. After "robust scaling and smooth clipping" (Holzmüller et
     al. 2024, arXiv:2407.04491). Arrays are standardized.
     """
+
+    saturates = True
 
     bound: float = setting(3.0, above=0)
     """What z approaches: z / sqrt(1 + (z / bound)²)."""

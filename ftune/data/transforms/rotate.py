@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.data.transforms.pair import check_range
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Transform):
     """Images, in training: a random rotation, shift, scale and shear about the middle."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "place"
+    kinds = ("images",)
+    stage = "place"
     draws: ClassVar[int] = 6
-    exact: ClassVar[bool] = False
 
     degrees: float = setting(0.0, at_least=0, at_most=180)
     """Largest angle, either way."""
@@ -38,9 +38,6 @@ class Affine:
         check_range("scale", self.scale)
         if not (self.degrees or self.translate or self.shear or self.scale != [1.0, 1.0]):
             raise SettingError("degrees", "affine needs degrees, translate, scale or shear")
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def place(self, u: Array, sizes: Array) -> tuple[Array, Array]:
         import numpy as np
@@ -61,21 +58,17 @@ class Affine:
 
 
 @dataclass(frozen=True)
-class Rotate:
+class Rotate(Transform):
     """Images, in training: turned about the middle by a random angle."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    stage: ClassVar[str] = "place"
+    kinds = ("images",)
+    stage = "place"
     draws: ClassVar[int] = 1
-    exact: ClassVar[bool] = False
 
     degrees: float = setting(above=0, at_most=180)
     """Largest angle, either way."""
     fill: int = setting(0, at_least=0, at_most=255)
     """Brightness of what comes in from outside."""
-
-    def plain(self) -> tuple[Any, ...]:
-        return ()
 
     def place(self, u: Array, sizes: Array) -> tuple[Array, Array]:
         import numpy as np

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(Transform):
     """Multiplies by a number, or maps the range of the training rows to a given one."""
+
+    invertible = True
 
     by: float | None = setting(None)
     """The factor: 0.0625 brings pixels of 0 to 16 to 0 to 1."""

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
+from ftune.data.transforms.transform import Transform
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
 
 
 @dataclass(frozen=True)
-class Standardize:
+class Standardize(Transform):
     """Subtracts the mean and divides by the standard deviation (1 where that is 0).
 
     Each numeric column has its own; an array (image) has one over all its values. A column that is
     constant in the training rows becomes exactly 0 there, however large its value.
     """
+
+    invertible = True
 
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers and arrays (not what one_hot and ordinal make)."""

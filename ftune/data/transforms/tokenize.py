@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
+from ftune.data.transforms.transform import Transform
 
 
 @dataclass(frozen=True)
-class Tokenize:
+class Tokenize(Transform):
     """Cuts texts into tokens: as the model does, into characters, or by a BPE learnt here.
 
     Conversations and prompts are marked, so that only answers count in the loss.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("text",)
+    kinds = ("text",)
 
     tokenizer: Literal["auto", "model", "characters", "bpe"] = setting("auto")
     """Whose tokens: those of the model or of the base, single characters, or byte-level BPE trained

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftune.data.frame import Frame, no_column
+from ftune.data.kind import TargetKind
 from ftune.data.prepare import check_classes
 from ftune.data.reading import no_targets, swallowed_classes, types_of
 from ftune.data.referenced_columns import TEXTS, referenced_columns
@@ -21,12 +22,13 @@ from ftune.data.splits import missing_key, single_rows, unstratified
 from ftune.data.target import (
     LABELS,
     Target,
-    TargetKind,
     chosen_classes,
+    sorted_classes,
+)
+from ftune.data.target_faults import (
     missing_target,
     no_label,
     no_tags,
-    sorted_classes,
     texts_for_numbers,
     unknown_classes,
     unknown_tags,

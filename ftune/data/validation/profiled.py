@@ -9,8 +9,8 @@ from ftune.data.profile.profile import Profile, profile
 from ftune.data.reading import load
 
 if TYPE_CHECKING:
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
 
 LARGEST = 64 * 2**20
 """Bytes of a file that is read whole; of a larger one the training tells."""

@@ -25,8 +25,8 @@ from ftune.errors import DataError
 from ftune.limits.memory import spoken
 
 if TYPE_CHECKING:
+    from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.target import TargetKind
 
 OPENERS: dict[type, Callable[[str, Any], DataFile]] = {
     Csv: open_csv, Parquet: open_parquet, Jsonl: open_jsonl, Text: open_text,

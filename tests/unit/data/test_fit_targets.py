@@ -49,7 +49,7 @@ def about_targets(pipeline: TablePipeline) -> list[str]:
 def test_those_of_the_base_stay_where_the_file_writes_none(fitted: Fitted) -> None:
     base = fitted(OLD, target_transforms=["log", "standardize"])
     tuned = fitted(NEW, base)
-    assert torch.equal(tuned.targets(NEW), base.targets(NEW))
+    assert torch.equal(tuned.target_tensor(NEW), base.target_tensor(NEW))
     assert about_targets(tuned) == [
         "target transforms of the base kept: log, standardize.",
         "target statistics of the base kept: `y`.",
@@ -59,7 +59,7 @@ def test_those_of_the_base_stay_where_the_file_writes_none(fitted: Fitted) -> No
 def test_none_is_none_where_the_file_says_so(fitted: Fitted) -> None:
     base = fitted(OLD, target_transforms=["standardize"])
     tuned = fitted(NEW, base, target_transforms=[])
-    assert np.allclose(tuned.targets(NEW)[:, 0], NEW["y"])
+    assert np.allclose(tuned.target_tensor(NEW)[:, 0], NEW["y"])
     assert about_targets(tuned)[0] == (
         "target transforms are not the base's: none, before standardize, so the base's head starts"
         " in another unit."
@@ -73,8 +73,8 @@ def test_a_chain_of_the_file_is_fitted_after_its_own_past(fitted: Fitted) -> Non
     base = fitted(OLD, target_transforms=["standardize"])
     tuned = fitted(NEW, base, target_transforms=["log", "standardize"])
     expected = StandardScaler().fit_transform(np.log1p(NEW["y"])[:, None])
-    assert np.abs(tuned.targets(NEW).double().numpy() - expected).max() < 1e-6
-    back = tuned.invert(tuned.targets(NEW).double())
+    assert np.abs(tuned.target_tensor(NEW).double().numpy() - expected).max() < 1e-6
+    back = tuned.invert(tuned.target_tensor(NEW).double())
     assert np.allclose(back[:, 0], NEW["y"], rtol=1e-5)
     assert "(here after log, in the base first)" in about_targets(tuned)[-1]
 
@@ -82,14 +82,14 @@ def test_a_chain_of_the_file_is_fitted_after_its_own_past(fitted: Fitted) -> Non
 def test_stated_numbers_win(fitted: Fitted) -> None:
     base = fitted(OLD, target_transforms=[{"scale": {"by": 0.5}}])
     tuned = fitted(NEW, base, target_transforms=[{"scale": {"by": 0.01}}])
-    assert np.allclose(tuned.targets(NEW)[:, 0], NEW["y"] * 0.01)
+    assert np.allclose(tuned.target_tensor(NEW)[:, 0], NEW["y"] * 0.01)
     assert "scale {by: 0.01}, before scale {by: 0.5}" in about_targets(tuned)[0]
 
 
 def test_refit_keeps_the_transforms_and_says_that_the_unit_moves(fitted: Fitted) -> None:
     base = fitted(OLD, target_transforms=["standardize"])
     tuned = fitted(NEW, base, statistics="refit")
-    assert np.allclose(tuned.targets(NEW).mean(), 0, atol=1e-6)
+    assert np.allclose(tuned.target_tensor(NEW).mean(), 0, atol=1e-6)
     assert about_targets(tuned) == [
         "target transforms of the base kept: standardize.",
         "target statistics fitted on the new rows: `y` (`data.statistics: refit`); the base's head"
@@ -101,7 +101,7 @@ def test_another_target_has_statistics_of_its_own(fitted: Fitted) -> None:
     base = fitted(OLD, target_transforms=[{"log": ["y"]}, "standardize"])
     other = NEW.with_columns({"rent": NEW["y"]}).without(["y"])
     tuned = fitted(other, base, target="rent")
-    assert np.allclose(tuned.targets(other).mean(), 0, atol=1e-6)
+    assert np.allclose(tuned.target_tensor(other).mean(), 0, atol=1e-6)
     assert about_targets(tuned) == [
         "target transforms are not the base's: standardize, before log {columns: [y]}, standardize."
     ]

@@ -107,7 +107,7 @@ def test_targets_that_lie_elsewhere(fitted: Fitted) -> None:
     bounds = tuned.target_steps[0].state["y"]
     assert bounds["high"] == pytest.approx(np.quantile(FAR["y"], 0.95))
     assert any("of 400 of `y`. Fitted anew" in note for note in tuned.notes)
-    assert float(tuned.targets(FAR).std()) > 0.5, "control: they are still told apart"
+    assert float(tuned.target_tensor(FAR).std()) > 0.5, "control: they are still told apart"
 
 
 @pytest.mark.parametrize(

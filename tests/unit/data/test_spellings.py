@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from ftune.data.lineage import Step
 from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.spellings import merged, places
-from ftune.data.steps import Step
 from ftune.data.transforms.columns import DropConstant, Rename
 from ftune.data.validation.validate import validate
 

@@ -333,7 +333,7 @@ def test_targets_and_their_way_back(read_data: ReadData) -> None:
     frame = table(60, 0)
     frame = frame.with_columns({"a": np.nan_to_num(frame["a"])})
     pipeline = TablePipeline.fit(data, frame, "numbers")
-    y = pipeline.targets(frame)
+    y = pipeline.target_tensor(frame)
     assert y.dtype == torch.float32 and y.shape == (60, 2)
     assert y.mean(0).abs().max() < 1e-6
     back = pipeline.invert(y)

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from ftune.data.kind import TargetKind
 from ftune.data.prepare import prepare
-from ftune.data.target import TargetKind
 from ftune.data.validation.validate import FileReport, validate
 from ftune.errors import DataError
 from ftune.schema.root import LANGUAGE

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ftune.data.disk_cache import cache_folder
 from ftune.data.images import decode, keep
 from ftune.data.images.pixels import Pixels
 from ftune.data.transforms.resize import Resize
@@ -111,7 +112,7 @@ def test_another_process_deletes_it_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the folder is too full for both; what is mapped stays."""
-    monkeypatch.setattr(keep, "_tidy", lambda place: place.with_suffix(".npy").unlink())
+    monkeypatch.setattr(keep, "evict", lambda newest, _: newest.unlink())
     assert_same(made(tmp_path / "key"))
 
 
@@ -162,11 +163,11 @@ def test_the_key_follows_files_and_shapes(tmp_path: Path) -> None:
 
 def test_the_folder_follows_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert keep.folder(True) == tmp_path / "ftune" / "images"
+    assert cache_folder(True, "images") == tmp_path / "ftune" / "images"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert keep.folder(True) == Path.home() / ".cache" / "ftune" / "images"
-    assert keep.folder("/somewhere") == Path("/somewhere/images")
-    assert keep.folder(False) is None
+    assert cache_folder(True, "images") == Path.home() / ".cache" / "ftune" / "images"
+    assert cache_folder("/somewhere", "images") == Path("/somewhere/images")
+    assert cache_folder(False, "images") is None
 
 
 def test_work_is_done_ahead_in_order_and_bounded() -> None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from support.chats import LLAMA2, LLAMA3
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.text.chat import Chat, RefusedError
 from ftune.data.text.dialogues import Conversation
 from ftune.data.text.samples import dialogues, pairs, to_predict
-from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.data.text.trained import CHATML, characters
 
@@ -98,8 +98,8 @@ def test_only_the_response_and_its_end_count(letters: Tokenizer) -> None:
     made = to_predict(ids, counted, 99, np.array([1, 2]), [])
     assert made.y is not None
     assert made.x[0].tolist() == ids_of(letters, "q: ab")
-    assert made.y[0].tolist() == [UNCOUNTED, UNCOUNTED, *ids_of(letters, "ab"), end]
-    assert made.y[1].tolist() == [*[UNCOUNTED] * 4, *ids_of(letters, "c"), end]
+    assert made.y[0].tolist() == [IGNORE_INDEX, IGNORE_INDEX, *ids_of(letters, "ab"), end]
+    assert made.y[1].tolist() == [*[IGNORE_INDEX] * 4, *ids_of(letters, "c"), end]
 
 
 def test_prompt_and_response_are_tokenised_apart(smollm: Tokenizer) -> None:
@@ -157,7 +157,7 @@ def test_without_masking_everything_counts(texts: Any) -> None:
     assert batch["y"].tolist() == [[1, 2, 3, data.pipeline.tokenizer.id_of("eos")]]
     data = texts("t.jsonl", row, "tokens", None, {"tokenizer": "characters"}, prompt="{q}",
                  response="{a}")  # fmt: skip
-    assert data.train.batch(torch.tensor([0]))["y"][0, 0] == UNCOUNTED
+    assert data.train.batch(torch.tensor([0]))["y"][0, 0] == IGNORE_INDEX
 
 
 def test_the_first_token_of_a_word_has_its_tag(texts: Any, minilm_path: str) -> None:
@@ -166,7 +166,7 @@ def test_the_first_token_of_a_word_has_its_tag(texts: Any, minilm_path: str) -> 
     batch = data.train.batch(torch.tensor([0]))
     pieces = [data.pipeline.tokenizer.core.id_to_token(i) for i in batch["x"][0].tolist()]
     assert pieces == ["[CLS]", "em", "##bed", "##ding", "##s", "of", "zurich", "[SEP]"]
-    away = UNCOUNTED
+    away = IGNORE_INDEX
     assert batch["y"].tolist() == [[away, 0, away, away, away, 2, 1, away]]
     assert data.pipeline.target.classes == ("B", "I", "O")
 
@@ -176,5 +176,5 @@ def test_a_word_that_the_tokenizer_drops_still_has_its_place(texts: Any, minilm_
     data = texts("t.jsonl", row, "tags", minilm_path, text="w", target="t")
     batch = data.train.batch(torch.tensor([0]))
     assert batch["x"].tolist() == [[101, 1037, 100, 1038, 102]]
-    assert batch["y"].tolist() == [[UNCOUNTED, 0, 1, 2, UNCOUNTED]]
+    assert batch["y"].tolist() == [[IGNORE_INDEX, 0, 1, 2, IGNORE_INDEX]]
     assert data.notes == ["train: 1 of 3 tokens are unknown (`[UNK]`)."]

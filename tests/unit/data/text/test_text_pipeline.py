@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.frame import Frame
 from ftune.data.pipeline import restore
 from ftune.data.prepare import prepare
 from ftune.data.store import Draw
-from ftune.data.text import cache
 from ftune.data.text.recipe import Recipe
-from ftune.data.text.stores import UNCOUNTED
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.errors import CheckpointError, DataError
 
@@ -92,7 +89,7 @@ def test_plain_text_is_a_stream_whose_blocks_give_back_the_file(texts: Any) -> N
     pipeline = data.pipeline
     assert data.val is not None and data.train.inputs.lengths is None
     batch = data.val.batch(torch.arange(len(data.val)))
-    whole = [*batch["x"][0, :1].tolist(), *batch["y"][batch["y"] != UNCOUNTED].tolist()]
+    whole = [*batch["x"][0, :1].tolist(), *batch["y"][batch["y"] != IGNORE_INDEX].tolist()]
     lines = text.splitlines(keepends=True)
     assert pipeline.decode(whole) == "".join(lines[-round(len(lines) / 4) :])
     first, second = (data.train.batch(torch.arange(3), Draw(0, epoch)) for epoch in (0, 1))
@@ -118,7 +115,7 @@ def test_packing_is_for_training_only(texts: Any) -> None:
     assert data.val.batch(torch.arange(3))["segments"].max() == 1
     apart = texts("t.jsonl", ASKED, "tokens", None, CHARACTERS | {"max_length": 64}, **PROMPT,
                   split={"val": 3, "test": 0})  # fmt: skip
-    counts = [(everything(one)["y"] != UNCOUNTED).sum().item() for one in (data, apart)]
+    counts = [(everything(one)["y"] != IGNORE_INDEX).sum().item() for one in (data, apart)]
     assert counts[0] == counts[1]
 
 
@@ -151,7 +148,7 @@ def test_messages_are_chatml_where_the_tokenizer_is_trained_here(texts: Any) -> 
     wanted = "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\nc<|im_end|>\n"
     ids = pipeline.tokenizer.encode([wanted]).flat.tolist()
     assert batch["x"][0].tolist() == ids[:-1]
-    counted = batch["y"][0][batch["y"][0] != UNCOUNTED]
+    counted = batch["y"][0][batch["y"][0] != IGNORE_INDEX]
     assert pipeline.decode(counted.tolist(), specials=True) == "c<|im_end|>"
     (asked,) = pipeline.prompts(one_row(m='[{"role": "user", "content": "ab"}]'))
     assert asked == ids[: len(asked)]
@@ -172,7 +169,7 @@ def test_words_without_tags_mark_where_a_tag_is_due(texts: Any, minilm_path: str
     pipeline = texts("t.jsonl", row, "tags", minilm_path, text="w", target="t").pipeline
     frame = Frame({"w": column(["a b"])}, "new", np.ones(1, np.int64))
     batch = pipeline.inputs(frame).take(torch.tensor([0]))
-    assert batch["y"].tolist() == [[UNCOUNTED, 0, 0, UNCOUNTED]]
+    assert batch["y"].tolist() == [[IGNORE_INDEX, 0, 0, IGNORE_INDEX]]
     assert pipeline.targets(frame) is None
 
 
@@ -297,58 +294,6 @@ def test_a_folder_that_cannot_be_written_costs_only_time(texts: Any, tmp_path: P
     assert len(texts("t.jsonl", SMS, "classes", None, CHARACTERS, **more).train) == 12
 
 
-def test_the_least_recently_used_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make() -> cache.Content:
-        return {"x": np.zeros(1000, np.int32)}, []
-
-    monkeypatch.setattr(cache, "LIMIT", 13_000)
-    for i, key in enumerate("abc"):
-        cache.kept(tmp_path, key, make)
-        os.utime(tmp_path / f"{key}.safetensors", (i, i))
-    cache.kept(tmp_path, "a", make)  # read: now the newest
-    cache.kept(tmp_path, "d", make)
-    assert sorted(file.stem for file in tmp_path.iterdir()) == ["a", "c", "d"]
-
-
-def test_two_at_one_key_with_one_process_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in two containers with a common cache: one writes it while the other is at it."""
-    from safetensors import numpy
-
-    real = numpy.save_file
-    written: list[Path] = []
-
-    def make() -> cache.Content:
-        return {"x": np.arange(9, dtype=np.int32)}, ["note"]
-
-    def slow(arrays: Any, file: Path, about: Any) -> None:
-        written.append(file)
-        if len(written) == 1:
-            cache.kept(tmp_path, "key", make)
-        assert not file.exists(), "the other one's"
-        real(arrays, file, about)
-
-    monkeypatch.setattr(numpy, "save_file", slow)
-    arrays, notes = cache.kept(tmp_path, "key", make)
-    assert arrays["x"].tolist() == list(range(9)) and notes == ["note"]
-    assert len(set(written)) == 2
-    assert [file.name for file in tmp_path.iterdir()] == ["key.safetensors"]
-
-
-def test_what_a_killed_process_left_goes_after_a_day(tmp_path: Path) -> None:
-    for name, age in ((".old.1-aa.part", 90_000), (".young.1-bb.part", 60)):
-        (tmp_path / name).write_bytes(b"half")
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    cache.kept(tmp_path, "k", lambda: ({"x": np.zeros(3)}, []))
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".young.1-bb.part", "k.safetensors"]
-
-
-def test_the_key_tells_lists_apart() -> None:
-    keys = [cache.key_of(found) for found in (["ab"], ["a", "b"], ["", "ab"], ["ab", ""], [])]
-    assert len(set(keys)) == 5
-
-
 def test_the_rows_of_a_short_frame_are_named(texts: Any) -> None:
     """Rows that are left out keep the numbers that they have in the file."""
     rows = [{"q": "a" * (30 if i == 4 else 2), "a": "b"} for i in range(6)]
@@ -356,7 +301,7 @@ def test_the_rows_of_a_short_frame_are_named(texts: Any) -> None:
     wish = CHARACTERS | {"max_length": 12}
     data = texts("t.jsonl", content, "tokens", None, wish, prompt="{q}", response="{a}")
     assert "Row 5 is left out" in data.notes[1]
-    assert data.train.inputs.places.tolist() == [0, 1, 2, 3, 5]
+    assert data.train.inputs.source_rows.tolist() == [0, 1, 2, 3, 5]
     assert isinstance(data.pipeline.recipe, Recipe)
 
 

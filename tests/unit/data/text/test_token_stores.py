@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftune.batch import IGNORE_INDEX
 from ftune.data.store import Draw
 from ftune.data.text.ragged import Ragged, side_by_side, stacked
-from ftune.data.text.stores import UNCOUNTED, Blocks, Tokens, pack
+from ftune.data.text.stores import Blocks, Tokens, pack
 
 ROWS = st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=9), min_size=1, max_size=30)
 
@@ -47,7 +48,7 @@ def test_rows_are_padded_to_the_longest_of_the_batch() -> None:
     batch = store([[1, 2, 3], [4], [5, 6], [7, 8, 9, 10]], pad=99).take(torch.tensor([2, 1, 0]))
     assert batch["x"].tolist() == [[5, 6, 99], [4, 99, 99], [1, 2, 3]]
     assert batch["segments"].tolist() == [[1, 1, 0], [1, 0, 0], [1, 1, 1]]
-    away = UNCOUNTED
+    away = IGNORE_INDEX
     assert batch["y"].tolist() == [[1005, 1006, away], [1004, away, away], [1001, 1002, 1003]]
     assert {value.dtype for value in batch.values()} == {torch.int64}
 
@@ -66,14 +67,14 @@ def test_a_packed_row_takes_apart_into_its_samples(rows: list[list[int]], width:
             inside = segments == number
             assert (y[inside] == x[inside] + 1000).all()
             found.append(x[inside].tolist())
-        assert (y[segments == 0] == UNCOUNTED).all()
+        assert (y[segments == 0] == IGNORE_INDEX).all()
     assert sorted(found) == sorted(rows)
     # Two rows that fit in one would be a fault of best-fit: all but one are more than half full.
     filled = packed.lengths.tolist()
     assert sum(2 * length <= width for length in filled) <= 1
-    assert packed.places is not None
+    assert packed.source_rows is not None
     firsts = [packed.x[packed.offsets[i]].item() for i in range(len(packed))]
-    assert firsts == [rows[place][0] for place in packed.places.tolist()]
+    assert firsts == [rows[place][0] for place in packed.source_rows.tolist()]
 
 
 def test_a_sample_out_of_its_segment_would_be_found() -> None:
@@ -124,10 +125,10 @@ def test_blocks_move_with_seed_and_epoch_and_stay_inside(size: int) -> None:
 def test_judging_predicts_every_token_once(size: int) -> None:
     blocks = Blocks(torch.arange(size, dtype=torch.int32), 10, train=False)
     batch = blocks.take(torch.arange(len(blocks)), Draw(1, 1))
-    y = batch["y"][batch["y"] != UNCOUNTED]
+    y = batch["y"][batch["y"] != IGNORE_INDEX]
     assert y.tolist() == list(range(1, size))
     full = batch.get("segments", torch.ones_like(batch["y"]))
-    assert ((batch["y"] == UNCOUNTED) == (full == 0)).all()
+    assert ((batch["y"] == IGNORE_INDEX) == (full == 0)).all()
 
 
 def digest_of(found: Any) -> str:

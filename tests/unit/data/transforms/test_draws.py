@@ -82,7 +82,7 @@ def test_randaugment_is_its_operations_one_after_the_other() -> None:
     twice = augmented(once, u[:, 2], u[:, 3], 12 / 30, 7)
     assert torch.equal(RandAugment(ops=2, magnitude=12.0, fill=7).color(x, u), twice)
     assert not torch.equal(RandAugment(ops=2, magnitude=12.0).color(x, u), twice)
-    assert RandAugment.needs_color is False  # the operations do not ask for colours
+    assert RandAugment().needs_color is False  # the operations do not ask for colours
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_is_not_random_stays_in_evaluation() -> None:
     assert RandomResizedCrop([224, 112]).plain() == (Resize([256, 128]), CenterCrop([224, 112]))
     assert RandomResizedCrop(100).plain()[0] == Resize(114)  # 114.3
     assert RandomResizedCrop([100, 55]).plain()[0] == Resize([114, 63])  # 62.9
-    assert CenterCrop.draws == 0
+    assert CenterCrop(3).draws == 0
 
 
 @pytest.mark.parametrize("step", [CenterCrop(3), RandomCrop(3), Flip()])

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from ftune.build import Parts
-from ftune.data.images.pipeline import ImagePipeline
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import Answers, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError
-from ftune.feed import Make, feeder, maker
+from ftune.loader import BatchLoader, prefetched
 from ftune.objectives import Batch
 
 
@@ -29,17 +28,22 @@ class Keeper(Protocol):
 
 def attempt(parts: Parts, step: Step, keeper: Keeper) -> ResilientStep:
     """A step with the answers that the configuration gives to faults."""
-    train, batch_of = parts.config.train, maker(parts)
+    train, loader = parts.config.train, batch_loader(parts)
     answers = Answers(
         policy=train.non_finite.policy,
         limit=train.non_finite.limit,
         spikes=train.spike_guard.policy if train.spike_guard else "stop",
-        explain=_diagnosis(parts, step, batch_of),
+        explain=_diagnosis(parts, step, loader),
         back=keeper.back,
         tell=keeper.tell,
         smaller=partial(_smaller, parts, keeper),
     )
-    return ResilientStep(feeder(parts, batch_of), step, answers, Statistics(parts.model))
+    return ResilientStep(prefetched(loader), step, answers, Statistics(parts.model))
+
+
+def batch_loader(parts: Parts) -> BatchLoader:
+    """Return the loader of the training rows."""
+    return BatchLoader(parts.dataset.train, parts.batches, parts.config.seed, parts.device)
 
 
 def guard(parts: Parts) -> SpikeGuard | None:
@@ -48,32 +52,19 @@ def guard(parts: Parts) -> SpikeGuard | None:
     return SpikeGuard(wanted.threshold, wanted.window) if wanted else None
 
 
-def _diagnosis(parts: Parts, step: Step, made: Make) -> Diagnosis:
+def _diagnosis(parts: Parts, step: Step, loader: BatchLoader) -> Diagnosis:
     return Diagnosis(
         loss=step.loss,
         positions=lambda at: torch.cat(parts.batches.indices(at)),
-        take=made,
+        take=loader.batch,
         named=partial(named_rows, parts),
     )
 
 
 def named_rows(parts: Parts, positions: Sequence[int]) -> list[str]:
-    """Training rows as their file counts them, from 1; of images also the name of each."""
+    """Return training rows as their file counts them, from 1; of images also each one's file."""
     numbers = sorted(int(parts.dataset.train.rows[position]) for position in positions)
-    names = _image_names(parts)
-    return [f"{n:,} ({names[n]})" if n in names else f"{n:,}" for n in numbers]
-
-
-def _image_names(parts: Parts) -> dict[int, str]:
-    """Read anew: nothing else of a training needs them."""
-    pipeline = parts.dataset.pipeline
-    if not isinstance(pipeline, ImagePipeline):
-        return {}
-    frames = parts.config.data.source.load()
-    frame = frames.get("train", next(iter(frames.values())))
-    if pipeline.column not in frame.columns:
-        return {}
-    return {int(n): str(p) for n, p in zip(frame.rows, frame[pipeline.column], strict=True)}
+    return parts.dataset.pipeline.describe_rows(parts.config.data, numbers)
 
 
 def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch],

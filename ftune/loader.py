@@ -1,0 +1,83 @@
+"""The batches of training steps and of evaluations, on the device of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ftune.data.batches import Batches
+from ftune.data.dataset import Split
+from ftune.data.store import Draw, Store
+from ftune.objectives import Batch
+
+if TYPE_CHECKING:
+    from ftune.schema.root import RunConfig
+
+Load = Callable[[int, int], list[Batch]]
+"""(step, parts) -> the micro-batches of the step, each in at most so many parts."""
+
+
+class BatchLoader:
+    """Loads the micro-batches of a step; what is drawn for them depends on the step's epoch.
+
+    Data that fits lives on the device as tensors: a batch is then an index_select.
+    """
+
+    def __init__(self, train: Split, batches: Batches, seed: int, device: torch.device) -> None:
+        self.train, self.batches = train.to(device), batches
+        self.seed, self.device = seed, device
+
+    def __call__(self, step: int, parts: int) -> list[Batch]:
+        return [self.batch(step, rows) for rows in split_rows(self.batches.indices(step), parts)]
+
+    def batch(self, step: int, rows: Tensor) -> Batch:
+        """Return any rows (positions, int64 [n]) as a batch of that step."""
+        draw = Draw(self.seed, step // self.batches.steps_per_epoch)
+        return to_device(self.train.batch(rows, draw), self.device)
+
+
+def split_rows(rows: list[Tensor], parts: int) -> list[Tensor]:
+    """Return the rows of each micro-batch in at most `parts` parts."""
+    return [part for some in rows for part in torch.chunk(some, min(parts, len(some)))]
+
+
+def prefetched(loader: BatchLoader) -> Load:
+    """Return the loader, one step ahead where the CPU makes what another device computes with."""
+    ahead = loader.device.type != "cpu" and not loader.train.inputs.dense
+    return Prefetcher(loader) if ahead else loader
+
+
+class Prefetcher:
+    """Makes the batches of the next step while this one is trained."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.pool = ThreadPoolExecutor(1)
+        self.coming: dict[tuple[int, int], Future[list[Batch]]] = {}
+
+    def __call__(self, step: int, parts: int) -> list[Batch]:
+        batches = self.coming.pop((step, parts), None) or self.pool.submit(self.load, step, parts)
+        self.coming = {(step + 1, parts): self.pool.submit(self.load, step + 1, parts)}
+        return batches.result()
+
+
+def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return a batch on the device."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def eval_batches(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yield all rows of a split in batches of `size`, without randomness."""
+    for rows in split.slices(size):
+        yield to_device(split.batch(rows), device)
+
+
+def eval_batch_size(inputs: Store, config: RunConfig) -> int:
+    """Return how many rows are evaluated at once."""
+    if config.eval_.batch_size != "auto":
+        return config.eval_.batch_size
+    return 4096 if inputs.dense else config.train.batch_size
