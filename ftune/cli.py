@@ -149,6 +149,9 @@ def check(
         Optional[str],  # noqa: UP045
         typer.Option("--for", metavar="COMMAND", help="Which command; else what the file asks."),
     ] = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print the values, each with file and line.")
+    ] = False,
     base: BasePath = None,
     code: Code = None,
     json: Json = False,
@@ -156,11 +159,14 @@ def check(
 ) -> None:
     """Validate a configuration without importing torch: every problem at once."""
     from ftune.commands.check import check as command
+    from ftune.commands.check import show_resolved
 
     def run(console: Console) -> dict[str, Any]:
-        path, config = _config(words)
+        notes: list[str] = []
+        path, config = _config(words, notes.append)
+        shown = show_resolved(path, _split(words)[1], console) if resolved else {}
         config = replace(config, base=base) if base else config
-        return command(path, config, console, data, for_)
+        return {**command(path, config, console, data, for_, notes), **shown}
 
     _call(Console(json_output=json, quiet=quiet), run, code)
 
@@ -188,7 +194,7 @@ def optimize(
     """Train the declared model."""
 
     def run(console: Console) -> dict[str, Any]:
-        path, config = _config(words)
+        path, config = _config(words, console.note)
         if (folder := _begun(again, out, config)) is not None:
             return _resumed(folder, console)
         from ftune.commands.optimize import optimize as command
@@ -236,7 +242,7 @@ def lr_find(
     """Find the learning rate, with evidence."""
 
     def run(console: Console) -> dict[str, Any]:
-        path, config = _config(words)
+        path, config = _config(words, console.note)
         from ftune.commands.finetune import optional_base
         from ftune.commands.lr_find import lr_find as command
         from ftune.commands.lr_find import write_rate
@@ -266,7 +272,7 @@ def sweep(
     """Find the learning rate, optimizer or structure, with evidence."""
 
     def run(console: Console) -> dict[str, Any]:
-        path, config = _config(words)
+        path, config = _config(words, console.note)
         if (folder := _begun(again, out, config)) is not None:
             return _resumed(folder, console)
         from ftune.commands.finetune import optional_base
@@ -512,7 +518,7 @@ def model(
             from ftune.commands.model import model_of_base
 
             return model_of_base(_base_of(Path(given), None), console)
-        _, config = _config(words)
+        _, config = _config(words, console.note)
         from ftune.commands.finetune import optional_base
         from ftune.commands.model import model_of_config
 
@@ -548,15 +554,15 @@ def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
     return str(Path(first).expanduser()), words[1:]
 
 
-def _config(words: list[str] | None) -> tuple[Path, RunConfig]:
-    """Reads the configuration. Raises RequestError where there is none."""
+def _config(words: list[str] | None, note: Callable[[str], None]) -> tuple[Path, RunConfig]:
+    """Read the configuration; `note` is told what was dropped. RequestError where there is none."""
     from ftune.schema.root import LANGUAGE, config_path
 
     given, changes = _split(words)
     path = config_path(given)
     if path is None:
         raise RequestError("no CONFIG given and no ftune.yaml here; `ftune init` writes one")
-    config = LANGUAGE.load(path, changes)
+    config = LANGUAGE.load(path, changes, note)
     from ftune.commands.check import check_sweep
 
     check_sweep(path, changes, config)
@@ -571,7 +577,7 @@ def _finetune_config(
 
     given, changes = _split(words)
     if config_path(given) is not None:
-        path, config = _config(words)
+        path, config = _config(words, console.note)
         from ftune.commands.finetune import find_base
 
         if given is None:

@@ -26,7 +26,7 @@ def run(
     run_code_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """See `ftune.run`."""
-    config, stem = _read(source, changes)
+    config, stem = _read(source, changes, quiet)
     with granting(run_code_from):
         summary = _call(command, config, stem, base, out, quiet)
         for sentence in idle():
@@ -57,7 +57,10 @@ def _call(
     raise RequestError(f"`{command}`: accepted: optimize, finetune, lr-find, sweep")
 
 
-def _read(source: str | Path | Mapping[str, Any], changes: Sequence[str]) -> tuple[RunConfig, str]:
+def _read(
+    source: str | Path | Mapping[str, Any], changes: Sequence[str], quiet: bool = False
+) -> tuple[RunConfig, str]:
     if isinstance(source, Mapping):
         return LANGUAGE.of(source, changes), "config"
-    return LANGUAGE.load(Path(source), changes), Path(source).stem
+    note = Console(json_output=True, quiet=quiet).note
+    return LANGUAGE.load(Path(source), changes, note), Path(source).stem

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftune.config.dump import dump
+from ftune.config.dump import annotated, dump
 from ftune.config.tree import Mark
 from ftune.console import Console
 from ftune.errors import ConfigError, MissingExtraError, Problem, RequestError
 from ftune.models import MODELS
 from ftune.schema.root import LANGUAGE, NO_BASE, NO_MODEL, NO_SWEEP, RunConfig
 from ftune.search.space import check_space, parse_space
+from ftune.secret.redact import redact
 from ftune.training.reach import Length, unreached
 
 LARGE = 256 * 2**20
@@ -33,12 +34,14 @@ def check(
     console: Console,
     with_data: bool = False,
     command: str | None = None,
+    dropped: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Says it in one line a command; the configuration has been read without a problem.
 
     command: the one that must be possible, and of which alone it is said; None: the one that the
     file's blocks ask for. with_data: its files are read block by block, then all that the command
-    does before its first step is done; the verdict comes behind it. Raises what the command would
+    does before its first step is done; the verdict comes behind it. dropped: notes on settings of
+    extended files that a change of variant has dropped. Raises what the command would
     raise, DataError that lists the faults of all files among it.
     """
     wanted = _wanted(config, command)
@@ -50,7 +53,7 @@ def check(
     }
     if wanted is not None:
         _refuse(wanted, config)
-    notes = unreached(config, Length.declared(config))
+    notes = [*dropped, *unreached(config, Length.declared(config))]
     summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
     summary |= {"would": would, "for": wanted}
     if with_data:
@@ -137,8 +140,15 @@ def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
     try:
         check_space(dump(config), parse_space(config.sweep))
     except ConfigError as error:
-        places = LANGUAGE.places(path, changes)
+        places = {key: node.mark for key, node in LANGUAGE.composed(path, changes).walk()}
         raise ConfigError(list(dict.fromkeys(_placed(p, places) for p in error.problems))) from None
+
+
+def show_resolved(path: Path, changes: Sequence[str], console: Console) -> dict[str, str]:
+    """Print what a file and those that it extends say, each value with its place; return it."""
+    text = annotated(LANGUAGE.composed(path, changes)).rstrip()
+    console.answer(text)
+    return {"resolved": redact(text)}
 
 
 def _placed(problem: Problem, places: Mapping[str, Mark]) -> Problem:

@@ -8,9 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.config.load import read_text
 from ftune.config.spelling import suggestion
-from ftune.config.tree import parse
+from ftune.config.tree import parse, read_text
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder, list_runs
