@@ -59,13 +59,16 @@ def init(
 @command(app, shared=("code", "json", "quiet"))
 def check(
     console: Console, words: opt.Words = None, data: opt.WithData = False,
-    for_: opt.ForCommand = None, base: opt.BasePath = None,
+    for_: opt.ForCommand = None, resolved: opt.Resolved = False, base: opt.BasePath = None,
 ) -> Summary:  # fmt: skip
     """Validate a configuration without importing torch: every problem at once."""
-    from ftune.commands.check import check
+    from ftune.commands.check import check, show_resolved
 
-    path, config = read_config(words)
-    return check(path, replace(config, base=base) if base else config, console, data, for_)
+    notes: list[str] = []
+    path, config = read_config(words, notes.append)
+    shown = show_resolved(path, split(words)[1], console) if resolved else {}
+    config = replace(config, base=base) if base else config
+    return {**check(path, config, console, data, for_, notes), **shown}
 
 
 @command(app, shared=())
@@ -210,7 +213,7 @@ def model(console: Console, words: opt.ModelWords = None, base: opt.BasePath = N
         from ftune.commands.model import model_of_base
 
         return model_of_base(base_of(Path(given), None), console)
-    _, config = read_config(words)
+    _, config = read_config(words, console.note)
     from ftune.commands.base_config import optional_base
     from ftune.commands.model import model_of_config
 

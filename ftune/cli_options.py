@@ -82,6 +82,7 @@ TABLE = "A table: drafts a configuration for this very file."
 Table = Annotated[File, _option("--data", TABLE, parser=local_path)]
 Target = Annotated[Text, _option("--target", "With --data: the column to predict.", "COL")]
 WithData = Annotated[bool, _option("--data", "Read the data too.")]
+Resolved = Annotated[bool, _option("--resolved", "Print the values, each with file and line.")]
 ForCommand = Annotated[Text, _option("--for", "Which command; else what the file asks.", "COMMAND")]
 BASE = "A trained model: run, .safetensors, .pth, HF or PEFT folder; adapters may follow."
 BasePath = Annotated[Texts, _option("--base", BASE)]

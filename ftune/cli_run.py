@@ -121,7 +121,7 @@ def start(
         base = find_base(bases or [], None)
         config, stem = base_config(base, changes), base.source.stem
     else:
-        path, config = read_config(words)
+        path, config = read_config(words, console.note)
         stem = path.stem
         if row.base == "required" and given is None:
             console.say(f"configuration: {path}")
@@ -144,8 +144,13 @@ def split(words: list[str] | None) -> tuple[str | None, list[str]]:
     return str(Path(first).expanduser()), words[1:]
 
 
-def read_config(words: list[str] | None) -> tuple[Path, RunConfig]:
-    """Read the configuration and return it with its file. Raises RequestError without a file."""
+def read_config(
+    words: list[str] | None, note: Callable[[str], None]
+) -> tuple[Path, RunConfig]:  # fmt: skip
+    """Read the configuration and return it with its file. Raises RequestError without a file.
+
+    note: called with each setting of an extended file that a change of variant has dropped.
+    """
     from ftune.commands.check import check_sweep
     from ftune.schema.root import LANGUAGE, config_path
 
@@ -153,7 +158,7 @@ def read_config(words: list[str] | None) -> tuple[Path, RunConfig]:
     path = config_path(given)
     if path is None:
         raise RequestError("no CONFIG given and no ftune.yaml here; `ftune init` writes one")
-    config = LANGUAGE.load(path, changes)
+    config = LANGUAGE.load(path, changes, note)
     check_sweep(path, changes, config)
     return path, config
 

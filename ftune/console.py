@@ -121,6 +121,10 @@ class Console:
             else:
                 print(redact(text), file=self.stream, flush=True)
 
+    def note(self, text: str) -> None:
+        """Print something that is worth knowing and needs no action."""
+        self.say(f"note: {text}")
+
     def answer(self, text: str) -> None:
         """What was asked for itself; shown even when quiet, unless the summary holds it."""
         if not self.json_output:

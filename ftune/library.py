@@ -25,19 +25,21 @@ def run(
     run_code_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Run a command and return its summary, see `ftune.run`."""
-    config, stem = read(source, changes)
+    console = Console(json_output=True, quiet=quiet)
+    config, stem = read(source, changes, console)
     row = COMMANDS.get(command)
     if row is None:
         raise RequestError(f"`{command}`: accepted: {', '.join(COMMANDS)}")
     bases = [] if base is None else [base] if isinstance(base, str | Path) else list(base)
-    console = Console(json_output=True, quiet=quiet)
     with granting(run_code_from, console.warn):
         start = base_for(row.base, [str(path) for path in bases], config)
         return row.run(Request(config, stem, out, console, start))
 
 
-def read(source: str | Path | Mapping[str, Any], changes: Sequence[str]) -> tuple[RunConfig, str]:
+def read(
+    source: str | Path | Mapping[str, Any], changes: Sequence[str], console: Console
+) -> tuple[RunConfig, str]:
     """Return the configuration of a file or a mapping, and the stem of the run's name."""
     if isinstance(source, Mapping):
         return LANGUAGE.of(source, changes), "config"
-    return LANGUAGE.load(Path(source), changes), Path(source).stem
+    return LANGUAGE.load(Path(source), changes, console.note), Path(source).stem

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ftune.commands.dispatch import COMMANDS
-from ftune.config.dump import dump
+from ftune.config.dump import annotated, dump
 from ftune.config.tree import Mark
 from ftune.console import Console
 from ftune.errors import ConfigError, MissingExtraError, Problem, RequestError
 from ftune.models import MODELS
 from ftune.schema.root import LANGUAGE, NO_BASE, NO_MODEL, NO_SWEEP, RunConfig
 from ftune.search.space import check_space, parse_space
+from ftune.secret.redact import redact
 from ftune.training.reach import Length, unreached
 
 LARGE = 256 * 2**20
@@ -33,19 +34,21 @@ def check(
     console: Console,
     with_data: bool = False,
     command: str | None = None,
+    dropped: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Print in one line for each command what it would do; return the summary.
 
     command: the one that must be possible, and the only one that is printed; None: the one that the
     file's blocks ask for. with_data: read the files block by block, then do all that the command
-    does before its first step. Raises what the command would raise, and a DataError with the faults
-    of all files.
+    does before its first step. dropped: notes on settings of extended files that a change of
+    variant has dropped. Raises what the command would raise, and a DataError with the faults of all
+    files.
     """
     asked = _asked(config, command)
     would = {name: row.describe(config) for name, row in COMMANDS.items()}
     if asked is not None:
         _refuse(asked, config)
-    notes = unreached(config, Length.declared(config))
+    notes = [*dropped, *unreached(config, Length.declared(config))]
     summary: dict[str, Any] = {"command": "check", "status": "done", "config": str(path)}
     summary |= {"would": would, "for": asked}
     if with_data:
@@ -132,8 +135,15 @@ def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
     try:
         check_space(dump(config), parse_space(config.sweep))
     except ConfigError as error:
-        places = LANGUAGE.places(path, changes)
+        places = {key: node.mark for key, node in LANGUAGE.composed(path, changes).walk()}
         raise ConfigError(list(dict.fromkeys(_placed(p, places) for p in error.problems))) from None
+
+
+def show_resolved(path: Path, changes: Sequence[str], console: Console) -> dict[str, str]:
+    """Print what a file and those that it extends say, each value with its place; return it."""
+    text = annotated(LANGUAGE.composed(path, changes)).rstrip()
+    console.answer(text)
+    return {"resolved": redact(text)}
 
 
 def _placed(problem: Problem, places: Mapping[str, Mark]) -> Problem:

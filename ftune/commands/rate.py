@@ -30,7 +30,9 @@ def settled(
     return rated, notes_of(finding)
 
 
-def search(config: RunConfig, dataset: Dataset, base: Base | None, console: Console) -> LrFindResult:
+def search(
+    config: RunConfig, dataset: Dataset, base: Base | None, console: Console
+) -> LrFindResult:
     """Search for a rate with a progress bar. Raises InterruptedRunError after a signal."""
     with stopper() as stopping, console.progress("learning rates", 1) as bar:
 

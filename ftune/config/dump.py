@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from ftune.config.fields import Setting, settings_of
-from ftune.config.tree import scalar
+from ftune.config.tree import Mark, Node, scalar
 from ftune.config.types import without_words
 from ftune.registry import Table
 from ftune.secret.redact import redact_tree, stored
@@ -23,7 +24,7 @@ def dump(config: Any) -> dict[str, Any]:
         if item.spec.inline and value is not None:
             assert item.spec.table is not None
             result |= {name: item.spec.table.name_of(type(value)), **dump(value)}
-        else:
+        elif item.spec.stored:
             result[name] = _dump_value(value, item)
     return result
 
@@ -70,6 +71,27 @@ def to_yaml(plain: object) -> str:
     """
     plain = stored(plain) if isinstance(plain, dict) else redact_tree(plain)
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def annotated(root: Node) -> str:
+    """Return a tree as YAML text, behind each value a comment with the place it was written at."""
+    lines = to_yaml(root.plain()).split("\n")
+    for line, mark in _ends(yaml.compose("\n".join(lines), Loader=yaml.SafeLoader), root):
+        lines[line] += f"  # {' '.join(str(mark).split())}"
+    return "\n".join(lines)
+
+
+def _ends(written: Any, node: Node) -> Iterator[tuple[int, Mark]]:
+    """Yield the last line of each value in a text, and where the value comes from."""
+    if not node.value or not isinstance(node.value, dict | list):
+        yield written.end_mark.line, node.mark
+        return
+    if isinstance(node.value, dict):
+        pairs = zip([value for _, value in written.value], node.value.values(), strict=True)
+    else:
+        pairs = zip(written.value, node.value, strict=True)
+    for value, child in pairs:
+        yield from _ends(value, child)
 
 
 class _Dumper(yaml.SafeDumper):

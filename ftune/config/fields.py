@@ -48,6 +48,7 @@ class Spec:
     path: bool = False
     open: bool = False
     exact: bool = True
+    stored: bool = True
     schema: type | None = None
     short: str | None = None
     table: Table | None = None
@@ -67,6 +68,7 @@ def setting(
     path: bool = False,
     open: bool = False,  # noqa: A002
     exact: bool = True,
+    stored: bool = True,
 ) -> Any:
     """A plain value: number, string, boolean, Literal, list or mapping of these.
 
@@ -74,9 +76,10 @@ def setting(
     accepted where a number is expected (`lr: auto`). `path` marks a file name, relative to the
     file it is written in. `open` marks a mapping whose keys are the user's own. `exact=False` marks
     what changes no number of a training, or is compared by what it leads to (a path by the data).
+    `stored=False` marks what is not written into a run's configuration, being part of it already.
     Without a default the setting is required.
     """
-    spec = Spec("plain", above, below, at_least, at_most, words, path, open, exact)
+    spec = Spec("plain", above, below, at_least, at_most, words, path, open, exact, stored)
     return _declare(spec, default)
 
 

@@ -1,7 +1,7 @@
 """`${key.path}` and `${oc.env:NAME}` inside a tree, within limits.
 
-A reference may name a key of the same file, or an environment variable that the file lists
-under `runtime.env`; there are no functions. Chains and lengths are bounded.
+A reference may name a key of the composed configuration, or an environment variable
+that is listed under `runtime.env`; there are no functions. Chains and lengths are bounded.
 """
 
 from __future__ import annotations
@@ -86,8 +86,12 @@ def _look_up(name: str, nodes: dict[str, Node], allowed: set[str]) -> str:
         remember(variable, os.environ[variable])
         return os.environ[variable]
     if ":" in name:
-        raise _RefusedError(f"${{{name}}}: only ${{key.path}} and ${{oc.env:NAME}} are accepted")
+        resolver = name.partition(":")[0]
+        raise _RefusedError(
+            f"${{{name}}}: the resolver `{resolver}` is not accepted, only ${{key.path}} and"
+            " ${oc.env:NAME}"
+        )
     node = nodes.get(name)
     if node is None or isinstance(node.value, dict | list):
-        raise _RefusedError(f"${{{name}}}: this file has no single value at `{name}`")
+        raise _RefusedError(f"${{{name}}}: there is no single value at `{name}`")
     return "" if node.value is None else str(node.value)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ftune.config import interpolate, overrides, tree
+from ftune.config import extends, interpolate, overrides, tree
 from ftune.config.explain import Explainer
 from ftune.config.fields import Setting
 from ftune.config.read import FAILED, Reader
 from ftune.config.tree import Mark, Node
-from ftune.errors import ConfigError, RequestError
-from ftune.places import url_fault
+from ftune.errors import ConfigError, Problem, RequestError
 
 Root = TypeVar("Root")
+
+
+def _silent(_: str) -> None:
+    """Drop a note."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,23 @@ class Language(Generic[Root]):
     reserved: Mapping[str, str] = field(default_factory=dict)
 
     def read(
-        self, node: Node, folder: Path, changes: Sequence[str] = (), kept: bool = False
+        self,
+        node: Node,
+        folders: Mapping[str, Path] | None = None,
+        changes: Sequence[str] = (),
+        kept: bool = False,
     ) -> Root:
-        """A tree with overrides applied, as an object. Raises ConfigError with every problem."""
+        """Return a tree with overrides applied as an object.
+
+        folders: what relative paths start from, by the file that they were written in; else where
+        one stands. Raises ConfigError with every problem.
+        """
         if not isinstance(node.value, dict):
             raise RequestError(f"{node.mark}: a configuration is a mapping of keys to values")
         overrides.apply(node, changes)
-        reader = Reader(Explainer(self.root, self.renamed, self.reserved), folder)
+        reader = Reader(Explainer(self.root, self.renamed, self.reserved), folders or {})
+        if extends.KEY in node.value:
+            reader.problems.append(_late(node.value[extends.KEY]))
         reader.problems += interpolate.interpolate(node, kept)
         result = reader.schema(node, self.root, "")
         if reader.problems:
@@ -41,19 +54,29 @@ class Language(Generic[Root]):
         assert result is not FAILED
         return result  # type: ignore[no-any-return]
 
-    def load(self, path: Path, changes: Sequence[str] = ()) -> Root:
-        """Reads a file; paths in it are relative to its folder."""
-        return self.read(tree.parse(read_text(path), str(path)), path.resolve().parent, changes)
+    def load(
+        self, path: Path, changes: Sequence[str] = (), note: Callable[[str], None] = _silent
+    ) -> Root:
+        """Read a file and those that it extends; paths in each are relative to its folder.
 
-    def places(self, path: Path, changes: Sequence[str] = ()) -> dict[str, Mark]:
-        """Where the value of each dotted key was written."""
-        node = tree.parse(read_text(path), str(path))
-        overrides.apply(node, changes)
-        return {key: child.mark for key, child in node.walk()}
+        note: called with a sentence for each setting that a change of variant has dropped.
+        """
+        composed = extends.compose(path, self.root)
+        config = self.read(composed.root, composed.folders, changes)
+        for sentence in composed.dropped:
+            note(sentence)
+        return config
+
+    def composed(self, path: Path, changes: Sequence[str] = ()) -> Node:
+        """Return the tree of a file and those that it extends, with overrides and references."""
+        root = extends.compose(path, self.root).root
+        overrides.apply(root, changes)
+        interpolate.interpolate(root)
+        return root
 
     def settings_in(self, text: str) -> list[tuple[Mark, Setting]]:
         """Every key that a valid text sets, with its place and its setting."""
-        reader = Reader(Explainer(self.root, self.renamed, self.reserved), Path.cwd())
+        reader = Reader(Explainer(self.root, self.renamed, self.reserved), {})
         reader.schema(tree.parse(text, "text"), self.root, "")
         assert not reader.problems, reader.problems
         return reader.seen
@@ -69,23 +92,12 @@ class Language(Generic[Root]):
 
         kept: it lies beside a model, and may name variables that are not set here.
         """
-        return self.read(tree.node_of(dict(plain), Mark(source, 1, 1)), Path.cwd(), changes, kept)
+        return self.read(tree.node_of(dict(plain), Mark(source, 1, 1)), None, changes, kept)
 
 
-def read_text(path: Path) -> str:
-    """The text of a configuration file. Raises RequestError where there is none."""
-    if fault := url_fault(path):
-        raise RequestError(fault)
-    try:
-        if path.stat().st_size > tree.MAX_BYTES:
-            raise RequestError(f"{path}: larger than {tree.MAX_BYTES:,} bytes, not a configuration")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise RequestError(f"{path}: {error.strerror}") from None
+def _late(node: Node) -> Problem:
+    message = "stands at the top of a file, and is read before anything is changed"
+    return Problem(str(node.mark), extends.KEY, "misplaced", message)
 
 
 def _order(where: str) -> tuple[str, int, int]:

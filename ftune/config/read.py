@@ -46,12 +46,13 @@ FAILED = _Failed()
 class Reader:
     """Reads nodes and collects problems.
 
-    folder: what relative paths in the file start from. seen: each key that was read, with the
+    folders: what relative paths start from, by the file that they were written in; else where one
+    stands. seen: each key that was read, with the
     place of the key and its setting.
     """
 
     explain: Explainer
-    folder: Path
+    folders: Mapping[str, Path]
     problems: list[Problem] = field(default_factory=list)
     seen: list[tuple[Mark, Setting]] = field(default_factory=list)
 
@@ -249,7 +250,7 @@ class Reader:
             return {key: self._anchored(part, node.value[key]) for key, part in value.items()}
         if isinstance(value, list):
             return [self._anchored(*pair) for pair in zip(value, node.value, strict=True)]
-        folder = Path.cwd() if node.mark.typed else self.folder
+        folder = self.folders.get(node.mark.source) or Path.cwd()
         return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
     def _unknown_keys(

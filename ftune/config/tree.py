@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ftune.errors import ConfigError, Problem
+from ftune.errors import ConfigError, Problem, RequestError
+from ftune.places import url_fault
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
@@ -75,6 +77,24 @@ class Node:
             items = enumerate(self.value)
         for key, node in items:
             yield from node.walk(f"{path}.{key}" if path else str(key))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a configuration file. Raises RequestError where there is none."""
+    if fault := url_fault(path):
+        raise RequestError(fault)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # a device has no end, and no size before it
+        if len(content) > MAX_BYTES:
+            raise RequestError(f"{path}: larger than {MAX_BYTES:,} bytes, not a configuration")
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise RequestError(f"{path}: {error.strerror}") from None
 
 
 def parse(text: str, source: str) -> Node:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftune.config.load import read_text
-from ftune.config.tree import parse
+from ftune.config.tree import parse, read_text
 from ftune.runs.folder import RunFolder
 
 ABSENT = "–"

@@ -83,6 +83,10 @@ class RunConfig:
     output: Output | None = group(Output, default=None, exact=False)
     """Where runs go; default ./runs where the user stands."""
 
+    extends: str | list[str] | None = setting(None, stored=False)
+    """A file, or a list of files, that this one stands over; relative to it. Mappings are merged,
+    lists and values replaced; another `name` or `source` of a block drops the old settings."""
+
     def __post_init__(self) -> None:
         """The data must hold what the task predicts, and the metric must be one of the task's."""
         kind, data = self.task.target_kind, self.data

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from support.secrets_planted import ENVIRONMENT, SECRETS, Session, a_few_commands, found_in, planted
 
-from ftune.config.load import read_text
-from ftune.config.tree import parse
+from ftune.config.tree import parse, read_text
 from ftune.secret import redact
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.bad_answers import CODE, Answer, ask, classed, placed, remedied
+from support.bad_answers import (
+    CODE,
+    Answer,
+    ask,
+    ask_extended,
+    classed,
+    in_parent,
+    placed,
+    remedied,
+)
 from support.bad_configs import BAD, TYPOS, VALID, Bad
 from support.ledger import SHARE, Ledger, full
 
@@ -33,6 +42,18 @@ def test_every_row_as_a_command(tmp_path: Path, ledger: Ledger) -> None:
     wrong = sum(f"did you mean `{bad.typo}`?" not in found[bad].said for bad in typed)
     assert wrong <= 0.05 * len(typed), f"{wrong} of {len(typed)} with another suggestion or none"
     ledger.counted("B1", len(typed), 0, f"typing errors; {wrong} without the right suggestion")
+
+
+def test_a_fault_in_an_extended_file_is_named_there(tmp_path: Path, ledger: Ledger) -> None:
+    """What lacks at the root (`task`, `data`) lacks in the file that extends."""
+    rows = [bad for bad in ROWS[::4] if bad.kind != "missing" and bad.key != "extends"]
+    answers = {bad: ask_extended(bad.text, tmp_path) for bad in rows}
+    faulty = {bad.new: answer.faults for bad, answer in answers.items() if answer.faults}
+    lost = [bad.new for bad, answer in answers.items() if not in_parent(bad, answer.said)]
+    ledger.counted("B1", len(rows), len(faulty), f"faults in an extended file {faulty or ''}")
+    assert len(lost) <= 0.05 * len(rows), f"without the place in the extended file: {lost}"
+    own = ask(rows[0].text, tmp_path)
+    ledger.control("B1", not in_parent(rows[0], own.said), "a fault that is the file's own")
 
 
 def test_controls(tmp_path: Path, ledger: Ledger) -> None:

@@ -23,12 +23,12 @@ def faults(file: Path, count: int, start: int = 7) -> tuple[int, list[str]]:
     @seed(start)
     @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(mutated(), st.one_of(st.just([]), overrides()))
-    def look(text: str, changes: list[str]) -> None:
+    @given(mutated(), st.one_of(st.just([]), overrides()), st.one_of(st.none(), mutated()))
+    def look(text: str, changes: list[str], base: str | None) -> None:
         nonlocal tried
         tried += 1
         try:
-            answered(file, text, changes)
+            answered(file, text, changes, base)
         except Exception as error:
             found.setdefault(f"{type(error).__name__}: {error}"[:200])
 
@@ -41,7 +41,9 @@ def test_no_generated_configuration_raises_anything_else(
 ) -> None:
     wanted, tried, found = full(COUNT), 0, list[str]()
     tried, found = faults(tmp_path / "ftune.yaml", wanted, 7 + 1000 * part)
-    ledger.counted("B2", tried, len(found), "; ".join(found) or "mutations and overrides")
+    ledger.counted(
+        "B2", tried, len(found), "; ".join(found) or "mutations, overrides, extended files"
+    )
     assert tried >= wanted
 
 

@@ -72,6 +72,18 @@ def ask(text: str, folder: Path, code: str = CODE) -> Answer:
     return min(first, _ask(text, folder, code), key=lambda answer: answer.seconds)
 
 
+def ask_extended(text: str, folder: Path) -> Answer:
+    """`ftune check` of a file that says nothing itself and extends `base.yaml`."""
+    (folder / "base.yaml").write_text(text, encoding="utf-8")
+    return ask("extends: base.yaml\n", folder)
+
+
+def in_parent(bad: Bad, said: str) -> bool:
+    """Whether the fault is placed in `base.yaml`, at its line and column there."""
+    line, column = bad.place
+    return any(f[:4] == ("base.yaml", str(line), str(column), bad.key) for f in LINE.findall(said))
+
+
 def _ask(text: str, folder: Path, code: str) -> Answer:
     (folder / "ftune.yaml").write_text(text, encoding="utf-8")
     began = time.perf_counter()

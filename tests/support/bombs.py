@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zipfile
 import zlib
@@ -26,6 +27,18 @@ def config(text: str | bytes, *changes: str) -> Bomb:
         file = folder / "ftune.yaml"
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         return command("check", str(file), *changes)
+
+    return make
+
+
+def extended(**files: str) -> Bomb:
+    """Files that extend each other; the last is given to `ftune check`."""
+
+    def make(folder: Path) -> Callable[[], Any]:
+        for name, text in files.items():
+            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        os.mkfifo(folder / "fifo")
+        return command("check", str(folder / f"{name}.yaml"))
 
     return make
 
@@ -229,7 +242,18 @@ JPEG = (
     + b"\xff\xd9"
 )
 
+MANY = "".join(f"k{i}: 1\n" for i in range(9_000))
 CONFIGS: dict[str, Bomb] = {
+    "files that multiply": extended(
+        f0=TINY, **{f"f{i}": f"extends: [{f'f{i - 1}.yaml, ' * 9}]\n" for i in range(1, 7)}
+    ),
+    "an extended file without an end": extended(a="extends: /dev/zero\n" + TINY),
+    "an extended pipe that nobody writes to": extended(a="extends: fifo\n" + TINY),
+    "files in a circle": extended(a="extends: b.yaml\n", b="extends: a.yaml\n" + TINY),
+    "many values in each of many files": extended(
+        a=MANY, b=MANY, c=MANY, d="extends: [a.yaml, b.yaml, c.yaml]\n" + TINY
+    ),
+    "as many values as files may have together": extended(a=MANY, b="extends: a.yaml\n" + TINY),
     "aliases that multiply": config(LAUGHS + TINY),
     "merges that multiply": config(MERGES + TINY),
     "an alias to itself": config("a: &a [*a]\n" + TINY),

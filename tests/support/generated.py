@@ -44,8 +44,14 @@ def overrides(draw: st.DrawFn) -> list[str]:
             for delete, path, value in typed]  # fmt: skip
 
 
-def answered(file: Path, text: str, changes: list[str]) -> bool:
-    """Whether a configuration was accepted; a refusal says something, all else is raised."""
+def answered(file: Path, text: str, changes: list[str], base: str | None = None) -> bool:
+    """Whether a configuration was accepted; a refusal says something, all else is raised.
+
+    base: the text of a file that it extends.
+    """
+    if base is not None:
+        (file.parent / "base.yaml").write_text(base, encoding="utf-8", newline="")
+        text = f"extends: base.yaml\n{text}"
     file.write_text(text, encoding="utf-8", newline="")
     try:
         config = LANGUAGE.load(file, changes)

@@ -36,7 +36,20 @@ def _written(text: str) -> Maker:
     return make
 
 
+def _extended(text: str) -> Maker:
+    """The same in a file that an innocent one extends."""
+
+    def make(at: Path, canary: Path) -> Path:
+        _written(text)(at, canary).rename(at / "hostile.yaml")
+        (at / "c.yaml").write_text("extends: hostile.yaml\nseed: 1\n")
+        return at / "c.yaml"
+
+    return make
+
+
 CONFIGS: dict[str, Maker] = {f"yaml-{name}": _written(text) for name, text in TEXTS.items()}
+CONFIGS |= {f"extended-{name}": _extended(TEXTS[name]) for name in ("apply", "resolver", "target")}
+CONFIGS["extends-code"] = _written("extends: [!!python/name:os.system '', CANARY]\n")
 
 OVERRIDES = (
     "model=!!python/object/apply:os.system ['touch CANARY']",

@@ -110,7 +110,9 @@ class Session:
         self.own = self.place / "own"
         self.own.mkdir(parents=True)
         (self.own / "code.py").write_text(CODE, encoding="utf-8")
-        (self.own / "c.yaml").write_text(CONFIG, encoding="utf-8")
+        base, mark, rest = CONFIG.partition("optimizer:")  # secrets in both files
+        (self.own / "base.yaml").write_text(base, encoding="utf-8")
+        (self.own / "c.yaml").write_text(f"extends: base.yaml\n{mark}{rest}", encoding="utf-8")
         (self.own / "new.csv").write_text("a,b,label\n1,2,yes\n3,4,no\n", encoding="utf-8")
 
     def call(self, *words: str, code: int = 0, run_code: bool = True) -> None:
@@ -152,6 +154,7 @@ def every_command(session: Session) -> None:
     s.call("finetune", config, "--base", s.path("r/a"), "--out", s.path("r/fine"))
     s.call("compare", s.path("r/a"), s.path("r/b"), "--json", run_code=False)
     s.call("runs", s.path("r"), run_code=False)
+    s.call("check", config, "--resolved")
     _texts(session)
     _refused(session)
 

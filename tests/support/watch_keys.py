@@ -16,8 +16,8 @@ from ftune.optim import OPTIMIZERS
 from ftune.optim.sgd import Sgd
 from ftune.schema.root import RunConfig
 
-# Read from the tree of nodes, before there is an object (tests/unit/config/test_interpolate.py).
-READ_BEFORE = {"Runtime.env"}
+# Read from the tree of nodes, before there is an object (tests/unit/config: interpolate, extends).
+READ_BEFORE = {"Runtime.env", "RunConfig.extends"}
 # Read where timm is (tests/unit/models/test_timm.py); the CPU build of torch has none.
 NEEDS_TIMM = {"Timm.model", "Timm.pretrained", "Timm.dropout"}
 NOT_A_USE = ("dataclasses.py", "<string>", f"ftune{os.sep}config{os.sep}", f"commands{os.sep}check")

@@ -11,6 +11,7 @@ import torch
 
 import ftune
 from ftune.build import read_data
+from ftune.console import Console
 from ftune.data import SOURCES
 from ftune.errors import ConfigError, DataError, RequestError
 from ftune.extend import load_code
@@ -66,7 +67,7 @@ def config(folder: Path, **data: Any) -> dict[str, Any]:
 
 def test_ragged_rows_are_padded_by_batch_and_scaled_by_feature(tmp_path: Path) -> None:
     given = config(tmp_path, source="seq", transforms=["standardize"])
-    data = read_data(read(given, [])[0])
+    data = read_data(read(given, [], Console(quiet=True))[0])
     rows = SOURCES["seq"](count=60).load()["all"]["x"]
     train = [rows[i - 1] for i in data.train.rows.tolist()]
     steps = np.concatenate(train).astype(np.float64)
@@ -83,7 +84,7 @@ def test_ragged_rows_are_padded_by_batch_and_scaled_by_feature(tmp_path: Path) -
 
 def test_rows_of_one_length_are_whole(tmp_path: Path) -> None:
     given = config(tmp_path, source="seq", ragged=False, transforms=[])
-    data = read_data(read(given, [])[0])
+    data = read_data(read(given, [], Console(quiet=True))[0])
     rows = SOURCES["seq"](count=60, ragged=False).load()["all"]["x"]
     assert set(data.train.batch(torch.arange(2))) == {"x", "y"}
     np.testing.assert_array_equal(data.train.x[3], rows[int(data.train.rows[3]) - 1])
@@ -124,7 +125,7 @@ def test_arrays_are_images_without_files(gray: bool, tmp_path: Path) -> None:
     given = config(tmp_path, source="pic", gray=gray, transforms=["flip"])
     layers = [{"conv2d": 4}, "relu", "globalpool", {"linear": "out"}]
     given["model"] = {"name": "sequential", "layers": layers}
-    data = read_data(read(given, [])[0])
+    data = read_data(read(given, [], Console(quiet=True))[0])
     frame = SOURCES["pic"](gray=gray).load()["all"]
     row = int(data.train.rows[2]) - 1
     pixels = frame["photo"][row].pixels

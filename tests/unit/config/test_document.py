@@ -18,7 +18,7 @@ def test_the_schema_is_json_and_names_every_root_key() -> None:
     assert json.loads(json.dumps(schema)) == schema
     assert set(schema["properties"]) == {
         *("seed", "task", "data", "model", "base", "adapt", "optimizer", "schedule", "train"),
-        *("eval", "lr_find", "sweep", "runtime", "output"),
+        *("eval", "lr_find", "sweep", "runtime", "output", "extends"),
     }
     assert schema["required"] == ["task", "data"]
     assert schema["additionalProperties"] is False

@@ -125,6 +125,6 @@ def test_three_ways_to_write_an_item() -> None:
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1e999"])
 def test_numbers_are_finite(value: str) -> None:
     node = parse(f"{{match: x, lr_scale: {value}}}", "f")
-    reader = Reader(Explainer(RunConfig, {}, {}), Path())
+    reader = Reader(Explainer(RunConfig, {}, {}), {})
     reader.schema(node, Rule, "adapt.0")
     assert [p.key for p in reader.problems] == ["adapt.0.lr_scale"]
