@@ -43,7 +43,7 @@ def test_one_process_changes_nothing() -> None:
 
 @pytest.mark.parametrize("sizes", [[5, 5], [1], [7, 1], [2, 0]])
 def test_shares_are_all_rows_once_in_order(sizes: list[int]) -> None:
-    rows = list(torch.arange(sum(sizes)).split(sizes))
+    rows = list(torch.split(torch.arange(sum(sizes)), sizes))
     shares = [rank_slice(rows, Scripted(rank)) for rank in (0, 1)]
     assert sorted(int(i) for share in shares for part in share for i in part) == list(
         range(sum(sizes))
