@@ -10,7 +10,7 @@ from ftune.adapt.names import owners
 from ftune.build import Parts
 from ftune.data.dataset import Split
 from ftune.engine.decision import Decision, Reason
-from ftune.engine.evaluate import Meter, evaluate
+from ftune.engine.evaluate import Metric, evaluate
 from ftune.engine.loop import Job
 from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
@@ -83,10 +83,10 @@ def selection_of(parts: Parts) -> Selection:
     return Selection(name, parts.task.directions[name], patience, min_delta, train.keep_best)
 
 
-def score(parts: Parts, split: Split, make: Callable[[], Meter] | None = None) -> dict[str, float]:
+def score(parts: Parts, split: Split, make: Callable[[], Metric] | None = None) -> dict[str, float]:
     """All metrics of the model as it stands on one split.
 
-    make: another meter than the task's, anew for each try.
+    make: returns metrics other than the task's, new ones for each try.
 
     Where memory runs out, once more with half as many rows at once, which changes no result.
     Raises OutOfMemoryError where one row is too much.
@@ -96,7 +96,7 @@ def score(parts: Parts, split: Split, make: Callable[[], Meter] | None = None) -
         try:
             with memory("an evaluation"):
                 rows = eval_batches(split, size, parts.device)
-                return evaluate(parts.model, (make or parts.task.meter)(), rows)
+                return evaluate(parts.model, (make or parts.task.metrics)(), rows)
         except OutOfMemoryError:
             if size == 1:
                 raise

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
-from ftune.data.store import Draw, Store
+from ftune.data.store import RngKey, Store
 from ftune.objectives import Batch
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class BatchLoader:
 
     def batch(self, step: int, rows: Tensor) -> Batch:
         """Return any rows (positions, int64 [n]) as a batch of that step."""
-        draw = Draw(self.seed, step // self.batches.steps_per_epoch)
-        return to_device(self.train.batch(rows, draw), self.device)
+        rng_key = RngKey(self.seed, step // self.batches.steps_per_epoch)
+        return to_device(self.train.batch(rows, rng_key), self.device)
 
 
 def split_rows(rows: list[Tensor], parts: int) -> list[Tensor]:

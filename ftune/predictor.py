@@ -163,7 +163,7 @@ class Predictor:
         """The tag of each word; of words that were cut away or are no token, null."""
         bare = frame.without(pipeline.target.names)
         split = Split(pipeline.inputs(bare), None, torch.from_numpy(frame.rows.copy()))
-        column = pipeline.recipe.form.text or ""
+        column = pipeline.tokenization.columns.text or ""
         words = word_lists(frame, column, "data.text")
         found: list[list[str | None]] = [[] for _ in words]
         pieces = split.slices(eval_batch_size(split.inputs, self.config))
@@ -233,9 +233,9 @@ class Predictor:
 
     def score(self, split: Split) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over rows as the pipeline gives them."""
-        meter, self.judged = self.task.meter(), len(split)
+        metrics, self.judged = self.task.metrics(), len(split)
         rows = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
-        return evaluate(self.built.module, meter, rows), meter.details()
+        return evaluate(self.built.module, metrics, rows), metrics.details()
 
 
 def _spread(values: Any, places: Any, rows: int) -> list[Any]:

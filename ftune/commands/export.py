@@ -7,8 +7,8 @@ from typing import Any
 
 from ftune.console import Console
 from ftune.exports import Adapters, accept
-from ftune.exports.deliver import deliver
-from ftune.exports.subject import Subject
+from ftune.exports.export import write_verified
+from ftune.exports.export_model import ExportModel
 from ftune.predictor import restore
 from ftune.runs.base import Base
 
@@ -27,13 +27,14 @@ def export(
     """
     form = accept(name, target, adapters, overwrite)
     way = adapters or form.adapters[0]
-    subject = Subject(base, restore(base), apart=way == "apart")
-    delivery = deliver(subject, form, target)
+    export_model = ExportModel(base, restore(base), apart=way == "apart")
+    exported = write_verified(export_model, form, target)
+    verification = exported.verification
     console.say(
-        f"{target}: {delivery.size:,} bytes; read back, {delivery.proof.outputs:,} outputs differ "
-        f"from the model's by {delivery.proof.difference:.3g} at most"
+        f"{target}: {exported.size:,} bytes; read back, {verification.outputs:,} outputs differ "
+        f"from the model's by {verification.difference:.3g} at most"
     )
-    for note in delivery.notes:
+    for note in exported.notes:
         console.say(note)
     return {
         "command": "export",
@@ -41,9 +42,9 @@ def export(
         "run": str(base.source),
         "output": str(target),
         "format": name,
-        "adapters": way if subject.adapted else None,
-        "size_bytes": delivery.size,
-        "difference": delivery.proof.difference,
-        "tolerance": delivery.proof.allowed,
-        "notes": delivery.notes,
+        "adapters": way if export_model.adapted else None,
+        "size_bytes": exported.size,
+        "difference": verification.difference,
+        "tolerance": verification.allowed,
+        "notes": exported.notes,
     }

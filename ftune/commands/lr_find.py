@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from ftune.build import base_pipeline, read_data
+from ftune.commands.auto_lr import search
 from ftune.commands.base_config import with_base
-from ftune.commands.rate import search
 from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.errors import RequestError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftune.data.pipeline import Pipeline
-from ftune.data.store import Dense, Draw, Store, digest_tensor
+from ftune.data.store import Dense, RngKey, Store, digest_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -53,15 +53,15 @@ class Split:
         assert isinstance(self.inputs, Dense)
         return self.inputs.x
 
-    def batch(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
+    def batch(self, rows: torch.Tensor, rng_key: RngKey | None = None) -> dict[str, torch.Tensor]:
         """Inputs and targets of these rows (positions, int64 [n]).
 
         With `raw` outside training: a training step has no use for it, and what it mixes has none.
         """
-        found = self.inputs.take(rows, draw)
+        found = self.inputs.take(rows, rng_key)
         if self.y is not None:
             found["y"] = self.y.index_select(0, rows.to(self.y.device))
-        if self.raw is not None and draw is None:
+        if self.raw is not None and rng_key is None:
             found["raw"] = self.raw.index_select(0, rows.cpu())
         if "partner" in found and found["y"].is_floating_point():  # mixup of numbers and labels
             y, share = found["y"], found["share"][:, None]

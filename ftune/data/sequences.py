@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ftune.data.frame import Array, Frame, spoken_rows
-from ftune.data.store import Dense, Draw, digest_tensor
+from ftune.data.store import Dense, RngKey, digest_tensor
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Ragged:
     def lengths(self) -> torch.Tensor:
         return self.offsets.diff()
 
-    def take(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:  # noqa: ARG002
+    def take(self, rows: torch.Tensor, rng_key: RngKey | None = None) -> dict[str, torch.Tensor]:  # noqa: ARG002
         """x: float32 [n, longest, features]; segments: int64 [n, longest], 1, or 0 for padding."""
         from ftune.data.text.stores import padded
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Draw:
+class RngKey:
     """The randomness of a training batch: whatever is drawn derives from these and the rows."""
 
     seed: int
@@ -39,10 +39,10 @@ class Store(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:
+    def take(self, rows: Tensor, rng_key: RngKey | None = None) -> dict[str, Tensor]:
         """A batch of these rows (int64 [n]): `x`, and what else the rows bring.
 
-        Text brings `segments`, language modelling also `y`. `draw` is None outside training:
+        Text brings `segments`, language modelling also `y`. `rng_key` is None outside training:
         nothing is random then.
         """
 
@@ -66,7 +66,7 @@ class Dense:
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:  # noqa: ARG002
+    def take(self, rows: Tensor, rng_key: RngKey | None = None) -> dict[str, Tensor]:  # noqa: ARG002
         return {"x": self.x.index_select(0, rows.to(self.x.device))}
 
     def to(self, device: torch.device) -> Dense:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ftune.models.call import call, counted
 
 
-class Meter(Protocol):
+class Metric(Protocol):
     """Adds up what a metric needs, batch by batch."""
 
     def update(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> None: ...
@@ -20,14 +20,14 @@ class Meter(Protocol):
 
 
 def evaluate(
-    model: nn.Module, meter: Meter, batches: Iterable[Mapping[str, Tensor]]
+    model: nn.Module, metrics: Metric, batches: Iterable[Mapping[str, Tensor]]
 ) -> dict[str, float]:
-    """The meter's metrics over all rows of `batches`."""
+    """Return the metrics over all rows of `batches`."""
     with inference(model):
         for batch in batches:
             outputs, counting = counted(model, batch)
-            meter.update(outputs.float(), counting)
-    return meter.compute()
+            metrics.update(outputs.float(), counting)
+    return metrics.compute()
 
 
 def outputs(model: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:

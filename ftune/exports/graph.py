@@ -11,7 +11,7 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional as F
 
 from ftune.errors import RunFailedError
-from ftune.exports.subject import Batch, Subject
+from ftune.exports.export_model import Batch, ExportModel
 from ftune.models.tokens import pool
 from ftune.quiet import quiet
 
@@ -93,12 +93,12 @@ class Graph:
     output: str
 
 
-def trace(subject: Subject) -> Graph:
+def trace(export_model: ExportModel) -> Graph:
     """Raises RunFailedError for a model whose steps depend on its numbers."""
-    features = subject.predictor.pipeline.features
+    features = export_model.predictor.pipeline.features
     text = bool(features.vocabulary) or features.ragged
-    module = _module(subject, text).eval()
-    largest = max(subject.examples, key=lambda batch: batch["x"].numel())
+    module = _module(export_model, text).eval()
+    largest = max(export_model.examples, key=lambda batch: batch["x"].numel())
     given = named(largest)
     batch, time = Dim("batch"), Dim("time", max=features.shape[0])
     shapes = {name: {0: batch, 1: time} if text else {0: batch} for name in given}
@@ -109,19 +109,19 @@ def trace(subject: Subject) -> Graph:
         raise RunFailedError(
             f"torch.export cannot trace this model: {first_line(error)}; write safetensors or pt"
         ) from None
-    numbers = subject.predictor.pipeline.target.kind == "numbers"
+    numbers = export_model.predictor.pipeline.target.kind == "numbers"
     return Graph(program, "values" if numbers else "logits")
 
 
-def _module(subject: Subject, text: bool) -> nn.Module:
-    if subject.kind == "encoder":
-        return EncoderGraph(subject.plain)
-    if subject.kind:
-        return LibraryGraph(subject.inner)
+def _module(export_model: ExportModel, text: bool) -> nn.Module:
+    if export_model.kind == "encoder":
+        return EncoderGraph(export_model.plain)
+    if export_model.kind:
+        return LibraryGraph(export_model.inner)
     if not text:
-        return RowGraph(subject.plain)
-    ragged = subject.predictor.pipeline.features.ragged
-    return SequenceGraph(subject.plain) if ragged else TextGraph(subject.plain)
+        return RowGraph(export_model.plain)
+    ragged = export_model.predictor.pipeline.features.ragged
+    return SequenceGraph(export_model.plain) if ragged else TextGraph(export_model.plain)
 
 
 def named(batch: Batch) -> dict[str, Tensor]:

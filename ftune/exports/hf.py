@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ftune.errors import RequestError
+from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import named
 from ftune.exports.head import read_head, write_head
-from ftune.exports.subject import Batch, Subject
 from ftune.exports.tokenizer import read_tokenizer, write_tokenizer
 from ftune.quiet import quiet
 
@@ -28,41 +28,43 @@ FACTORIES = {
 }
 
 
-def write(subject: Subject, path: Path) -> list[str]:
+def write(export_model: ExportModel, path: Path) -> list[str]:
     """Raises RequestError for a model that is not of transformers."""
-    if subject.kind not in FACTORIES:
+    if export_model.kind not in FACTORIES:
         raise RequestError(
             "--format hf: only a model of transformers (`model.name: hf`) can be written so; "
             "this one: safetensors, pt, onnx or torch-export"
         )
-    if subject.predictor.built.story.get("code"):
+    if export_model.predictor.built.story.get("code"):
         raise RequestError(
             "--format hf: the model's class is code of its base's own folder, which is not copied "
             "on; write safetensors or pt, and load them with that folder's code"
         )
-    inner = subject.inner
-    _name_outputs(subject, inner.config)
-    if subject.kind == "causal-lm":
-        _prepare_generation(subject, inner)
+    inner = export_model.inner
+    _name_outputs(export_model, inner.config)
+    if export_model.kind == "causal-lm":
+        _prepare_generation(export_model, inner)
     with quiet():
         inner.save_pretrained(path)
-    write_tokenizer(subject.tokenizer, path)
-    _, untied = subject.merged
+    write_tokenizer(export_model.tokenizer, path)
+    _, untied = export_model.merged
     notes = [f"no longer shared with other modules: {', '.join(untied)}"] if untied else []
-    if subject.kind == "encoder":
-        notes += write_head(subject.plain, subject.predictor.pipeline.features.shape[0], path)
+    if export_model.kind == "encoder":
+        notes += write_head(
+            export_model.plain, export_model.predictor.pipeline.features.shape[0], path
+        )
     return notes
 
 
-def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
+def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     """What transformers computes. Raises RunFailedError where the tokenizer gives other ids."""
     import transformers
 
-    read_tokenizer(subject.tokenizer, path)
+    read_tokenizer(export_model.tokenizer, path)
     with quiet():
-        factory = getattr(transformers, FACTORIES[subject.kind])
+        factory = getattr(transformers, FACTORIES[export_model.kind])
         model = factory.from_pretrained(path, local_files_only=True, trust_remote_code=False).eval()
-    head = read_head(path) if subject.kind == "encoder" else None
+    head = read_head(path) if export_model.kind == "encoder" else None
 
     def run(batch: Batch) -> Tensor:
         given = named(batch)
@@ -76,9 +78,9 @@ def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
     return run
 
 
-def _name_outputs(subject: Subject, config: Any) -> None:
+def _name_outputs(export_model: ExportModel, config: Any) -> None:
     """Classes, labels or targets by the place of their output."""
-    target, task = subject.predictor.pipeline.target, subject.predictor.task
+    target, task = export_model.predictor.pipeline.target, export_model.predictor.task
     if target.kind == "tokens":
         return
     config.id2label = dict(enumerate(task.output_names))
@@ -88,12 +90,12 @@ def _name_outputs(subject: Subject, config: Any) -> None:
     config.problem_type = problems.get(target.kind)
 
 
-def _prepare_generation(subject: Subject, lm: Any) -> None:
+def _prepare_generation(export_model: ExportModel, lm: Any) -> None:
     """As the base's files say; it ends where `ftune predict` ends."""
     from transformers import GenerationConfig
 
-    pipeline: Any = subject.predictor.pipeline
-    source = Path(getattr(subject.predictor.config.model, "path", None) or "")
+    pipeline: Any = export_model.predictor.pipeline
+    source = Path(getattr(export_model.predictor.config.model, "path", None) or "")
     if (source / "generation_config.json").is_file():
         with quiet():
             lm.generation_config = GenerationConfig.from_pretrained(source)

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from ftune.errors import RunFailedError
+from ftune.exports.atomic_target import write_file
+from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import Graph, first_line, named, trace
-from ftune.exports.place import write_file
-from ftune.exports.subject import Batch, Subject
 from ftune.quiet import quiet
 
 LARGEST = 2**31 - 2**24  # bytes of weights that one protocol buffer holds beside the graph
 
 
-def write(subject: Subject, path: Path) -> list[str]:
+def write(export_model: ExportModel, path: Path) -> list[str]:
     """Weights stay in the file below 2 GB, else they lie beside it."""
-    graph = trace(subject)
-    weights = sum(t.numel() * t.element_size() for t in subject.plain.state_dict().values())
+    graph = trace(export_model)
+    weights = sum(t.numel() * t.element_size() for t in export_model.plain.state_dict().values())
     with quiet():
         program = _converted(graph)
-        for name, fact in subject.about().items():
+        for name, fact in export_model.about().items():
             program.model.metadata_props[name] = fact
         if weights < LARGEST:
             write_file(path, program.model_proto.SerializeToString())
@@ -44,12 +44,12 @@ def _converted(graph: Graph) -> Any:
     return program
 
 
-def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
+def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     """What onnxruntime computes on the CPU, after onnx has checked the file."""
     import onnx
     import onnxruntime
 
-    del subject
+    del export_model
     onnx.checker.check_model(str(path), full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -9,23 +9,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ftune.exports.atomic_target import write_file
+from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import named, trace
-from ftune.exports.place import write_file
-from ftune.exports.subject import Batch, Subject
 from ftune.quiet import quiet
 
 
-def write(subject: Subject, path: Path) -> list[str]:
+def write(export_model: ExportModel, path: Path) -> list[str]:
     buffer = io.BytesIO()
     with quiet():
-        torch.export.save(trace(subject).program, buffer, extra_files=subject.about())
+        torch.export.save(trace(export_model).program, buffer, extra_files=export_model.about())
     write_file(path, buffer.getvalue())
     return []
 
 
-def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
+def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     """What `torch.export.load(path).module()` computes."""
-    del subject
+    del export_model
     with quiet():
         model = torch.export.load(path).module()
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 
-from ftune.exports.place import write_file
-from ftune.exports.subject import Subject
+from ftune.exports.atomic_target import write_file
+from ftune.exports.export_model import ExportModel
 from ftune.exports.tensors import content, read
 from ftune.runs.base import ARRAYS, STORY
 
 __all__ = ["read", "write"]
 
 
-def write(subject: Subject, path: Path) -> list[str]:
-    tensors, story = content(subject)
+def write(export_model: ExportModel, path: Path) -> list[str]:
+    tensors, story = content(export_model)
     whole = {
         "model": dict(tensors),
-        ARRAYS: dict(subject.base.pipeline),
+        ARRAYS: dict(export_model.base.pipeline),
         STORY: json.dumps(story),
     }
     buffer = io.BytesIO()

@@ -8,17 +8,17 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from ftune.exports.place import write_file
-from ftune.exports.subject import Subject
+from ftune.exports.atomic_target import write_file
+from ftune.exports.export_model import ExportModel
 from ftune.exports.tensors import content, read
 from ftune.runs.base import ARRAYS, STORY
 
 __all__ = ["read", "write"]
 
 
-def write(subject: Subject, path: Path) -> list[str]:
-    tensors, story = content(subject)
+def write(export_model: ExportModel, path: Path) -> list[str]:
+    tensors, story = content(export_model)
     whole: dict[str, Tensor] = {k: t.contiguous().clone() for k, t in tensors.items()}
-    whole |= {f"{ARRAYS}/{k}": t.contiguous() for k, t in subject.base.pipeline.items()}
+    whole |= {f"{ARRAYS}/{k}": t.contiguous() for k, t in export_model.base.pipeline.items()}
     write_file(path, save(whole, {"format": "pt", STORY: json.dumps(story)}))
     return []

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ftune.adapt.quantize import plain_tensors
 from ftune.errors import RequestError, RunFailedError
-from ftune.exports.subject import Batch, Subject, outputs
+from ftune.exports.export_model import Batch, ExportModel, outputs
 from ftune.models.hf_files import plain
 from ftune.predictor import restore
 from ftune.runs.base import load_base
@@ -20,30 +20,30 @@ from ftune.secret.redact import redact_tree
 TRAINING_ONLY = ("loop", "exact")
 
 
-def content(subject: Subject) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+def content(export_model: ExportModel) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
     """Tensors by name and their story: as stored, or those of the plain model.
 
     Raises RequestError where merging unties weights that the structure ties.
     """
-    story = {key: fact for key, fact in subject.base.meta.items() if key not in TRAINING_ONLY}
+    story = {key: fact for key, fact in export_model.base.meta.items() if key not in TRAINING_ONLY}
     story["config"] = redact_tree(story["config"])  # of a run that an older ftune wrote
-    if subject.apart or not subject.adapted:
-        return subject.base.tensors, story
+    if export_model.apart or not export_model.adapted:
+        return export_model.base.tensors, story
     story["adapters"] = []
-    if subject.kind:
-        story["model"] = {**story["model"], "config": plain(subject.inner.config)}
-    elif subject.merged[1]:
+    if export_model.kind:
+        story["model"] = {**story["model"], "config": plain(export_model.inner.config)}
+    elif export_model.merged[1]:
         raise RequestError(
-            f"--merged: {', '.join(subject.merged[1])} shares its weight in this model, and with "
-            "the adapters it no longer could; write --apart"
+            f"--merged: {', '.join(export_model.merged[1])} shares its weight in this model,"
+            " and with the adapters it no longer could; write --apart"
         )
-    return plain_tensors(subject.plain), story
+    return plain_tensors(export_model.plain), story
 
 
-def read(path: Path, subject: Subject) -> Callable[[Batch], Tensor]:
+def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     """Loads the file as `ftune predict` does. Raises RunFailedError where the pipeline differs."""
     base = load_base(path)
-    wanted, found = subject.base.pipeline, base.pipeline
+    wanted, found = export_model.base.pipeline, base.pipeline
     same = wanted.keys() == found.keys() and all(torch.equal(wanted[k], found[k]) for k in wanted)
     if not same:
         raise RunFailedError(f"{path.name}: the pipeline's arrays were read back differently")

@@ -31,7 +31,7 @@ class Plateau:
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
         """The schedule of a training of `total` optimizer steps."""
-        return Listening(self, self.warmup.length(total))
+        return PlateauState(self, self.warmup.length(total))
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Heard:
     scale: float = 1.0
 
 
-class Listening:
+class PlateauState:
     """The schedule that `Plateau` declares."""
 
     def __init__(self, rule: Plateau, warmup: int) -> None:

@@ -48,16 +48,16 @@ class RowLosses:
 def row_losses(parts: Parts) -> RowLosses:
     """Of the model as it stands, on the validation split."""
     assert parts.dataset.val is not None
-    meters: list[_RowMeter] = []
+    passes: list[_RowLosses] = []
     size = math.ceil(len(parts.dataset.val) / MOST_UNITS)
 
-    def fresh() -> _RowMeter:
-        meters.append(_RowMeter(parts.task, size))
-        return meters[-1]
+    def fresh() -> _RowLosses:
+        passes.append(_RowLosses(parts.task, size))
+        return passes[-1]
 
     score(parts, parts.dataset.val, make=fresh)
-    summed = torch.stack(meters[-1].summed).double().cpu()
-    weight = torch.tensor(meters[-1].weight, dtype=torch.float64)
+    summed = torch.stack(passes[-1].summed).double().cpu()
+    weight = torch.tensor(passes[-1].weight, dtype=torch.float64)
     judged = float(weight.sum()) if parts.task.positions else len(parts.dataset.val)
     return RowLosses(summed, weight, _floor(parts, judged), len(parts.dataset.val))
 
@@ -74,7 +74,7 @@ def _floor(parts: Parts, judged: float) -> float:
     return math.log((judged + 2) / (judged + 1))
 
 
-class _RowMeter:
+class _RowLosses:
     """Takes the loss of each row, or of `size` rows together."""
 
     def __init__(self, task: Task, size: int) -> None:

@@ -16,8 +16,8 @@ from ftune.tasks.protocol import check_loss
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ftune.tasks.classes import ClassTask
-    from ftune.tasks.labels import LabelTask
+    from ftune.tasks.classification_task import ClassificationTask
+    from ftune.tasks.multi_label_task import MultiLabelTask
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,17 @@ class Classification:
         train_targets: Tensor,
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
         vocabulary: int,  # noqa: ARG002
-    ) -> ClassTask | LabelTask:
+    ) -> ClassificationTask | MultiLabelTask:
         """`train_targets`: int64 [rows], or [rows, labels] of 0 and 1.
 
         Raises DataError for fewer than two classes, RequestError for a class that is not there.
         """
         if self.multi_label:
-            from ftune.tasks.labels import LabelTask
+            from ftune.tasks.multi_label_task import MultiLabelTask
 
             weights = self._weights(target_names)
-            return LabelTask(target_names, weights, self.label_smoothing, self.threshold)
-        from ftune.tasks.classes import ClassTask
+            return MultiLabelTask(target_names, weights, self.label_smoothing, self.threshold)
+        from ftune.tasks.classification_task import ClassificationTask
 
         if len(classes) < 2:
             raise DataError(f"the target has one class only ({', '.join(classes)}); two are needed")
@@ -93,7 +93,9 @@ class Classification:
         if self.class_weights == "balanced":
             weights = _balanced(train_targets, len(classes))
         own = LOSSES.get(self.loss)
-        return ClassTask(classes, weights, self.label_smoothing, self._positive(classes), own)
+        return ClassificationTask(
+            classes, weights, self.label_smoothing, self._positive(classes), own
+        )
 
     def _weights(self, names: tuple[str, ...]) -> list[float] | None:
         if not isinstance(self.class_weights, dict):

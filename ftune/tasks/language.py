@@ -11,7 +11,7 @@ from ftune.config.fields import setting
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ftune.tasks.tokens import TokenTask
+    from ftune.tasks.language_task import LanguageModelTask
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class CausalLm:
         train_targets: Tensor | None,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
         vocabulary: int,
-    ) -> TokenTask:
+    ) -> LanguageModelTask:
         """One output for each of the `vocabulary` token ids, at every position."""
-        from ftune.tasks.tokens import TokenTask
+        from ftune.tasks.language_task import LanguageModelTask
 
-        return TokenTask(vocabulary, self.label_smoothing)
+        return LanguageModelTask(vocabulary, self.label_smoothing)

@@ -19,7 +19,7 @@ class Counter(Protocol):
     def compute(self) -> float: ...
 
 
-class Metric(Protocol):
+class OwnMetric(Protocol):
     """A metric with its settings."""
 
     @property
@@ -32,27 +32,27 @@ class Metric(Protocol):
 class WithMetrics:
     """A task that is judged by `metrics` too; in all else the task itself."""
 
-    def __init__(self, task: Task, metrics: Sequence[Metric]) -> None:
-        self.task, self.metrics = task, metrics
+    def __init__(self, task: Task, metrics: Sequence[OwnMetric]) -> None:
+        self.task, self.own_metrics = task, metrics
         more = {metric.name: metric.direction for metric in metrics}
         self.directions: Mapping[str, Direction] = {**task.directions, **more}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def meter(self) -> MeterWithMetrics:
-        return MeterWithMetrics(self.task, self.metrics)
+    def metrics(self) -> MetricsWithOwn:
+        return MetricsWithOwn(self.task, self.own_metrics)
 
 
-class MeterWithMetrics:
-    """The task's meter, and a counter for each metric."""
+class MetricsWithOwn:
+    """The task's metrics, and a counter for each metric."""
 
-    def __init__(self, task: Task, metrics: Sequence[Metric]) -> None:
-        self.task, self.meter = task, task.meter()
+    def __init__(self, task: Task, metrics: Sequence[OwnMetric]) -> None:
+        self.task, self.metrics = task, task.metrics()
         self.counters = {metric.name: metric.counter(task.output_names) for metric in metrics}
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
-        self.meter.update(outputs, batch)
+        self.metrics.update(outputs, batch)
         tensors = self.task.answers(outputs.detach(), batch)
         answers = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
         for counter in self.counters.values():
@@ -60,13 +60,13 @@ class MeterWithMetrics:
 
     def compute(self) -> dict[str, float]:
         own = {name: counter.compute() for name, counter in self.counters.items()}
-        return self.meter.compute() | own
+        return self.metrics.compute() | own
 
     def details(self) -> list[dict[str, Any]]:
-        return self.meter.details()
+        return self.metrics.details()
 
 
-def with_metrics(task: Task, metrics: Sequence[Metric]) -> Task:
+def with_metrics(task: Task, metrics: Sequence[OwnMetric]) -> Task:
     """The task itself where there is nothing to add."""
     judged: Any = WithMetrics(task, metrics) if metrics else task
     extended: Task = judged

@@ -36,7 +36,7 @@ def check_loss(name: str, known: Sequence[str]) -> None:
         raise SettingError("loss", f"`{name}`: {suggestion(name, accepted)}")
 
 
-class Meter(Protocol):
+class Metric(Protocol):
     """Metrics of a stream of batches, accumulated in float64 where the outputs are."""
 
     def update(self, outputs: Tensor, batch: Batch) -> None:
@@ -62,7 +62,7 @@ class Task(Protocol):
 
     @property
     def directions(self) -> Mapping[str, Direction]:
-        """Which way is better, for every metric of the meter."""
+        """Which way is better, for every metric of `metrics`."""
 
     @property
     def positions(self) -> bool:
@@ -77,8 +77,8 @@ class Task(Protocol):
     def weight(self, batch: Batch) -> Tensor | float:
         """What `loss` weighs a batch by, or a number in proportion, without any outputs."""
 
-    def meter(self) -> Meter:
-        """A fresh meter."""
+    def metrics(self) -> Metric:
+        """Return metrics that have seen no rows."""
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """Columns of a table of predictions; outputs: [rows, outputs]."""

@@ -14,7 +14,7 @@ from ftune.tasks.protocol import check_loss
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ftune.tasks.quantities import QuantityTask
+    from ftune.tasks.regression_task import RegressionTask
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Regression:
         train_targets: Tensor,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],
         vocabulary: int,  # noqa: ARG002
-    ) -> QuantityTask:
+    ) -> RegressionTask:
         """`invert` takes targets as the model sees them, [rows, targets], to their own unit."""
-        from ftune.tasks.quantities import QuantityTask
+        from ftune.tasks.regression_task import RegressionTask
 
-        return QuantityTask(target_names, self.loss, self.delta, invert, LOSSES.get(self.loss))
+        return RegressionTask(target_names, self.loss, self.delta, invert, LOSSES.get(self.loss))

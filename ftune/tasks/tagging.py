@@ -12,7 +12,7 @@ from ftune.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ftune.tasks.tags import TagTask
+    from ftune.tasks.tagging_task import TaggingTask
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class TokenClassification:
         train_targets: Tensor | None,  # noqa: ARG002
         invert: Callable[[Tensor], Tensor],  # noqa: ARG002
         vocabulary: int,  # noqa: ARG002
-    ) -> TagTask:
+    ) -> TaggingTask:
         """Raises DataError for fewer than two tags."""
-        from ftune.tasks.tags import TagTask
+        from ftune.tasks.tagging_task import TaggingTask
 
         if len(classes) < 2:
             raise DataError(f"the target has one tag only ({', '.join(classes)}); two are needed")
-        return TagTask(classes, self.label_smoothing)
+        return TaggingTask(classes, self.label_smoothing)

@@ -34,7 +34,7 @@ def _tagged(rng: np.random.Generator, prefixes: str, lengths: list[int]) -> list
 def _ours(truth: list[list[str]], guess: list[list[str]], tags: tuple[str, ...]) -> float:
     """The metric over batches of three texts."""
     task = TASKS["token-classification"]().build(tags, ("tags",), None, lambda x: x, 0)
-    meter = task.meter()
+    metrics = task.metrics()
     for at in range(0, len(truth), 3):
         rows = range(at, min(at + 3, len(truth)))
         number = {tag: index for index, tag in enumerate(tags)}
@@ -42,8 +42,8 @@ def _ours(truth: list[list[str]], guess: list[list[str]], tags: tuple[str, ...])
         guessed = torch.tensor([number[tag] for row in rows for tag in guess[row]])
         of = torch.tensor([row - at for row in rows for _ in truth[row]])
         outputs = torch.nn.functional.one_hot(guessed, len(tags)).float()
-        meter.update(outputs, {"y": y, "row": of})
-    return float(meter.compute()["entity_f1"])
+        metrics.update(outputs, {"y": y, "row": of})
+    return float(metrics.compute()["entity_f1"])
 
 
 def _scores(

@@ -16,7 +16,7 @@ from ftune import fault_policy
 from ftune.build import Parts, build, read_data
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
-from ftune.data.store import Draw
+from ftune.data.store import RngKey
 from ftune.fault_policy import batch_loader
 from ftune.loader import BatchLoader, Load, prefetched
 from ftune.objectives import Batch
@@ -125,8 +125,10 @@ def from_the_global_generator(patch: pytest.MonkeyPatch) -> None:
     """The other control: augmentations draw from whatever torch's generator has come to."""
     real = Split.batch
 
-    def batch(self: Split, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
+    def batch(
+        self: Split, rows: torch.Tensor, rng_key: RngKey | None = None
+    ) -> dict[str, torch.Tensor]:
         some = int(torch.randint(2**31, (1,)))
-        return real(self, rows, draw and Draw(some, draw.epoch))
+        return real(self, rows, rng_key and RngKey(some, rng_key.epoch))
 
     patch.setattr(Split, "batch", batch)

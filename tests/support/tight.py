@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ftune import fault_policy
 from ftune.build import build, read_data
-from ftune.data.store import Dense, Draw
+from ftune.data.store import Dense, RngKey
 from ftune.schema.root import LANGUAGE
 from ftune.training.run import new_run
 from ftune.training.train import train
@@ -59,10 +59,10 @@ def train_within(
     seen: list[list[int]] = []
     take = Dense.take
 
-    def watched(self: Dense, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:
-        if draw is not None:
+    def watched(self: Dense, rows: Tensor, rng_key: RngKey | None = None) -> dict[str, Tensor]:
+        if rng_key is not None:
             seen.append(rows.tolist())
-        return take(self, rows, draw)
+        return take(self, rows, rng_key)
 
     Dense.take = watched  # type: ignore[method-assign]
     if not shrinks:

@@ -16,7 +16,7 @@ from ftune.data.images.warp import compose, shifted, warped
 if TYPE_CHECKING:
     import torch
 
-    from ftune.data.store import Draw
+    from ftune.data.store import RngKey
 
 SHARE_OF_DEVICE = 0.25
 """Images that take more of a device's free memory than this come batch by batch."""
@@ -48,7 +48,7 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def take(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
+    def take(self, rows: torch.Tensor, rng_key: RngKey | None = None) -> dict[str, torch.Tensor]:
         """x [n, channels, height, width] float32, channels last in memory.
 
         With mixup or cutmix also `partner` int64 [n] and `share` float32 [n]. What a row becomes
@@ -57,23 +57,23 @@ class ImageStore:
         import torch
 
         numbers = rows.cpu().numpy()
-        steps = self.finish if draw is None else self.moving
+        steps = self.finish if rng_key is None else self.moving
         with torch.no_grad():
-            x = self._moved(*self._gathered(numbers, draw), numbers, steps, draw)
+            x = self._moved(*self._gathered(numbers, rng_key), numbers, steps, rng_key)
             x = self._normalized(x)
-            if draw is None:
+            if rng_key is None:
                 return {"x": x}
             for stream, step in self.erase:
-                x = step.erase(x, uniform.uniforms(draw, numbers, stream, step.draws))
-            mixed = self._mixed(x, int(numbers[0]), draw)
+                x = step.erase(x, uniform.uniforms(rng_key, numbers, stream, step.draws))
+            mixed = self._mixed(x, int(numbers[0]), rng_key)
             x = mixed["x"].contiguous(memory_format=torch.channels_last)
         return mixed | {"x": x}
 
-    def _gathered(self, rows: Array, draw: Draw | None) -> tuple[torch.Tensor, Array, bool]:
+    def _gathered(self, rows: Array, rng_key: RngKey | None) -> tuple[torch.Tensor, Array, bool]:
         """uint8 [n, h, w, c], the size of each image in it, and whether they are all alike."""
         import torch
 
-        source = self.plain if self.plain is not None and draw is None else self.pixels
+        source = self.plain if self.plain is not None and rng_key is None else self.pixels
         if self.held is not None and source is self.pixels:
             x = self.held.index_select(0, torch.from_numpy(rows).to(self.held.device))
         else:
@@ -88,11 +88,11 @@ class ImageStore:
         alike: bool,
         rows: Array,
         steps: Sequence[tuple[int, Any]],
-        draw: Draw | None,
+        rng_key: RngKey | None,
     ) -> torch.Tensor:
         """[n, c, h, w] float32 of 0 to 255."""
         for group in _grouped(steps):
-            drawn = [(step, _drawn(draw, rows, stream, step)) for stream, step in group]
+            drawn = [(step, _drawn(rng_key, rows, stream, step)) for stream, step in group]
             if group[0][1].stage == "place":
                 x, sizes, alike = _placed(x, sizes, alike, drawn)
             else:
@@ -116,12 +116,12 @@ class ImageStore:
         )
         return x.sub_(mean.permute(2, 0, 1)).div_(std.permute(2, 0, 1))
 
-    def _mixed(self, x: torch.Tensor, first: int, draw: Draw) -> dict[str, torch.Tensor]:
+    def _mixed(self, x: torch.Tensor, first: int, rng_key: RngKey) -> dict[str, torch.Tensor]:
         import torch
 
         if not self.mix or len(x) < 2:
             return {"x": x}
-        rng = uniform.generator(draw, first)
+        rng = uniform.generator(rng_key, first)
         step = self.mix[int(rng.integers(len(self.mix)))]
         if rng.random() >= step.probability:
             return {"x": x}
@@ -157,10 +157,10 @@ def _floats(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 3, 1, 2).to(torch.float32)
 
 
-def _drawn(draw: Draw | None, rows: Array, stream: int, step: Any) -> Array:
-    if draw is None:
+def _drawn(rng_key: RngKey | None, rows: Array, stream: int, step: Any) -> Array:
+    if rng_key is None:
         return np.empty((len(rows), 0))
-    return uniform.uniforms(draw, rows, stream, step.draws)
+    return uniform.uniforms(rng_key, rows, stream, step.draws)
 
 
 def _grouped(steps: Sequence[tuple[int, Any]]) -> list[list[tuple[int, Any]]]:

@@ -15,7 +15,7 @@ import numpy as np
 from ftune.data.frame import Array
 
 if TYPE_CHECKING:
-    from ftune.data.store import Draw
+    from ftune.data.store import RngKey
 
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -24,25 +24,25 @@ MIX = 2**32
 """The stream of what a whole batch draws."""
 
 
-def uniforms(draw: Draw, rows: Array, stream: int, count: int) -> Array:
+def uniforms(rng_key: RngKey, rows: Array, stream: int, count: int) -> Array:
     """[rows, count] float64 in [0, 1). `stream`: the place of the transform in its list."""
     blocks = -(-count // 4)
     counters = np.zeros((len(rows), blocks, 4), dtype=np.uint64)
     counters[:, :, 0] = np.arange(1, blocks + 1, dtype=np.uint64)
     counters[:, :, 1] = rows.astype(np.uint64)[:, None]
     counters[:, :, 2] = stream
-    bits = _philox(counters, _key(draw)).reshape(len(rows), blocks * 4)[:, :count]
+    bits = _philox(counters, _key(rng_key)).reshape(len(rows), blocks * 4)[:, :count]
     result: Array = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return result
 
 
-def generator(draw: Draw, first: int) -> np.random.Generator:
+def generator(rng_key: RngKey, first: int) -> np.random.Generator:
     """The stream of the batch whose first row is `first`."""
-    return np.random.Generator(np.random.Philox(counter=[0, first, MIX, 0], key=_key(draw)))
+    return np.random.Generator(np.random.Philox(counter=[0, first, MIX, 0], key=_key(rng_key)))
 
 
-def _key(draw: Draw) -> Array:
-    return np.array([draw.seed % 2**64, draw.epoch], dtype=np.uint64)
+def _key(rng_key: RngKey) -> Array:
+    return np.array([rng_key.seed % 2**64, rng_key.epoch], dtype=np.uint64)
 
 
 def _philox(counters: Array, key: Array) -> Array:

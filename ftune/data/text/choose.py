@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ftune.data.kind import TargetKind
     from ftune.data.schema import Data
-    from ftune.data.text.form import Form
+    from ftune.data.text.text_columns import TextColumns
 
 USUAL, USUAL_LANGUAGE = 512, 1024
 """Tokens a row where the model can take more: classification, and language modelling."""
@@ -79,16 +79,18 @@ def check_kept(wish: Tokenize, base: Tokenize) -> None:
             )
 
 
-def resolved(wish: Tokenize, tokenizer: Tokenizer, form: Form, kind: TargetKind) -> Tokenize:
+def resolved(
+    wish: Tokenize, tokenizer: Tokenizer, columns: TextColumns, kind: TargetKind
+) -> Tokenize:
     """With a value for everything that was left open. Raises DataError for what does not go."""
     language = kind == "tokens"
     _check_language_only(wish, language)
-    if wish.stream and form.text is None:
+    if wish.stream and columns.text is None:
         raise DataError(
             "tokenize.stream: is for texts; prompts and messages are samples of their own: use"
             " `packing`"
         )
-    if wish.chat and form.text is not None:
+    if wish.chat and columns.text is not None:
         raise DataError("tokenize.chat: is for `prompt` and `response`, or `messages`")
     usual = USUAL_LANGUAGE if language else USUAL
     limit = tokenizer.limit
@@ -99,17 +101,17 @@ def resolved(wish: Tokenize, tokenizer: Tokenizer, form: Form, kind: TargetKind)
             " the model"
         )
     packing = language and wish.packing
-    flows = language and form.text is not None and form.running and not packing
+    flows = language and columns.text is not None and columns.running and not packing
     stream = flows if wish.stream is None else wish.stream
-    turns = form.messages is not None or form.prompt is not None
+    turns = columns.messages is not None or columns.prompt is not None
     chat = turns and (bool(tokenizer.templates) if wish.chat is None else wish.chat)
     most = wish.max_length or min(usual, limit or usual)
     return replace(
         wish,
         max_length=_with_room(most, tokenizer),
         stream=stream,
-        add_eos=not form.running if wish.add_eos is None else wish.add_eos,
-        chat=chat or form.messages is not None or (turns and wish.chat_template is not None),
+        add_eos=not columns.running if wish.add_eos is None else wish.add_eos,
+        chat=chat or columns.messages is not None or (turns and wish.chat_template is not None),
     )
 
 

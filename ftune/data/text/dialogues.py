@@ -13,7 +13,7 @@ from ftune.data.text.turns import Keys, Turn, WrongRowError, counts, parsed, tur
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
-    from ftune.data.text.form import Form
+    from ftune.data.text.text_columns import TextColumns
 
 T = TypeVar("T")
 SHOWN = 20
@@ -28,9 +28,9 @@ class Conversation:
     tools: Sequence[Any] | None = None
 
 
-def conversations(frame: Frame, form: Form, answers: bool = True) -> list[Conversation]:
+def conversations(frame: Frame, columns: TextColumns, answers: bool = True) -> list[Conversation]:
     """The conversation of each row. Raises DataError that names rows; `answers`: each needs one."""
-    keys = Keys(form.role, form.content, form.roles)
+    keys = Keys(columns.role, columns.content, columns.roles)
 
     def read(value: Any) -> list[Turn]:
         turns = turns_of(value, keys)
@@ -38,13 +38,13 @@ def conversations(frame: Frame, form: Form, answers: bool = True) -> list[Conver
             raise WrongRowError("no turn of the assistant, so there is nothing to learn")
         return turns
 
-    rows = _each(frame, form.messages or "", "data.messages", read)
-    if form.system is not None:
-        texts = _optional(frame, form.system, "data.messages.system", str)
+    rows = _each(frame, columns.messages or "", "data.messages", read)
+    if columns.system is not None:
+        texts = _optional(frame, columns.system, "data.messages.system", str)
         rows = [_with_system(text, turns) for text, turns in zip(texts, rows, strict=True)]
-    if form.tools is None:
+    if columns.tools is None:
         return [Conversation(turns) for turns in rows]
-    tools = _optional(frame, form.tools, "data.messages.tools", _tools)
+    tools = _optional(frame, columns.tools, "data.messages.tools", _tools)
     return [Conversation(turns, some or None) for turns, some in zip(rows, tools, strict=True)]
 
 

@@ -23,9 +23,9 @@ from ftune.data.target import Target, target_of
 from ftune.data.text import choose
 from ftune.data.text.chat import RefusedError, Tools, question
 from ftune.data.text.dialogues import check_asked, check_pairs, conversations, tag_names, word_lists
-from ftune.data.text.form import Form
-from ftune.data.text.recipe import Recipe, TrainingTexts
 from ftune.data.text.stores import Blocks, Tokens, pack
+from ftune.data.text.text_columns import TextColumns
+from ftune.data.text.tokenize_pipeline import TokenizePipeline, TrainingTexts
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.data.text.turns import Turn, without_answer
 from ftune.data.transforms.tokenize import Tokenize
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 class TextPipeline(FittedPipeline):
     """What was fitted on the training rows.
 
-    columns: those that a prediction needs. recipe: tokenizer, settings, and where the texts stand.
-    kept: the folder for what is tokenised, None for none. notes: what fitting has to say. Neither
-    is stored.
+    columns: those that a prediction needs. tokenization: from a frame to
+    samples. kept: the folder for what is tokenised, None for none. notes: what fitting has to say.
+    Neither is stored.
     """
 
     kind: ClassVar[Kind] = "text"
@@ -49,7 +49,7 @@ class TextPipeline(FittedPipeline):
     steps: ClassVar[tuple[Step, ...]] = ()
 
     columns: dict[str, str]
-    recipe: Recipe
+    tokenization: TokenizePipeline
     target_steps: tuple[Step, ...] = ()
     kept: Path | None = field(default=None, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -69,35 +69,35 @@ class TextPipeline(FittedPipeline):
         `tokenizer` is the model's folder, GGUF file or hub name. Raises DataError.
         """
         base = prior if isinstance(prior, TextPipeline) and data.statistics != "refit" else None
-        form = Form.of(data, kind).found_in(train)
+        columns = TextColumns.of(data, kind).found_in(train)
         wish, kept = choose.declared(data), cache_folder(data.cache, "text")
-        form.check(train)
-        chat = form.messages is not None or bool(wish.chat)
-        texts, known = TrainingTexts(form, kind, train), base.tokenizer if base else None
+        columns.check(train)
+        chat = columns.messages is not None or bool(wish.chat)
+        texts, known = TrainingTexts(columns, kind, train), base.tokenizer if base else None
         if base:
-            choose.check_kept(wish, base.recipe.settings)
+            choose.check_kept(wish, base.tokenization.settings)
         found = choose.chosen(wish, texts, tokenizer, known, chat, kept)
-        settings = choose.resolved(wish, found, form, kind)
-        target = _target(data, train, kind, form, classes)
-        recipe = Recipe(found, settings, form, target)
-        _ = recipe.chat  # a template that is none is said now
+        settings = choose.resolved(wish, found, columns, kind)
+        target = _target(data, train, kind, columns, classes)
+        tokenization = TokenizePipeline(found, settings, columns, target)
+        _ = tokenization.chat  # a template that is none is said now
         steps, notes = fit_targets(data, train, target, prior)
         if base:
             notes = [f"tokenizer of the base kept ({found.size:,} tokens).", *notes]
-        columns = {name: str(train.kind(name)) for name in form.asked}
-        return cls(columns, recipe, steps, kept, tuple(notes))
+        kinds = {name: str(train.kind(name)) for name in columns.asked}
+        return cls(kinds, tokenization, steps, kept, tuple(notes))
 
     @property
     def features(self) -> Features:
-        return Features((self.recipe.most,), None, {}, self.tokenizer.size)
+        return Features((self.tokenization.most,), None, {}, self.tokenizer.size)
 
     @property
     def target(self) -> Target:
-        return self.recipe.target
+        return self.tokenization.target
 
     @property
     def tokenizer(self) -> Tokenizer:
-        return self.recipe.tokenizer
+        return self.tokenization.tokenizer
 
     def inputs(self, frame: Frame, train: bool = False) -> Store:
         """Tokens, or Blocks of a stream. Raises DataError for texts that cannot be used.
@@ -105,22 +105,22 @@ class TextPipeline(FittedPipeline):
         Language modelling and tags bring `y`. Rows without anything to learn are left out of
         language modelling; `source_rows` says which are there.
         """
-        if self.recipe.settings.stream:
+        if self.tokenization.settings.stream:
             return self._blocks(frame, train)
-        made = self.recipe.samples(frame, self.kept)
+        made = self.tokenization.samples(frame, self.kept)
         if train:
-            self.recipe.check_ends(made)
+            self.tokenization.check_ends(made)
         tokens = replace(
             Tokens.of(made.x, self.tokenizer.pad, made.y),
             source_rows=torch.from_numpy(made.places),
             notes=made.notes,
         )
-        packing = train and self.recipe.settings.packing
-        return pack(tokens, self.recipe.most) if packing else tokens
+        packing = train and self.tokenization.settings.packing
+        return pack(tokens, self.tokenization.most) if packing else tokens
 
     def _blocks(self, frame: Frame, train: bool) -> Blocks:
-        ids, notes = self.recipe.stream(frame, self.kept)
-        width = self.recipe.most
+        ids, notes = self.tokenization.stream(frame, self.kept)
+        width = self.tokenization.most
         if len(ids) < (width + 1 if train else 2):
             raise DataError(
                 f"{frame.origin}: the text has {len(ids):,} tokens, which is less than one block"
@@ -130,7 +130,7 @@ class TextPipeline(FittedPipeline):
 
     def conform(self, frame: Frame) -> Frame:
         """The frame, if it has the columns that a prediction needs. Raises DataError."""
-        for name in self.recipe.form.asked:
+        for name in self.tokenization.columns.asked:
             assert frame[name] is not None
         return frame
 
@@ -139,9 +139,9 @@ class TextPipeline(FittedPipeline):
 
         notes: gets a sentence about conversations that end with an answer, which is left out.
         """
-        form = self.recipe.form
-        if form.messages is not None:
-            rows = conversations(frame, form, answers=False)
+        columns = self.tokenization.columns
+        if columns.messages is not None:
+            rows = conversations(frame, columns, answers=False)
             asked = [without_answer(row.turns) for row in rows]
             check_asked(frame, asked)
             pairs = list(zip(asked, rows, strict=True))
@@ -150,7 +150,7 @@ class TextPipeline(FittedPipeline):
                 end = "conversations end with an answer, which is left out."
                 notes.append(f"{ended:,} of {len(rows):,} {end}")
             return [self.prompt_ids(turns, tools=row.tools) for turns, row in pairs]
-        texts = form.template("prompt" if form.prompt is not None else "text").fill(frame)
+        texts = columns.template("prompt" if columns.prompt is not None else "text").fill(frame)
         return [self.prompt_ids(text) for text in texts]
 
     def prompt_ids(
@@ -161,12 +161,12 @@ class TextPipeline(FittedPipeline):
         chat: whether a text becomes the user's turn; None: as in training. Raises DataError for
         turns that are refused, and for half a character.
         """
-        chat = self.recipe.chat is not None if chat is None else chat
+        chat = self.tokenization.chat is not None if chat is None else chat
         if isinstance(prompt, str) and not chat:
             return [*self.tokenizer.frame[0], *self._ids(prompt)]
         turns = question(prompt) if isinstance(prompt, str) else list(prompt)
-        wish = replace(self.recipe.settings, chat=True)
-        template = self.recipe.chat or choose.chat_of(wish, self.tokenizer)
+        wish = replace(self.tokenization.settings, chat=True)
+        template = self.tokenization.chat or choose.chat_of(wish, self.tokenizer)
         assert template is not None
         try:
             text = template.text(turns, answer=True, tools=tools)
@@ -185,7 +185,7 @@ class TextPipeline(FittedPipeline):
     @property
     def stop_ids(self) -> list[int]:
         """The ids at which an answer ends."""
-        return self.recipe.ends
+        return self.tokenization.ends
 
     def decode(self, ids: Sequence[int], specials: bool = False) -> str:
         """The text of ids; special tokens only if asked for."""
@@ -200,8 +200,8 @@ class TextPipeline(FittedPipeline):
         return self.common_json() | {
             "columns": dict(self.columns),
             "tokenizer": self.tokenizer.to_json(),
-            "settings": dataclasses.asdict(self.recipe.settings),
-            "form": self.recipe.form.to_json(),
+            "settings": dataclasses.asdict(self.tokenization.settings),
+            "form": self.tokenization.columns.to_json(),
             "cache": self.kept is not None,
         }
 
@@ -213,23 +213,25 @@ class TextPipeline(FittedPipeline):
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TextPipeline:
         """The inverse of `to_json` and `arrays`, with the usual cache. Raises CheckpointError."""
         target, steps = cls.restored_targets(stored, arrays)
-        recipe = Recipe(
+        tokenization = TokenizePipeline(
             Tokenizer.restore(stored["tokenizer"], arrays["tokenizer"]),
             Tokenize(**stored["settings"]),
-            Form(**stored["form"]),
+            TextColumns(**stored["form"]),
             target,
         )
-        return cls(dict(stored["columns"]), recipe, steps, cache_folder(stored["cache"], "text"))
+        return cls(
+            dict(stored["columns"]), tokenization, steps, cache_folder(stored["cache"], "text")
+        )
 
 
 def _target(
-    data: Data, train: Frame, kind: TargetKind, form: Form, classes: Sequence[str] | None
+    data: Data, train: Frame, kind: TargetKind, columns: TextColumns, classes: Sequence[str] | None
 ) -> Target:
     names = data.targets
     if kind == "tokens" and names:
         raise DataError("data.target: a language model predicts the text itself; leave it out")
     if kind == "tags":
-        words = word_lists(train, form.text or "", "data.text")
+        words = word_lists(train, columns.text or "", "data.text")
         tags = word_lists(train, names[0], "data.target")
         check_pairs(train, words, tags)
         classes = classes or tag_names(tags)

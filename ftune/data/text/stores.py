@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ftune.batch import IGNORE_INDEX
-from ftune.data.store import Draw, digest_tensor
+from ftune.data.store import RngKey, digest_tensor
 from ftune.data.text.ragged import Ragged, Rows
 
 
@@ -48,7 +48,7 @@ class Tokens:
     def lengths(self) -> Tensor:
         return self.offsets.diff()
 
-    def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:  # noqa: ARG002
+    def take(self, rows: Tensor, rng_key: RngKey | None = None) -> dict[str, Tensor]:  # noqa: ARG002
         """x, segments and, where there are targets, y: int64 [rows, longest]."""
         index, there = padded(self.offsets, rows, self.x.device)
         inside = there.long() if self.segments is None else self.segments[index].long() * there
@@ -159,10 +159,10 @@ class Blocks:
         whole, rest = divmod(predicted, self.width)
         return whole if rest >= self.width // 2 or whole == 1 else whole - 1
 
-    def take(self, rows: Tensor, draw: Draw | None = None) -> dict[str, Tensor]:
+    def take(self, rows: Tensor, rng_key: RngKey | None = None) -> dict[str, Tensor]:
         """x, y: int64 [rows, width]; segments only where a row is not full."""
         steps = torch.arange(self.width)
-        index = self._offset(draw) + rows.cpu()[:, None] * self.width + steps
+        index = self._offset(rng_key) + rows.cpu()[:, None] * self.width + steps
         there = index < len(self.stream) - 1
         at = torch.where(there, index, 0).to(self.stream.device)
         batch = {"x": self.stream[at].long(), "y": self.stream[at + 1].long()}
@@ -173,11 +173,11 @@ class Blocks:
             batch["segments"] = there.long()
         return batch
 
-    def _offset(self, draw: Draw | None) -> int:
-        if draw is None or not self.train:
+    def _offset(self, rng_key: RngKey | None) -> int:
+        if rng_key is None or not self.train:
             return 0
         room = len(self.stream) - 1 - len(self) * self.width
-        return int(np.random.default_rng([draw.seed % 2**64, draw.epoch]).integers(room + 1))
+        return int(np.random.default_rng([rng_key.seed % 2**64, rng_key.epoch]).integers(room + 1))
 
     def to(self, device: torch.device) -> Blocks:
         return replace(self, stream=self.stream.to(device))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ftune.data.dataset import Split
-from ftune.data.store import Dense, Draw
+from ftune.data.store import Dense, RngKey
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Mixing(Dense):
 
     share: float = 0.8
 
-    def take(self, rows: torch.Tensor, draw: Draw | None = None) -> dict[str, torch.Tensor]:
-        x = super().take(rows, draw)["x"]
-        if draw is None:
+    def take(self, rows: torch.Tensor, rng_key: RngKey | None = None) -> dict[str, torch.Tensor]:
+        x = super().take(rows, rng_key)["x"]
+        if rng_key is None:
             return {"x": x}
         partner = torch.arange(len(x)).roll(-1)
         mixed = x * self.share + x[partner] * (1 - self.share)
@@ -33,7 +33,7 @@ def test_mixed_numbers_stay_those_of_their_inputs(share: float) -> None:
     y = x @ torch.tensor([[1.0, -1.0], [2.0, 0.5], [0.0, 3.0]])
     split = Split(Mixing(x, share=share), y, torch.arange(1, 13))
     rows = torch.tensor([7, 1, 4, 9, 0])
-    batch = split.batch(rows, Draw(0, 0))
+    batch = split.batch(rows, RngKey(0, 0))
     wanted = batch["x"] @ torch.tensor([[1.0, -1.0], [2.0, 0.5], [0.0, 3.0]])
     assert torch.allclose(batch["y"], wanted, atol=1e-5)
     swapped = y[rows] * (1 - share) + y[rows][batch["partner"]] * share
@@ -45,4 +45,4 @@ def test_mixed_classes_stay_whole() -> None:
     """Theirs is the loss of both, weighted: see the task."""
     y = torch.arange(5)
     split = Split(Mixing(torch.zeros(5, 2)), y, torch.arange(1, 6))
-    assert torch.equal(split.batch(torch.arange(5), Draw(0, 0))["y"], y)
+    assert torch.equal(split.batch(torch.arange(5), RngKey(0, 0))["y"], y)

@@ -12,7 +12,7 @@ from ftune.engine.evaluate import evaluate, inference, outputs
 
 
 class Rows:
-    """A meter that adds up outputs."""
+    """Metrics that adds up outputs."""
 
     def __init__(self) -> None:
         self.total, self.count = 0.0, 0

@@ -27,8 +27,8 @@ from ftune.models.call import targets
 from ftune.objectives import Batch, Forward, Loss, TaskObjective
 from ftune.optim.schedule import Curve
 from ftune.runs.folder import RunFolder, read_metrics
-from ftune.tasks.classes import ClassTask
-from ftune.tasks.tokens import TokenTask
+from ftune.tasks.classification_task import ClassificationTask
+from ftune.tasks.language_task import LanguageModelTask
 from ftune.training.reopen import reopen
 from ftune.training.run import Run
 from ftune.training.train import train
@@ -67,7 +67,7 @@ def cut(whole: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str, Ten
 
 
 def step_of(weights: Sequence[float] | None) -> Step:
-    task = ClassTask(("a", "b", "c"), weights, 0.0, None)
+    task = ClassificationTask(("a", "b", "c"), weights, 0.0, None)
     return Step(TaskObjective(task.loss, task.weight), autocast=HALF)
 
 
@@ -146,7 +146,7 @@ def test_control_the_mean_of_each_overflows_sooner(monkeypatch: pytest.MonkeyPat
 def test_positions_count_not_rows() -> None:
     """Two texts of one token and two of many: as in one batch, whose mean is over tokens."""
     torch.manual_seed(1)
-    task, y = TokenTask(5, 0.0), torch.randint(5, (4, 9))
+    task, y = LanguageModelTask(5, 0.0), torch.randint(5, (4, 9))
     y[:2, 1:] = -100
     batch = {"x": torch.randn(4, 9, 6), "y": y}
 
@@ -179,7 +179,7 @@ def test_the_result_depends_on_no_projection(sizes: list[int], measured: bool) -
 
 
 def test_the_measure_of_classes_is_their_weight() -> None:
-    task = ClassTask(("a", "b", "c"), WEIGHTS, 0.0, None)
+    task = ClassificationTask(("a", "b", "c"), WEIGHTS, 0.0, None)
     plain = rows(0, 8)
     mixed = plain | {"partner": torch.arange(7, -1, -1), "share": torch.rand(8)}
     for batch in (plain, mixed):
@@ -392,7 +392,7 @@ def test_a_run_measures_by_the_task(tmp_path: Path) -> None:
     """Micro-batches of weighted classes in a run are shared out as those above."""
     run = half(tmp_path / "run", "task={name: classification, class_weights: {setosa: 9}}")
     attempt = job(run.parts, NullCallback()).step
-    assert isinstance(attempt, ResilientStep) and isinstance(run.parts.task, ClassTask)
+    assert isinstance(attempt, ResilientStep) and isinstance(run.parts.task, ClassificationTask)
     assert isinstance(attempt.step.objective, TaskObjective)
     assert attempt.step.objective.weigh == run.parts.task.weight
 

@@ -19,7 +19,7 @@ from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError
 from ftune.objectives import Batch, TaskObjective
 from ftune.optim.schedule import Curve
-from ftune.tasks.classes import ClassTask
+from ftune.tasks.classification_task import ClassificationTask
 
 WEIGHTS = [0.5, 2.0, 1.0]
 
@@ -40,11 +40,11 @@ def cut(whole: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str, Ten
     return [{n: parts[n][i] for n in parts} for i in range(len(sizes))]
 
 
-def classes(weights: Sequence[float] | None = None) -> ClassTask:
-    return ClassTask(("a", "b", "c"), weights, 0.0, None)
+def classes(weights: Sequence[float] | None = None) -> ClassificationTask:
+    return ClassificationTask(("a", "b", "c"), weights, 0.0, None)
 
 
-def loss_of(task: ClassTask) -> TaskObjective:
+def loss_of(task: ClassificationTask) -> TaskObjective:
     return TaskObjective(task.loss, task.weight)
 
 

@@ -14,7 +14,7 @@ from support.trainings import configuration, undisturbed
 
 from ftune.adapt.attach import attach
 from ftune.adapt.targets import adapters_of_rules
-from ftune.exports.subject import Subject
+from ftune.exports.export_model import ExportModel
 from ftune.predictor import restore
 from ftune.quiet import quiet
 from ftune.runs.base import load_base
@@ -95,10 +95,10 @@ def texts(place: Path, folders: dict[str, Path]) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def adapted() -> Callable[..., Subject]:
+def adapted() -> Callable[..., ExportModel]:
     """The run's base with adapters on it whose weights matter, as if trained."""
 
-    def make(run: Path, match: str, apart: bool = False, **lora: Any) -> Subject:
+    def make(run: Path, match: str, apart: bool = False, **lora: Any) -> ExportModel:
         base = load_base(run)
         rule = {"match": match, "lora": {"rank": 4, **lora}}
         config = LANGUAGE.of({**base.meta["config"], "adapt": [rule]}, [])
@@ -116,6 +116,6 @@ def adapted() -> Callable[..., Subject]:
         meta = {**base.meta, "adapters": [spec.to_json() for spec in specs]}
         kept = dataclasses.replace(base, tensors=built.module.state_dict(), meta=meta)
         predictor = dataclasses.replace(found, config=config, built=built)
-        return Subject(kept, predictor, apart)
+        return ExportModel(kept, predictor, apart)
 
     return make

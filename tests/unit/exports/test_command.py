@@ -45,9 +45,9 @@ def test_a_missing_extra_is_said_before_anything_is_loaded(
 def test_a_proof_that_fails_ends_with_1(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftune.exports import prove
+    from ftune.exports import verify
 
-    monkeypatch.setattr(prove, "outputs", lambda model, batch: torch.zeros(1))  # noqa: ARG005
+    monkeypatch.setattr(verify, "outputs", lambda model, batch: torch.zeros(1))  # noqa: ARG005
     found = typed(table, "--format", "pt", "--out", tmp_path / "m.pt")
     assert (found.exit_code, "is not kept" in found.stderr) == (1, True)
     assert list(tmp_path.iterdir()) == []

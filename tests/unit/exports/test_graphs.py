@@ -15,7 +15,7 @@ from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import RunFailedError
 from ftune.exports import onnx as onnx_format
-from ftune.exports.subject import outputs
+from ftune.exports.export_model import outputs
 from ftune.models.tokens import TokenModel
 from ftune.predictor import load
 from ftune.quiet import quiet

@@ -16,8 +16,8 @@ from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports import FORMATS, hf, tokenizer
-from ftune.exports.deliver import deliver
-from ftune.exports.subject import Subject
+from ftune.exports.export import write_verified
+from ftune.exports.export_model import ExportModel
 from ftune.predictor import Sampling, load
 from ftune.quiet import quiet
 from ftune.runs.base import load_base
@@ -87,10 +87,10 @@ def test_an_encoder_brings_its_head_and_says_who_reads_it(texts: Make, tmp_path:
 
 @pytest.mark.parametrize("match", ["*_proj", "/q_proj|lm_head/"])
 def test_adapters_are_merged(
-    match: str, texts: Make, tmp_path: Path, adapted: Callable[..., Subject]
+    match: str, texts: Make, tmp_path: Path, adapted: Callable[..., ExportModel]
 ) -> None:
-    done = deliver(adapted(texts("lm"), match), FORMATS["hf"], tmp_path / "m")
-    assert done.proof.holds and done.proof.difference > 0
+    done = write_verified(adapted(texts("lm"), match), FORMATS["hf"], tmp_path / "m")
+    assert done.verification.holds and done.verification.difference > 0
     assert bool(done.notes) == ("lm_head" in match)
     with quiet():
         model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "m")

@@ -14,8 +14,8 @@ from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports import FORMATS, peft
-from ftune.exports.deliver import deliver
-from ftune.exports.subject import Subject, outputs
+from ftune.exports.export import write_verified
+from ftune.exports.export_model import ExportModel, outputs
 from ftune.quiet import quiet
 from ftune.runs.base import load_base
 
@@ -26,53 +26,55 @@ Make = Callable[..., Path]
 @pytest.mark.parametrize("settings", [{}, {"dora": True}, {"rslora": True, "alpha": 3}])
 def test_the_same_logits_on_the_base(
     settings: dict[str, Any], texts: Make, folders: dict[str, Path], tmp_path: Path,
-    adapted: Callable[..., Subject],
+    adapted: Callable[..., ExportModel],
 ) -> None:  # fmt: skip
     from peft import AutoPeftModelForCausalLM
 
-    subject = adapted(texts("lm"), "*.q_proj", apart=True, **settings)
-    assert deliver(subject, FORMATS["peft"], tmp_path / "m").notes == []
+    export_model = adapted(texts("lm"), "*.q_proj", apart=True, **settings)
+    assert write_verified(export_model, FORMATS["peft"], tmp_path / "m").notes == []
     with quiet():
         load: Any = AutoPeftModelForCausalLM.from_pretrained
         model = load(tmp_path / "m").eval()
         base: Any = transformers.AutoModelForCausalLM.from_pretrained(folders["llama"])
-    for batch in subject.examples:
+    for batch in export_model.examples:
         real = batch["segments"] > 0
         with torch.no_grad():
             found = model(batch["x"], attention_mask=batch["segments"]).logits[real]
             plain = base(batch["x"], attention_mask=batch["segments"]).logits[real]
-        wanted = outputs(subject.model, batch)[real]
+        wanted = outputs(export_model.model, batch)[real]
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
         assert (plain - wanted).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("kind", ["sequence", "encoder", "last"])
 def test_a_trained_head_goes_along(
-    kind: str, texts: Make, tmp_path: Path, adapted: Callable[..., Subject]
+    kind: str, texts: Make, tmp_path: Path, adapted: Callable[..., ExportModel]
 ) -> None:
     match = "*.q_proj" if kind == "last" else "*.query"
-    done = deliver(adapted(texts(kind), match, apart=True), FORMATS["peft"], tmp_path / "m")
-    assert done.proof.holds
+    done = write_verified(adapted(texts(kind), match, apart=True), FORMATS["peft"], tmp_path / "m")
+    assert done.verification.holds
     assert (tmp_path / "m" / "head.safetensors").is_file() == (kind == "encoder")
 
 
 def test_without_the_base_it_is_compared_with_the_run(
-    texts: Make, adapted: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+    texts: Make, adapted: Callable[..., ExportModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = adapted(texts("lm"), "*.q_proj", apart=True)
+    export_model = adapted(texts("lm"), "*.q_proj", apart=True)
     monkeypatch.setattr(Path, "exists", lambda path: False)  # noqa: ARG005
-    assert not peft._from_files(subject)
-    assert "is not here; compared on the run's own weights" in peft._about_base(subject, "x")[0]
+    assert not peft._from_files(export_model)
+    assert (
+        "is not here; compared on the run's own weights" in peft._about_base(export_model, "x")[0]
+    )
 
 
 def test_another_base_than_that_of_the_files(
-    texts: Make, tmp_path: Path, adapted: Callable[..., Subject]
+    texts: Make, tmp_path: Path, adapted: Callable[..., ExportModel]
 ) -> None:
-    subject = adapted(texts("lm"), "*.q_proj", apart=True)
+    export_model = adapted(texts("lm"), "*.q_proj", apart=True)
     with torch.no_grad():
-        subject.model.get_parameter("lm.model.norm.weight").add_(1e-3)
+        export_model.model.get_parameter("lm.model.norm.weight").add_(1e-3)
     with pytest.raises(RunFailedError, match=r"stand on other weights .*`model.norm.weight`"):
-        deliver(subject, FORMATS["peft"], tmp_path / "m")
+        write_verified(export_model, FORMATS["peft"], tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,7 +85,7 @@ def test_a_run_without_adapters(texts: Make, tmp_path: Path) -> None:
 
 
 def test_a_convolution_goes_to_peft_as_well(
-    images: Path, tmp_path: Path, adapted: Callable[..., Subject]
+    images: Path, tmp_path: Path, adapted: Callable[..., ExportModel]
 ) -> None:
-    done = deliver(adapted(images, "conv*", apart=True), FORMATS["peft"], tmp_path / "m")
-    assert done.proof.holds and "no files that PEFT could find" in done.notes[0]
+    done = write_verified(adapted(images, "conv*", apart=True), FORMATS["peft"], tmp_path / "m")
+    assert done.verification.holds and "no files that PEFT could find" in done.notes[0]

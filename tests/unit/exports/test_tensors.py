@@ -20,8 +20,8 @@ from ftune.console import Console
 from ftune.data.frame import Frame
 from ftune.errors import RequestError
 from ftune.exports import FORMATS
-from ftune.exports.deliver import deliver
-from ftune.exports.subject import Subject, outputs
+from ftune.exports.export import write_verified
+from ftune.exports.export_model import ExportModel, outputs
 from ftune.predictor import Predictor
 from ftune.runs.base import ARRAYS, load_base
 
@@ -69,12 +69,12 @@ def plain_class() -> nn.Module:
 @pytest.mark.parametrize("form", OWN)
 @pytest.mark.parametrize("dora", [False, True])
 def test_merged_it_loads_into_the_plain_class(
-    form: str, dora: bool, table: Path, tmp_path: Path, adapted: Callable[..., Subject]
+    form: str, dora: bool, table: Path, tmp_path: Path, adapted: Callable[..., ExportModel]
 ) -> None:
-    subject = adapted(table, "layer*", dora=dora)
+    export_model = adapted(table, "layer*", dora=dora)
     path = tmp_path / f"m.{form}"
-    done = deliver(subject, FORMATS[form], path)
-    assert done.proof.holds and done.proof.allowed > 0
+    done = write_verified(export_model, FORMATS[form], path)
+    assert done.verification.holds and done.verification.allowed > 0
     weights = (
         torch.load(path, weights_only=True)["model"]
         if form == "pt"
@@ -84,10 +84,12 @@ def test_merged_it_loads_into_the_plain_class(
     model.load_state_dict(weights)
     untouched = plain_class()
     untouched.load_state_dict(load_base(table).tensors)
-    for batch in subject.examples:
-        wanted = outputs(subject.model, batch)
+    for batch in export_model.examples:
+        wanted = outputs(export_model.model, batch)
         torch.testing.assert_close(outputs(model.eval(), batch), wanted, rtol=1e-5, atol=1e-6)
-        assert (outputs(untouched.eval(), batch) - wanted).abs().max() > 100 * done.proof.allowed
+        assert (
+            outputs(untouched.eval(), batch) - wanted
+        ).abs().max() > 100 * done.verification.allowed
 
 
 @pytest.mark.parametrize("form", OWN)
@@ -97,12 +99,12 @@ def test_language_models_too(form: str, texts: Callable[..., Path], tmp_path: Pa
 
 
 def test_a_tied_output_layer_that_was_adapted(
-    texts: Callable[..., Path], tmp_path: Path, adapted: Callable[..., Subject]
+    texts: Callable[..., Path], tmp_path: Path, adapted: Callable[..., ExportModel]
 ) -> None:
     """transformers' models say in their configuration what is tied; others cannot."""
-    done = deliver(adapted(texts("lm"), "lm.lm_head"), FORMATS["pt"], tmp_path / "m.pt")
-    assert done.proof.holds
+    done = write_verified(adapted(texts("lm"), "lm.lm_head"), FORMATS["pt"], tmp_path / "m.pt")
+    assert done.verification.holds
     gpt = adapted(texts("gpt"), "head")
     with pytest.raises(RequestError, match=r"head shares its weight .* write --apart"):
-        deliver(gpt, FORMATS["pt"], tmp_path / "gpt.pt")
+        write_verified(gpt, FORMATS["pt"], tmp_path / "gpt.pt")
     assert not (tmp_path / "gpt.pt").exists()

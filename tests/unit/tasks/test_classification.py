@@ -18,11 +18,11 @@ from ftune.config.fields import block
 from ftune.config.load import Language
 from ftune.errors import ConfigError, DataError, RequestError
 from ftune.tasks import TASKS
-from ftune.tasks.classes import ClassTask
 from ftune.tasks.classification import Classification
+from ftune.tasks.classification_task import ClassificationTask
 from ftune.tasks.counts import area_under_roc
-from ftune.tasks.labels import LabelTask
-from ftune.tasks.protocol import Meter, Task
+from ftune.tasks.multi_label_task import MultiLabelTask
+from ftune.tasks.protocol import Metric, Task
 
 ANIMALS = ("cat", "dog", "emu", "fox")
 
@@ -39,17 +39,17 @@ def read(**settings: Any) -> Classification:
 
 def classes(
     names: tuple[str, ...] = ANIMALS, y: Tensor | None = None, **settings: Any
-) -> ClassTask:
+) -> ClassificationTask:
     targets = torch.arange(len(names)) if y is None else y
     task = read(**settings).build(names, ("animal",), targets, lambda x: x, 0)
-    assert isinstance(task, ClassTask)
+    assert isinstance(task, ClassificationTask)
     return task
 
 
-def labels(names: tuple[str, ...] = ANIMALS, **settings: Any) -> LabelTask:
+def labels(names: tuple[str, ...] = ANIMALS, **settings: Any) -> MultiLabelTask:
     schema = read(multi_label=True, **settings)
     task = schema.build((), names, torch.zeros(1, len(names)), lambda x: x, 0)
-    assert isinstance(task, LabelTask)
+    assert isinstance(task, MultiLabelTask)
     return task
 
 
@@ -61,13 +61,13 @@ def sample(rows: int, outputs: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def measured(task: Task, outputs: Tensor, y: Tensor, size: int = 7) -> dict[str, float]:
     """Metrics taken in uneven batches; every name must have a direction."""
-    return _fed(task.meter(), outputs, y, size).compute()
+    return _fed(task.metrics(), outputs, y, size).compute()
 
 
-def _fed(meter: Meter, outputs: Tensor, y: Tensor, size: int = 7) -> Meter:
+def _fed(metrics: Metric, outputs: Tensor, y: Tensor, size: int = 7) -> Metric:
     for start in range(0, len(y), size):
-        meter.update(outputs[start : start + size], {"y": y[start : start + size]})
-    return meter
+        metrics.update(outputs[start : start + size], {"y": y[start : start + size]})
+    return metrics
 
 
 WEIGHTS = {"cat": 0.5, "emu": 3.0}
@@ -191,16 +191,16 @@ def test_a_class_that_occurs_and_is_never_predicted_counts_as_zero() -> None:
 @pytest.mark.parametrize("names", [ANIMALS, ("no", "yes")])
 def test_no_rows_give_nan(names: tuple[str, ...]) -> None:
     task = classes(names)
-    meter = task.meter()
-    assert all(math.isnan(value) for value in meter.compute().values())
-    meter.update(torch.zeros(0, len(names)), {"y": torch.zeros(0, dtype=torch.long)})
-    assert all(math.isnan(value) for value in meter.compute().values())
-    assert [row["support"] for row in meter.details()] == [0] * len(names)
+    metrics = task.metrics()
+    assert all(math.isnan(value) for value in metrics.compute().values())
+    metrics.update(torch.zeros(0, len(names)), {"y": torch.zeros(0, dtype=torch.long)})
+    assert all(math.isnan(value) for value in metrics.compute().values())
+    assert [row["support"] for row in metrics.details()] == [0] * len(names)
 
 
 def test_details_are_sklearns() -> None:
     outputs, y = sample(60, 4)
-    rows = _fed(classes().meter(), outputs, y).details()
+    rows = _fed(classes().metrics(), outputs, y).details()
     expected = reference.precision_recall_fscore_support(y, outputs.argmax(1))
     for index, row in enumerate(rows):
         assert row["class"] == ANIMALS[index]
@@ -245,7 +245,7 @@ def test_label_metrics_are_sklearns(threshold: float) -> None:
     assert found["accuracy"] == pytest.approx(1 - reference.hamming_loss(y, predicted))
     assert found["macro_f1"] == pytest.approx(reference.f1_score(y, predicted, average="macro"))
     assert set(found) == set(task.directions)
-    details = _fed(task.meter(), outputs, y).details()
+    details = _fed(task.metrics(), outputs, y).details()
     assert [row["recall"] for row in details] == pytest.approx(
         reference.recall_score(y, predicted, average=None).tolist()
     )
@@ -337,7 +337,7 @@ def test_label_predictions_and_no_rows() -> None:
     columns = task.predictions(torch.tensor([[3.0, -1.0], [1.0, 5.0]]))
     assert {name: list(columns[name]) for name in ("hot", "wet")} == {"hot": [1, 0], "wet": [0, 1]}
     assert columns["probability/hot"] == pytest.approx([0.95257, 0.73106], abs=1e-5)
-    assert all(math.isnan(value) for value in task.meter().compute().values())
+    assert all(math.isnan(value) for value in task.metrics().compute().values())
 
 
 def test_target_kind_follows_the_setting() -> None:

@@ -14,26 +14,26 @@ from torch.nn import functional as F
 
 from ftune.errors import DataError
 from ftune.tasks import TASKS
-from ftune.tasks.classes import ClassTask
 from ftune.tasks.classification import Classification
-from ftune.tasks.labels import LabelTask
+from ftune.tasks.classification_task import ClassificationTask
 from ftune.tasks.language import CausalLm
-from ftune.tasks.quantities import QuantityTask
+from ftune.tasks.language_task import LanguageModelTask
+from ftune.tasks.multi_label_task import MultiLabelTask
 from ftune.tasks.regression import Regression
+from ftune.tasks.regression_task import RegressionTask
 from ftune.tasks.tagging import TokenClassification
-from ftune.tasks.tags import TagTask
-from ftune.tasks.tokens import TokenTask
+from ftune.tasks.tagging_task import TaggingTask
 
 HUGE = 2.0**26
 """A loss beside which float32 no longer sees one of a few units."""
 BUILDS: dict[str, Callable[[], Any]] = {
-    "classification": lambda: ClassTask(("no", "yes"), None, 0.0, None),
-    "weighted classes": lambda: ClassTask(("no", "yes"), (1.0, 3.0), 0.0, 1),
-    "labels": lambda: LabelTask(("hot", "wet"), None, 0.0, 0.5),
-    "weighted labels": lambda: LabelTask(("hot", "wet"), (1.0, 3.0), 0.1, 0.5),
-    "regression": lambda: QuantityTask(("a", "b"), "mse", 1.0, lambda x: x),
-    "token-classification": lambda: TagTask(("O", "B-P"), 0.0),
-    "causal-lm": lambda: TokenTask(2, 0.0),
+    "classification": lambda: ClassificationTask(("no", "yes"), None, 0.0, None),
+    "weighted classes": lambda: ClassificationTask(("no", "yes"), (1.0, 3.0), 0.0, 1),
+    "labels": lambda: MultiLabelTask(("hot", "wet"), None, 0.0, 0.5),
+    "weighted labels": lambda: MultiLabelTask(("hot", "wet"), (1.0, 3.0), 0.1, 0.5),
+    "regression": lambda: RegressionTask(("a", "b"), "mse", 1.0, lambda x: x),
+    "token-classification": lambda: TaggingTask(("O", "B-P"), 0.0),
+    "causal-lm": lambda: LanguageModelTask(2, 0.0),
 }
 
 
@@ -63,10 +63,10 @@ def test_a_huge_loss_does_not_swallow_small_ones(name: str) -> None:
     low = -100.0 if name == "labels" else 0.0  # a label that costs nothing
     outputs = torch.tensor([[low, size], *[[low, 1.5]] * 64])
     task = BUILDS[name]()
-    meter = task.meter()
+    metrics = task.metrics()
     for row in torch.split(outputs, 1):
-        meter.update(row, rows(name, row))
-    found, expected = meter.compute()["loss"], reference(name, outputs)
+        metrics.update(row, rows(name, row))
+    found, expected = metrics.compute()["loss"], reference(name, outputs)
     assert found == pytest.approx(expected, rel=1e-9)
     in_float32 = torch.zeros(())
     for row in torch.split(outputs, 1):
@@ -76,33 +76,33 @@ def test_a_huge_loss_does_not_swallow_small_ones(name: str) -> None:
 
 
 def test_a_huge_class_weight_does_not_swallow_small_ones() -> None:
-    task = ClassTask(("no", "yes"), (HUGE, 1.0), 0.0, None)
-    meter, outputs = task.meter(), torch.zeros(1, 2)
+    task = ClassificationTask(("no", "yes"), (HUGE, 1.0), 0.0, None)
+    metrics, outputs = task.metrics(), torch.zeros(1, 2)
     for y in [0, *[1] * 64]:
-        meter.update(outputs, {"y": torch.tensor([y])})
-    assert float(meter.weight) == HUGE + 64
-    assert meter.compute()["loss"] == pytest.approx(math.log(2), rel=1e-6)
+        metrics.update(outputs, {"y": torch.tensor([y])})
+    assert float(metrics.weight) == HUGE + 64
+    assert metrics.compute()["loss"] == pytest.approx(math.log(2), rel=1e-6)
 
 
 @pytest.mark.parametrize(("name", "share"), [("causal-lm", "accuracy"), ("labels", "exact")])
 def test_counts_beyond_float32_are_exact(name: str, share: str) -> None:
     """Of 2^24 + 1 rows all but one are right, after which float32 cannot count on."""
-    meter: Any = BUILDS[name]().meter()
+    metrics: Any = BUILDS[name]().metrics()
     right, wrong = torch.tensor([[0.0, -1.0]]) - 1, torch.tensor([[0.0, 1.0]])
-    meter.update(wrong, rows(name, wrong))
+    metrics.update(wrong, rows(name, wrong))
     for counter in {"causal-lm": ("right", "tokens"), "labels": ("exact", "rows")}[name]:
-        setattr(meter, counter, getattr(meter, counter) + 2**24)
-    meter.update(right, rows(name, right))
-    assert meter.compute()[share] == (2**24 + 1) / (2**24 + 2)
+        setattr(metrics, counter, getattr(metrics, counter) + 2**24)
+    metrics.update(right, rows(name, right))
+    assert metrics.compute()[share] == (2**24 + 1) / (2**24 + 2)
 
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_meters_keep_no_graph_and_predictions_need_no_detaching(name: str) -> None:
     task, outputs = BUILDS[name](), torch.randn(4, 2, requires_grad=True)
-    meter = task.meter()
-    meter.update(outputs, rows(name, outputs))
-    held = [value for value in vars(meter).values() if isinstance(value, Tensor)]
-    held += [tensor for pair in getattr(meter, "scores", ()) for tensor in pair]
+    metrics = task.metrics()
+    metrics.update(outputs, rows(name, outputs))
+    held = [value for value in vars(metrics).values() if isinstance(value, Tensor)]
+    held += [tensor for pair in getattr(metrics, "scores", ()) for tensor in pair]
     assert held and not any(tensor.requires_grad for tensor in held)
     assert task.loss(outputs, rows(name, outputs))[0].requires_grad
     if name != "causal-lm":
@@ -133,8 +133,8 @@ def test_every_variant_builds_its_task() -> None:
         for name in TASKS
     }
     assert {name: (type(task), task.outputs) for name, task in made.items()} == {
-        "classification": (ClassTask, 2), "regression": (QuantityTask, 1),
-        "causal-lm": (TokenTask, 7), "token-classification": (TagTask, 2),
+        "classification": (ClassificationTask, 2), "regression": (RegressionTask, 1),
+        "causal-lm": (LanguageModelTask, 7), "token-classification": (TaggingTask, 2),
     }  # fmt: skip
     kinds = {name: TASKS[name]().target_kind for name in TASKS}
     assert kinds == {"classification": "classes", "regression": "numbers", "causal-lm": "tokens",
@@ -169,4 +169,4 @@ def test_one_tag_is_refused() -> None:
 def test_texts_are_not_predicted_row_by_row() -> None:
     with pytest.raises(NotImplementedError, match="3 rows: generate instead"):
         BUILDS["causal-lm"]().predictions(torch.zeros(3, 2))
-    assert BUILDS["causal-lm"]().meter().details() == []
+    assert BUILDS["causal-lm"]().metrics().details() == []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ftune.tasks.classes import ClassTask
+from ftune.tasks.classification_task import ClassificationTask
 
 N, CLASSES = 6, 4
 DICE = torch.Generator().manual_seed(0)
@@ -35,7 +35,7 @@ def mean(task: Any, share: float) -> float:
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_is_that_of_soft_targets(share: float, smoothing: float) -> None:
-    task = ClassTask(tuple("abcd"), None, smoothing, None)
+    task = ClassificationTask(tuple("abcd"), None, smoothing, None)
     wanted = float(F.cross_entropy(OUTPUTS, soft(share), label_smoothing=smoothing))
     assert mean(task, share) == pytest.approx(wanted, rel=1e-5)
     swapped = float(F.cross_entropy(OUTPUTS, soft(1 - share), label_smoothing=smoothing))
@@ -46,7 +46,7 @@ def test_is_that_of_soft_targets(share: float, smoothing: float) -> None:
 def test_weighs_each_class_by_its_share(share: float) -> None:
     """torch sums weighted probabilities; what they weigh together is what we divide by."""
     weights = torch.tensor([1.0, 5.0, 0.5, 2.0])
-    task = ClassTask(tuple("abcd"), weights.tolist(), 0.0, None)
+    task = ClassificationTask(tuple("abcd"), weights.tolist(), 0.0, None)
     wanted = F.cross_entropy(OUTPUTS, soft(share), weights, reduction="sum")
     total, weight = task.loss(OUTPUTS, mixed(share))
     assert float(total) == pytest.approx(float(wanted), rel=1e-5)

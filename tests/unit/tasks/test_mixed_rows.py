@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ftune.tasks.classes import ClassTask
+from ftune.tasks.classification_task import ClassificationTask
 
 WEIGHTS = (0.5, 1.0, 3.0)
 PARTNER = torch.tensor([3, 2, 0, 1])
 Y = torch.tensor([0, 1, 2, 1])
 
 
-def task(weights: tuple[float, ...] | None = WEIGHTS, smoothing: float = 0.0) -> ClassTask:
-    return ClassTask(("a", "b", "c"), weights, smoothing, None)
+def task(weights: tuple[float, ...] | None = WEIGHTS, smoothing: float = 0.0) -> ClassificationTask:
+    return ClassificationTask(("a", "b", "c"), weights, smoothing, None)
 
 
 def outputs() -> Tensor:
@@ -69,7 +69,7 @@ def test_a_loss_of_the_users_is_mixed_and_weighted_row_by_row() -> None:
     def own(outputs: Tensor, y: Tensor) -> Tensor:
         return (outputs.gather(1, y[:, None])[:, 0] - 1).abs()
 
-    with_own = ClassTask(("a", "b", "c"), WEIGHTS, 0.0, None, own)
+    with_own = ClassificationTask(("a", "b", "c"), WEIGHTS, 0.0, None, own)
     weights = torch.tensor(WEIGHTS)
     rows = [own(outputs(), classes) * weights[classes] for classes in (Y, Y[PARTNER])]
     summed, weight = with_own.loss(outputs(), mixed(0.75))

@@ -47,11 +47,11 @@ def test_of_classes(weights: dict[str, float] | None) -> None:
     summed, total = task.loss(outputs, {"y": Y})
     torch.testing.assert_close(summed, expected)
     assert float(total) == float(weight[Y].sum())
-    meter = task.meter()
+    metrics = task.metrics()
     for part in (slice(0, 1), slice(1, 5)):
-        meter.update(outputs[part], {"y": Y[part]})
+        metrics.update(outputs[part], {"y": Y[part]})
     mean = float(expected / weight[Y].sum())
-    assert meter.compute()["loss"] == pytest.approx(mean, rel=1e-6)
+    assert metrics.compute()["loss"] == pytest.approx(mean, rel=1e-6)
     assert float(F.cross_entropy(outputs, Y, weight)) != pytest.approx(mean, rel=0.01)
     torch.testing.assert_close(
         task.loss(outputs.bfloat16(), {"y": Y})[0], expected, rtol=0.02, atol=0.02
@@ -66,10 +66,10 @@ def test_of_numbers(targets: tuple[str, ...]) -> None:
     summed, total = task.loss(outputs, {"y": y.squeeze(1) if len(targets) == 1 else y})
     torch.testing.assert_close(summed, expected.sum())
     assert total == y.numel()
-    meter = task.meter()
+    metrics = task.metrics()
     for part in (slice(0, 1), slice(1, 5)):
-        meter.update(outputs[part], {"y": y[part], "raw": y[part].double()})
-    assert meter.compute()["loss"] == pytest.approx(float(expected.mean()), rel=1e-6)
+        metrics.update(outputs[part], {"y": y[part], "raw": y[part].double()})
+    assert metrics.compute()["loss"] == pytest.approx(float(expected.mean()), rel=1e-6)
     assert task.loss(outputs.bfloat16(), {"y": y})[0].dtype == torch.float32
 
 

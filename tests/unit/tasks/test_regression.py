@@ -18,8 +18,8 @@ from ftune.config.fields import block, settings_of
 from ftune.config.load import Language
 from ftune.errors import ConfigError
 from ftune.tasks import TASKS
-from ftune.tasks.quantities import QuantityTask
 from ftune.tasks.regression import Regression
+from ftune.tasks.regression_task import RegressionTask
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def to_euros(scaled: Tensor) -> Tensor:
     return scaled * 250.0 + 1e6
 
 
-def build(targets: tuple[str, ...] = ("price",), **settings: Any) -> QuantityTask:
+def build(targets: tuple[str, ...] = ("price",), **settings: Any) -> RegressionTask:
     config = Language(Root).of({"task": {"name": "regression", **settings}})
     return config.task.build((), targets, torch.zeros(1, len(targets)), to_euros, 0)
 
@@ -42,18 +42,18 @@ def sample(rows: int, targets: int) -> tuple[Tensor, Tensor]:
     return y + 0.4 * torch.randn(rows, targets, generator=generator), y
 
 
-def batch(task: QuantityTask, y: Tensor, raw: Tensor | None = None) -> dict[str, Tensor]:
+def batch(task: RegressionTask, y: Tensor, raw: Tensor | None = None) -> dict[str, Tensor]:
     """A batch whose file holds `raw`, by default exactly what the task makes of y."""
     return {"y": y, "raw": task.invert(y.double()) if raw is None else raw}
 
 
-def measured(task: QuantityTask, outputs: Tensor, y: Tensor, size: int = 7,
+def measured(task: RegressionTask, outputs: Tensor, y: Tensor, size: int = 7,
              raw: Tensor | None = None) -> dict[str, float]:  # fmt: skip
-    meter, whole = task.meter(), batch(task, y, raw)
+    metrics, whole = task.metrics(), batch(task, y, raw)
     for start in range(0, len(y), size):
         part = {name: tensor[start : start + size] for name, tensor in whole.items()}
-        meter.update(outputs[start : start + size], part)
-    return meter.compute()
+        metrics.update(outputs[start : start + size], part)
+    return metrics.compute()
 
 
 @pytest.mark.parametrize("targets", [("price",), ("price", "rent")])
@@ -103,7 +103,7 @@ def test_the_truth_is_what_the_file_says_whatever_y_is() -> None:
     """y is clipped, as `clip: {high: 1}` leaves it; inverting it brings nothing back."""
     outputs, full = sample(60, 2)
     raw, y = full.double() * 3, (full * 3).clamp(max=1)
-    task = QuantityTask(("price", "rent"), "mse", 1.0, lambda clipped: clipped)
+    task = RegressionTask(("price", "rent"), "mse", 1.0, lambda clipped: clipped)
     found = measured(task, outputs, y, raw=raw)
     predicted = outputs.double().numpy()
     assert found["rmse"] == pytest.approx(reference.root_mean_squared_error(raw, predicted))
@@ -112,14 +112,14 @@ def test_the_truth_is_what_the_file_says_whatever_y_is() -> None:
     assert found["loss"] == pytest.approx(float(F.mse_loss(outputs, y)), rel=1e-5)
     assert measured(task, outputs, y)["rmse"] != pytest.approx(found["rmse"], rel=0.05)
     with pytest.raises(KeyError, match="raw"):
-        task.meter().update(outputs, {"y": y})
+        task.metrics().update(outputs, {"y": y})
 
 
 def test_large_numbers_keep_their_last_digits() -> None:
     """Ids and nanoseconds: float32, in which the model works, knows steps of 64 here."""
     raw = 1e9 + torch.arange(40, dtype=torch.float64)[:, None]
     outputs = raw.float()
-    task = QuantityTask(("at",), "mse", 1.0, lambda same: same)
+    task = RegressionTask(("at",), "mse", 1.0, lambda same: same)
     found = measured(task, outputs, raw.float(), raw=raw)
     expected = reference.root_mean_squared_error(raw, outputs.double().numpy())
     assert expected > 10 and found["rmse"] == pytest.approx(expected, rel=1e-12)
@@ -140,7 +140,7 @@ def test_r2_of_one_row_is_not_defined_as_in_sklearn() -> None:
 def test_spread_survives_a_large_offset() -> None:
     """Sum of squares minus square of sums, the usual streaming form, loses every digit here."""
     outputs, y = sample(60, 1)
-    task = QuantityTask(("price",), "mse", 1.0, lambda scaled: scaled + 1e9)
+    task = RegressionTask(("price",), "mse", 1.0, lambda scaled: scaled + 1e9)
     exact = reference.r2_score(y.double().numpy(), outputs.double().numpy())
     assert measured(task, outputs, y)["r2"] == pytest.approx(exact, rel=1e-5)
     shifted = y.double() + 1e9
@@ -159,13 +159,13 @@ def test_r2_of_a_constant_target_follows_sklearn() -> None:
 
 def test_no_rows_give_nan_and_an_empty_batch_changes_nothing() -> None:
     task, (outputs, y) = build(("price", "rent")), sample(10, 2)
-    assert all(math.isnan(value) for value in task.meter().compute().values())
-    meter = task.meter()
-    meter.update(outputs[:0], batch(task, y[:0]))
-    assert all(math.isnan(value) for value in meter.compute().values())
-    meter.update(outputs, batch(task, y))
-    meter.update(outputs[:0], batch(task, y[:0]))
-    assert meter.compute() == measured(task, outputs, y, size=10)
+    assert all(math.isnan(value) for value in task.metrics().compute().values())
+    metrics = task.metrics()
+    metrics.update(outputs[:0], batch(task, y[:0]))
+    assert all(math.isnan(value) for value in metrics.compute().values())
+    metrics.update(outputs, batch(task, y))
+    metrics.update(outputs[:0], batch(task, y[:0]))
+    assert metrics.compute() == measured(task, outputs, y, size=10)
 
 
 def test_predictions_and_details_are_in_the_targets_unit() -> None:
@@ -174,9 +174,9 @@ def test_predictions_and_details_are_in_the_targets_unit() -> None:
     columns = task.predictions(outputs)
     assert list(columns) == ["price", "rent"]
     assert columns["rent"] == pytest.approx(to_euros(outputs.double())[:, 1].numpy())
-    meter = task.meter()
-    meter.update(outputs, batch(task, y))
-    rows, found = meter.details(), meter.compute()
+    metrics = task.metrics()
+    metrics.update(outputs, batch(task, y))
+    rows, found = metrics.details(), metrics.compute()
     assert [row["target"] for row in rows] == ["price", "rent"]
     for name in ("rmse", "mae", "r2"):
         assert sum(row[name] for row in rows) / 2 == pytest.approx(found[name])

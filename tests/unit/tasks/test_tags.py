@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.entities import marks_entities, spans
-from ftune.tasks.tags import TagTask
+from ftune.tasks.tagging_task import TaggingTask
 
 # What seqeval 1.2.2 reads by default: (first word, word after the last, kind).
 READ_BY_SEQEVAL: dict[str, list[tuple[int, int, str]]] = {
@@ -81,15 +81,15 @@ def in_letters(text: str) -> str:
 
 def measured(tags: tuple[str, ...], true: Texts, guess: Texts, size: int = 5) -> dict[str, float]:
     """Metrics of whole texts in batches of `size`, as a model that is sure of `guess` gets them."""
-    task = TagTask(tags, 0.0)
-    meter = task.meter()
+    task = TaggingTask(tags, 0.0)
+    metrics = task.metrics()
     for start in range(0, len(true), size):
         part = range(start, min(start + size, len(true)))
         y = torch.tensor([tags.index(tag) for i in part for tag in true[i]], dtype=torch.long)
         outputs = torch.tensor([tags.index(tag) for i in part for tag in guess[i]])
         row = torch.tensor([i - start for i in part for _ in true[i]])
-        meter.update(F.one_hot(outputs, len(tags)).float(), {"y": y, "row": row})
-    found = meter.compute()
+        metrics.update(F.one_hot(outputs, len(tags)).float(), {"y": y, "row": row})
+    found = metrics.compute()
     assert set(found) == set(task.directions)
     return found
 
@@ -168,8 +168,8 @@ def test_entities_do_not_go_on_into_the_next_text() -> None:
 )  # fmt: skip
 def test_entities_are_counted_where_tags_mark_them(tags: tuple[str, ...], expected: bool) -> None:
     assert marks_entities(tags) is expected
-    assert ("entity_f1" in TagTask(tags, 0.0).directions) is expected
-    assert ("entity_f1" in TagTask(tags, 0.0).meter().compute()) is expected
+    assert ("entity_f1" in TaggingTask(tags, 0.0).directions) is expected
+    assert ("entity_f1" in TaggingTask(tags, 0.0).metrics().compute()) is expected
 
 
 def test_a_tag_of_no_scheme_is_outside() -> None:
@@ -196,14 +196,14 @@ def test_loss_and_details_are_by_word() -> None:
     generator = torch.Generator().manual_seed(0)
     outputs: Tensor = torch.randn(30, 4, generator=generator)
     y = torch.randint(0, 4, (30,), generator=generator)
-    task = TagTask(("B-P", "I-P", "O", "X"), 0.1)
-    meter = task.meter()
+    task = TaggingTask(("B-P", "I-P", "O", "X"), 0.1)
+    metrics = task.metrics()
     for part in (slice(0, 4), slice(4, 30)):  # a mean of means would weigh them alike
-        meter.update(outputs[part], {"y": y[part], "row": torch.zeros(len(y[part]))})
+        metrics.update(outputs[part], {"y": y[part], "row": torch.zeros(len(y[part]))})
     expected = F.cross_entropy(outputs, y, label_smoothing=0.1)
-    assert meter.compute()["loss"] == pytest.approx(float(expected), rel=1e-6)
+    assert metrics.compute()["loss"] == pytest.approx(float(expected), rel=1e-6)
     scores = reference.precision_recall_fscore_support(y, outputs.argmax(1), zero_division=0)
-    for index, row in enumerate(meter.details()):
+    for index, row in enumerate(metrics.details()):
         assert [row[key] for key in ("precision", "recall", "f1", "support")] == pytest.approx(
             [part[index] for part in scores]
         )

@@ -19,11 +19,11 @@ from ftune.runs.base import load_base
 from ftune.runs.folder import read_metrics
 from ftune.schema.root import LANGUAGE
 from ftune.tasks import TASKS
-from ftune.tasks.classes import ClassTask
-from ftune.tasks.labels import LabelTask
-from ftune.tasks.quantities import QuantityTask
-from ftune.tasks.tags import TagTask
-from ftune.tasks.tokens import TokenTask
+from ftune.tasks.classification_task import ClassificationTask
+from ftune.tasks.language_task import LanguageModelTask
+from ftune.tasks.multi_label_task import MultiLabelTask
+from ftune.tasks.regression_task import RegressionTask
+from ftune.tasks.tagging_task import TaggingTask
 from ftune.training.describe import beyond
 from ftune.training.reach import Length, unreached
 from ftune.training.run import new_run
@@ -198,11 +198,14 @@ def test_the_case_of_a_user(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 def metrics_of_tasks() -> list[tuple[str, set[str]]]:
     names = ("B-a", "I-a", "O")
     tasks: list[tuple[str, Any]] = [
-        ("task=classification", ClassTask(("a", "b"), None, 0.0, 1)),
-        ("task={name: classification, multi_label: true}", LabelTask(("a", "b"), None, 0.0, 0.5)),
-        ("task=regression", QuantityTask(("a", "b"), "mse", 1.0, lambda t: t)),
-        ("task=causal-lm", TokenTask(5, 0.0)),
-        ("task=token-classification", TagTask(names, 0.0)),
+        ("task=classification", ClassificationTask(("a", "b"), None, 0.0, 1)),
+        (
+            "task={name: classification, multi_label: true}",
+            MultiLabelTask(("a", "b"), None, 0.0, 0.5),
+        ),
+        ("task=regression", RegressionTask(("a", "b"), "mse", 1.0, lambda t: t)),
+        ("task=causal-lm", LanguageModelTask(5, 0.0)),
+        ("task=token-classification", TaggingTask(names, 0.0)),
     ]
     return [(change, set(task.directions)) for change, task in tasks]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ftune.data.images import uniform
-from ftune.data.store import Draw
+from ftune.data.store import RngKey
 from ftune.data.transforms.kornia import Kornia
 from ftune.errors import DataError, MissingExtraError
 
@@ -23,7 +23,7 @@ def pictures() -> torch.Tensor:
 def drawn(epoch: int = 0, step: Kornia = BLUR) -> Any:
     import numpy as np
 
-    return uniform.uniforms(Draw(3, epoch), np.arange(6), 0, step.draws)
+    return uniform.uniforms(RngKey(3, epoch), np.arange(6), 0, step.draws)
 
 
 def test_a_row_depends_on_its_number_alone() -> None:

@@ -24,7 +24,7 @@ from ftune.data.images.plan import fault_in, planned
 from ftune.data.new_rows import new_rows
 from ftune.data.prepare import prepare
 from ftune.data.schema import Data
-from ftune.data.store import Draw
+from ftune.data.store import RngKey
 from ftune.data.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
 from ftune.data.transforms.resize import Resize
 from ftune.errors import CheckpointError, ConfigError, DataError
@@ -67,7 +67,7 @@ def test_auto_follows_the_size(
 def test_auto_stands_for_these(read_data: ReadData, photos: Path) -> None:
     def batch(transforms: Any) -> torch.Tensor:
         data = read_data(source="images", path=str(photos), transforms=transforms, cache=False)
-        return prepare(data, "classes", 0).train.inputs.take(EVERY, Draw(0, 0))["x"]
+        return prepare(data, "classes", 0).train.inputs.take(EVERY, RngKey(0, 0))["x"]
 
     assert torch.equal(batch("auto"), batch([{"resize": 256}, {"center_crop": 224}, "normalize"]))
     assert torch.equal(
@@ -89,8 +89,8 @@ def test_it_is_the_same_after_json(read_data: ReadData, photos: Path, transforms
     assert isinstance(again, ImagePipeline) and again == made.pipeline and again.cache is None
     resumed = prepare(data, "classes", 0, fitted=again)
     assert fingerprint(resumed) == fingerprint(made)
-    for draw in (None, Draw(1, 2)):
-        x, y = (d.train.batch(EVERY, draw) for d in (made, resumed))
+    for rng_key in (None, RngKey(1, 2)):
+        x, y = (d.train.batch(EVERY, rng_key) for d in (made, resumed))
         assert all(torch.equal(x[name], y[name]) for name in x)
     with pytest.raises(CheckpointError, match="version 9"):
         pipelines.restore(stored | {"version": 9}, {})
@@ -325,7 +325,7 @@ def test_real_photographs(read_data: ReadData, tmp_path: Path, real: Real) -> No
     assert made.pipeline.features.shape == real.shape
     assert {name: len(part) for name, part in made.splits.items()} == real.rows
     assert len(made.pipeline.target.classes) == real.classes
-    batch = made.train.batch(torch.arange(0, real.rows["train"], 10), Draw(0, 0))
+    batch = made.train.batch(torch.arange(0, real.rows["train"], 10), RngKey(0, 0))
     assert abs(float(batch["x"].mean())) < 0.3 and 0.7 < float(batch["x"].std()) < 1.3
     assert len(set(batch["y"].tolist())) == real.classes
 

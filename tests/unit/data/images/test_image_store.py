@@ -15,7 +15,7 @@ from PIL import Image
 from ftune.data.images import uniform
 from ftune.data.prepare import prepare
 from ftune.data.schema import Data
-from ftune.data.store import Draw, Store
+from ftune.data.store import RngKey, Store
 
 ReadData = Callable[..., Data]
 Picture = Callable[..., bytes]
@@ -65,10 +65,10 @@ def rows(*numbers: int) -> torch.Tensor:
 
 def depends_on_the_batch(store: Store) -> bool:
     """Whether any row differs by a bit between batches of other sizes and orders."""
-    whole = store.take(torch.arange(20), Draw(3, 1))["x"]
+    whole = store.take(torch.arange(20), RngKey(3, 1))["x"]
     batches = [rows(5), rows(7, 5, 6), rows(*range(19, -1, -1)), rows(*range(0, 20, 3)), rows(5, 5)]
     return any(
-        not torch.equal(store.take(batch, Draw(3, 1))["x"], whole[batch]) for batch in batches
+        not torch.equal(store.take(batch, RngKey(3, 1))["x"], whole[batch]) for batch in batches
     )
 
 
@@ -80,9 +80,9 @@ def test_a_row_is_the_same_in_every_batch(train: Callable[..., Store], case: str
 @pytest.mark.parametrize("case", RANDOM)
 def test_epochs_and_seeds_differ(train: Callable[..., Store], case: str) -> None:
     store, every = train(RANDOM[case]), torch.arange(20)
-    first = store.take(every, Draw(3, 1))["x"]
-    assert torch.equal(first, store.take(every, Draw(3, 1))["x"])
-    for other in (Draw(3, 2), Draw(4, 1)):
+    first = store.take(every, RngKey(3, 1))["x"]
+    assert torch.equal(first, store.take(every, RngKey(3, 1))["x"])
+    for other in (RngKey(3, 2), RngKey(4, 1)):
         changed = (store.take(every, other)["x"] != first).flatten(1).any(1)
         assert changed.float().mean() > 0.2, other
 
@@ -92,7 +92,7 @@ def test_rows_do_not_share_their_randomness(
     train: Callable[..., Store], case: str, folder: Folder, picture: Picture
 ) -> None:
     same = folder({f"{n}/{i}.png": picture(0) for n in "ab" for i in range(10)})
-    x = train(RANDOM[case], path=str(same)).take(torch.arange(20), Draw(0, 0))["x"]
+    x = train(RANDOM[case], path=str(same)).take(torch.arange(20), RngKey(0, 0))["x"]
     different = {"flip": 2, "flip both": 4}.get(case, 11)
     assert len({tuple(image.flatten().tolist()) for image in x}) >= different
 
@@ -108,8 +108,8 @@ def test_randomness_of_the_batch_would_be_seen(
 ) -> None:
     real = uniform.uniforms
 
-    def by_place(draw: Draw, rows: Any, stream: int, count: int) -> Any:
-        return real(draw, np.arange(len(rows)), stream, count)
+    def by_place(rng_key: RngKey, rows: Any, stream: int, count: int) -> Any:
+        return real(rng_key, np.arange(len(rows)), stream, count)
 
     monkeypatch.setattr(uniform, "uniforms", by_place)
     assert depends_on_the_batch(train(RANDOM["rotate"]))
@@ -152,7 +152,7 @@ def test_evaluation_is_the_same_for_training_rows(
         found, wanted = (store.take(torch.arange(20)) for store in (made.train.inputs, alone))
         assert set(found) == {"x"} and torch.equal(found["x"], wanted["x"])
         assert tuple(found["x"].shape[1:]) == made.pipeline.features.shape
-        drawn = made.train.inputs.take(torch.arange(20), Draw(0, 0))["x"]
+        drawn = made.train.inputs.take(torch.arange(20), RngKey(0, 0))["x"]
         assert drawn.shape == found["x"].shape
 
 
@@ -163,11 +163,11 @@ def test_a_crop_shrinks_as_evaluation_does(train: Callable[..., Store], folder: 
     Image.fromarray(fine).save(file, "PNG")
     path = str(folder({f"{n}/{i}.png": file.getvalue() for n in "ab" for i in range(3)}))
     cut = {"random_resized_crop": {"size": 20, "area": [1.0, 1.0], "ratio": [1.0, 1.0]}}
-    made = train([{"resize": 60}, cut], path=path).take(rows(0, 4), Draw(0, 0))["x"] * 255
+    made = train([{"resize": 60}, cut], path=path).take(rows(0, 4), RngKey(0, 0))["x"] * 255
     wanted = np.asarray(Image.fromarray(fine).resize((20, 20), Image.Resampling.BILINEAR))
     assert (made - torch.from_numpy(wanted.copy()).permute(2, 0, 1)).abs().max() <= 1.01
     by_scale = [{"resize": 60}, {"affine": {"scale": [1 / 3, 1 / 3]}}, {"center_crop": 20}]
-    made = train(by_scale, path=path).take(rows(0, 4), Draw(0, 0))["x"] * 255
+    made = train(by_scale, path=path).take(rows(0, 4), RngKey(0, 0))["x"] * 255
     assert (made - torch.from_numpy(wanted.copy()).permute(2, 0, 1)).abs().max() <= 1.01
 
 
@@ -196,7 +196,7 @@ def test_normalising_is_of_the_training_images(train: Callable[..., Store]) -> N
 
 
 def test_mixing_brings_partners_and_shares(train: Callable[..., Store]) -> None:
-    found = train(["flip", "mixup", "cutmix"]).take(torch.arange(8), Draw(0, 0))
+    found = train(["flip", "mixup", "cutmix"]).take(torch.arange(8), RngKey(0, 0))
     assert found["partner"].dtype == torch.int64 and found["share"].dtype == torch.float32
     assert found["share"].shape == (8,) and found["x"].is_contiguous(
         memory_format=torch.channels_last
@@ -231,6 +231,6 @@ def test_a_store_on_a_device(train: Callable[..., Store]) -> None:
     for transforms in RANDOM.values():
         store = train(transforms)
         moved = store.to(torch.device("cuda"))
-        x = moved.take(torch.arange(20), Draw(0, 0))["x"]
+        x = moved.take(torch.arange(20), RngKey(0, 0))["x"]
         assert x.device.type == "cuda" and not depends_on_the_batch(moved)
-        assert (x.cpu() - store.take(torch.arange(20), Draw(0, 0))["x"]).abs().mean() < 0.01
+        assert (x.cpu() - store.take(torch.arange(20), RngKey(0, 0))["x"]).abs().mean() < 0.01

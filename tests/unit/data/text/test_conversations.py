@@ -225,7 +225,7 @@ def test_alpaca_by_optional_parts(read_data: ReadData, tmp_path: Path) -> None:
     pipeline = prepare(data, "tokens", 0).pipeline
     frame = data.source.read(str(path))
     assert isinstance(pipeline, TextPipeline)
-    prompts = pipeline.recipe.form.template("prompt").fill(frame)
+    prompts = pipeline.tokenization.columns.template("prompt").fill(frame)
     assert prompts == ["Name a cat.", "Add.\n\nInput: 1 2!", "Sing."]
 
 

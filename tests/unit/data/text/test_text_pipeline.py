@@ -14,8 +14,8 @@ from ftune.batch import IGNORE_INDEX
 from ftune.data.frame import Frame
 from ftune.data.pipeline import restore
 from ftune.data.prepare import prepare
-from ftune.data.store import Draw
-from ftune.data.text.recipe import Recipe
+from ftune.data.store import RngKey
+from ftune.data.text.tokenize_pipeline import TokenizePipeline
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.errors import CheckpointError, DataError
 
@@ -92,7 +92,7 @@ def test_plain_text_is_a_stream_whose_blocks_give_back_the_file(texts: Any) -> N
     whole = [*batch["x"][0, :1].tolist(), *batch["y"][batch["y"] != IGNORE_INDEX].tolist()]
     lines = text.splitlines(keepends=True)
     assert pipeline.decode(whole) == "".join(lines[-round(len(lines) / 4) :])
-    first, second = (data.train.batch(torch.arange(3), Draw(0, epoch)) for epoch in (0, 1))
+    first, second = (data.train.batch(torch.arange(3), RngKey(0, epoch)) for epoch in (0, 1))
     assert not torch.equal(first["x"], second["x"])
     part = pipeline.decode(first["x"].flatten().tolist())
     assert part in text
@@ -302,7 +302,7 @@ def test_the_rows_of_a_short_frame_are_named(texts: Any) -> None:
     data = texts("t.jsonl", content, "tokens", None, wish, prompt="{q}", response="{a}")
     assert "Row 5 is left out" in data.notes[1]
     assert data.train.inputs.source_rows.tolist() == [0, 1, 2, 3, 5]
-    assert isinstance(data.pipeline.recipe, Recipe)
+    assert isinstance(data.pipeline.tokenization, TokenizePipeline)
 
 
 def test_what_a_prediction_is_asked_is_what_training_saw(texts: Any) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftune.batch import IGNORE_INDEX
-from ftune.data.store import Draw
+from ftune.data.store import RngKey
 from ftune.data.text.ragged import Ragged, side_by_side, stacked
 from ftune.data.text.stores import Blocks, Tokens, pack
 
@@ -97,8 +97,8 @@ def test_blocks_equal_x_and_y_written_by_hand() -> None:
     """As nanoGPT: x = data[i : i + width], y = data[i + 1 : i + 1 + width]."""
     data = torch.arange(1000, 1107, dtype=torch.int32)
     blocks = Blocks(data, 10, train=True)
-    draw = Draw(3, 5)
-    batch = blocks.take(torch.arange(len(blocks)), draw)
+    rng_key = RngKey(3, 5)
+    batch = blocks.take(torch.arange(len(blocks)), rng_key)
     first = int(batch["x"][0, 0]) - 1000
     starts = [first + 10 * i for i in range(len(blocks))]
     assert batch["x"].tolist() == [data[i : i + 10].tolist() for i in starts]
@@ -109,12 +109,12 @@ def test_blocks_equal_x_and_y_written_by_hand() -> None:
 @pytest.mark.parametrize("size", [11, 12, 20, 21, 25, 29, 30, 31, 107])
 def test_blocks_move_with_seed_and_epoch_and_stay_inside(size: int) -> None:
     blocks = Blocks(torch.arange(size, dtype=torch.int32), 10, train=True)
-    draws = [Draw(seed, epoch) for seed in range(3) for epoch in range(40)]
+    rng_keys = [RngKey(seed, epoch) for seed in range(3) for epoch in range(40)]
     starts = []
-    for draw in draws:
-        batch = blocks.take(torch.arange(len(blocks)), draw)
+    for rng_key in rng_keys:
+        batch = blocks.take(torch.arange(len(blocks)), rng_key)
         assert (batch["y"] == batch["x"] + 1).all()
-        again = blocks.take(torch.tensor([0]), draw)
+        again = blocks.take(torch.tensor([0]), rng_key)
         assert (again["x"] == batch["x"][:1]).all()
         starts.append(int(batch["x"][0, 0]))
     assert len(set(starts)) > 5 or size < 16
@@ -124,7 +124,7 @@ def test_blocks_move_with_seed_and_epoch_and_stay_inside(size: int) -> None:
 @pytest.mark.parametrize("size", [2, 10, 11, 12, 21, 25])
 def test_judging_predicts_every_token_once(size: int) -> None:
     blocks = Blocks(torch.arange(size, dtype=torch.int32), 10, train=False)
-    batch = blocks.take(torch.arange(len(blocks)), Draw(1, 1))
+    batch = blocks.take(torch.arange(len(blocks)), RngKey(1, 1))
     y = batch["y"][batch["y"] != IGNORE_INDEX]
     assert y.tolist() == list(range(1, size))
     full = batch.get("segments", torch.ones_like(batch["y"]))

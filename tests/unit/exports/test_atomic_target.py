@@ -16,9 +16,9 @@ from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import LockedError, RunFailedError
 from ftune.exports import pt
-from ftune.exports.place import beside, one_sentence
-from ftune.exports.prove import prove
-from ftune.exports.subject import Batch, Subject
+from ftune.exports.atomic_target import atomic_target, disk_errors
+from ftune.exports.export_model import Batch, ExportModel
+from ftune.exports.verify import verify
 from ftune.runs.base import load_base
 from ftune.runs.lock import NAME, Lock
 
@@ -31,13 +31,13 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_a_file_and_a_folder_take_their_place(tmp_path: Path) -> None:
     for _ in range(2):
-        with beside(tmp_path / "new" / "m.bin") as path:
+        with atomic_target(tmp_path / "new" / "m.bin") as path:
             path.write_bytes(b"1")
-        with beside(tmp_path / "new" / "m") as path:
+        with atomic_target(tmp_path / "new" / "m") as path:
             (path / "a").mkdir(parents=True)
             (path / "a" / "b").write_bytes(b"2")
     assert content(tmp_path) == {"new/m.bin": b"1", "new/m/a/b": b"2"}
-    with beside(tmp_path / "new" / "m") as path:
+    with atomic_target(tmp_path / "new" / "m") as path:
         path.mkdir()
         (path / "c").write_bytes(b"3")
     assert content(tmp_path) == {"new/m.bin": b"1", "new/m/c": b"3"}
@@ -46,7 +46,7 @@ def test_a_file_and_a_folder_take_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", [RunFailedError("no"), KeyboardInterrupt(), ValueError()])
 def test_what_fails_leaves_what_was_there(fault: BaseException, tmp_path: Path) -> None:
     (tmp_path / "m.bin").write_bytes(b"before")
-    with pytest.raises(type(fault)), beside(tmp_path / "m.bin") as path:
+    with pytest.raises(type(fault)), atomic_target(tmp_path / "m.bin") as path:
         path.write_bytes(b"half")
         raise fault
     assert list(tmp_path.iterdir()) == [tmp_path / "m.bin"]
@@ -59,9 +59,9 @@ def test_one_process_at_a_time_writes_a_target(tmp_path: Path) -> None:
     (tmp_path / "m.bin").write_bytes(b"before")
     with Lock.take(tmp_path / ".m.bin.tmp"):
         with pytest.raises(LockedError, match=r"m.bin is being written by another process \("), \
-                beside(tmp_path / "m.bin"):  # fmt: skip
+                atomic_target(tmp_path / "m.bin"):  # fmt: skip
             raise AssertionError
-        with beside(tmp_path / "n.bin") as path:
+        with atomic_target(tmp_path / "n.bin") as path:
             path.write_bytes(b"another target")
     assert (tmp_path / "m.bin").read_bytes() == b"before"
 
@@ -71,7 +71,7 @@ def test_what_a_killed_export_left_goes(tmp_path: Path) -> None:
     (torn / "folder").mkdir(parents=True)
     for name in ("m.bin", "m.bin.data", "folder/x", NAME):
         (torn / name).write_bytes(b"half")
-    with beside(tmp_path / "m.bin") as path:
+    with atomic_target(tmp_path / "m.bin") as path:
         path.write_bytes(b"1")
     assert content(tmp_path) == {"m.bin": b"1"}
 
@@ -87,7 +87,7 @@ def test_the_other_one_ends_meanwhile(tmp_path: Path, monkeypatch: pytest.Monkey
         return take(folder, shown)
 
     monkeypatch.setattr(Lock, "take", late)
-    with beside(tmp_path / "m.bin") as path:
+    with atomic_target(tmp_path / "m.bin") as path:
         path.write_bytes(b"1")
     assert len(calls) == 2 and content(tmp_path) == {"m.bin": b"1"}
 
@@ -95,13 +95,13 @@ def test_the_other_one_ends_meanwhile(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_place_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RunFailedError, match=r"cannot write .*: Not a directory"), \
-            beside(tmp_path / "file" / "m.bin"):  # fmt: skip
+            atomic_target(tmp_path / "file" / "m.bin"):  # fmt: skip
         raise AssertionError
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunFailedError, match=r"^cannot write m.bin: No space left on device$"), \
-            one_sentence(Path("m.bin")):  # fmt: skip
+            disk_errors(Path("m.bin")):  # fmt: skip
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
 
 
@@ -137,17 +137,17 @@ def test_a_full_disk_under_transformers(texts: Callable[..., Path], tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def spoiled(subject: Subject, path: Path) -> list[str]:
+def spoiled(export_model: ExportModel, path: Path) -> list[str]:
     """Writes a file that is whole, with one weight that is not the model's."""
-    pt_write(subject, path)
+    pt_write(export_model, path)
     stored = torch.load(path, weights_only=True)
     stored["model"]["layer1.weight"] += 0.5
     torch.save(stored, path)
     return []
 
 
-def torn(subject: Subject, path: Path) -> list[str]:
-    pt_write(subject, path)
+def torn(export_model: ExportModel, path: Path) -> list[str]:
+    pt_write(export_model, path)
     path.write_bytes(path.read_bytes()[:-700])
     return []
 
@@ -160,7 +160,7 @@ pt_write = pt.write
     [(spoiled, "is not kept: read back, its outputs differ .* by up to"), (torn, "m.pt")],
 )
 def test_a_spoiled_export_is_caught_and_not_kept(
-    fault: Callable[[Subject, Path], list[str]],
+    fault: Callable[[ExportModel, Path], list[str]],
     words: str,
     table: Path,
     tmp_path: Path,
@@ -187,7 +187,7 @@ def test_the_proof(kind: str) -> None:
     model = torch.nn.Linear(3, 4)
     batches: list[Batch] = [{"x": torch.randn(2, 3)}]
     with torch.no_grad():
-        found = prove(model, lambda batch: change(model(batch["x"])), batches, 1e-4)
+        found = verify(model, lambda batch: change(model(batch["x"])), batches, 1e-4)
     assert found.holds is holds
 
 
@@ -198,7 +198,7 @@ def test_an_export_obeys_the_umask(mask: int, file: int, folder: int, tmp_path: 
     def export() -> None:
         only_in_a_child()
         os.umask(mask)
-        with beside(tmp_path / "model") as path:
+        with atomic_target(tmp_path / "model") as path:
             path.mkdir(mode=0o700)
             (path / "w.safetensors").write_bytes(b"x")
             (path / "w.safetensors").chmod(0o600)

@@ -17,7 +17,7 @@ _GENERAL = directions("loss", "accuracy", "macro_f1")
 _BINARY = directions("f1", "precision", "recall", "auc")
 
 
-class ClassTask:
+class ClassificationTask:
     """One logit per class, two classes included. y: int64 [batch]."""
 
     positions = False
@@ -94,8 +94,8 @@ class ClassTask:
         share = batch["share"]
         return (weights[y] * share + weights[y[batch["partner"]]] * (1 - share)).sum()
 
-    def meter(self) -> ClassMeter:
-        return ClassMeter(self)
+    def metrics(self) -> ClassificationMetrics:
+        return ClassificationMetrics(self)
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """`prediction`, and `probability/<class>` of each class."""
@@ -112,10 +112,10 @@ class ClassTask:
         return {"predictions": outputs.argmax(1), "targets": batch["y"], "probabilities": shares}
 
 
-class ClassMeter:
+class ClassificationMetrics:
     """Counts per class; with two classes also a score per row, for the area under the curve."""
 
-    def __init__(self, task: ClassTask) -> None:
+    def __init__(self, task: ClassificationTask) -> None:
         self.task = task
         self.counts = Counts.zeros(task.outputs)
         self.loss: Tensor | float = 0.0

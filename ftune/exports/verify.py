@@ -1,4 +1,4 @@
-"""The proof of an export: what was read back gives what the model gives."""
+"""Verify an export: what is read back gives what the model gives."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ftune.exports.subject import Batch, outputs
+from ftune.exports.export_model import Batch, outputs
 
 # What merging may round, as a share of the largest output. Deep models on random ids magnify it.
 MERGING = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 @dataclass(frozen=True)
-class Proof:
+class Verification:
     """difference: the largest of all outputs. allowed: how large it may be. outputs: how many."""
 
     difference: float
@@ -29,9 +29,9 @@ class Proof:
         return self.difference <= self.allowed
 
 
-def prove(
+def verify(
     model: nn.Module, read: Callable[[Batch], Tensor], batches: list[Batch], tolerance: float
-) -> Proof:
+) -> Verification:
     """Compares at real positions; padding means nothing.
 
     Shapes that differ are infinitely far apart.
@@ -40,7 +40,7 @@ def prove(
     for batch in batches:
         wanted, found = outputs(model, batch), read(batch)
         if found.shape != wanted.shape:
-            return Proof(math.inf, 0.0, wanted.numel())
+            return Verification(math.inf, 0.0, wanted.numel())
         if wanted.dim() == 3 and "segments" in batch:
             real = batch["segments"] > 0
             wanted, found = wanted[real], found[real]
@@ -48,7 +48,7 @@ def prove(
         difference = _larger(difference, float((wanted - found).abs().max()))
         largest = _larger(largest, float(wanted.abs().max()))
         count += wanted.numel()
-    return Proof(difference, tolerance * largest, count)
+    return Verification(difference, tolerance * largest, count)
 
 
 def coarseness(model: nn.Module) -> float:

@@ -15,7 +15,7 @@ from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.protocol import Batch, directions
 
 
-class LabelTask:
+class MultiLabelTask:
     """One logit per label. y: [batch, labels] of 0 and 1."""
 
     directions = directions("loss", "accuracy", "exact", "macro_f1")
@@ -51,8 +51,8 @@ class LabelTask:
     def weight(self, batch: Batch) -> float:
         return float(len(batch["y"]))
 
-    def meter(self) -> LabelMeter:
-        return LabelMeter(self)
+    def metrics(self) -> MultiLabelMetrics:
+        return MultiLabelMetrics(self)
 
     def decide(self, outputs: Tensor) -> Tensor:
         """bool [rows, labels]: whether the probability reaches the threshold."""
@@ -73,14 +73,14 @@ class LabelTask:
         return {"predictions": decided, "targets": batch["y"].long(), "probabilities": shares}
 
 
-class LabelMeter:
+class MultiLabelMetrics:
     """Counts per label.
 
     macro_f1 is the mean over all labels; one that neither occurs nor is predicted counts 0, as in
     scikit-learn, where each column is asked for.
     """
 
-    def __init__(self, task: LabelTask) -> None:
+    def __init__(self, task: MultiLabelTask) -> None:
         self.task = task
         self.counts = Counts.zeros(task.outputs)
         self.loss: Tensor | float = 0.0

@@ -14,21 +14,21 @@ from ftune.runs.lock import NAME, Lock
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
+def atomic_target(target: Path) -> Iterator[Path]:
     """A place on the target's disk to write at; it takes the target's when the block ends well.
 
     Raises LockedError where another process is writing the same target.
     """
     target = target.absolute()  # `.` has no name
     folder = target.parent / f".{target.name}.tmp"
-    with one_sentence(target):
+    with disk_errors(target):
         lock = _locked(folder, target)
     with lock:
         try:
-            with one_sentence(target):
+            with disk_errors(target):
                 _clear(folder)
             yield folder / target.name
-            with one_sentence(target):
+            with disk_errors(target):
                 _replace(folder, target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -53,7 +53,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def one_sentence(target: Path) -> Iterator[None]:
+def disk_errors(target: Path) -> Iterator[None]:
     """What a disk refuses, as RunFailedError."""
     from safetensors import SafetensorError
 

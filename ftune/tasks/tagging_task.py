@@ -15,7 +15,7 @@ from ftune.tasks.entities import marks_entities, spans
 from ftune.tasks.protocol import Batch, directions
 
 
-class TagTask:
+class TaggingTask:
     """One logit per tag. outputs: [counted positions, tags]; y: int64 [positions].
 
     Only the first token of each word counts. `row` [positions] says which text a word is of.
@@ -42,8 +42,8 @@ class TagTask:
     def weight(self, batch: Batch) -> float:
         return float((batch["y"] != IGNORE_INDEX).sum())
 
-    def meter(self) -> TagMeter:
-        return TagMeter(self)
+    def metrics(self) -> TaggingMetrics:
+        return TaggingMetrics(self)
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """`prediction` of each word."""
@@ -55,10 +55,10 @@ class TagTask:
         return {"predictions": outputs.argmax(1), "targets": batch["y"], "probabilities": shares}
 
 
-class TagMeter:
+class TaggingMetrics:
     """Counts of words per tag, and of entities that are found whole (Tjong Kim Sang 2002)."""
 
-    def __init__(self, task: TagTask) -> None:
+    def __init__(self, task: TaggingTask) -> None:
         self.task = task
         self.counts = Counts.zeros(task.outputs)
         self.loss: Tensor | float = 0.0

@@ -14,7 +14,7 @@ from ftune.tasks.counts import ratio
 from ftune.tasks.protocol import Batch, directions
 
 
-class QuantityTask:
+class RegressionTask:
     """One output per target. y: float [batch, targets], or [batch] for one.
 
     The loss is in the unit that the model sees. The other metrics compare predictions in the
@@ -59,8 +59,8 @@ class QuantityTask:
     def weight(self, batch: Batch) -> float:
         return float(batch["y"].numel())
 
-    def meter(self) -> QuantityMeter:
-        return QuantityMeter(self)
+    def metrics(self) -> RegressionMetrics:
+        return RegressionMetrics(self)
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """`<target>` in its own unit."""
@@ -76,10 +76,10 @@ class QuantityTask:
         }
 
 
-class QuantityMeter:
+class RegressionMetrics:
     """Sums of errors, and the spread of the truth merged batch by batch (Chan et al. 1979)."""
 
-    def __init__(self, task: QuantityTask) -> None:
+    def __init__(self, task: RegressionTask) -> None:
         self.task = task
         self.loss: Tensor | float = 0.0
         self.weight = 0.0

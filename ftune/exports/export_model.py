@@ -26,7 +26,7 @@ BATCHES = ((1, 5), (2, 12), (5, 8))  # rows and, of texts, positions
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExportModel:
     """base: as stored. predictor: in use. apart: whether adapters are written as they are."""
 
     base: Base

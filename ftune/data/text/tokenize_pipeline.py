@@ -18,9 +18,9 @@ from ftune.data.target import Target
 from ftune.data.text import choose, samples
 from ftune.data.text.chat import Chat, answered
 from ftune.data.text.dialogues import Conversation, check_pairs, conversations, word_lists
-from ftune.data.text.form import Form
 from ftune.data.text.ragged import Ragged
 from ftune.data.text.samples import Samples
+from ftune.data.text.text_columns import TextColumns
 from ftune.data.text.tokenizer import Tokenizer
 from ftune.data.transforms.tokenize import Tokenize
 from ftune.errors import DataError
@@ -30,12 +30,12 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """settings: `tokenize` with a value for everything. form: where the texts stand."""
+class TokenizePipeline:
+    """settings: `tokenize` with a value for everything. columns: where the texts stand."""
 
     tokenizer: Tokenizer
     settings: Tokenize
-    form: Form
+    columns: TextColumns
     target: Target
 
     @property
@@ -50,7 +50,7 @@ class Recipe:
 
     def stream(self, frame: Frame, kept: Path | None) -> tuple[Array, list[str]]:
         """int32 [tokens] of all rows, and notes; from the folder `kept` where they are there."""
-        texts = self.form.template("text").fill(frame, blank=self.form.running)
+        texts = self.columns.template("text").fill(frame, blank=self.columns.running)
 
         def make() -> disk_cache.Content:
             ids, notes = samples.stream(self.tokenizer, texts, bool(self.settings.add_eos))
@@ -61,7 +61,7 @@ class Recipe:
 
     def samples(self, frame: Frame, kept: Path | None) -> Samples:
         """One of each row, from the folder `kept` where they are there. Raises DataError."""
-        self.form.check(frame)
+        self.columns.check(frame)
 
         def make() -> disk_cache.Content:
             made = self._made(frame)
@@ -80,7 +80,7 @@ class Recipe:
     def _contents(self, frame: Frame) -> list[str]:
         """What the rows hold; their numbers too, which notes may name."""
         found = [frame.rows.tobytes().hex()]
-        for name in [*self.form.asked, *self.form.said, *self._tags_in(frame)]:
+        for name in [*self.columns.asked, *self.columns.said, *self._tags_in(frame)]:
             column = frame[name]
             if column.ndim > 1:
                 texts = [np.array2string(row, threshold=row.size + 1) for row in column]
@@ -93,7 +93,7 @@ class Recipe:
 
     def _key(self, contents: list[str]) -> str:
         about = [str(VERSION), json.dumps(dataclasses.asdict(self.settings), sort_keys=True)]
-        about += [json.dumps(self.form.to_json()), self.tokenizer.json]
+        about += [json.dumps(self.columns.to_json()), self.tokenizer.json]
         about += [json.dumps(self.tokenizer.to_json(), sort_keys=True)]
         about += [self.target.kind, *self.target.classes, f"{len(contents)} texts"]
         return disk_cache.key_of([*about, *contents])
@@ -102,7 +102,7 @@ class Recipe:
         if self.target.kind == "tags":
             return self._tagged(frame)
         if self.target.kind != "tokens":
-            texts = self.form.template("text").fill(frame)
+            texts = self.columns.template("text").fill(frame)
             return samples.inputs(self.tokenizer, texts, self.most)
         ids, counted, notes = self._learnt(frame)
         if not self.settings.mask_prompt:
@@ -141,16 +141,16 @@ class Recipe:
     def _learnt(self, frame: Frame) -> tuple[Ragged, Array, list[str]]:
         """ids, what counts in them, and notes, before anything is cut."""
         eos = bool(self.settings.add_eos)
-        if self.form.text is not None:
-            texts = self.form.template("text").fill(frame, blank=self.form.running)
+        if self.columns.text is not None:
+            texts = self.columns.template("text").fill(frame, blank=self.columns.running)
             ids, notes = samples.documents(self.tokenizer, texts, eos)
             return ids, np.ones(len(ids.flat), dtype=bool), notes
-        if self.form.messages is not None:
-            rows = conversations(frame, self.form)
+        if self.columns.messages is not None:
+            rows = conversations(frame, self.columns)
             assert self.chat
             return samples.dialogues(self.tokenizer, self.chat, rows, frame.rows.tolist())
-        prompts = self.form.template("prompt").fill(frame)
-        responses = self.form.template("response").fill(frame)
+        prompts = self.columns.template("prompt").fill(frame)
+        responses = self.columns.template("response").fill(frame)
         if self.chat is None:
             return samples.pairs(self.tokenizer, prompts, responses, eos)
         rows = [Conversation(answered(p, r)) for p, r in zip(prompts, responses, strict=True)]
@@ -158,8 +158,8 @@ class Recipe:
 
     def _tagged(self, frame: Frame) -> Samples:
         """Without the column of tags, y is 0 at the first token of each word."""
-        assert self.form.text is not None
-        words = word_lists(frame, self.form.text, "data.text")
+        assert self.columns.text is not None
+        words = word_lists(frame, self.columns.text, "data.text")
         if not self._tags_in(frame):
             return samples.tagged(self.tokenizer, words, [[0] * len(w) for w in words], self.most)
         name = self.target.names[0]
@@ -186,17 +186,17 @@ class Recipe:
 class TrainingTexts:
     """The texts of a frame one after the other, read only if a tokenizer is to be trained."""
 
-    def __init__(self, form: Form, kind: TargetKind, frame: Frame) -> None:
-        self._form, self._kind, self._frame = form, kind, frame
+    def __init__(self, columns: TextColumns, kind: TargetKind, frame: Frame) -> None:
+        self._columns, self._kind, self._frame = columns, kind, frame
 
     def __iter__(self) -> Iterator[str]:
-        form, frame = self._form, self._frame
+        columns, frame = self._columns, self._frame
         if self._kind == "tags":
-            assert form.text is not None
-            return (" ".join(words) for words in word_lists(frame, form.text, "data.text"))
-        if form.messages is not None:
-            rows = conversations(frame, form)
+            assert columns.text is not None
+            return (" ".join(words) for words in word_lists(frame, columns.text, "data.text"))
+        if columns.messages is not None:
+            rows = conversations(frame, columns)
             return (f"{turn['role']}\n{turn['content']}" for row in rows for turn in row.turns)
-        names = [name for name in ("text", "prompt", "response") if getattr(form, name)]
-        filled = [form.template(name).fill(frame, blank=form.running) for name in names]
+        names = [name for name in ("text", "prompt", "response") if getattr(columns, name)]
+        filled = [columns.template(name).fill(frame, blank=columns.running) for name in names]
         return (text for texts in filled for text in texts)

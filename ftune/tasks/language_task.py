@@ -14,7 +14,7 @@ from ftune.tasks.counts import ratio
 from ftune.tasks.protocol import Batch, directions
 
 
-class TokenTask:
+class LanguageModelTask:
     """One logit per token id. outputs: [counted positions, vocabulary]; y: int64 [positions]."""
 
     output_names: tuple[str, ...] = ()
@@ -36,8 +36,8 @@ class TokenTask:
     def weight(self, batch: Batch) -> float:
         return float((batch["y"] != IGNORE_INDEX).sum())
 
-    def meter(self) -> TokenMeter:
-        return TokenMeter(self)
+    def metrics(self) -> LanguageModelMetrics:
+        return LanguageModelMetrics(self)
 
     def predictions(self, outputs: Tensor) -> dict[str, list[str] | np.ndarray]:
         """Texts are generated, not predicted row by row."""
@@ -48,10 +48,10 @@ class TokenTask:
         return {"predictions": outputs.argmax(1), "targets": batch["y"]}
 
 
-class TokenMeter:
+class LanguageModelMetrics:
     """Sums over tokens; perplexity is exp of their mean loss in nats (Jelinek et al. 1977)."""
 
-    def __init__(self, task: TokenTask) -> None:
+    def __init__(self, task: LanguageModelTask) -> None:
         self.task = task
         self.loss: Tensor | float = 0.0
         self.right: Tensor | int = 0

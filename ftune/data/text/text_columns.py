@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 SETTINGS = ("text", "prompt", "response")
 TOOLS = "tools"
-"""Where OpenAI's form has the tools that may be called."""
+"""The column in which OpenAI's format has the tools that may be called."""
 
 
 @dataclass(frozen=True)
-class Form:
+class TextColumns:
     """The settings of `data:` with these names; `running`: the rows make up one text.
 
     role, content, roles, tools, system: those of `data.messages`.
@@ -38,8 +38,8 @@ class Form:
     system: str | None = None
 
     @classmethod
-    def of(cls, data: Data, kind: TargetKind) -> Form:
-        """Raises DataError where the task cannot use texts of this form."""
+    def of(cls, data: Data, kind: TargetKind) -> TextColumns:
+        """Raises DataError where the task cannot use these columns."""
         given: dict[str, Any] = {name: getattr(data, name) for name in SETTINGS}
         if (said := data.messages) is not None:
             given |= {"messages": said.column, "role": said.role, "content": said.content}
@@ -47,14 +47,14 @@ class Form:
         running = bool(data.source.ordered)
         if running and not any(given.values()):
             given["text"] = "text"
-        form = cls(**given, running=running)
-        if kind != "tokens" and form.text is None:
-            what = "messages" if form.messages else "prompt"
+        columns = cls(**given, running=running)
+        if kind != "tokens" and columns.text is None:
+            what = "messages" if columns.messages else "prompt"
             raise DataError(
                 f"data.{what}: is for language models (task causal-lm); this task predicts {kind}:"
                 " name the column with `text`"
             )
-        return form
+        return columns
 
     def template(self, name: str) -> Template:
         """One of the three texts as a template."""
@@ -74,7 +74,7 @@ class Form:
         """The columns that only learning and judging need."""
         return [] if self.response is None else self.template("response").columns
 
-    def found_in(self, frame: Frame) -> Form:
+    def found_in(self, frame: Frame) -> TextColumns:
         """With the column `tools` where the frame has one beside the conversations."""
         beside = self.messages is not None and self.tools is None and TOOLS in frame.columns
         return replace(self, tools=TOOLS) if beside else self
