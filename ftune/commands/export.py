@@ -29,12 +29,12 @@ def export(
     way = adapters or form.adapters[0]
     subject = Subject(base, restore(base), apart=way == "apart")
     delivery = deliver(subject, form, target)
-    console.say(
+    console.info(
         f"{target}: {delivery.size:,} bytes; read back, {delivery.proof.outputs:,} outputs differ "
         f"from the model's by {delivery.proof.difference:.3g} at most"
     )
     for note in delivery.notes:
-        console.say(note)
+        console.info(note)
     return {
         "command": "export",
         "status": "done",

@@ -13,7 +13,7 @@ from ftune.errors import RunFailedError
 from ftune.exports.graph import Graph, first_line, named, trace
 from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 LARGEST = 2**31 - 2**24  # bytes of weights that one protocol buffer holds beside the graph
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ftune.exports.graph import named, trace
 from ftune.exports.place import write_file
 from ftune.exports.subject import Batch, Subject
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 
 def write(subject: Subject, path: Path) -> list[str]:

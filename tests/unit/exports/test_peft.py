@@ -16,7 +16,7 @@ from ftune.errors import RequestError, RunFailedError
 from ftune.exports import FORMATS, peft
 from ftune.exports.deliver import deliver
 from ftune.exports.subject import Subject, outputs
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 from ftune.runs.base import load_base
 
 QUIET = Console(quiet=True)
