@@ -56,7 +56,7 @@ def changes_of_a_trial(folder: Path, guarded: bool) -> set[str]:
     """Train a trial in this process; return the names of what is another now."""
     launch.train = train_carelessly  # type: ignore[attr-defined]
     if not guarded:
-        launch.preserve_globals = contextlib.nullcontext  # type: ignore[attr-defined]
+        launch.preserve_globals = contextlib.nullcontext  # type: ignore[attr-defined,assignment]
     torch.set_num_threads(2)
     random.seed(1)
     before = process_state()
