@@ -16,7 +16,7 @@ from ftune.cli_run import Summary, base_of, command, is_model, read_config, spli
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.secret.redact import redact
-from ftune.secret.stream import Hiding
+from ftune.secret.stream import RedactingStream
 
 if TYPE_CHECKING:
     from ftune.exports import Adapters
@@ -230,7 +230,7 @@ def compare(console: Console, run_paths: opt.RunPaths) -> Summary:
 
 def main() -> None:
     """The console script."""
-    sys.stderr = Hiding(sys.stderr)
+    sys.stderr = RedactingStream(sys.stderr)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     try:
         app()

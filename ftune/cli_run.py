@@ -72,7 +72,7 @@ def call(
                 load_code(file)
             summary = function(console)
     except InterruptedRunError as error:
-        console.farewell(str(error))
+        console.interrupted(str(error))
         raise typer.Exit(error.exit_code) from None
     except FtuneError as error:
         if os.environ.get("FTUNE_TRACEBACK") == "1":
@@ -124,7 +124,7 @@ def start(
         path, config = read_config(words, console.note)
         stem = path.stem
         if row.base == "required" and given is None:
-            console.say(f"configuration: {path}")
+            console.info(f"configuration: {path}")
     if again is not None:
         from ftune.commands.resume import begun, resume
 

@@ -1,7 +1,7 @@
-"""What the user sees: sentences, tables, a progress bar. Knows nothing of training.
+"""Messages, tables and progress bars for the user. Knows nothing of training.
 
 With `--json`, everything goes to stderr, so that the last line of stdout is the summary. In a
-pipe there are plain lines and no bar. Secrets are hidden here, whoever says them.
+pipe there are plain lines and no bar. Secrets are redacted here, whoever prints them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LINE_EVERY_SECONDS = 60.0
 
 
 class Progress:
-    """Tells how far a run is: a bar on a terminal, in a pipe a line each minute."""
+    """Shows how far a run is: a bar on a terminal, in a pipe a line each minute."""
 
     def __init__(self, console: Console, title: str, total: int) -> None:
         self.console, self.title, self.total = console, title, total
@@ -34,7 +34,7 @@ class Progress:
         self._task: Any = None
 
     def update(self, done: int, text: str = "") -> None:
-        """`done` of `total` steps; `text` is the newest score."""
+        """Show `done` of `total` steps; `text` is the newest score."""
         now = time.monotonic()
         self.first = done if self.first is None else self.first
         if self.console.quiet or now - self.started < PROGRESS_AFTER_SECONDS:
@@ -45,18 +45,18 @@ class Progress:
                 self._draw(done, text)
         elif now - self.shown >= LINE_EVERY_SECONDS:
             self.shown = now
-            told = [f"{self.title}: {done:,}/{self.total:,}", text, self._left(done, now)]
-            self.console.say(", ".join(part for part in told if part))
+            parts = [f"{self.title}: {done:,}/{self.total:,}", text, self._left(done, now)]
+            self.console.info(", ".join(part for part in parts if part))
 
     def _left(self, done: int, now: float) -> str:
-        """How long the rest will take at the speed since the first update."""
+        """Return how long the rest will take at the speed since the first update."""
         if self.first is None or done <= self.first:
             return ""
         seconds = (now - self.started) / (done - self.first) * (self.total - done)
         return f"{duration(seconds)} left"
 
     def of(self, done: int, total: int) -> None:
-        """`done` of so many, where that is not known at first."""
+        """Show `done` of a total that is not known at first."""
         self.total = total
         self.update(done)
 
@@ -85,7 +85,7 @@ class Progress:
 
 
 class Console:
-    """One place for everything that is printed."""
+    """Prints everything that the user sees, without secrets."""
 
     def __init__(
         self, *, json_output: bool = False, quiet: bool = False, stdout_taken: bool = False
@@ -113,8 +113,8 @@ class Console:
             )
         return self._rich
 
-    def say(self, text: str = "") -> None:
-        """A plain sentence; nothing in it is read as markup."""
+    def info(self, text: str = "") -> None:
+        """Print a plain sentence; nothing in it is read as markup."""
         if not self.quiet:
             if self.is_terminal:
                 self.rich.print(redact(text), markup=False)
@@ -123,26 +123,26 @@ class Console:
 
     def note(self, text: str) -> None:
         """Print something that is worth knowing and needs no action."""
-        self.say(f"note: {text}")
+        self.info(f"note: {text}")
 
-    def answer(self, text: str) -> None:
-        """What was asked for itself; shown even when quiet, unless the summary holds it."""
+    def print(self, text: str) -> None:
+        """Print what was asked for, also when quiet, unless the summary holds it."""
         if not self.json_output:
             print(redact(text), flush=True)  # noqa: T201
 
     def warn(self, text: str) -> None:
-        """A sentence that is shown even when quiet, on stderr."""
+        """Print a warning on stderr, also when quiet."""
         print(f"warning: {redact(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def error(self, text: str) -> None:
         print(f"error: {redact(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
-    def farewell(self, text: str) -> None:
-        """The last sentence of a run that was asked to stop; no fault, so no prefix."""
+    def interrupted(self, text: str) -> None:
+        """Print the last sentence of a run that a signal stopped; no error, so no prefix."""
         print(redact(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table of at most 80 columns in a pipe; numbers stand to the right."""
+        """Print a table of at most 80 columns in a pipe; numbers stand to the right."""
         if self.quiet or not rows:
             return
         from rich import box
@@ -160,7 +160,7 @@ class Console:
         self.rich.print(table)
 
     def result(self, summary: Mapping[str, Any]) -> None:
-        """The summary as one JSON line, where `--json` was given: on stdout, unless it is taken."""
+        """Print the summary as one JSON line with `--json`: on stdout, unless it is taken."""
         if self.json_output:
             stream = sys.stderr if self.stdout_taken else sys.stdout
             print(json.dumps(redact_tree(summary)), file=stream, flush=True)
@@ -175,14 +175,14 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that one would say: `40 s`, `12 min`, `3.5 h`."""
+    """Return a duration in its natural unit: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def cell(value: object) -> str:
-    """A table cell: four significant digits, thousands separated, nothing for None."""
+    """Return a table cell: four significant digits, thousands separated, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ftune import consent
 from ftune.errors import CheckpointError
 from ftune.limits.tensors import loaded, safetensors_file, torch_file
+from ftune.log_suppression import quiet
 from ftune.pickles import named_in
-from ftune.quiet import quiet
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 FLOORS = [
     {"secret"},
-    {"registry", "errors", "console", "quiet", "hub", "pickles", "places", "batch"},
+    {"registry", "errors", "console", "log_suppression", "hub", "pickles", "places", "batch"},
     {"consent", "limits"},
     {"config", "foreign", "own_code"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ftune.adapt.names import plain_name
 from ftune.config.spelling import suggestion
 from ftune.errors import MissingExtraError, RequestError
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ftune.adapt.names import find_module, plain_name
 from ftune.errors import CheckpointError, MissingExtraError, RequestError, RunFailedError
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 SCALE = "_scale"
 

@@ -20,9 +20,9 @@ def settled(
     """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
     if config.optimizer.lr != "auto":
         return config, []
-    console.say("optimizer.lr is auto: finding the learning rate first")
+    console.info("optimizer.lr is auto: finding the learning rate first")
     finding = search(config, dataset, base, console)
-    console.say(
+    console.info(
         f"learning rate: {finding.suggested:g} "
         f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
     )

@@ -56,11 +56,11 @@ def check(
             summary |= _data(config, console)
             large = command is None and sum(file["size"] or 0 for file in summary["data"]) > LARGE
             notes += [TOO_LARGE] if large else _rehearsed(asked, config)
-    console.say(f"{path}: valid")
+    console.info(f"{path}: valid")
     for name in [command] if command else would:
-        console.say(f"  {name:9} {would[name]}")
+        console.info(f"  {name:9} {would[name]}")
     for note in dict.fromkeys(notes):
-        console.say(f"note: {note}")
+        console.info(f"note: {note}")
     return summary | {"notes": list(dict.fromkeys(notes))}
 
 
@@ -118,10 +118,10 @@ def _data(config: RunConfig, console: Console) -> dict[str, Any]:
 
     files = validate(config.data, config.task.target_kind)
     for file in files:
-        console.say(str(file))
+        console.info(str(file))
     columns = profiled(config.data, config.task.target_kind)
     if isinstance(columns, str):
-        console.say(columns)
+        console.info(columns)
     else:
         show(columns, console)
     profile = {"reason": columns} if isinstance(columns, str) else columns.to_json()
@@ -142,7 +142,7 @@ def check_sweep(path: Path, changes: Sequence[str], config: RunConfig) -> None:
 def show_resolved(path: Path, changes: Sequence[str], console: Console) -> dict[str, str]:
     """Print what a file and those that it extends say, each value with its place; return it."""
     text = annotated(LANGUAGE.composed(path, changes)).rstrip()
-    console.answer(text)
+    console.print(text)
     return {"resolved": redact(text)}
 
 

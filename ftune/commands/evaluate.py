@@ -41,8 +41,8 @@ def evaluate(
             raise RequestError(f"the run has no split `{name}`; --split takes: {names}")
         scores, details = predictor.score(rows)
     for note in predictor.notes:
-        console.say(f"note: {note}")
-    console.say(f"{predictor.judged:,} rows of {name} scored")
+        console.info(f"note: {note}")
+    console.info(f"{predictor.judged:,} rows of {name} scored")
     console.table("", ("metric", name), list(scores.items()))
     if details:
         console.table("", list(details[0]), [list(row.values()) for row in details])

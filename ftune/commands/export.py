@@ -30,12 +30,12 @@ def export(
     export_model = ExportModel(base, restore(base), apart=way == "apart")
     exported = write_verified(export_model, form, target)
     verification = exported.verification
-    console.say(
+    console.info(
         f"{target}: {exported.size:,} bytes; read back, {verification.outputs:,} outputs differ "
         f"from the model's by {verification.difference:.3g} at most"
     )
     for note in exported.notes:
-        console.say(note)
+        console.info(note)
     return {
         "command": "export",
         "status": "done",

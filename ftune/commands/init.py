@@ -33,13 +33,13 @@ def init(
     if template is None:
         rows = [(name, text.partition("\n")[0].removeprefix("# ")) for name, text in known.items()]
         console.table("", ("template", "for"), rows)
-        console.say("ftune init TEMPLATE writes ftune.yaml")
+        console.info("ftune init TEMPLATE writes ftune.yaml")
         return
     if template not in known:
         raise RequestError(f"no template `{template}`; {suggestion(template, known)}")
     _check_free(out)
     out.write_text(annotated(known[template]), encoding="utf-8")
-    console.say(f"{out}: written; `ftune check {out}` validates it")
+    console.info(f"{out}: written; `ftune check {out}` validates it")
 
 
 def _draft(
@@ -55,11 +55,11 @@ def _draft(
 
     text = draft(data, target, out)
     out.write_text(text, encoding="utf-8")
-    console.say(text.rstrip())
+    console.info(text.rstrip())
     first = f"choose what its lines `{CHOOSE}` ask, then " if CHOOSE in text else ""
-    console.say(f"{out}: written; {first}`ftune optimize {out}` trains it")
+    console.info(f"{out}: written; {first}`ftune optimize {out}` trains it")
     if texts := re.findall(r"alone by `text: (.+?)`", re.sub(r"\s+(# )?", " ", text)):
-        console.say(f"it leaves out free text: `ftune init text`, with `data.text: {texts[0]}`,"
+        console.info(f"it leaves out free text: `ftune init text`, with `data.text: {texts[0]}`,"
                     " writes a file that learns from that alone")  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def write_rate(file: Path, summary: Mapping[str, Any], console: Console) -> None
     start, end = block.start() + setting.start(1), block.start() + setting.end(1)
     write_atomic(file, (text[:start] + rate + text[end:]).encode())
     doubt = "; mind the warnings above" if summary["notes"] else ""
-    console.say(f"written to {file}{doubt}")
+    console.info(f"written to {file}{doubt}")
 
 
 def _summary(folder: RunFolder, finding: LrFindResult, seconds: float) -> dict[str, Any]:
@@ -102,12 +102,12 @@ def mark_of(point: Point, finding: LrFindResult) -> str:
 
 
 def _show(finding: LrFindResult, config: RunConfig, folder: RunFolder, console: Console) -> None:
-    console.say(plot(finding))
-    console.say(LEGEND)
+    console.info(plot(finding))
+    console.info(LEGEND)
     rows = [(f"{p.lr:.2e}", _loss(p), mark_of(p, finding)) for p in finding.curve]
     console.table("", ("rate", "validation loss", ""), rows)
     name = type(config.optimizer).__name__.lower()
-    console.say(
+    console.info(
         f"suggested learning rate for {name}: {finding.suggested:g} "
         f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
     )
@@ -115,11 +115,11 @@ def _show(finding: LrFindResult, config: RunConfig, folder: RunFolder, console: 
         f"{len(trainings)} trainings of {trainings[0].steps:,} steps"
         for trainings in (finding.survey, finding.curve)
     ]
-    console.say(f"from {counts[0]}, then {counts[1]}")
+    console.info(f"from {counts[0]}, then {counts[1]}")
     for note in finding.notes:
         console.warn(note)
     if save_plot(finding, folder.path / "lr.png"):
-        console.say(f"plot: {folder.path / 'lr.png'}")
+        console.info(f"plot: {folder.path / 'lr.png'}")
     else:
-        console.say("a PNG of the curve needs matplotlib: pip install 'ftune[plots]'")
-    console.say(f"run: {folder.path}")
+        console.info("a PNG of the curve needs matplotlib: pip install 'ftune[plots]'")
+    console.info(f"run: {folder.path}")

@@ -66,6 +66,6 @@ def _show(module: nn.Module, effects: Mapping[str, Effect], console: Console) ->
         for row in rows
     ]
     console.table("", ("parameter", "shape", "numbers", "state"), cells)
-    console.say(f"{total:,} parameters, {trained:,} trained")
+    console.info(f"{total:,} parameters, {trained:,} trained")
     sizes = {"total": total, "trainable": trained}
     return {"command": "model", "status": "done", "parameters": sizes, "tensors": rows}

@@ -44,7 +44,7 @@ def predict(
     summary = {"command": "predict", "status": "done", "run": str(base.source)}
     if prompt is not None:
         text = predictor.generate([prompt], sampling)[0]
-        console.answer(text)
+        console.print(text)
         return summary | {"prompt": prompt, "response": text}
     if target is None:
         raise RequestError(f"--input needs --output FILE: {', '.join(WRITERS)}; or - for stdout")
@@ -54,8 +54,8 @@ def predict(
             columns = predictor.predict(file, sampling, bar.of, keep=keep, skip_bad=skip_bad)
         rows = _write(columns, file, str(target))
     for note in predictor.notes:
-        console.say(f"note: {note}")
-    console.say(f"{rows:,} predictions: {'stdout' if str(target) == STREAM else target}")
+        console.info(f"note: {note}")
+    console.info(f"{rows:,} predictions: {'stdout' if str(target) == STREAM else target}")
     return summary | {"rows": rows, "output": str(target), "notes": predictor.notes}
 
 

@@ -69,7 +69,7 @@ def prolong(
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     new = _new_folder(parent, parts, state, out)
     for message in _messages(parent, parts, state):
-        console.say(message)
+        console.info(message)
     resumed = Resumed.of(parent.saved.meta["loop"], selection_of(parts))
     return train(Run(parts, new, state, console, resumed=resumed)) | {"parent": str(folder.path)}
 

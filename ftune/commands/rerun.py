@@ -142,10 +142,10 @@ def _report(
 ) -> dict[str, Any]:  # fmt: skip
     """Print the verdict and return the summary."""
     for number, difference in enumerate(differences):
-        console.say(f"differs: {difference}" if number == 0 else f"         {difference}")
+        console.info(f"differs: {difference}" if number == 0 else f"         {difference}")
     where = f"; run: {target.path}" if target else ""
     verdict = "not identical" if differences else "identical"
-    console.say(f"{verdict}{f' ({extent})' if extent else ''}: {folder.path}{where}")
+    console.info(f"{verdict}{f' ({extent})' if extent else ''}: {folder.path}{where}")
     return {
         "command": "rerun",
         "status": "done",

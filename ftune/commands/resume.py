@@ -147,7 +147,7 @@ def _resume(
         status, command = facts["status"], COMMANDS[facts["command"]]
     if status == "done":
         hint = _longer(folder, command)
-        console.say(f"{folder.path} is done; there is nothing to continue{hint}")
+        console.info(f"{folder.path} is done; there is nothing to continue{hint}")
         return folder.summary()
     with needing(facts.get("code"), folder.path):
         LANGUAGE.load(folder.config_file)

@@ -24,7 +24,7 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
     """
     listed = [(run, run.facts(), run.summary()) for run in list_runs(parent)]
     if not listed:
-        console.say(f"no runs in {parent}")
+        console.info(f"no runs in {parent}")
     directions = [facts.get("directions") or {} for _, facts, _ in listed]
     summaries = [summary for _, _, summary in listed]
     ranks = figures_of(summaries, sort, directions) if sort and listed else {}
@@ -57,12 +57,12 @@ def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:
     names = short_names([folder.path.resolve().name for folder in folders])
     tables = comparison(folders)
     for name, folder in zip(names, folders, strict=True):
-        console.say(f"{name}: {folder.path}")
+        console.info(f"{name}: {folder.path}")
     for key, rows in tables.items():
         title = "settings that differ" if key == "settings" else key
         console.table(title, ("", *names), [(row, *values) for row, values in rows.items()])
     if not tables["settings"]:
-        console.say("the configurations are the same")
+        console.info("the configurations are the same")
     runs = [str(folder.path) for folder in folders]
     return {"command": "compare", "status": "done", "runs": runs, **tables}
 

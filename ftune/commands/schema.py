@@ -16,13 +16,13 @@ from ftune.schema.root import RunConfig
 def schema(key: str | None, console: Console) -> None:
     """Print the JSON schema or one key. Raises RequestError for an unknown key."""
     if key is None:
-        console.say(json.dumps(json_schema(RunConfig), indent=2))
+        console.info(json.dumps(json_schema(RunConfig), indent=2))
         return
     settings, known = find(RunConfig, key), variants(RunConfig)
     chosen = {place: variant for place, variant in known.items() if _is_called(place, key)}
     for place, variant in chosen.items():
-        console.say(place)
-        console.say(f"  {' '.join((variant.__doc__ or '').split())}")
+        console.info(place)
+        console.info(f"  {' '.join((variant.__doc__ or '').split())}")
         settings += [(f"{place}.{name}", setting) for name, setting in settings_of(variant).items()]
     if not settings and not chosen:
         last = key.rpartition(".")[2]
@@ -30,10 +30,10 @@ def schema(key: str | None, console: Console) -> None:
         hint = suggestion(last, {*key_homes(RunConfig), *names})
         raise RequestError(f"no setting `{key}`; {hint}")
     for path, setting in settings:
-        console.say(path)
-        console.say(f"  {' '.join(setting.doc.split())}")
-        console.say(f"  accepts: {accepts(setting)}")
-        console.say(f"  {explain(setting).rpartition('; ')[2].rstrip(')')}")
+        console.info(path)
+        console.info(f"  {' '.join(setting.doc.split())}")
+        console.info(f"  accepts: {accepts(setting)}")
+        console.info(f"  {explain(setting).rpartition('; ')[2].rstrip(')')}")
 
 
 def _is_called(place: str, key: str) -> bool:

@@ -157,7 +157,7 @@ class _Reporter:
         self.bar.update(len(ended), best)
         for trial in ended:
             if trial.number not in self.printed and not self.console.is_terminal:
-                self.console.say(trial_line(trial))
+                self.console.info(trial_line(trial))
             self.printed.add(trial.number)
 
 
@@ -168,11 +168,11 @@ def _ended(trials: Sequence[Trial]) -> list[Trial]:
 def _show_plan(config: RunConfig, steps: int, console: Console) -> None:
     assert config.sweep is not None
     if config.sweep.question:
-        console.say(config.sweep.question)
+        console.info(config.sweep.question)
     axes = ", ".join(parse_space(config.sweep))
     halving = config.sweep.halving
     rungs = f", successive halving over {halving.rungs} rungs" if halving else ""
-    console.say(
+    console.info(
         f"sweep: {trial_count(config.sweep)} trials of up to {steps:,} steps over {axes} "
         f"({choose_sampler(config.sweep)}{rungs})"
     )

@@ -34,7 +34,7 @@ def _train(command: str, request: Request) -> dict[str, Any]:
     began = time.monotonic()
     config, base, console = request.config, request.base, request.console
     if base is not None:
-        console.say(f"loading base {base.source} …")
+        console.info(f"loading base {base.source} …")
         config = with_base(config, base)
     dataset = request.dataset or read_data(config, prior=base_pipeline(base))
     config, notes = settled(config, dataset, base, console)
@@ -51,5 +51,5 @@ def continue_training(
     """Continue a locked run from its newest whole checkpoint and return its summary."""
     with of_form(str(folder.path)):
         run = reopen(folder, console, allow_inexact, moved)
-    console.say(f"continues at step {run.state.step:,} of {run.parts.total:,}")
+    console.info(f"continues at step {run.state.step:,} of {run.parts.total:,}")
     return train(run)

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from ftune.errors import RunFailedError
 from ftune.exports.export_model import Batch, ExportModel
+from ftune.log_suppression import quiet
 from ftune.models.tokens import pool
-from ftune.quiet import quiet
 
 POOLS = {"mean": "avg", "cls": "first"}
 

@@ -18,7 +18,7 @@ from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import named
 from ftune.exports.head import read_head, write_head
 from ftune.exports.tokenizer import read_tokenizer, write_tokenizer
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 FACTORIES = {
     "causal-lm": "AutoModelForCausalLM",

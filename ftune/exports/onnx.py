@@ -13,7 +13,7 @@ from ftune.errors import RunFailedError
 from ftune.exports.atomic_target import write_file
 from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import Graph, first_line, named, trace
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 LARGEST = 2**31 - 2**24  # bytes of weights that one protocol buffer holds beside the graph
 

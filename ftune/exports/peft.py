@@ -19,9 +19,9 @@ from ftune.exports.export_model import Batch, ExportModel, dequantised
 from ftune.exports.graph import named
 from ftune.exports.head import HEAD, read_head, write_head
 from ftune.exports.tokenizer import write_tokenizer
+from ftune.log_suppression import quiet
 from ftune.models.call import arguments
 from ftune.models.hf_files import find, load, read_config
-from ftune.quiet import quiet
 from ftune.secret.redact import redact
 from ftune.weights import Origin
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ftune.exports.atomic_target import write_file
 from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import named, trace
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 
 def write(export_model: ExportModel, path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import RunFailedError
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 SAMPLES = (
     "The quick brown fox jumps over the lazy dog.",

@@ -21,9 +21,9 @@ from ftune.hub import UNREACHABLE, reachable
 from ftune.limits import documents
 from ftune.limits.folders import check_layers, model_folder
 from ftune.limits.gguf import gguf_file
+from ftune.log_suppression import quiet
 from ftune.models.shapes import Loading
 from ftune.own_code import Opened, check_kernels, opened, refusal
-from ftune.quiet import quiet
 
 if TYPE_CHECKING:
     from ftune.models.hf import Pooling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 if TYPE_CHECKING:
     from ftune.models.hf_files import Source

@@ -31,16 +31,16 @@ def show_result(
         heads = ("setting", "trials", f"best {metric}", "trial", "status")
         console.table("by scientific setting", heads, rows)
     for note in (*summary["verdict"]["edges"], *summary["notes"]):
-        console.say(f"note: {note}")
+        console.info(f"note: {note}")
     if summary["best"] and summary["best"]["step"] == 0:
-        console.say(f"note: trial {summary['best_trial']}: {untrained(config)}")
-    console.say(f"{_counts(trials)} in {summary['seconds']:.1f} s; run: {summary['run']}")
+        console.info(f"note: trial {summary['best_trial']}: {untrained(config)}")
+    console.info(f"{_counts(trials)} in {summary['seconds']:.1f} s; run: {summary['run']}")
     if order:
         command, best = "finetune" if config.base else "optimize", Path(summary["run"], "best.yaml")
-        console.say(f"the best by itself: ftune {command} {best}")
+        console.info(f"the best by itself: ftune {command} {best}")
     for trial in trials:
         if trial.status == "failed" and trial.same_as is None:
-            console.say(f"trial {trial.number} failed: {trial.reason}")
+            console.info(f"trial {trial.number} failed: {trial.reason}")
 
 
 def trial_line(trial: Trial) -> str:

@@ -48,7 +48,7 @@ class LrFindResult:
 
 
 Report = Callable[[Point, int, int], None]
-Attempt = Callable[[float, int], Point]
+TrainAt = Callable[[float, int], Point]
 
 
 def judging(dataset: Dataset) -> Split:
@@ -74,8 +74,8 @@ def find(
     rates = spaced(settings.low, settings.high, settings.per_decade)
     done: list[Point] = []
 
-    def attempt(rate: float, steps: int) -> Point:
-        done.append(_train_at(rate, steps, config, dataset, base, interrupted))
+    def train_at(rate: float, steps: int) -> Point:
+        done.append(_short_training(rate, steps, config, dataset, base, interrupted))
         if report:
             report(done[-1], len(done), len(rates) + settings.refine)
         return done[-1]
@@ -83,8 +83,8 @@ def find(
     shares = (settings.first, settings.second)
     lengths = [max(1, min(settings.max_steps, round(parts.total * s))) for s in shares]
     untrained = _judged(0.0, score(parts, val)["loss"], 0, parts)
-    survey = [attempt(rate, lengths[0]) for rate in rates]
-    curve = refined(survey, attempt, lengths[1], settings.refine, settings.per_decade, untrained)
+    survey = [train_at(rate, lengths[0]) for rate in rates]
+    curve = refined(survey, train_at, lengths[1], settings.refine, settings.per_decade, untrained)
     finding = conclude(survey, curve, untrained)
     open_questions = what_remains_open(survey, curve, untrained, finding.on_edge)
     return replace(finding, notes=(*open_questions, *before(parts, lengths)))
@@ -114,7 +114,7 @@ def spaced(low: float, high: float, per_decade: int) -> list[float]:
 
 def refined(
     survey: Sequence[Point],
-    attempt: Attempt,
+    train_at: TrainAt,
     steps: int,
     count: int,
     per_decade: int,
@@ -128,7 +128,7 @@ def refined(
     """
     centre = chosen(survey, untrained).lr
     reach = 10 ** (1 / per_decade)
-    points = [attempt(rate, steps) for rate in _around(centre, reach, count)]
+    points = [train_at(rate, steps) for rate in _around(centre, reach, count)]
     ratio = reach ** (2 / (count - 1))
     for _ in range(count):
         best = chosen(points, untrained)
@@ -136,9 +136,9 @@ def refined(
             break
         if best.lr == points[0].lr:
             down = reach if tied(points[1], best) else ratio  # a tie may go on for decades
-            points.insert(0, attempt(best.lr / down, steps))
+            points.insert(0, train_at(best.lr / down, steps))
         elif best.lr == points[-1].lr:
-            points.append(attempt(best.lr * ratio, steps))
+            points.append(train_at(best.lr * ratio, steps))
         else:
             break
     return points
@@ -181,7 +181,7 @@ def _around(centre: float, reach: float, count: int) -> list[float]:
     return [centre * reach ** (2 * i / (count - 1) - 1) for i in range(count)]
 
 
-def _train_at(
+def _short_training(
     rate: float,
     steps: int,
     config: RunConfig,

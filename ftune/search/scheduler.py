@@ -76,7 +76,7 @@ class Scheduler:
         for rung in range(1, self.halving.rungs):
             promoted, pruned = self.halving.promote(self.study.trials(), rung)
             for trial in pruned:
-                self.study.tell(trial, None, "pruned")
+                self.study.finish(trial, None, "pruned")
             self.study.repeat()
             for trial in promoted:
                 self._advance(trial, rung)
@@ -100,7 +100,7 @@ class Scheduler:
             if self.halving.rungs > 1 and rung not in trial.rungs:
                 self.study.report(trial, rung, summary.value)
             if summary.status == "done":
-                self.study.tell(trial, summary.value, "done")
+                self.study.finish(trial, summary.value, "done")
         self.study.repeat()
         self.report(self.study.trials())
 
@@ -119,7 +119,7 @@ class Scheduler:
 
     def _fail(self, trial: Trial, reason: str) -> None:
         """End one trial; the fifth in a row that failed alike ends the sweep."""
-        self.study.tell(trial, None, "failed", reason)
+        self.study.finish(trial, None, "failed", reason)
         self.report(self.study.trials())
         ended = [t for t in self.study.trials() if t.same_as is None and t.status != "open"]
         patterns = [failure_pattern(t.reason) for t in ended[-SAME_FAILURES:]]

@@ -1,4 +1,4 @@
-"""The record of a sweep: an Optuna study in SQLite, asked and told by one process."""
+"""The record of a sweep: an Optuna study in SQLite, written by one process."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class Study:
             self._complete()
 
     def trials(self) -> list[Trial]:
-        """All trials, by number."""
+        """Return all trials, by number."""
         return [self._read(t) for t in self._all() if t.state != TrialState.WAITING]
 
     def ask(self) -> Trial:
-        """A new trial, placed by the sampler."""
+        """Return a new trial, whose settings the sampler chooses."""
         count = len(self.trials())
         with _writable(self.path):
             if self.points and count == len(self._all()):  # else one waits since the process died
@@ -91,12 +91,12 @@ class Study:
         return self.trials()[number]
 
     def report(self, trial: Trial, rung: int, value: float) -> None:
-        """The value that a trial reached at a rung."""
+        """Record the value that a trial reached at a rung."""
         with _writable(self.path):
             self._live(trial.number).report(value, rung)
 
-    def tell(self, trial: Trial, value: float | None, status: Status, reason: str = "") -> None:
-        """Ends a trial."""
+    def finish(self, trial: Trial, value: float | None, status: Status, reason: str = "") -> None:
+        """Record how a trial ended."""
         state = next(state for state, name in _STATUS.items() if name == status and name != "open")
         with _writable(self.path):
             if reason:
@@ -104,12 +104,12 @@ class Study:
             self._study.tell(trial.number, None if status != "done" else value, state=state)
 
     def link(self, trial: Trial, original: int) -> None:
-        """Notes that a trial has the settings of an earlier one, so that it is not trained."""
+        """Record that a trial has the settings of an earlier one, so that it is not trained."""
         with _writable(self.path):
             self._live(trial.number).set_user_attr("same_as", original)
 
     def repeat(self) -> None:
-        """Ends every linked trial whose original has ended, as that one ended.
+        """End every linked trial whose original has ended, as that one ended.
 
         The sampler then sees one value twice, as Optuna's FAQ has it for repeated settings.
         """
@@ -122,15 +122,15 @@ class Study:
                 continue
             for rung in sorted(set(original.rungs) - set(trial.rungs)):
                 self.report(trial, rung, original.rungs[rung])
-            self.tell(trial, original.value, original.status, original.reason)
+            self.finish(trial, original.value, original.status, original.reason)
 
     def note_training(self, trial: Trial, key: str) -> None:
-        """Keeps what the trial's training is recognised by."""
+        """Record the key of the trial's training."""
         with _writable(self.path):
             self._live(trial.number).set_user_attr("training", key)
 
     def trainings(self) -> dict[str, int]:
-        """The trial of each training that was noted."""
+        """Return the number of the trial of each training key."""
         noted = {t.number: t.user_attrs.get("training") for t in self._all()}
         return {key: number for number, key in noted.items() if key}
 
@@ -185,7 +185,7 @@ def _writable(path: Path) -> Iterator[None]:
 
 
 def ranked(trials: Sequence[Trial], selection: Selection) -> list[Trial]:
-    """Finished trials, the best first."""
+    """Return the finished trials, the best first."""
     done = [t for t in trials if t.status == "done" and t.value is not None]
     return sorted(done, key=lambda t: selection.cost(t.value or 0.0))
 

@@ -7,8 +7,8 @@ from typing import Any, TextIO
 from ftune.secret.redact import redact
 
 
-class Hiding:
-    """A text stream that hides on the way; everything else is the stream's own."""
+class RedactingStream:
+    """Redacts what is written to a text stream; everything else is the stream's own."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

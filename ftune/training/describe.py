@@ -79,7 +79,7 @@ def show_parts(console: Console, parts: Parts) -> None:
     pipeline = parts.dataset.pipeline
     sizes = [f"{name} {len(s):,}" for name, s in parts.dataset.splits.items()]
     shape = "×".join(map(str, pipeline.features.shape))
-    console.say(f"data: {', '.join(sizes)} rows; inputs {shape}; {parts.task.outputs} outputs")
+    console.info(f"data: {', '.join(sizes)} rows; inputs {shape}; {parts.task.outputs} outputs")
     if parts.dataset.profile is not None:
         show(parts.dataset.profile, console)
     if parts.origin.transfer is not None:
@@ -89,15 +89,15 @@ def show_parts(console: Console, parts: Parts) -> None:
         heads = ("rule", "tensors", "parameters", "state")
         console.table("", heads, rule_table(parts.rules, parts.effects, parts.sizes))
     total = sum(parts.sizes.values())
-    console.say(
+    console.info(
         f"model: {total:,} parameters, {parts.trainable:,} trained; {parts.total:,} steps of "
         f"{parts.config.train.batch_size * parts.config.train.accumulate} rows; "
         f"{parts.device}, {parts.threads} thread{'s' if parts.threads > 1 else ''}"
     )
     for note in [*parts.notes, *beyond(parts)]:
-        console.say(f"note: {note}")
+        console.info(f"note: {note}")
     for key in left_out(dump(parts.config)):
-        console.say(
+        console.info(
             f"note: {key}: a secret, so it is not kept and the run cannot be repeated from its "
             "config.yaml; ${oc.env:NAME} and `runtime.env: [NAME]` would be"
         )

@@ -132,7 +132,7 @@ class Recorder:
             self._save(state, self._ranked(state, scores), ending, self.regular)
         if self.stopper.save:
             self.stopper.save = False
-            self.console.say(f"saved at step {state.step:,}, as SIGUSR1 asked")
+            self.console.info(f"saved at step {state.step:,}, as SIGUSR1 asked")
         if ending:
             self.saver.wait()
 

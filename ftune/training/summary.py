@@ -60,8 +60,8 @@ def show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> Non
     picked = f"; best at step {best['step']:,} by validation {best['metric']}" if best else ""
     early = " (stopped early)" if outcome.reason == "early" else ""
     rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
-    console.say(
+    console.info(
         f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
         f"({rate:,.0f} steps/s while training){picked}"
     )
-    console.say(f"run: {summary['run']}")
+    console.info(f"run: {summary['run']}")

@@ -61,7 +61,7 @@ def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
     summary = _end(run, "done", began, outcome, scores)
     show_end(run.console, summary, outcome)
     for note in ending(run.parts, run.state):
-        run.console.say(f"note: {note}")
+        run.console.info(f"note: {note}")
     return summary
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ftune.data.text.trained import CHATML
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 WORDS = ("the cat sat on the mat", "where is the dog", "a bird flew over the house", "be kind")
 NO_SYSTEM = (

@@ -80,7 +80,7 @@ class Noting(Console):
         super().__init__(json_output=True, quiet=True)
         self.file = file
 
-    def say(self, text: str = "") -> None:
+    def info(self, text: str = "") -> None:
         if DONE in text:
             self.file.write_text(text, encoding="utf-8")
 

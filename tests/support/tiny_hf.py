@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 SENTENCES = ("the cat sat on the mat", "a dog ran far away", "the bird flew over the house",
              "fish swim in the deep blue sea")  # fmt: skip

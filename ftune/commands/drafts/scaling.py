@@ -13,7 +13,7 @@ from ftune.commands.drafts.worth import FOLDS, folds, models, sampled
 from ftune.data.frame import Array, Frame
 from ftune.data.profile.leaks import codes
 from ftune.data.transforms.robust import Robust
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 BOUNDS = (3.0, 30.0, 300.0)
 """Bounds of `robust`: its default, then those that leave long tails as they are."""

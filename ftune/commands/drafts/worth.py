@@ -10,7 +10,7 @@ import numpy as np
 from ftune.commands.drafts.roles import Roles
 from ftune.data.frame import Frame, as_text
 from ftune.data.profile.leaks import codes
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 
 ROWS = 3_000
 COLUMNS = 500

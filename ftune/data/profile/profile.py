@@ -92,9 +92,9 @@ def show(profile: Profile, console: Console) -> None:
     """The table, what it leaves out, and the columns that give a target away."""
     console.table("", HEAD, profile.table())
     if profile.rest():
-        console.say(profile.rest())
+        console.info(profile.rest())
     for leak in profile.leaks:
-        console.say(f"note: {leak}")
+        console.info(f"note: {leak}")
 
 
 def _roles(frame: Frame, data: Data) -> Mapping[str, str]:

@@ -14,8 +14,8 @@ from ftune.limits import documents
 from ftune.limits.folders import model_folder
 from ftune.limits.form import of_form
 from ftune.limits.gguf import gguf_file
+from ftune.log_suppression import quiet
 from ftune.own_code import Opened, opened, refusal
-from ftune.quiet import quiet
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 FILES = (

@@ -280,7 +280,7 @@ def said(out: Path, file: Path) -> str:
     heard: list[str] = []
 
     class Heard(Console):
-        def say(self, text: str = "") -> None:
+        def info(self, text: str = "") -> None:
             heard.append(text)
 
     init(None, out, Heard(quiet=True), file, "y")

@@ -15,8 +15,8 @@ from support.trainings import configuration, undisturbed
 from ftune.adapt.attach import attach
 from ftune.adapt.targets import adapters_of_rules
 from ftune.exports.export_model import ExportModel
+from ftune.log_suppression import quiet
 from ftune.predictor import restore
-from ftune.quiet import quiet
 from ftune.runs.base import load_base
 from ftune.schema.root import LANGUAGE
 from ftune.weights import build_model

@@ -16,9 +16,9 @@ from ftune.console import Console
 from ftune.errors import RunFailedError
 from ftune.exports import onnx as onnx_format
 from ftune.exports.export_model import outputs
+from ftune.log_suppression import quiet
 from ftune.models.tokens import TokenModel
 from ftune.predictor import load
-from ftune.quiet import quiet
 from ftune.runs.base import load_base
 
 QUIET = Console(quiet=True)

@@ -18,8 +18,8 @@ from ftune.errors import RequestError, RunFailedError
 from ftune.exports import FORMATS, hf, tokenizer
 from ftune.exports.export import write_verified
 from ftune.exports.export_model import ExportModel
+from ftune.log_suppression import quiet
 from ftune.predictor import Sampling, load
-from ftune.quiet import quiet
 from ftune.runs.base import load_base
 
 QUIET = Console(quiet=True)

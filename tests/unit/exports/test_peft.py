@@ -16,7 +16,7 @@ from ftune.errors import RequestError, RunFailedError
 from ftune.exports import FORMATS, peft
 from ftune.exports.export import write_verified
 from ftune.exports.export_model import ExportModel, outputs
-from ftune.quiet import quiet
+from ftune.log_suppression import quiet
 from ftune.runs.base import load_base
 
 QUIET = Console(quiet=True)

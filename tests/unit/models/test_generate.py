@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ftune.log_suppression import quiet
 from ftune.models.generate import generate
 from ftune.models.hf import Hf
 from ftune.models.shapes import Inputs
-from ftune.quiet import quiet
 
 PROMPT = torch.tensor([1, 2, 3])
 

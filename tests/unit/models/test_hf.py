@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 from ftune.config.load import Language
 from ftune.errors import ConfigError, MissingExtraError, RequestError
+from ftune.log_suppression import quiet
 from ftune.models.generate import generate
 from ftune.models.hf import Hf, is_hf
 from ftune.models.shapes import Axis, Built, Inputs
-from ftune.quiet import quiet
 
 with quiet():
     transformers = pytest.importorskip("transformers")

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from ftune.errors import RequestError
-from ftune.search.lr_find import Attempt, conclude, refined, spaced
+from ftune.search.lr_find import TrainAt, conclude, refined, spaced
 from ftune.search.ties import Point, best_of
 
 
@@ -16,12 +16,12 @@ def loss_at(rate: float, lowest: float) -> float:
     return 0.3 * math.exp(0.2 * math.log(rate / lowest) ** 2)
 
 
-def attempt_around(lowest: float, tried: list[float]) -> Attempt:
-    def attempt(rate: float, steps: int) -> Point:
+def train_around(lowest: float, tried: list[float]) -> TrainAt:
+    def train_at(rate: float, steps: int) -> Point:
         tried.append(rate)
         return Point(rate, loss_at(rate, lowest), steps)
 
-    return attempt
+    return train_at
 
 
 @pytest.mark.parametrize("per_decade", [1, 2, 5])
@@ -37,9 +37,9 @@ def test_spaced(per_decade: int) -> None:
 @pytest.mark.parametrize("lowest", [3e-4, 1e-3, 2.3e-2, 0.4])
 def test_the_bottom_of_a_bowl_is_found(lowest: float) -> None:
     tried: list[float] = []
-    attempt = attempt_around(lowest, tried)
-    survey = [attempt(rate, 10) for rate in spaced(1e-5, 1.0, 2)]
-    curve = refined(survey, attempt, 50, 5, 2)
+    train_at = train_around(lowest, tried)
+    survey = [train_at(rate, 10) for rate in spaced(1e-5, 1.0, 2)]
+    curve = refined(survey, train_at, 50, 5, 2)
     assert [p.lr for p in curve] == sorted(p.lr for p in curve)
     assert {p.steps for p in curve} == {50}
     finding = conclude(survey, curve)
@@ -52,7 +52,7 @@ def test_the_second_pass_goes_on_beyond_its_edge() -> None:
     """The long trainings want another rate than the short ones of the survey."""
     tried: list[float] = []
     survey = [Point(rate, loss_at(rate, 0.1), 10) for rate in spaced(1e-5, 1.0, 2)]
-    curve = refined(survey, attempt_around(0.005, tried), 50, 5, 2)
+    curve = refined(survey, train_around(0.005, tried), 50, 5, 2)
     assert len(curve) > 5
     assert 0.0025 < conclude(survey, curve).suggested < 0.01
 

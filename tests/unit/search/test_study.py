@@ -30,7 +30,7 @@ def asked(study: Study, count: int) -> list[dict[str, Any]]:
     found = []
     for _ in range(count):
         trial = study.ask()
-        study.tell(trial, 0.5, "done")
+        study.finish(trial, 0.5, "done")
         found.append(dict(trial.params))
     return found
 
@@ -41,12 +41,12 @@ def test_ask_and_tell(tmp_path: Path) -> None:
     assert first.params == {"a": 1, "b": "x"} and first.status == "open"
     study.report(first, 0, 0.25)
     study.report(first, 1, 0.75)
-    study.tell(first, 0.75, "done")
+    study.finish(first, 0.75, "done")
     second, third = study.ask(), study.ask()
     assert second.params == {"a": 1, "b": {"name": "y"}}
     study.report(second, 0, 0.5)
-    study.tell(second, None, "pruned")
-    study.tell(third, None, "failed", "it burst")
+    study.finish(second, None, "pruned")
+    study.finish(third, None, "failed", "it burst")
     again = opened(tmp_path).trials()
     assert [t.status for t in again] == ["done", "pruned", "failed"]
     assert [t.value for t in again] == [0.75, 0.5, None]

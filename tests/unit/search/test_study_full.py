@@ -14,7 +14,7 @@ from ftune.search.space import Choices
 from ftune.search.study import Study
 
 
-@pytest.mark.parametrize("call", ["ask", "report", "tell"])
+@pytest.mark.parametrize("call", ["ask", "report", "finish"])
 def test_what_cannot_be_written_is_said(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,7 +30,7 @@ def test_what_cannot_be_written_is_said(
     calls: dict[str, Callable[[], Any]] = {
         "ask": study.ask,
         "report": lambda: study.report(trial, 0, 1.0),
-        "tell": lambda: study.tell(trial, 1.0, "done"),
+        "finish": lambda: study.finish(trial, 1.0, "done"),
     }
     with pytest.raises(RunFailedError, match=r"cannot write .*study\.db; [\d,]+ bytes are free"):
         calls[call]()

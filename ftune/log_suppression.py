@@ -1,4 +1,4 @@
-"""Other libraries' talk while they load: progress bars, logs, warnings."""
+"""Suppress the progress bars, logs and warnings of other libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what libraries print; what matters comes back as our sentence or report."""
+    """Suppress stderr, logs below CRITICAL and warnings within the block.
+
+    What matters of them comes back as a message or a report of ours.
+    """
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
