@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import detach, specs_of
+from ftune.adapt.attach import detach
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import is_quantised
-from ftune.adapt.rules import resolve
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.graph import named
 from ftune.exports.head import HEAD, read_head, write_head
@@ -23,7 +22,7 @@ from ftune.models.call import arguments
 from ftune.models.hf_files import find, load, read_config
 from ftune.quiet import quiet
 from ftune.secret.redact import redact
-from ftune.weights import Origin
+from ftune.weights import restored
 
 TASKS = {"causal-lm": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS",
          "encoder": "FEATURE_EXTRACTION"}  # fmt: skip
@@ -89,11 +88,8 @@ def _source(subject: Subject) -> str | None:
 
 def _trained(subject: Subject) -> list[str]:
     """Names of the parameters that the run's rules train."""
-    predictor, meta = subject.predictor, subject.base.meta
-    built, specs = predictor.built, specs_of(meta["adapters"])
-    begin = Origin(built, None, tuple(specs), meta["fresh"])
-    names = [name for name, _ in built.module.named_parameters()]
-    effects = resolve(begin.rules(predictor.config.adapt), names, built.module, begin.fresh)
+    predictor = subject.predictor
+    effects = restored(predictor.config, predictor.built, subject.base.meta).effects
     return [name for name, effect in effects.items() if effect.train]
 
 

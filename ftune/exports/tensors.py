@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ftune.adapt.edits import write_edits
 from ftune.adapt.quantize import plain_tensors
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.subject import Batch, Subject, outputs
@@ -29,7 +30,7 @@ def content(subject: Subject) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
     story["config"] = redact_tree(story["config"])  # of a run that an older ftune wrote
     if subject.apart or not subject.adapted:
         return subject.base.tensors, story
-    story["adapters"] = []
+    story |= write_edits([])
     if subject.kind:
         story["model"] = {**story["model"], "config": plain(subject.inner.config)}
     elif subject.merged[1]:

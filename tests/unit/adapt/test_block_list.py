@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from ftune.adapt.attach import AdapterSpec, attach
 from ftune.adapt.block_list import BlockList, block_list
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.schema import Lora
 from ftune.config.fields import block
 from ftune.config.load import Language
@@ -101,9 +101,7 @@ def test_a_model_of_the_users_code(tmp_path: Path) -> None:
     wanted = (["stem"], [["body.0"], ["body.1"], ["body.2"]], ["head"])
     assert names(block_list(model)) == wanted
     assert_modules_cover(model)
-    attach(
-        model, [AdapterSpec("lora", p, settings=Lora(2).settings()) for p in ("stem", "body.1.up")]
-    )
+    replay(model, [Edit("lora", p, settings=Lora(2).settings()) for p in ("stem", "body.1.up")])
     assert names(block_list(model)) == wanted, "adapters are no blocks"
 
 
