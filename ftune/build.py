@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.names import plain_name
 from ftune.adapt.quantize import SCALE
-from ftune.adapt.rules import Effect, resolve
+from ftune.adapt.rules import Effect
 from ftune.adapt.schema import Rule
 from ftune.config.decimals import nearest_step
 from ftune.data.batches import Batches
@@ -111,8 +111,7 @@ def build(
     pipeline = dataset.pipeline
     task = build_task(config, pipeline, dataset.train.y)
     begin = origin(config, pipeline, task, base, resumed, device)
-    model, rules = begin.module, begin.rules(config.adapt)
-    effects = resolve(rules, [name for name, _ in model.named_parameters()], model, begin.fresh)
+    model, effects = begin.module, begin.effects
     _refuse_idle(effects)
     phases = UnfreezeSchedule(model, effects)
     example = arguments(to_device(dataset.train.batch(torch.arange(1)), device))
@@ -124,8 +123,9 @@ def build(
     notes += begin.transfer.notes if begin.transfer else []
     notes += [*_left_out(config, batches), *_far_from_zero(config, dataset)]
     return Parts(
-        config, dataset, device, threads, begin, task, rules, effects, phases, batches, total, notes
-    )
+        config, dataset, device, threads, begin, task, begin.rules, effects, phases, batches, total,
+        notes,
+    )  # fmt: skip
 
 
 def _far_from_zero(config: RunConfig, dataset: Dataset) -> list[str]:

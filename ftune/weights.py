@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, attach, specs_of
+from ftune.adapt.edits import ADAPTERS, Edit, read_edits, replay
 from ftune.adapt.lora import CHILD
 from ftune.adapt.names import owners, plain_name
 from ftune.adapt.peft_format import placed
 from ftune.adapt.quantize import keep_packed, load_tensors, unpacked
+from ftune.adapt.rules import Effect, resolve
 from ftune.adapt.schema import Rule
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.targets import edits_of_rules, with_rules
 from ftune.adapt.transfer import Transfer, transfer
 from ftune.adapt.whole import broken_tensor
 from ftune.config.dump import dump
@@ -36,34 +37,43 @@ from ftune.tasks.protocol import Task
 class Origin:
     """A model as its training begins.
 
-    transfer: what came from where, if anything did. adapters: what is attached, as a checkpoint
-    notes it. fresh: dotted name of the head, if it starts from random weights, else "".
+    transfer: what came from where, if anything did. edits: what made it of the bare model. fresh:
+    dotted name of the head, if it starts from random weights, else "". given: the rules of the
+    configuration.
     """
 
     built: Built
     transfer: Transfer | None
-    adapters: tuple[AdapterSpec, ...]
+    edits: tuple[Edit, ...]
     fresh: str
+    given: Sequence[Rule]
 
     @property
     def module(self) -> nn.Module:
         return self.built.module
 
-    def rules(self, given: Sequence[Rule]) -> tuple[Rule, ...]:
+    @property
+    def effects(self) -> dict[str, Effect]:
+        """What the rules make of each parameter. Raises RequestError for one that fits nothing."""
+        names = [name for name, _ in self.module.named_parameters()]
+        return resolve(self.rules, names, self.module, self.fresh, self.edits)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
         """The rules of the file, after those that go without saying.
 
         On adapters that a base brought, and no rule asked for, only they are trained, and a fresh
         head.
         """
-        if not self.adapters or any(rule.adds_adapter for rule in given):
-            return tuple(given)
+        if not self.edits or any(rule.adds_adapter for rule in self.given):
+            return tuple(self.given)
         implied = [Rule("*", train=False)]
-        if any(spec.kind == "lora" for spec in self.adapters):
+        if any(edit.kind == "lora" for edit in self.edits):
             implied.append(Rule(f"*.{CHILD}.*", train=True))
-        names = {spec.name for spec in self.adapters if spec.kind == "peft"}
+        names = {edit.name for edit in self.edits if edit.kind == "peft"}
         implied += [Rule(rf"/\.{name}(\.|$)/", train=True) for name in sorted(names)]
         head = [Rule(f"{self.fresh}.*", train=True)] if self.fresh else []
-        return (*implied, *head, *given)
+        return (*implied, *head, *self.given)
 
 
 def origin(
@@ -86,22 +96,28 @@ def origin(
         restore_weights(
             built.module, resumed.meta, {**resumed.frozen, **resumed.model}, resumed.path
         )
-        return Origin(built, None, _stored(resumed.meta), resumed.meta.get("fresh", built.head))
+        return restored(config, built, resumed.meta)
     built = build_model(config, pipeline, task, _own_story(config, base), fresh=True)
     built.module.to(device)
     brought = _adapters_of(base, built.module)
-    _attach_brought(built.module, brought, base)
+    _replay_brought(built.module, brought, base)
     report = _loaded(built, base) if base else None
     if report is None and built.report is not None:
         report = _as_transfer(built)
     if report is not None:
         _refuse_broken(built.module, base, config)
     fresh = built.head if _is_fresh(built, report) else ""
-    wanted = adapters_of_rules(config.adapt, built.module, fresh)
-    attach(built.module, wanted)
+    wanted = edits_of_rules(config.adapt, built.module, fresh)
+    replay(built.module, wanted)
     keep_packed(built.module, base.tensors if base else {})
-    known = {(s.module, s.name): s for s in (*brought, *wanted)}
-    return Origin(built, report, tuple(known.values()), fresh)
+    edits = {(e.module, e.name): e for e in (*with_rules(brought, config.adapt), *wanted)}
+    return Origin(built, report, tuple(edits.values()), fresh, config.adapt)
+
+
+def restored(config: RunConfig, built: Built, meta: Mapping[str, Any]) -> Origin:
+    """Return the model that `restore_weights` filled, with the edits that its metadata holds."""
+    edits = with_rules(read_edits(meta), config.adapt)
+    return Origin(built, None, edits, meta.get("fresh", built.head), config.adapt)
 
 
 def build_model(
@@ -144,16 +160,11 @@ def restore_weights(
     model: nn.Module, meta: Mapping[str, Any], tensors: Mapping[str, Tensor], source: Path | None
 ) -> None:
     """Adapters and all tensors of a checkpoint into the bare structure. Raises CheckpointError."""
-    attach(model, _stored(meta))
+    replay(model, read_edits(meta))
     try:
         load_tensors(model, tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from None
-
-
-def _stored(meta: Mapping[str, Any]) -> tuple[AdapterSpec, ...]:
-    with of_form("the adapters in a checkpoint"):
-        return tuple(specs_of(meta.get("adapters", ())))
 
 
 def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
@@ -164,19 +175,19 @@ def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
     return base.meta if same else {}
 
 
-def _adapters_of(base: Base | None, model: nn.Module) -> list[AdapterSpec]:
+def _adapters_of(base: Base | None, model: nn.Module) -> list[Edit]:
     """What a base brings on top of its weights. Quantised weights are taken as plain ones."""
     if base is None:
         return []
-    specs = [spec for spec in _stored(base.meta) if spec.kind in ("lora", "peft")]
+    edits = [edit for edit in read_edits(base.meta) if edit.kind in ADAPTERS]
     for adapter in base.adapters:
-        specs += _placed(model, adapter)[0]
-    return specs
+        edits += _placed(model, adapter)[0]
+    return edits
 
 
-def _attach_brought(model: nn.Module, brought: Sequence[AdapterSpec], base: Base | None) -> None:
+def _replay_brought(model: nn.Module, brought: Sequence[Edit], base: Base | None) -> None:
     try:
-        attach(model, brought)
+        replay(model, brought)
     except RequestError as error:
         raise CheckpointError(
             f"{base.source if base else ''}: its adapters do not fit this model ({error}); export "
@@ -184,9 +195,9 @@ def _attach_brought(model: nn.Module, brought: Sequence[AdapterSpec], base: Base
         ) from None
 
 
-def _placed(model: nn.Module, adapter: Adapter) -> tuple[list[AdapterSpec], dict[str, Tensor]]:
+def _placed(model: nn.Module, adapter: Adapter) -> tuple[list[Edit], dict[str, Tensor]]:
     try:
-        return placed(model, adapter.specs, adapter.tensors)
+        return placed(model, adapter.edits, adapter.tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{adapter.source}: {error}") from None
 

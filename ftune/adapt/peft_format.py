@@ -21,7 +21,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec
+from ftune.adapt.edits import Edit
 from ftune.adapt.targets import own_modules
 from ftune.errors import CheckpointError
 from ftune.foreign import read_safetensors, read_torch
@@ -49,7 +49,7 @@ _BEYOND = ("lora_bias", "layer_replication", "target_parameters", "trainable_tok
 
 def read_peft(
     folder: str | Path, name: str = "default", prefix: str = ""
-) -> tuple[list[AdapterSpec], Named]:
+) -> tuple[list[Edit], Named]:
     """What to attach, and its tensors by our names; weights of the base among them.
 
     prefix: put before every name, where our model holds the base under a name of its own (`lm.`);
@@ -83,8 +83,8 @@ def read_peft(
 
 
 def placed(
-    model: nn.Module, specs: Sequence[AdapterSpec], tensors: Mapping[str, Tensor]
-) -> tuple[list[AdapterSpec], Named]:
+    model: nn.Module, specs: Sequence[Edit], tensors: Mapping[str, Tensor]
+) -> tuple[list[Edit], Named]:
     """The same under the names that `model` uses, whatever either side wraps the base in.
 
     Raises CheckpointError where the modules are not in the model.
@@ -154,7 +154,7 @@ def _weights(folder: Path) -> Named:
 
 def _spec(
     folder: Path, config: Mapping[str, Any], module: str, own: Named, name: str, prefix: str
-) -> AdapterSpec:
+) -> Edit:
     """One module's adapter, checked against what the configuration says of it."""
     if not {"A", "B"} <= set(own):
         raise CheckpointError(f"{folder / WEIGHTS}: `{module}` has only one of its two factors")
@@ -179,7 +179,7 @@ def _spec(
         }  # fmt: skip
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG}: a setting is no number: {error}") from None
-    return AdapterSpec("lora", prefix + module, name, settings)
+    return Edit("lora", prefix + module, name, settings)
 
 
 def _of_pattern(config: Mapping[str, Any], key: str, module: str, default: Any) -> Any:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ftune.adapt.adaptable import ROWS, TRANSPOSED, kind_of
-from ftune.adapt.attach import lora_specs
+from ftune.adapt.edits import lora_edits
 from ftune.adapt.lora import Adapters, LoraAdapter, adapted_modules
 from ftune.adapt.names import is_adapter, plain_name
 from ftune.adapt.peft_format import CONFIG, PREFIX, WEIGHTS
@@ -67,7 +67,7 @@ def write_peft(
 
 
 def _one_adapter(model: nn.Module, name: str | None) -> dict[str, tuple[nn.Module, LoraAdapter]]:
-    names = sorted({spec.name for spec in lora_specs(model)})
+    names = sorted({edit.name for edit in lora_edits(model)})
     if not names:
         raise RequestError("the model has no LoRA adapter: there is nothing to write for PEFT")
     if name is None and len(names) > 1:

@@ -18,6 +18,8 @@ from ftune.errors import RequestError
 if TYPE_CHECKING:
     from torch import nn
 
+    from ftune.adapt.edits import Edit
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -50,15 +52,20 @@ class Effect:
 
 
 def resolve(
-    rules: Sequence[Rule], names: Sequence[str], model: nn.Module | None = None, head: str = ""
+    rules: Sequence[Rule],
+    names: Sequence[str],
+    model: nn.Module | None = None,
+    head: str = "",
+    edits: Sequence[Edit] = (),
 ) -> dict[str, Effect]:
     """The effect on each parameter. Raises RequestError for a rule that matches nothing.
 
     names: of the parameters, those of attached adapters among them. model: what they belong to,
     needed where a rule has layer_decay. head: dotted name of a head that starts afresh; beside
-    adapters it is trained, and everything else that no rule mentions is frozen.
+    adapters it is trained, and everything else that no rule mentions is frozen. edits: those made
+    on the model, which say what rule each adapter is of.
     """
-    scene = _Scene.of(names, rules, model)
+    scene = _Scene.of(names, edits, model)
     adapted = any(rule.adds_adapter for rule in rules)
     effects = {
         name: Effect(train=not adapted or (bool(head) and name.startswith(f"{head}.")))
@@ -87,9 +94,8 @@ def resolve(
 class _Scene:
     """The parameters by what they are.
 
-    owner: of an adapter's parameter the path of its module; maker: of a LoRA's the number of the
-    rule that it stems from, the last one where several add an adapter of that name; quantised:
-    names of weights in 8 or 4 bits.
+    owner: of an adapter's parameter the path of its module; maker: the index of the rule that
+    asks for its edit; quantised: names of weights in 8 or 4 bits.
     """
 
     plain: Mapping[str, str]
@@ -98,17 +104,17 @@ class _Scene:
     quantised: frozenset[str]
 
     @classmethod
-    def of(cls, names: Sequence[str], rules: Sequence[Rule], model: nn.Module | None) -> _Scene:
+    def of(cls, names: Sequence[str], edits: Sequence[Edit], model: nn.Module | None) -> _Scene:
         owner = owners(names)
-        maker = {
-            name: index
-            for name in owner
-            for index, rule in enumerate(rules)
-            if rule.lora
-            and (part := lora_part(name))
-            and part.name == rule.lora.name
-            and matches(rule, part.module)
-        }
+        lora = {(e.module, e.name): e.rule for e in edits if e.kind == "lora"}
+        peft = [edit for edit in edits if edit.kind == "peft"]
+        maker: dict[str, int] = {}
+        for name, module in owner.items():
+            if part := lora_part(name):
+                rule = lora.get((module, part.name))
+            else:
+                rule = next((e.rule for e in peft if f".{e.name}." in f"{name}."), None)
+            maker |= {} if rule is None else {name: rule}
         weights = model.named_parameters() if model is not None else ()
         quantised = frozenset(name for name, weight in weights if is_quantised(weight))
         return cls({name: plain_name(name) for name in names}, owner, maker, quantised)
@@ -142,18 +148,12 @@ def _on_modules(
                 )
         elif rule.lora and part and scene.maker.get(name) == index:
             changed[name] = _of_lora(effects[name], rule, index, part.part)
-        elif rule.peft is not None and not part and matches(rule, module) and _named(rule, name):
+        elif rule.peft is not None and scene.maker.get(name) == index and matches(rule, module):
             words = f"peft {rule.peft['type']}"
             changed[name] = _applied(effects[name], rule, index, train=True, adapter=words)
     if rule.lora:
         changed |= _saved_modules(effects, rule, index, scene)
     return changed
-
-
-def _named(rule: Rule, name: str) -> bool:
-    """Whether a parameter in a PEFT wrapper is one of this rule's adapter."""
-    assert rule.peft is not None
-    return f".{rule.peft.get('name', 'default')}." in f"{name}."
 
 
 def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:

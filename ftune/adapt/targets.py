@@ -1,14 +1,15 @@
-"""Which modules a rule's pattern means, and which adapters the rules therefore ask for."""
+"""Which modules a rule's pattern means, and which edits the rules therefore ask for."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from torch import nn
 
 from ftune.adapt import adaptable, quantize
-from ftune.adapt.attach import AdapterSpec
+from ftune.adapt.edits import Edit
 from ftune.adapt.lora import Adapters
 from ftune.adapt.names import plain_name
 from ftune.adapt.rules import matches, near_of
@@ -18,31 +19,48 @@ from ftune.errors import RequestError
 Modules = dict[str, nn.Module]
 
 
-def adapters_of_rules(rules: Sequence[Rule], model: nn.Module, head: str = "") -> list[AdapterSpec]:
-    """What the rules add to `model`: for each module and adapter name what the last match says.
+def edits_of_rules(rules: Sequence[Rule], model: nn.Module, head: str = "") -> list[Edit]:
+    """Return what the rules ask of `model`: for each module and name what the last match says.
 
     head: dotted name of a head that starts from random weights, which patterns pass over, since
     there is nothing to adapt. Raises RequestError for a pattern that means no adaptable module.
     """
     modules = own_modules(model)
-    specs: dict[tuple[str, str], AdapterSpec] = {}
+    edits: dict[tuple[str, str], Edit] = {}
     for index, rule in enumerate(rules):
         if rule.quantize:
             kind = rule.quantize
             for path in _chosen(index, rule, modules, head, _quantisable(modules, kind)):
-                specs[path, "weights"] = AdapterSpec(kind, path, kind)
+                edits[path, "weights"] = Edit(kind, path, kind, rule=index)
         if rule.lora:
+            name, settings = rule.lora.name, rule.lora.settings()
             for path in _chosen(index, rule, modules, head, _adaptable(modules)):
-                spec = AdapterSpec("lora", path, rule.lora.name, rule.lora.settings())
-                specs[path, rule.lora.name] = spec
+                edits[path, name] = Edit("lora", path, name, settings, index)
         if rule.peft is not None:
             targets = _chosen(index, rule, modules, head, lambda _: None)
             name = str(rule.peft.get("name", "default"))
-            if ("", name) in specs:
+            if ("", name) in edits:
                 raise RequestError(f"adapt.{index}.peft: a second `{name}`; give it a `name`")
-            specs["", name] = AdapterSpec("peft", "", name, {**rule.peft, "targets": targets})
+            edits["", name] = Edit("peft", "", name, {**rule.peft, "targets": targets}, index)
     order = {path: position for position, path in enumerate(["", *modules])}
-    return sorted(specs.values(), key=lambda spec: order[spec.module])
+    return sorted(edits.values(), key=lambda edit: order[edit.module])
+
+
+def with_rules(edits: Iterable[Edit], rules: Sequence[Rule]) -> tuple[Edit, ...]:
+    """Return stored edits with the index of the last of `rules` that asks for each."""
+    return tuple(
+        replace(edit, rule=next((i for i, r in reversed(list(enumerate(rules)))
+                                 if _asks_for(r, edit)), None))
+        for edit in edits
+    )  # fmt: skip
+
+
+def _asks_for(rule: Rule, edit: Edit) -> bool:
+    if edit.kind == "peft":
+        return rule.peft is not None and str(rule.peft.get("name", "default")) == edit.name
+    if edit.kind == "lora":
+        return rule.lora is not None and rule.lora.name == edit.name and matches(rule, edit.module)
+    return rule.quantize == edit.kind and matches(rule, edit.module)
 
 
 def own_modules(model: nn.Module) -> Modules:

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from ftune.adapt.attach import specs_of
 from ftune.adapt.names import plain_name
-from ftune.adapt.rules import Effect, resolve
+from ftune.adapt.rules import Effect
 from ftune.build import base_pipeline, build, read_data
 from ftune.commands.base_config import with_base
 from ftune.console import Console
@@ -18,7 +17,7 @@ from ftune.errors import RequestError
 from ftune.predictor import restore
 from ftune.runs.base import Base
 from ftune.schema.root import RunConfig
-from ftune.weights import Origin
+from ftune.weights import restored
 
 
 def model_of_config(config: RunConfig, base: Base | None, console: Console) -> dict[str, Any]:
@@ -42,11 +41,8 @@ def model_of_config(config: RunConfig, base: Base | None, console: Console) -> d
 def model_of_base(base: Base, console: Console) -> dict[str, Any]:
     """Print the model of a run or an exported file with the effects of its rules."""
     predictor = restore(base)
-    module, meta = predictor.built.module, base.meta
-    begin = Origin(predictor.built, None, tuple(specs_of(meta["adapters"])), meta["fresh"])
-    names = [name for name, _ in module.named_parameters()]
-    effects = resolve(begin.rules(predictor.config.adapt), names, module, begin.fresh)
-    return _show(module, effects, console)
+    begin = restored(predictor.config, predictor.built, base.meta)
+    return _show(begin.module, begin.effects, console)
 
 
 def _show(module: nn.Module, effects: Mapping[str, Effect], console: Console) -> dict[str, Any]:

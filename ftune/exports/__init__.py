@@ -17,9 +17,9 @@ class Format:
     """One way to write a model.
 
     writes: in words. module: has `write(export_model, path)` and `read(path, export_model)`.
-    suffix: of the file, "" for a folder. marker: the file by which such a folder is known. needs: packages
-    of the extra. adapters: how they may be written, the usual way first. tolerance: the largest
-    difference that the outputs may have when read back, as a share of the largest output.
+    suffix: of the file, "" for a folder. marker: the file by which such a folder is known. needs:
+    packages of the extra. adapters: how they may be written, the usual way first. tolerance: the
+    largest difference that the outputs may have when read back, as a share of the largest output.
     """
 
     writes: str

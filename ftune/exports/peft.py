@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import detach, specs_of
+from ftune.adapt.attach import detach
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import is_quantised
-from ftune.adapt.rules import resolve
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.export_model import Batch, ExportModel, dequantised
 from ftune.exports.graph import named
@@ -23,7 +22,7 @@ from ftune.log_suppression import quiet
 from ftune.models.call import arguments
 from ftune.models.hf_files import find, load, read_config
 from ftune.secret.redact import redact
-from ftune.weights import Origin
+from ftune.weights import restored
 
 TASKS = {"causal-lm": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS",
          "encoder": "FEATURE_EXTRACTION"}  # fmt: skip
@@ -91,11 +90,8 @@ def _source(export_model: ExportModel) -> str | None:
 
 def _trained(export_model: ExportModel) -> list[str]:
     """Names of the parameters that the run's rules train."""
-    predictor, meta = export_model.predictor, export_model.base.meta
-    built, specs = predictor.built, specs_of(meta["adapters"])
-    begin = Origin(built, None, tuple(specs), meta["fresh"])
-    names = [name for name, _ in built.module.named_parameters()]
-    effects = resolve(begin.rules(predictor.config.adapt), names, built.module, begin.fresh)
+    predictor = export_model.predictor
+    effects = restored(predictor.config, predictor.built, export_model.base.meta).effects
     return [name for name, effect in effects.items() if effect.train]
 
 

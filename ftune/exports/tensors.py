@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ftune.adapt.edits import write_edits
 from ftune.adapt.quantize import plain_tensors
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.export_model import Batch, ExportModel, outputs
@@ -29,7 +30,7 @@ def content(export_model: ExportModel) -> tuple[Mapping[str, Tensor], dict[str, 
     story["config"] = redact_tree(story["config"])  # of a run that an older ftune wrote
     if export_model.apart or not export_model.adapted:
         return export_model.base.tensors, story
-    story["adapters"] = []
+    story |= write_edits([])
     if export_model.kind:
         story["model"] = {**story["model"], "config": plain(export_model.inner.config)}
     elif export_model.merged[1]:

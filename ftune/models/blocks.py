@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ftune.models.init import initialise
+from ftune.models.init import Init, initialise
 from ftune.models.tokens import places, same_sample
-
-if TYPE_CHECKING:
-    from ftune.models.transformer import Transformer
 
 
 class TransformerBlock(nn.Module):
     """Attention and feed-forward, each added to its input (Vaswani et al. 2017).
 
-    With `pre_norm` the input of each is normalised (GPT-2), else the sum (BERT).
+    With `pre_norm` the input of each is normalised (GPT-2), else the sum (BERT). width: of all
+    heads together, the features by default. feedforward: hidden size, see `default_hidden`.
     """
 
-    def __init__(self, features: int, settings: Transformer) -> None:
+    def __init__(
+        self,
+        features: int,
+        heads: int,
+        *,
+        width: int | None = None,
+        feedforward: int | None = None,
+        dropout: float = 0.0,
+        causal: bool = False,
+        rotary: bool = False,
+        norm: str = "layernorm",
+        activation: str = "gelu",
+        pre_norm: bool = True,
+        bias: bool = True,
+        init: Init = "normal",
+    ) -> None:
         super().__init__()
-        self.pre_norm = settings.pre_norm
-        self.scaled = settings.init == "normal"
-        self.norm1, self.norm2 = (_norm(features, settings) for _ in range(2))
-        self.attention = Attention(features, settings)
-        self.feedforward = FeedForward(features, settings)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.pre_norm = pre_norm
+        self.scaled = init == "normal"
+        self.norm1, self.norm2 = (_norm(features, norm, bias) for _ in range(2))
+        width = width or features
+        self.attention = Attention(features, heads, width, dropout, causal, rotary, bias)
+        hidden = feedforward or default_hidden(features, activation)
+        self.feedforward = FeedForward(features, hidden, activation, bias)
+        self.dropout = nn.Dropout(dropout)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                initialise(module, settings.init)
+                initialise(module, init)
 
     def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
         if self.pre_norm:
@@ -46,15 +59,16 @@ class TransformerBlock(nn.Module):
 class Attention(nn.Module):
     """softmax(QK' / √d) V in `heads` heads, over the positions of the same sample."""
 
-    def __init__(self, features: int, settings: Transformer) -> None:
+    def __init__(
+        self, features: int, heads: int, width: int, dropout: float, causal: bool, rotary: bool,
+        bias: bool,
+    ) -> None:  # fmt: skip
         super().__init__()
-        width = settings.width or features
-        self.heads, self.causal, self.share = settings.heads, settings.causal, settings.dropout
-        self.rotary = settings.positions == "rotary"
-        self.query = nn.Linear(features, width, settings.bias)
-        self.key = nn.Linear(features, width, settings.bias)
-        self.value = nn.Linear(features, width, settings.bias)
-        self.out = nn.Linear(width, features, settings.bias)
+        self.heads, self.causal, self.share, self.rotary = heads, causal, dropout, rotary
+        self.query = nn.Linear(features, width, bias)
+        self.key = nn.Linear(features, width, bias)
+        self.value = nn.Linear(features, width, bias)
+        self.out = nn.Linear(width, features, bias)
 
     def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
         q, k, v = (
@@ -89,14 +103,13 @@ def rotated(x: Tensor, places: Tensor) -> Tensor:
 class FeedForward(nn.Module):
     """features -> hidden -> features at each position; swiglu: silu(gate) · up (Shazeer 2020)."""
 
-    def __init__(self, features: int, settings: Transformer) -> None:
+    def __init__(self, features: int, hidden: int, activation: str, bias: bool) -> None:
         super().__init__()
-        hidden = settings.feedforward or default_hidden(features, settings.activation)
-        self.activation = settings.activation
-        self.up = nn.Linear(features, hidden, settings.bias)
-        if settings.activation == "swiglu":
-            self.gate = nn.Linear(features, hidden, settings.bias)
-        self.down = nn.Linear(hidden, features, settings.bias)
+        self.activation = activation
+        self.up = nn.Linear(features, hidden, bias)
+        if activation == "swiglu":
+            self.gate = nn.Linear(features, hidden, bias)
+        self.down = nn.Linear(hidden, features, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.activation == "swiglu":
@@ -112,10 +125,10 @@ def default_hidden(features: int, activation: str) -> int:
     return 8 * round(features / 3) if activation == "swiglu" else 4 * features
 
 
-def _norm(features: int, settings: Transformer) -> nn.Module:
-    if settings.norm == "rmsnorm":
+def _norm(features: int, norm: str, bias: bool) -> nn.Module:
+    if norm == "rmsnorm":
         return nn.RMSNorm(features, eps=1e-6)
-    return nn.LayerNorm(features, bias=settings.bias)
+    return nn.LayerNorm(features, bias=bias)
 
 
 def scale_residuals(model: nn.Module) -> None:

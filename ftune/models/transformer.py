@@ -60,7 +60,13 @@ class Transformer:
             raise misfit("features that the heads can share", inputs, fault)
         from ftune.models.blocks import TransformerBlock
 
-        return Part(TransformerBlock(features, self), inputs.over_time(features))
+        block = TransformerBlock(
+            features, self.heads, width=self.width, feedforward=self.feedforward,
+            dropout=self.dropout, causal=self.causal, rotary=self.positions == "rotary",
+            norm=self.norm, activation=self.activation, pre_norm=self.pre_norm, bias=self.bias,
+            init=self.init,
+        )  # fmt: skip
+        return Part(block, inputs.over_time(features))
 
     def _fault(self, width: int) -> str:
         """In words, why the heads cannot share `width` features; "" where they can."""

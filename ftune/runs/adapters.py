@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ftune.adapt.edits import read_edits, write_edits
 from ftune.adapt.names import lora_part
 from ftune.config.spelling import suggestion
 from ftune.errors import CheckpointError, RequestError
@@ -15,8 +16,8 @@ from ftune.runs.base import Adapter, Base, load_base
 
 def names_of(base: Base) -> set[str]:
     """The names of the LoRA adapters that a base has, or brings on top."""
-    stored = [s["name"] for s in base.meta.get("adapters", ()) if s["kind"] == "lora"]
-    return {*stored, *(spec.name for adapter in base.adapters for spec in adapter.specs)}
+    stored = [edit.name for edit in read_edits(base.meta) if edit.kind == "lora"]
+    return {*stored, *(edit.name for adapter in base.adapters for edit in adapter.edits)}
 
 
 def only(base: Base, names: Sequence[str]) -> Base:
@@ -28,18 +29,18 @@ def only(base: Base, names: Sequence[str]) -> Base:
         if name not in known:
             hint = suggestion(name, known) or "it has none"
             raise RequestError(f"--adapter {name}: {base.source} has no such adapter; {hint}")
-    specs = [s for s in base.meta["adapters"] if s["kind"] != "lora" or s["name"] in names]
+    edits = [e for e in read_edits(base.meta) if e.kind != "lora" or e.name in names]
     tensors = {
         key: tensor
         for key, tensor in base.tensors.items()
         if (part := lora_part(key)) is None or part.name in names
     }
-    return replace(base, meta={**base.meta, "adapters": specs}, tensors=tensors)
+    return replace(base, meta={**base.meta, **write_edits(edits)}, tensors=tensors)
 
 
 def named_apart(adapter: Adapter, taken: Collection[str]) -> Adapter:
     """Under the name of its folder, where others have the one that it has."""
-    own = {spec.name for spec in adapter.specs}
+    own = {edit.name for edit in adapter.edits}
     if not own & set(taken):
         return adapter
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", adapter.source.name)
@@ -52,7 +53,7 @@ def named_apart(adapter: Adapter, taken: Collection[str]) -> Adapter:
 
     return replace(
         adapter,
-        specs=tuple(replace(spec, name=name) for spec in adapter.specs),
+        edits=tuple(replace(edit, name=name) for edit in adapter.edits),
         tensors={renamed(key): tensor for key, tensor in adapter.tensors.items()},
     )
 
@@ -66,5 +67,5 @@ def load_bases(names: str | Sequence[str]) -> Base:
             raise CheckpointError(
                 f"{adapter.source}: only a PEFT adapter can stand on top of a base"
             )
-        first.adapters += tuple(named_apart(spec, names_of(first)) for spec in adapter.adapters)
+        first.adapters += tuple(named_apart(one, names_of(first)) for one in adapter.adapters)
     return first

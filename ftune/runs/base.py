@@ -22,7 +22,7 @@ from ftune.runs.files import read_json
 from ftune.runs.nested import split_key, weights_in
 
 if TYPE_CHECKING:
-    from ftune.adapt.attach import AdapterSpec
+    from ftune.adapt.edits import Edit
 
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 STORY = "ftune"
@@ -31,10 +31,10 @@ ARRAYS = "ftune.pipeline"
 
 @dataclass(frozen=True)
 class Adapter:
-    """One adapter of a base: what to attach (adapt.attach), and its tensors by name."""
+    """One adapter of a base: its edits (adapt.edits), and its tensors by name."""
 
     source: Path
-    specs: tuple[AdapterSpec, ...]
+    edits: tuple[Edit, ...]
     tensors: Mapping[str, Tensor]
 
 
@@ -133,10 +133,10 @@ def _from_peft(path: Path) -> Base:
     """An adapter, on the model that it names."""
     from ftune.adapt.peft_format import read_peft
 
-    specs, tensors = read_peft(path)
+    edits, tensors = read_peft(path)
     named = read_json(path / "adapter_config.json").get("base_model_name_or_path")
     foreign = named if isinstance(named, str) and named else None
-    return Base(path, {}, foreign=foreign, adapters=(Adapter(path, tuple(specs), tensors),))
+    return Base(path, {}, foreign=foreign, adapters=(Adapter(path, tuple(edits), tensors),))
 
 
 def weights(found: Checkpoint) -> dict[str, Tensor]:

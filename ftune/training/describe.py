@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ftune.adapt.edits import write_edits
 from ftune.adapt.quantize import plain_tensors
 from ftune.adapt.rules import rule_table
 from ftune.build import Parts
@@ -57,7 +58,7 @@ def story(parts: Parts) -> dict[str, Any]:
         "axes": axes,
         "head": parts.built.head,
         "model": redact_tree(parts.built.story),
-        "adapters": [spec.to_json() for spec in parts.origin.adapters],
+        **write_edits(parts.origin.edits),
         "fresh": parts.origin.fresh,
         "class_counts": class_counts(parts),
         "code": loaded_code(),

@@ -69,7 +69,7 @@ def _packages(parts: Parts, model: str) -> list[str]:
     Texts are compared as tokens, by the fingerprint of the data; images are decoded as it goes.
     """
     images = parts.dataset.pipeline.kind == "images"
-    adapters = any(spec.kind == "peft" for spec in parts.origin.adapters)
+    adapters = any(edit.kind == "peft" for edit in parts.origin.edits)
     return [
         "numpy",
         *(["Pillow", "kornia"] if images else []),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.lora import LoraAdapter
 from ftune.adapt.schema import Lora
 
@@ -90,7 +90,7 @@ def adapted(case: Case) -> tuple[Any, nn.Module]:
     build, _, where = case
     base = build()
     model: Any = copy.deepcopy(base)
-    attach(model, [AdapterSpec("lora", path, settings=Lora(**{"rank": 2, **own}).settings())
+    replay(model, [Edit("lora", path, settings=Lora(**{"rank": 2, **own}).settings())
                    for path, own in where.items()])  # fmt: skip
     for module in model.modules():
         if isinstance(module, LoraAdapter):

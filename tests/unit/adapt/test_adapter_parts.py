@@ -9,18 +9,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, activate, attach, detach, lora_specs
+from ftune.adapt.attach import activate, detach
+from ftune.adapt.edits import Edit, lora_edits, replay, write_edits
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.names import find_module, parents
 from ftune.adapt.rules import resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.targets import edits_of_rules
 from ftune.errors import CheckpointError, RequestError
 
 
-def lora(path: str, name: str = "default", **settings: Any) -> AdapterSpec:
-    return AdapterSpec("lora", path, name, Lora(**{"rank": 4, "name": name, **settings}).settings())
+def lora(path: str, name: str = "default", **settings: Any) -> Edit:
+    return Edit("lora", path, name, Lora(**{"rank": 4, "name": name, **settings}).settings())
 
 
 def net() -> Any:
@@ -32,7 +33,7 @@ def test_first_values_are_as_documented() -> None:
     """Uniform within 1/√inputs, or normal of deviation 1/rank; B is 0; on an embedding turned."""
     model = net()
     model["embed"] = nn.Embedding(500, 40)
-    attach(model, [lora("up"), lora("up", "normal", init="gaussian"), lora("embed", rank=8)])
+    replay(model, [lora("up"), lora("up", "normal", init="gaussian"), lora("embed", rank=8)])
     model.requires_grad_(False)
     uniform, normal = model.up.lora["default"], model.up.lora["normal"]
     bound = 1 / math.sqrt(400)
@@ -48,21 +49,20 @@ def test_first_values_are_as_documented() -> None:
 
 def test_settings_listed_are_a_copy() -> None:
     model = net()
-    attach(model, [lora("up")])
-    lora_specs(model)[0].settings["rank"] = 9  # type: ignore[index]
-    assert lora_specs(model) == [lora("up")]
-    stored = lora("up").to_json()
-    stored["settings"]["rank"] = 9
-    assert lora_specs(model)[0].to_json() == {
-        "kind": "lora", "module": "up", "name": "default", "settings": Lora(4).settings()
-    }  # fmt: skip
+    replay(model, [lora("up")])
+    lora_edits(model)[0].settings["rank"] = 9  # type: ignore[index]
+    assert lora_edits(model) == [lora("up")]
+    write_edits(lora_edits(model))["adapters"][0]["settings"]["rank"] = 9
+    assert write_edits(lora_edits(model))["adapters"] == [
+        {"kind": "lora", "module": "up", "name": "default", "settings": Lora(4).settings()}
+    ]
 
 
 def test_hooks_of_others_stay_when_adapters_go() -> None:
     model, x, calls = net(), torch.randn(2, 400), []
     base = model.up(x)
     model.up.register_forward_hook(lambda *_: calls.append("before"))
-    attach(model, [lora("up"), lora("down")])
+    replay(model, [lora("up"), lora("down")])
     model.up.register_forward_hook(lambda *_: calls.append("after"))
     with torch.no_grad():
         model.up.lora["default"].B.normal_()
@@ -72,13 +72,13 @@ def test_hooks_of_others_stay_when_adapters_go() -> None:
     assert torch.equal(model.up(x), base) and calls == ["before", "after"]
     assert not model.down._forward_hooks and not model.up._forward_hooks_with_kwargs
     assert adapted_modules(model) == {}
-    attach(model, [lora("up")])
+    replay(model, [lora("up")])
     assert torch.equal(model.up(x), base)
 
 
 def test_nothing_adaptable_is_said_with_its_reason() -> None:
     with pytest.raises(CheckpointError, match=r"no way to adapt `0`: ReLU has no matrix"):
-        attach(nn.Sequential(nn.ReLU()), [lora("0")])
+        replay(nn.Sequential(nn.ReLU()), [lora("0")])
     with pytest.raises(RequestError, match=r"there are: $"):
         activate(net(), ["one"])
 
@@ -99,9 +99,9 @@ def test_modules_are_found_inside_wrappers_by_their_plain_paths() -> None:
     assert find_module(model, "block") is block
     assert find_module(model, "block.other") is block["other"]
     assert find_module(model, "block.extra") is model["block"].extra
-    attach(model, [lora("block.leaf")])
+    replay(model, [lora("block.leaf")])
     assert list(adapted_modules(model)) == ["block.leaf"]
-    assert [spec.module for spec in lora_specs(model)] == ["block.leaf"]
+    assert [spec.module for spec in lora_edits(model)] == ["block.leaf"]
     with pytest.raises(RequestError, match=r"`block.laef` to adapt; the nearest is `block.leaf`"):
         find_module(model, "block.laef")
     with pytest.raises(RequestError, match=r"`zzzzzzzz` to adapt$"):
@@ -117,10 +117,10 @@ def test_beside_a_method_of_peft_on_one_module(kind: str, first: str) -> None:
     pytest.importorskip("peft")
     model, x = net(), torch.randn(2, 400)
     own = {"ia3": {}, "oft": {"oft_block_size": 20}, "loha": {"r": 2}}[kind]
-    both = [lora("up"), AdapterSpec("peft", "", "one", {"type": kind, "targets": ["up"], **own})]
+    both = [lora("up"), Edit("peft", "", "one", {"type": kind, "targets": ["up"], **own})]
     for spec in both if first == "lora" else reversed(both):
-        attach(model, [spec])
-    assert [spec.module for spec in lora_specs(model)] == ["up"]
+        replay(model, [spec])
+    assert [spec.module for spec in lora_edits(model)] == ["up"]
     with torch.no_grad():
         for name, parameter in model.up.named_parameters():
             if name not in ("base_layer.weight", "base_layer.bias"):
@@ -138,23 +138,25 @@ def test_beside_a_method_of_peft_on_one_module(kind: str, first: str) -> None:
 def test_a_method_of_peft_without_its_module_is_refused() -> None:
     pytest.importorskip("peft")
     with pytest.raises(RequestError, match="no module `side` to adapt"):
-        attach(net(), [AdapterSpec("peft", "", "two", {"type": "ia3", "targets": ["side"]})])
+        replay(net(), [Edit("peft", "", "two", {"type": "ia3", "targets": ["side"]})])
 
 
 def test_settings_given_may_change_afterwards() -> None:
     pytest.importorskip("peft")
     model, settings = net(), {"type": "lora", "r": 2, "targets": ["up"]}
-    spec = AdapterSpec("peft", "", "one", settings)
-    attach(model, [spec])
+    spec = Edit("peft", "", "one", settings)
+    replay(model, [spec])
     settings["r"] = 3
     with pytest.raises(RequestError, match="has a PEFT adapter `one` already"):
-        attach(model, [spec])
+        replay(model, [spec])
 
 
 def adapted(*rules: Rule) -> tuple[Any, dict[str, Any]]:
     model = net()
-    attach(model, adapters_of_rules(rules, model))
-    return model, resolve(rules, [name for name, _ in model.named_parameters()], model)
+    edits = edits_of_rules(rules, model)
+    replay(model, edits)
+    names = [name for name, _ in model.named_parameters()]
+    return model, resolve(rules, names, model, edits=edits)
 
 
 def test_each_adapter_has_the_rule_that_made_it() -> None:
@@ -201,7 +203,7 @@ def test_names_are_listed_up_to_twelve(count: int, end: str) -> None:
     assert str(caught.value).endswith(f"; parameters: {', '.join(names[:11])}, {end}")
     model = nn.ModuleDict({name: nn.Linear(1, 1) for name in names})
     with pytest.raises(RequestError) as caught:
-        adapters_of_rules([Rule("zzzzzzzz", lora=Lora(2))], model)
+        edits_of_rules([Rule("zzzzzzzz", lora=Lora(2))], model)
     assert str(caught.value).endswith(f"; modules: {', '.join(names[:11])}, {end}")
 
 
@@ -221,7 +223,7 @@ def test_what_is_there_instead_of_targets_is_counted() -> None:
         (Rule("m*", quantize="int8"), "quantised", "nn.Linear"),
     ):
         with pytest.raises(RequestError) as caught:
-            adapters_of_rules([rule], model)
+            edits_of_rules([rule], model)
         assert str(caught.value).startswith(said % what)
         assert str(caught.value).endswith(f"; wanted: {wanted}")
 
@@ -230,11 +232,11 @@ def test_a_reason_is_that_of_the_first_that_has_one() -> None:
     """Containers have none: their children are what is adapted."""
     model = nn.ModuleDict({"a": nn.ModuleDict({"b": nn.LayerNorm(2)})})
     with pytest.raises(RequestError, match=r"only 1 ModuleDict, 1 LayerNorm \(a.b: LayerNorm has"):
-        adapters_of_rules([Rule("*", lora=Lora(2))], model)
+        edits_of_rules([Rule("*", lora=Lora(2))], model)
     with pytest.raises(RequestError, match=r"only 1 ModuleDict; wanted"):
-        adapters_of_rules([Rule("a", lora=Lora(2))], model)
+        edits_of_rules([Rule("a", lora=Lora(2))], model)
     with pytest.raises(RequestError, match=r"only 1 ReLU; wanted: Linear"):
-        adapters_of_rules([Rule("0", peft={"type": "ia3"})], nn.Sequential(nn.ReLU()))
+        edits_of_rules([Rule("0", peft={"type": "ia3"})], nn.Sequential(nn.ReLU()))
 
 
 def test_the_table_has_the_span_of_depths() -> None:

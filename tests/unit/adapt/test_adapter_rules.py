@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from ftune.adapt.attach import attach
+from ftune.adapt.edits import replay
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.rules import Effect, resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.targets import edits_of_rules
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
 
@@ -58,14 +58,15 @@ def model() -> Any:
 
 def adapted(*rules: Rule, head: str = "head") -> tuple[Any, dict[str, Effect]]:
     found = model()
-    attach(found, adapters_of_rules(rules, found, head))
+    edits = edits_of_rules(rules, found, head)
+    replay(found, edits)
     names = [name for name, _ in found.named_parameters()]
-    return found, resolve(rules, names, found, head)
+    return found, resolve(rules, names, found, head, edits)
 
 
 def targets(match: str, **settings: Any) -> list[str]:
     rule = Rule(match, lora=Lora(2), **settings)
-    return [spec.module for spec in adapters_of_rules([rule], model(), "head")]
+    return [spec.module for spec in edits_of_rules([rule], model(), "head")]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_patterns_that_adapt_nothing(match: str, message: str) -> None:
 
 
 def test_a_head_that_is_not_fresh_is_adapted() -> None:
-    specs = adapters_of_rules([Rule("head", lora=Lora(2))], model())
+    specs = edits_of_rules([Rule("head", lora=Lora(2))], model())
     assert [spec.module for spec in specs] == ["head"]
 
 
@@ -114,7 +115,7 @@ def test_the_last_rule_counts_for_one_name_and_names_add_up() -> None:
         Rule("*.q_proj", lora=Lora(4)),
         Rule("blocks.0.q_proj", lora=Lora(3, name="more")),
     ]
-    specs = adapters_of_rules(rules, model(), "head")
+    specs = edits_of_rules(rules, model(), "head")
     ranks = {(s.module, s.name): s.settings["rank"] for s in specs}
     assert ranks == {
         ("blocks.0.q_proj", "default"): 4, ("blocks.0.q_proj", "more"): 3,

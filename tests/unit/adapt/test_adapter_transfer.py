@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.names import find_module, lora_part, owners, plain_name
 from ftune.adapt.schema import Lora
 from ftune.adapt.transfer import transfer
@@ -19,7 +19,7 @@ def net(seed: int, rank: int = 0) -> Any:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     if rank:
-        attach(model, [AdapterSpec("lora", "0", settings=Lora(rank).settings())])
+        replay(model, [Edit("lora", "0", settings=Lora(rank).settings())])
         model[0].lora.default.B.data.normal_()  # type: ignore[union-attr, operator]
     return model
 

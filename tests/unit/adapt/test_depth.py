@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ftune.adapt.attach import AdapterSpec, attach
 from ftune.adapt.depth import distances
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.schema import Lora
 
 
@@ -105,7 +105,7 @@ def test_adapters_are_where_their_module_is(build: Any) -> None:
     model = build()
     before = distances(model)
     path = next(n for n, m in reversed(list(model.named_modules())) if isinstance(m, nn.Linear))
-    attach(model, [AdapterSpec("lora", path, settings=Lora(2).settings())])
+    replay(model, [Edit("lora", path, settings=Lora(2).settings())])
     after = distances(model)
     assert {name: after[name] for name in before} == before
     assert after[f"{path}.lora.default.A"] == before[f"{path}.weight"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.lora import LoraAdapter
 from ftune.adapt.schema import Lora
 
@@ -30,7 +30,7 @@ def both(kind: str) -> tuple[nn.Sequential, LoraAdapter, Any, Any, Tensor]:
     ours, theirs = nn.Sequential(build()), nn.Sequential(build())
     theirs.load_state_dict(ours.state_dict())
     settings = Lora(rank=2, alpha=6, dora=True).settings()
-    attach(ours, [AdapterSpec("lora", "0", "default", settings)])
+    replay(ours, [Edit("lora", "0", "default", settings)])
     adapter: Any = next(m for m in ours.modules() if isinstance(m, LoraAdapter))
     config = peft.LoraConfig(r=2, lora_alpha=6, use_dora=True, target_modules=["0"])
     wrapped = peft.get_peft_model(theirs, config)

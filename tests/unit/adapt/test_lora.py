@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, activate, attach, detach, lora_specs, specs_of
+from ftune.adapt.attach import activate, detach
+from ftune.adapt.edits import Edit, lora_edits, read_edits, replay, write_edits
 from ftune.adapt.lora import LoraAdapter
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.schema import Lora
@@ -50,8 +51,8 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
 WAYS: list[dict[str, Any]] = [{}, {"dora": True}, {"rslora": True, "init": "gaussian"}]
 
 
-def spec(path: str = "0", name: str = "default", **settings: Any) -> AdapterSpec:
-    return AdapterSpec("lora", path, name, Lora(**{"rank": 2, "name": name, **settings}).settings())
+def spec(path: str = "0", name: str = "default", **settings: Any) -> Edit:
+    return Edit("lora", path, name, Lora(**{"rank": 2, "name": name, **settings}).settings())
 
 
 def net(kind: str) -> tuple[Any, Tensor]:
@@ -76,7 +77,7 @@ def disturb(model: nn.Module, scale: float = 0.3) -> None:
 def test_fresh_is_base_merged_is_unmerged_and_off_is_gone(kind: str, way: dict[str, Any]) -> None:
     model, x = net(kind)
     base, names = model(x), list(model.state_dict())
-    attach(model, [spec(**way)])
+    replay(model, [spec(**way)])
     assert torch.equal(model(x), base), "fresh, bit for bit"
     disturb(model)
     adapted, weight = model(x), model[0].weight
@@ -97,7 +98,7 @@ def test_fresh_is_base_merged_is_unmerged_and_off_is_gone(kind: str, way: dict[s
 def test_gradients_equal_those_of_a_changed_weight(kind: str) -> None:
     """W + scaling · B · A written out, by autograd, against the adapter's."""
     model, x = net(kind)
-    attach(model, [spec()])
+    replay(model, [spec()])
     disturb(model)
     adapter = model[0].lora["default"]
     module = copy.deepcopy(model[0])
@@ -118,7 +119,7 @@ def test_gradients_equal_those_of_a_changed_weight(kind: str) -> None:
 
 def test_dora_is_its_formula() -> None:
     model, x = net("linear")
-    attach(model, [spec(dora=True)])
+    replay(model, [spec(dora=True)])
     disturb(model)
     layer, adapter = model[0], model[0].lora["default"]
     v = layer.weight + 2 * adapter.B @ adapter.A
@@ -129,7 +130,7 @@ def test_dora_is_its_formula() -> None:
 
 def test_dora_with_dropout_drops_the_same_everywhere() -> None:
     model, x = net("linear")
-    attach(model, [spec(dora=True, dropout=0.5)])
+    replay(model, [spec(dora=True, dropout=0.5)])
     disturb(model)
     model.train()
     torch.manual_seed(3)
@@ -146,7 +147,7 @@ def test_dora_with_dropout_drops_the_same_everywhere() -> None:
 
 def test_dropout_follows_the_mode() -> None:
     model, x = net("linear")
-    attach(model, [spec(dropout=0.5)])
+    replay(model, [spec(dropout=0.5)])
     disturb(model)
     model.train()
     assert not torch.equal(model(x), model(x))
@@ -157,7 +158,7 @@ def test_dropout_follows_the_mode() -> None:
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_scaling(way: dict[str, Any]) -> None:
     model, _ = net("linear")
-    attach(model, [spec(rank=4, alpha=6.0, **way)])
+    replay(model, [spec(rank=4, alpha=6.0, **way)])
     assert model[0].lora["default"].scaling == (3.0 if way.get("rslora") else 1.5)
     assert Lora(rank=4).settings()["alpha"] == 8 and Lora(rslora=True).settings()["alpha"] == 16
 
@@ -165,12 +166,12 @@ def test_scaling(way: dict[str, Any]) -> None:
 def test_several_add_up_or_are_chosen() -> None:
     model, x = net("linear")
     base = model(x)
-    attach(model, [spec(name="one"), spec(name="two", rank=3, dora=True)])
+    replay(model, [spec(name="one"), spec(name="two", rank=3, dora=True)])
     disturb(model)
     both = model(x)
     activate(model, ["one"])
     one = model(x)
-    attach(model, [], active=["two"])
+    activate(model, ["two"])
     two = model(x)
     assert torch.allclose(both - base, (one - base) + (two - base), atol=1e-5)
     assert not torch.allclose(one, two, atol=1e-2)
@@ -188,38 +189,38 @@ def test_specifications_survive_json_and_attach_again() -> None:
     import json
 
     model, x = net("conv2d")
-    attach(model, [spec(dora=True), spec(name="two", rslora=True)])
+    replay(model, [spec(dora=True), spec(name="two", rslora=True)])
     disturb(model)
-    stored = json.loads(json.dumps([s.to_json() for s in lora_specs(model)]))
+    stored = read_edits(json.loads(json.dumps(write_edits(lora_edits(model)))))
     fresh, _ = net("conv2d")
-    attach(fresh, stored)
+    replay(fresh, stored)
     fresh.load_state_dict(model.state_dict())
     assert torch.equal(fresh(x), model(x))
-    attach(fresh, stored)
+    replay(fresh, stored)
     assert torch.equal(fresh(x), model(x)), "what is there already stays"
     with pytest.raises(CheckpointError, match="list of adapters is damaged"):
-        specs_of([{"kind": "lora"}])
+        read_edits({"adapters": [{"kind": "lora"}]})
 
 
 def test_another_adapter_of_the_same_name_is_refused() -> None:
     model, _ = net("linear")
-    attach(model, [spec()])
+    replay(model, [spec()])
     with pytest.raises(RequestError, match=r"has an adapter `default` already, with rank=2.*name"):
-        attach(model, [spec(rank=3)])
+        replay(model, [spec(rank=3)])
     with pytest.raises(RequestError, match="no module `1`"):
-        attach(model, [spec("1")])
+        replay(model, [spec("1")])
 
 
 def test_a_module_with_a_child_called_lora_is_refused() -> None:
     model, _ = net("linear")
     model[0].lora = 3
     with pytest.raises(RequestError, match="attribute `lora` of its own"):
-        attach(model, [spec()])
+        replay(model, [spec()])
 
 
 def test_copies_and_pickles_are_independent() -> None:
     model, x = net("linear")
-    attach(model, [spec(dora=True)])
+    replay(model, [spec(dora=True)])
     disturb(model)
     twin = copy.deepcopy(model)
     file = io.BytesIO()
@@ -242,7 +243,7 @@ def tied() -> Any:
 @pytest.mark.parametrize("path", ["0", "1"])
 def test_a_shared_weight_is_untied_by_merging_and_tied_again(path: str) -> None:
     model, x = tied(), torch.randint(9, (3, 5))
-    attach(model, [spec(path)])
+    replay(model, [spec(path)])
     disturb(model)
     adapted = model(x)
     assert merge(model) == [path]
@@ -254,7 +255,7 @@ def test_a_shared_weight_is_untied_by_merging_and_tied_again(path: str) -> None:
 
 def test_control_merging_into_the_shared_weight_would_be_wrong() -> None:
     model, x = tied(), torch.randint(9, (3, 5))
-    attach(model, [spec("0")])
+    replay(model, [spec("0")])
     disturb(model)
     adapted = model(x)
     merge(model)
@@ -265,7 +266,7 @@ def test_control_merging_into_the_shared_weight_would_be_wrong() -> None:
 def test_half_precision_is_adapted_in_float32() -> None:
     model, x = net("linear")
     model = model.to(torch.bfloat16)
-    attach(model, [spec()])
+    replay(model, [spec()])
     assert model[0].lora["default"].A.dtype == torch.float32
     disturb(model)
     y = model(x.to(torch.bfloat16))
@@ -277,7 +278,7 @@ def test_half_precision_is_adapted_in_float32() -> None:
 
 def test_autocast() -> None:
     model, x = net("linear")
-    attach(model, [spec(dora=True)])
+    replay(model, [spec(dora=True)])
     disturb(model)
     exact = model(x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -289,7 +290,7 @@ def test_autocast() -> None:
 
 def test_keyword_arguments_reach_the_adapter() -> None:
     model, x = net("linear")
-    attach(model, [spec()])
+    replay(model, [spec()])
     disturb(model)
     assert torch.equal(model[0](input=x), model(x))
 
@@ -297,7 +298,7 @@ def test_keyword_arguments_reach_the_adapter() -> None:
 @pytest.mark.parametrize("merged", [True, False])
 def test_torch_export(merged: bool) -> None:
     model, x = net("conv2d")
-    attach(model, [spec(dora=True)])
+    replay(model, [spec(dora=True)])
     disturb(model)
     plain = folded(model)[0] if merged else model.eval()
     program = torch.export.export(plain, (x,)).module()
@@ -309,7 +310,7 @@ def test_vmap_over_adapted_copies() -> None:
     members = []
     for seed in range(3):
         model, x = net("linear")
-        attach(model, [spec()])
+        replay(model, [spec()])
         torch.manual_seed(seed)
         disturb(model)
         members.append(model)

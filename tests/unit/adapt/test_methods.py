@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, read_edits, replay, write_edits
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.methods import check_settings, fixed_parameters
 from ftune.adapt.quantize import load_tensors, plain_tensors
 from ftune.adapt.rules import resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.targets import edits_of_rules
 from ftune.errors import RequestError
 from ftune.optim.groups import Group
 
@@ -60,16 +60,16 @@ def x() -> Tensor:
     return torch.randint(10, (8, 5), generator=torch.Generator().manual_seed(1))
 
 
-def injected(*rules: Rule) -> tuple[Any, list[AdapterSpec]]:
+def injected(*rules: Rule) -> tuple[Any, list[Edit]]:
     model = net()
-    specs = adapters_of_rules(rules, model, "head")
-    attach(model, specs)
+    specs = edits_of_rules(rules, model, "head")
+    replay(model, specs)
     return model, specs
 
 
-def learn(model: Any, rules: list[Rule], steps: int = 2) -> None:
+def learn(model: Any, rules: list[Rule], specs: list[Edit], steps: int = 2) -> None:
     names = [name for name, _ in model.named_parameters()]
-    effects = resolve(rules, names, model, "head")
+    effects = resolve(rules, names, model, "head", specs)
     UnfreezeSchedule(model, effects).enter(0)
     moved = {n: p for n, p in model.named_parameters() if effects[n].train}
     assert any(effect.adapter.startswith("peft") and effect.train for effect in effects.values())
@@ -90,7 +90,7 @@ def test_train_save_load_merge_unmerge_fold(kind: str, tmp_path: Path) -> None:
     rules = [Rule("/^(up|down)$/", peft={"type": kind, **METHODS[kind]})]
     model, specs = injected(*rules)
     before = {name: t.clone() for name, t in plain_tensors(model).items()}
-    learn(model, rules)
+    learn(model, rules, specs)
     after = plain_tensors(model)
     assert set(plain_tensors(net())) <= set(after), "names of the base stay"
     if kind != "osf":  # which decomposes the base's weights and trains a part of them
@@ -101,7 +101,7 @@ def test_train_save_load_merge_unmerge_fold(kind: str, tmp_path: Path) -> None:
 
     save_file({k: t.contiguous().clone() for k, t in after.items()}, tmp_path / "s.safetensors")
     again = net()
-    attach(again, json.loads(json.dumps([spec.to_json() for spec in specs])))
+    replay(again, read_edits(json.loads(json.dumps(write_edits(specs)))))
     load_tensors(again, load_file(tmp_path / "s.safetensors"))
     assert torch.allclose(again.eval()(x()), trained, atol=1e-6)
     assert torch.allclose(copy.deepcopy(model)(x()), trained, atol=1e-6)
@@ -121,16 +121,16 @@ def test_train_save_load_merge_unmerge_fold(kind: str, tmp_path: Path) -> None:
 
 def test_layer_norms_and_convolutions() -> None:
     rules = [Rule("norm", peft={"type": "ln_tuning"})]
-    model, _ = injected(*rules)
-    learn(model, rules)
+    model, specs = injected(*rules)
+    learn(model, rules, specs)
     wanted = model(x())
     assert torch.allclose(folded(model)[0](x()), wanted, atol=1e-5)
 
 
 def test_rules_reach_what_is_inside_a_wrapper_by_its_plain_name() -> None:
     rules = [Rule("up", peft={"type": "ia3"}), Rule("up.bias", train=True, lr_scale=3.0)]
-    model, _ = injected(*rules)
-    effects = resolve(rules, [n for n, _ in model.named_parameters()], model, "head")
+    model, specs = injected(*rules)
+    effects = resolve(rules, [n for n, _ in model.named_parameters()], model, "head", specs)
     assert effects["up.base_layer.bias"].train and effects["up.base_layer.bias"].lr_scale == 3
     assert not effects["up.base_layer.weight"].train
     assert effects["up.ia3_l.default"].state == "peft ia3, trained"
@@ -140,8 +140,8 @@ def test_rules_reach_what_is_inside_a_wrapper_by_its_plain_name() -> None:
 
 def test_what_peft_keeps_fixed_stays() -> None:
     rules = [Rule("up", peft={"type": "adalora"})]
-    model, _ = injected(*rules)
-    effects = resolve(rules, [n for n, _ in model.named_parameters()], model)
+    model, specs = injected(*rules)
+    effects = resolve(rules, [n for n, _ in model.named_parameters()], model, edits=specs)
     assert fixed_parameters(model) == {"up.ranknum.default"}
     assert not effects["up.ranknum.default"].train and effects["up.lora_E.default"].train
 
@@ -149,20 +149,20 @@ def test_what_peft_keeps_fixed_stays() -> None:
 def test_a_lora_of_ours_beside_a_method_of_peft() -> None:
     rules = [Rule("up", peft={"type": "ia3"}), Rule("down", lora=Lora(2))]
     model, specs = injected(*rules)
-    learn(model, rules)
+    learn(model, rules, specs)
     wanted, plain = model(x()), folded(model)[0]
     assert torch.allclose(plain(x()), wanted, atol=1e-5)
     again = net()
-    attach(again, [spec.to_json() for spec in specs])
+    replay(again, specs)
     load_tensors(again, plain_tensors(model))
     assert torch.equal(again.eval()(x()), wanted)
 
 
 def test_a_wrapped_base_rests_and_its_adapter_trains() -> None:
     rules = [Rule("up", peft={"type": "lora", "r": 2, "lora_dropout": 0.5})]
-    model, _ = injected(*rules)
+    model, specs = injected(*rules)
     UnfreezeSchedule(
-        model, resolve(rules, [n for n, _ in model.named_parameters()], model, "head")
+        model, resolve(rules, [n for n, _ in model.named_parameters()], model, "head", specs)
     ).enter(0)
     assert model.up.lora_dropout["default"].training and not model.up.base_layer.training
     assert not model.norm.training
@@ -190,6 +190,6 @@ def test_what_peft_refuses_is_said() -> None:
     with pytest.raises(RequestError, match="a second `default`; give it a `name`"):
         injected(Rule("up", peft={"type": "ia3"}), Rule("down", peft={"type": "ia3"}))
     model, specs = injected(Rule("up", peft={"type": "ia3"}))
-    attach(model, specs)
+    replay(model, specs)
     with pytest.raises(RequestError, match="has a PEFT adapter `default` already"):
-        attach(model, adapters_of_rules([Rule("down", peft={"type": "ia3"})], model))
+        replay(model, edits_of_rules([Rule("down", peft={"type": "ia3"})], model))

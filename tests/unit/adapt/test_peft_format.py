@@ -26,7 +26,7 @@ from support.peft_folders import (
 )
 from torch import Tensor, nn
 
-from ftune.adapt.attach import attach
+from ftune.adapt.edits import replay
 from ftune.adapt.peft_format import placed, read_peft
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import load_tensors, plain_tensors
@@ -69,7 +69,7 @@ def test_ours_loads_in_peft_and_back_here(name: str, tmp_path: Path) -> None:
     assert not torch.allclose(logits(base, x), wanted, atol=1e-3), "control: it does something"
     here = copy.deepcopy(base)
     specs, tensors = read_peft(tmp_path)
-    attach(here, specs)
+    replay(here, specs)
     load_tensors(here, {**plain_tensors(here), **tensors})
     assert torch.allclose(logits(here, x), wanted, atol=1e-6)
 
@@ -81,7 +81,7 @@ def test_what_peft_trained_loads_here(name: str, tmp_path: Path) -> None:
     before = logits(here, x)
     if name == "saved output":  # PEFT unties it, and so must whoever loads it
         here.lm_head.weight = nn.Parameter(here.lm_head.weight.detach().clone())  # type: ignore[union-attr, operator]
-    attach(here, specs)
+    replay(here, specs)
     own = plain_tensors(here)
     assert set(tensors) <= set(own), "every tensor has its place"
     load_tensors(here, {**own, **tensors})
@@ -106,7 +106,7 @@ def test_a_wrapped_base_goes_out_without_its_wrapper_and_comes_back(tmp_path: Pa
     fresh = Wrapped(base)
     specs, tensors = placed(fresh, *read_peft(tmp_path))
     assert all(spec.module.startswith("lm.model.layers.") for spec in specs)
-    attach(fresh, specs)
+    replay(fresh, specs)
     load_tensors(fresh, {**plain_tensors(fresh), **tensors})
     assert torch.allclose(logits(fresh.lm, x), logits(model, x), atol=1e-6)
     with pytest.raises(CheckpointError, match=r"4 of its 4 modules are not there"):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from support.peft_folders import CASES, PEFTS, Vision, Words, adapted, ids, llama, trained_by_peft
 from torch import nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.peft_format import placed, read_peft
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import load_tensors, plain_tensors
@@ -35,7 +35,7 @@ def config(folder: Path) -> dict[str, Any]:
 
 def brought(model: Any, folder: Path) -> Any:
     specs, tensors = read_peft(folder)
-    attach(model, specs)
+    replay(model, specs)
     load_tensors(model, {**plain_tensors(model), **tensors})
     return model
 
@@ -90,7 +90,7 @@ def test_some_with_rslora_are_written_as_the_strength_they_have(tmp_path: Path) 
 
 def test_one_of_several_adapters_is_chosen_by_name(tmp_path: Path) -> None:
     model, _ = adapted(CASES["linear"])
-    attach(model, [AdapterSpec("lora", "embed", "two", Lora(3, name="two").settings())])
+    replay(model, [Edit("lora", "embed", "two", Lora(3, name="two").settings())])
     with pytest.raises(RequestError, match="choose one with --adapter: default, two"):
         write_peft(tmp_path, model)
     written = write_peft(tmp_path, model, name="two")
@@ -109,9 +109,9 @@ def test_what_lies_outside_the_base_is_left_out_and_said(tmp_path: Path) -> None
     model, _ = adapted(CASES["linear"])
     wrapped = Wrapped(model)
     wrapped.other = nn.ModuleDict({"q_proj": nn.Linear(8, 8)})  # is no target of the base's
-    attach(wrapped, [
-        AdapterSpec("lora", "head", settings=Lora(2).settings()),
-        AdapterSpec("peft", "", "other", {"type": "ia3", "targets": ["head"]}),
+    replay(wrapped, [
+        Edit("lora", "head", settings=Lora(2).settings()),
+        Edit("peft", "", "other", {"type": "ia3", "targets": ["head"]}),
     ])  # fmt: skip
     trained = [n for n, p in wrapped.named_parameters() if n.startswith("head.") and p is not None]
     assert "head.base_layer.bias" in trained
@@ -143,7 +143,7 @@ CONVOLUTIONS: dict[str, dict[str, Any]] = {
 def test_convolutions_that_peft_would_run_otherwise(name: str, tmp_path: Path) -> None:
     conv: Any = nn.Conv2d(4, 4, 3, **CONVOLUTIONS.get(name, {"stride": 2}))
     model = nn.ModuleDict({"fc": nn.Linear(4, 4), "conv": conv})
-    attach(model, [AdapterSpec("lora", path, settings=Lora(2).settings()) for path in model])
+    replay(model, [Edit("lora", path, settings=Lora(2).settings()) for path in model])
     if name == "plain":
         assert write_peft(tmp_path, model).tensors == 4
         return
@@ -185,7 +185,7 @@ def edited(folder: Path, **changes: Any) -> None:
 
 def test_a_configuration_without_settings_has_pefts_defaults(tmp_path: Path) -> None:
     attached = nn.ModuleDict({"fc": nn.Linear(9, 9)})
-    attach(attached, [AdapterSpec("lora", "fc", settings=Lora(8, dropout=0.1).settings())])
+    replay(attached, [Edit("lora", "fc", settings=Lora(8, dropout=0.1).settings())])
     write_peft(tmp_path, attached)
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_dropout": null}')
     (spec,), _ = read_peft(tmp_path)
@@ -235,7 +235,7 @@ def test_first_values_that_leave_the_base_alone(way: Any, tmp_path: Path) -> Non
 
 def test_what_was_trained_inside_a_wrapper_goes_along_under_its_plain_name(tmp_path: Path) -> None:
     model, _ = adapted((Vision, ids, {"fc": {}}))
-    attach(model, [AdapterSpec("peft", "", "other", {"type": "ia3", "targets": ["conv"]})])
+    replay(model, [Edit("peft", "", "other", {"type": "ia3", "targets": ["conv"]})])
     write_peft(tmp_path, model, trained=["conv.base_layer.bias"])
     stored = load_file(tmp_path / "adapter_model.safetensors")
     assert config(tmp_path)["modules_to_save"] == ["conv"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.merge import merge, unmerge
 from ftune.adapt.quantize import (
     is_quantised,
@@ -21,7 +21,7 @@ from ftune.adapt.quantize import (
 )
 from ftune.adapt.rules import resolve
 from ftune.adapt.schema import Rule
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.targets import edits_of_rules
 from ftune.errors import CheckpointError, MissingExtraError, RequestError
 
 pytest.importorskip("torchao")
@@ -80,7 +80,7 @@ def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_containers_share_nothing_with_what_they_hold() -> None:
     model = nn.ModuleDict({"block": net(), "twice": nn.ModuleDict({"in": net()})})
-    specs = adapters_of_rules([Rule("*", quantize="int8")], model)
+    specs = edits_of_rules([Rule("*", quantize="int8")], model)
     assert [spec.module for spec in specs] == [
         *(f"block.{name}" for name in "abc"), *(f"twice.in.{name}" for name in "abc")
     ]  # fmt: skip
@@ -168,7 +168,7 @@ def test_what_does_not_fit_is_listed_up_to_eight() -> None:
 def test_each_rule_says_what_it_quantised_whatever_their_order() -> None:
     rules = [Rule(name, quantize="int8") for name in "cab"]
     model = net()
-    attach(model, adapters_of_rules(rules[:2], model))
+    replay(model, edits_of_rules(rules[:2], model))
     model["d"] = nn.Linear(6, 2)
     effects = resolve(rules, [name for name, _ in model.named_parameters()], model)
     found = {name: (e.rule, e.train, e.adapter) for name, e in effects.items()}
@@ -179,9 +179,9 @@ def test_each_rule_says_what_it_quantised_whatever_their_order() -> None:
 
 def test_quantised_first_and_adapted_then_whatever_the_order() -> None:
     model = net()
-    specs = [AdapterSpec("lora", "a", settings={"rank": 2, "alpha": 4.0, "dora": True}),
-             AdapterSpec("int8", "a", "int8")]  # fmt: skip
-    attach(model, specs)
+    specs = [Edit("lora", "a", settings={"rank": 2, "alpha": 4.0, "dora": True}),
+             Edit("int8", "a", "int8")]  # fmt: skip
+    replay(model, specs)
     lengths = plain_tensors(model)["a.weight"].norm(dim=1)
     torch.testing.assert_close(model.a.lora.default.magnitude.detach(), lengths)
     assert not torch.allclose(lengths, net().a.weight.norm(dim=1), rtol=1e-5), "the control"
@@ -249,8 +249,8 @@ def test_four_bits_to_files_and_back() -> None:
 
 def test_four_bits_are_merged_into_a_plain_layer_and_back(on_cpu: Any) -> None:
     model, x = wide(), torch.randn(3, 128)
-    attach(model, [AdapterSpec("nf4", "a.b", "nf4"),
-                   AdapterSpec("lora", "a.b", settings={"rank": 2, "alpha": 4.0})])  # fmt: skip
+    replay(model, [Edit("nf4", "a.b", "nf4"),
+                   Edit("lora", "a.b", settings={"rank": 2, "alpha": 4.0})])  # fmt: skip
     layer = model["a"]["b"]
     with torch.no_grad():
         layer.lora["default"].B.normal_()

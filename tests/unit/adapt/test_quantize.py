@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.attach import attach
+from ftune.adapt.edits import replay
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.quantize import (
@@ -22,7 +23,7 @@ from ftune.adapt.quantize import (
 )
 from ftune.adapt.rules import resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.targets import edits_of_rules
 from ftune.errors import CheckpointError, RequestError
 
 pytest.importorskip("torchao")
@@ -44,9 +45,10 @@ def x() -> Tensor:
 
 def quantised(rules: list[Rule] = RULES) -> tuple[Any, dict[str, Any]]:
     model = net()
-    attach(model, adapters_of_rules(rules, model, "5"))
+    edits = edits_of_rules(rules, model, "5")
+    replay(model, edits)
     names = [name for name, _ in model.named_parameters()]
-    return model, resolve(rules, names, model, "5")
+    return model, resolve(rules, names, model, "5", edits)
 
 
 def learn(model: Any, effects: dict[str, Any], steps: int = 30) -> list[float]:
@@ -151,16 +153,16 @@ def test_the_table_says_so() -> None:
 )
 def test_what_cannot_be_quantised(match: str, kind: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        adapters_of_rules([Rule(match, quantize=kind)], net(), "5")
+        edits_of_rules([Rule(match, quantize=kind)], net(), "5")
 
 
 def test_shared_weights_are_passed_over() -> None:
     model = net()
     model[2].weight = model[4].weight
-    specs = adapters_of_rules([Rule("*", quantize="int8")], model, "5")
+    specs = edits_of_rules([Rule("*", quantize="int8")], model, "5")
     assert [spec.module for spec in specs] == ["1"]
     with pytest.raises(RequestError, match="shared with another module"):
-        adapters_of_rules([Rule("2", quantize="int8")], model, "5")
+        edits_of_rules([Rule("2", quantize="int8")], model, "5")
 
 
 def test_a_later_rule_cannot_train_them() -> None:
@@ -188,11 +190,11 @@ def test_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("bitsandbytes")
     monkeypatch.setattr("ftune.adapt.quantize.why_not_adaptable", lambda *_: None)
     rules = [Rule("1", quantize="int8", lora=Lora(2, dora=True))]
-    specs = [spec.to_json() for spec in adapters_of_rules(rules, net(), "5")]
-    specs[0]["kind"] = "nf4"
+    first, *others = edits_of_rules(rules, net(), "5")
+    specs = [replace(first, kind="nf4"), *others]
     model, fresh = net(), net()
-    attach(model, specs)
-    attach(fresh, specs)
+    replay(model, specs)
+    replay(fresh, specs)
     model[1].lora.default.B.data.normal_()
     load_tensors(fresh, plain_tensors(model, packed=True))
     assert torch.equal(fresh(x()), model(x()))

@@ -9,7 +9,7 @@ import torch
 from support.columns import Named, Net, axes, moved
 from torch import Tensor, nn
 
-from ftune.adapt.attach import AdapterSpec, attach
+from ftune.adapt.edits import Edit, replay
 from ftune.adapt.key_mapping import Renaming, renaming
 from ftune.adapt.schema import Lora
 from ftune.adapt.transfer import Transfer, transfer
@@ -56,9 +56,9 @@ def test_adapters_in_a_wrapper_cannot_be_in_the_base() -> None:
     pytest.importorskip("peft")
     base = Net(3, 2)
     model: Any = Net(3, 2)
-    attach(model, [
-        AdapterSpec("lora", "body", settings=Lora(2).settings()),
-        AdapterSpec("peft", "", "other", {"type": "ia3", "targets": ["body"]}),
+    replay(model, [
+        Edit("lora", "body", settings=Lora(2).settings()),
+        Edit("peft", "", "other", {"type": "ia3", "targets": ["body"]}),
     ])  # fmt: skip
     report = brought(model, base.state_dict())
     assert len(report.loaded) == 4 and report.missing == [] and report.unexpected == []

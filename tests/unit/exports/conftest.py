@@ -12,8 +12,8 @@ import torch
 from support.tiny_hf import SENTENCES, save_models
 from support.trainings import configuration, undisturbed
 
-from ftune.adapt.attach import attach
-from ftune.adapt.targets import adapters_of_rules
+from ftune.adapt.edits import replay, write_edits
+from ftune.adapt.targets import edits_of_rules
 from ftune.exports.export_model import ExportModel
 from ftune.log_suppression import quiet
 from ftune.predictor import restore
@@ -105,15 +105,15 @@ def adapted() -> Callable[..., ExportModel]:
         found = restore(base)
         with quiet():
             built = build_model(config, found.pipeline, found.task, {})
-        specs = adapters_of_rules(config.adapt, built.module)
-        attach(built.module, specs)
+        specs = edits_of_rules(config.adapt, built.module)
+        replay(built.module, specs)
         torch.manual_seed(1)
         with torch.no_grad():
             for name, parameter in built.module.named_parameters():
                 if ".lora." in name and name.endswith(".B"):
                     parameter.normal_(std=0.5)
         built.module.eval()
-        meta = {**base.meta, "adapters": [spec.to_json() for spec in specs]}
+        meta = {**base.meta, **write_edits(specs)}
         kept = dataclasses.replace(base, tensors=built.module.state_dict(), meta=meta)
         predictor = dataclasses.replace(found, config=config, built=built)
         return ExportModel(kept, predictor, apart)

@@ -17,7 +17,6 @@ from ftune.models.mlp import Mlp
 from ftune.models.sequential import Sequential
 from ftune.models.shapes import Built, Inputs
 from ftune.models.tokens import places, pool, same_sample
-from ftune.models.transformer import Transformer
 
 TIME, VOCABULARY = 12, 17
 LANGUAGE = Inputs((TIME,), vocabulary=VOCABULARY, positions=True)
@@ -120,8 +119,8 @@ def test_the_block_is_that_of_torch() -> None:
     """nn.TransformerEncoderLayer, written by others, with the same weights."""
     for pre_norm, activation in ((True, "gelu"), (False, "relu")):
         torch.manual_seed(0)
-        settings = Transformer(4, pre_norm=pre_norm, activation=activation)  # type: ignore[arg-type]
-        block = louder(TransformerBlock(16, settings))
+        settings = {"pre_norm": pre_norm, "activation": activation}
+        block = louder(TransformerBlock(16, 4, **settings))  # type: ignore[arg-type]
         assert isinstance(block, TransformerBlock)
         reference = nn.TransformerEncoderLayer(
             16, 4, 64, 0.0, activation, batch_first=True, norm_first=pre_norm
@@ -140,16 +139,14 @@ def test_the_block_is_that_of_torch() -> None:
         reference.load_state_dict(named)
         x = torch.randn(3, TIME, 16)
         mask = nn.Transformer.generate_square_subsequent_mask(TIME)
-        causal = TransformerBlock(16, Transformer(4, causal=True, pre_norm=pre_norm,
-                                                  activation=activation)).eval()  # type: ignore[arg-type]  # fmt: skip
+        causal = TransformerBlock(16, 4, causal=True, **settings).eval()  # type: ignore[arg-type]
         causal.load_state_dict(block.state_dict())
         torch.testing.assert_close(block(x), reference(x), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(causal(x), reference(x, mask), atol=1e-5, rtol=1e-5)
 
 
 def test_swiglu_and_rmsnorm_follow_their_formulas() -> None:
-    settings = Transformer(2, activation="swiglu", norm="rmsnorm", bias=False)
-    block = louder(TransformerBlock(12, settings))
+    block = louder(TransformerBlock(12, 2, activation="swiglu", norm="rmsnorm", bias=False))
     assert isinstance(block, TransformerBlock)
     assert block.feedforward.up.weight.shape == (32, 12)
     x = torch.randn(2, 3, 12)
