@@ -76,30 +76,21 @@ def _changes(place: Node, key: str, name: Node) -> bool:
 def _descend(place: Node, part: str, mark: Mark, path: str) -> Node:
     if isinstance(place.value, list):
         return place.value[_index(place, part, mark, path)]  # type: ignore[no-any-return]
-    _open(place)
+    place.open()
     if part not in place.value:
         place.value[part] = Node({}, mark)
         place.keys[part] = mark
     child: Node = place.value[part]
     if not isinstance(child.value, list):
-        _open(child)
+        child.open()
     return child
-
-
-def _open(place: Node) -> None:
-    """Makes a mapping of a bare name: `optimizer: adamw` becomes `optimizer: {name: adamw}`."""
-    if isinstance(place.value, dict):
-        return
-    bare = place.value
-    place.value = {} if bare is None else {"name": Node(bare, place.mark)}
-    place.keys = dict.fromkeys(place.value, place.mark)
 
 
 def _put(place: Node, key: str, value: Node, mark: Mark, path: str) -> None:
     if isinstance(place.value, list):
         place.value[_index(place, key, mark, path)] = value
         return
-    _open(place)
+    place.open()
     place.value[key] = value
     place.keys[key] = mark
 
