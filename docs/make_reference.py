@@ -48,7 +48,7 @@ def _below(setting: Setting, level: str) -> Iterator[str]:
                 yield f"{level} `{name}`\n"
                 yield from _below(inner, level + "#")
                 shown += [table] if table else []
-    if spec.table is not None:
+    if spec.table:
         yield from _variants(spec.table, level)
 
 

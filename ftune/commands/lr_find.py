@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from ftune.build import base_pipeline, read_data
 from ftune.commands.auto_lr import search
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
+from ftune.config.edit import set_value
+from ftune.config.extends import compose
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.report.lr_curve import LEGEND, plot, save_plot
@@ -49,18 +50,15 @@ def lr_find(request: Request) -> dict[str, Any]:
 def write_rate(file: Path, summary: Mapping[str, Any], console: Console) -> None:
     """Put the suggested rate into a configuration file, changing nothing else in it.
 
-    Raises RequestError where `optimizer` has no `lr` to replace.
+    Raises RequestError where `optimizer.lr` is another file's, an alias, or has no place.
     """
     rate = f"{summary['lr']['suggested']:g}"
-    text = file.read_text(encoding="utf-8")
-    block = re.search(r"(?ms)^optimizer:.*?(?=^\S|\Z)", text)
-    setting = re.search(r"(?<![\w])lr:\s*([^\s,}#]+)", block.group()) if block else None
-    if block is None or setting is None:
-        raise RequestError(
-            f"{file}: no `lr:` under `optimizer:` to replace; write `lr: {rate}` there"
-        )
-    start, end = block.start() + setting.start(1), block.start() + setting.end(1)
-    write_atomic(file, (text[:start] + rate + text[end:]).encode())
+    optimizer = compose(file, RunConfig).root.value.get("optimizer")
+    settings = optimizer.value if optimizer and isinstance(optimizer.value, dict) else {}
+    if "lr" in settings and (mark := settings["lr"].mark).source != str(file):
+        raise RequestError(f"{file}: `optimizer.lr` stands at {mark}; write `lr: {rate}` there")
+    text = set_value(file.read_bytes().decode(), str(file), "optimizer", "lr", rate)
+    write_atomic(file, text.encode())
     doubt = "; mind the warnings above" if summary["notes"] else ""
     console.info(f"written to {file}{doubt}")
 

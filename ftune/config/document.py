@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ftune.config.fields import Setting, Spec, settings_of
+from ftune.config.fields import Setting, Spec, settings_of, walk_settings
 from ftune.config.types import describe
 from ftune.registry import Table
 
@@ -40,7 +40,6 @@ def accepts(setting: Setting) -> str:
     if spec.kind == "plain":
         return describe(setting.type, spec)
     if spec.kind in ("block", "blocks"):
-        assert spec.table is not None
         names = ", ".join(spec.table)
         names = names or "those that --code registers"
         text = f"one of {names}" if spec.kind == "block" else f"a list of {names}"
@@ -52,7 +51,7 @@ def accepts(setting: Setting) -> str:
 
 def find(schema: type, key: str) -> list[tuple[str, Setting]]:
     """Every place where `key` (dotted, or its last part) is a setting, with the setting."""
-    places = dict(_walk(schema, ""))
+    places = dict(walk_settings(schema))
     exact = [(path, s) for path, s in places.items() if _bare(path) == key]
     return exact or [(path, s) for path, s in places.items() if path.rpartition(".")[2] == key]
 
@@ -60,9 +59,9 @@ def find(schema: type, key: str) -> list[tuple[str, Setting]]:
 def variants(schema: type) -> dict[str, type]:
     """Every variant as `block(name)`, each at the outermost place where it may stand."""
     schemas: dict[str, type] = {}
-    for path, item in _walk(schema, ""):
+    for path, item in walk_settings(schema):
         owner = path.rpartition(".")[0] if item.spec.inline else path
-        for name, variant in dict(item.spec.table or {}).items():
+        for name, variant in item.spec.table.items():
             if variant not in schemas.values():
                 schemas[f"{owner}({name})"] = variant
     return schemas
@@ -73,27 +72,9 @@ def _bare(path: str) -> str:
     return re.sub(r"\([^)]*\)", "", path)
 
 
-def _walk(
-    schema: type, path: str, above: frozenset[type] = frozenset()
-) -> Iterator[tuple[str, Setting]]:
-    if schema in above:
-        return
-    above |= {schema}
-    for name, item in settings_of(schema).items():
-        full = f"{path}.{name}" if path else name
-        yield full, item
-        if item.spec.schema:
-            yield from _walk(item.spec.schema, full, above)
-        if item.spec.table is not None:
-            owner = path if item.spec.inline else full
-            for variant in item.spec.table:
-                yield from _walk(item.spec.table[variant], f"{owner}({variant})", above)
-
-
 def _default(setting: Setting) -> str:
     value = setting.default
     if setting.spec.kind == "block" and value is not None:
-        assert setting.spec.table is not None
         return setting.spec.table.name_of(type(value))
     if dataclasses.is_dataclass(value):
         return _group(value) or "none"
@@ -137,7 +118,6 @@ def _property(item: Setting, above: frozenset[type]) -> dict[str, Any]:
     if spec.kind == "rows":
         assert spec.schema is not None
         return document | {"type": "array", "items": _object(spec.schema, above)}
-    assert spec.table is not None
     if spec.kind == "block":
         return document | (
             {"enum": list(spec.table)} if spec.inline else _block(spec.table, spec, above)

@@ -22,7 +22,6 @@ def dump(config: Any) -> dict[str, Any]:
     for name, item in settings_of(schema).items():
         value = getattr(config, item.attribute)
         if item.spec.inline and value is not None:
-            assert item.spec.table is not None
             result |= {name: item.spec.table.name_of(type(value)), **dump(value)}
         elif item.spec.stored:
             result[name] = _dump_value(value, item)
@@ -38,10 +37,8 @@ def _dump_value(value: Any, item: Setting) -> Any:
     if spec.kind == "rows":
         return [{k: v for k, v in dump(row).items() if v is not None} for row in value]
     if spec.kind == "block":
-        assert spec.table is not None
         return {spec.name_key: spec.table.name_of(type(value)), **dump(value)}
     if spec.kind == "blocks":
-        assert spec.table is not None
         return [_dump_item(variant, spec.table) for variant in value]
     if isinstance(value, int) and without_words(item.type) is float:
         return float(value)  # as `parse` and `convert` will read it: the same text each time

@@ -6,12 +6,13 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ftune.config.fields import settings_of
+from ftune.config.fields import walk_settings
 from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark
 from ftune.errors import Problem
-from ftune.registry import Table
+from ftune.secret.redact import redact_tree
 
 _POSITION = re.compile(r"\.[0-9]+(?=\.|$)")
 _VARIANT = re.compile(r"\(([^)]*)\)")
@@ -21,16 +22,13 @@ _VARIANT = re.compile(r"\(([^)]*)\)")
 class Explainer:
     """Knows every key of a root schema.
 
-    `renamed` maps names that other tools use to ours; `reserved` maps a key or `key=value` that a
-    later version will accept to a sentence about it.
+    `renamed` maps names that other tools use to ours; `reserved` maps a key that a later version
+    will accept to a sentence about it.
     """
 
     root: type
     renamed: Mapping[str, str]
     reserved: Mapping[str, str]
-
-    def later(self, key: str) -> str:
-        return self.reserved.get(key, "")
 
     def unknown(self, place: Mark, path: str, key: str, accepted: Iterable[str]) -> Problem:
         """The problem of `key` at `path`, with its reason class and what to write instead."""
@@ -39,7 +37,7 @@ class Explainer:
         near = nearest(key, choices)
         kind, hint = "unknown", suggestion(key, choices)
         homes = [home for home in key_homes(self.root).get(key, ()) if home != full]
-        later = self.later(_POSITION.sub("", full))
+        later = self.reserved.get(_POSITION.sub("", full))
         if later:
             kind, hint = "later", later
         elif (ours := self.renamed.get(key, full)) != full and not full.startswith(f"{ours}."):
@@ -67,28 +65,24 @@ def _same_letters(a: str, b: str) -> bool:
 
 @functools.cache
 def key_homes(root: type) -> Mapping[str, tuple[str, ...]]:
-    """Every key of the language -> the places where it is accepted."""
-    homes: dict[str, list[str]] = {}
-    _collect(root, "", homes, frozenset())
-    return {key: tuple(dict.fromkeys(places)) for key, places in homes.items()}
+    """Return every key of the language with the places where it is accepted."""
+    homes: dict[str, dict[str, None]] = {}
+    for path, item in walk_settings(root):
+        homes.setdefault(item.name, {})[path] = None
+    return {key: tuple(places) for key, places in homes.items()}
 
 
-def _collect(schema: type, path: str, homes: dict[str, list[str]], above: frozenset[type]) -> None:
-    if schema in above:
-        return
-    for name, item in settings_of(schema).items():
-        full = f"{path}.{name}" if path else name
-        homes.setdefault(name, []).append(full)
-        if item.spec.schema:
-            _collect(item.spec.schema, full, homes, above | {schema})
-        if item.spec.table is not None:
-            _collect_table(
-                item.spec.table, path if item.spec.inline else full, homes, above | {schema}
-            )
+def shown(value: Any, key: str) -> str:
+    """A value as it may stand in a message: in the words of a file, and not too long."""
+    value = redact_tree(value, key.rpartition(".")[2])  # whole: a half is no longer recognised
+    text = "null" if value is None else str(value)
+    text = text.lower() if isinstance(value, bool) else text
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-def _collect_table(
-    table: Table, path: str, homes: dict[str, list[str]], above: frozenset[type]
-) -> None:
-    for name in table:
-        _collect(table[name], f"{path}({name})", homes, above)
+def quoting(value: Mapping[str, Any], key: str, typed: bool) -> str:
+    """How a text such as `{output}` is written, which YAML takes for a mapping; else empty."""
+    if len(value) != 1 or next(iter(value.values())) is not None:
+        return ""
+    text = f'"{{{next(iter(value))}}}"'
+    return f"quote it, for the shell too: '{key}={text}'" if typed else f"quote it: {text}"

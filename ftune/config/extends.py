@@ -164,22 +164,16 @@ def _drop_old_variants(
         nested = spec.schema if spec.kind == "group" else None
         if spec.kind == "block":
             for block in (node, *lower):
-                _open(block, spec)
+                if isinstance(block.value, str):
+                    block.open(spec.name_key)
             old, new = _chosen(lower, spec) or spec.variant, _chosen([node], spec)
             if new and old and new != old:
                 yield from _drop(lower, (), key, node.value[spec.name_key].mark)
             chosen = new or old
-            nested = spec.table[chosen] if spec.table and chosen in spec.table else None
+            nested = spec.table.get(chosen)
         if nested is not None and isinstance(node.value, dict):
             mappings = [block for block in lower if isinstance(block.value, dict)]
             yield from _drop_old_variants(mappings, node, nested, f"{key}.")
-
-
-def _open(block: Node, spec: Spec) -> None:
-    """Make `{name: adamw}` of `adamw`."""
-    if isinstance(block.value, str):
-        block.value = {spec.name_key: Node(block.value, block.mark)}
-        block.keys = {spec.name_key: block.mark}
 
 
 def _chosen(blocks: Sequence[Node], spec: Spec) -> str:

@@ -21,7 +21,7 @@ import inspect
 import itertools
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class Spec:
     stored: bool = True
     schema: type | None = None
     short: str | None = None
-    table: Table | None = None
+    table: Table = field(default_factory=lambda: Table("", {}))
     name_key: str = "name"
     variant: str = ""
     inline: bool = False
@@ -168,6 +168,23 @@ def settings_of(schema: type) -> Mapping[str, Setting]:
         hint = _resolve(schema, item.name) if spec.kind == "plain" else None
         settings[name] = Setting(name, item.name, spec, hint, default, schema)
     return settings
+
+
+def walk_settings(
+    schema: type, path: str = "", above: frozenset[type] = frozenset()
+) -> Iterator[tuple[str, Setting]]:
+    """Yield every setting below a schema with its path, a variant's as `optimizer(sgd).lr`."""
+    if schema in above:
+        return
+    above |= {schema}
+    for name, item in settings_of(schema).items():
+        full = f"{path}.{name}" if path else name
+        yield full, item
+        if item.spec.schema:
+            yield from walk_settings(item.spec.schema, full, above)
+        owner = path if item.spec.inline else full
+        for variant, settings in item.spec.table.items():
+            yield from walk_settings(settings, f"{owner}({variant})", above)
 
 
 def _resolve(schema: type, attribute: str) -> Any:

@@ -43,7 +43,7 @@ class Language(Generic[Root]):
         """
         if not isinstance(node.value, dict):
             raise RequestError(f"{node.mark}: a configuration is a mapping of keys to values")
-        overrides.apply(node, changes)
+        overrides.apply(node, changes, self.root)
         reader = Reader(Explainer(self.root, self.renamed, self.reserved), folders or {})
         if extends.KEY in node.value:
             reader.problems.append(_late(node.value[extends.KEY]))
@@ -70,7 +70,7 @@ class Language(Generic[Root]):
     def composed(self, path: Path, changes: Sequence[str] = ()) -> Node:
         """Return the tree of a file and those that it extends, with overrides and references."""
         root = extends.compose(path, self.root).root
-        overrides.apply(root, changes)
+        overrides.apply(root, changes, self.root)
         interpolate.interpolate(root)
         return root
 

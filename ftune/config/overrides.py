@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ftune.config.fields import settings_of
 from ftune.config.tree import MAX_DEPTH, Mark, Node, parse_value
 from ftune.errors import ConfigError, Problem, RequestError
 from ftune.secret.redact import redact_words
 
 
-def apply(root: Node, overrides: Sequence[str]) -> None:
-    """Changes `root` in place, in the order written.
+def apply(root: Node, overrides: Sequence[str], schema: type) -> None:
+    """Change `root`, a tree of `schema`, in place, in the order written.
 
     Names of variants (`optimizer.name`) come first, then whole blocks before their settings: a
     name drops the file's other settings of that block, never one typed beside it. Raises
     ConfigError for a path that cannot be reached.
     """
-    for text in sorted(overrides, key=_order):
+
+    def order(text: str) -> tuple[bool, int]:
+        path = text.partition("=")[0].lstrip("~")
+        return not _chooses_variant(path.split("."), schema), path.count(".")
+
+    for text in sorted(overrides, key=order):
         if text.startswith("~"):
             _delete(root, text)
         else:
-            _assign(root, text)
+            _assign(root, text, schema)
 
 
-def _order(text: str) -> tuple[bool, int]:
-    path = text.partition("=")[0]
-    return not path.endswith(".name"), path.count(".")
+def _chooses_variant(parts: Sequence[str], schema: type) -> bool:
+    """Whether a path is the key that names a block's variant, not a column called `name`."""
+    item = settings_of(schema).get(parts[0])
+    if item is None or len(parts) < 2:
+        return False
+    if item.spec.kind == "block":
+        return list(parts[1:]) == [item.spec.name_key]
+    return item.spec.kind == "group" and _chooses_variant(parts[1:], item.spec.schema or schema)
 
 
 def _mark(text: str) -> Mark:
@@ -34,7 +45,7 @@ def _mark(text: str) -> Mark:
     return Mark(f"command line `{shown}`")
 
 
-def _assign(root: Node, text: str) -> None:
+def _assign(root: Node, text: str, schema: type) -> None:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise RequestError(f"`{text}` is neither a file nor an override; write key.path=value")
@@ -44,7 +55,7 @@ def _assign(root: Node, text: str) -> None:
     for part in parents:
         node = _descend(node, part, mark, path)
     new = parse_value(value, mark)
-    if last == "name" and isinstance(node.value, dict) and _changes(node, new):
+    if _chooses_variant([*parents, last], schema) and _changes(node, last, new):
         node.value = {}
     _put(node, last, new, mark, path)
 
@@ -57,38 +68,29 @@ def _parts(path: str, mark: Mark) -> list[str]:
     return parts
 
 
-def _changes(place: Node, name: Node) -> bool:
-    old = place.value.get("name")
+def _changes(place: Node, key: str, name: Node) -> bool:
+    old = place.value.get(key) if isinstance(place.value, dict) else name
     return old is None or old.value != name.value
 
 
 def _descend(place: Node, part: str, mark: Mark, path: str) -> Node:
     if isinstance(place.value, list):
         return place.value[_index(place, part, mark, path)]  # type: ignore[no-any-return]
-    _open(place)
+    place.open()
     if part not in place.value:
         place.value[part] = Node({}, mark)
         place.keys[part] = mark
     child: Node = place.value[part]
     if not isinstance(child.value, list):
-        _open(child)
+        child.open()
     return child
-
-
-def _open(place: Node) -> None:
-    """Makes a mapping of a bare name: `optimizer: adamw` becomes `optimizer: {name: adamw}`."""
-    if isinstance(place.value, dict):
-        return
-    bare = place.value
-    place.value = {} if bare is None else {"name": Node(bare, place.mark)}
-    place.keys = dict.fromkeys(place.value, place.mark)
 
 
 def _put(place: Node, key: str, value: Node, mark: Mark, path: str) -> None:
     if isinstance(place.value, list):
         place.value[_index(place, key, mark, path)] = value
         return
-    _open(place)
+    place.open()
     place.value[key] = value
     place.keys[key] = mark
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftune.config.explain import Explainer
+from ftune.config.explain import Explainer, quoting, shown
 from ftune.config.fields import Setting, Spec, settings_of
+from ftune.config.items import ItemError, name_in, settings_in
 from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert, without_words
 from ftune.errors import Problem
 from ftune.places import url_fault
 from ftune.registry import Table
-from ftune.secret.redact import notice, redact_tree
+from ftune.secret.redact import notice
 
 MOST_PROBLEMS = 100
 """Unknown keys of a file that are explained."""
@@ -47,8 +48,7 @@ class Reader:
     """Reads nodes and collects problems.
 
     folders: what relative paths start from, by the file that they were written in; else where one
-    stands. seen: each key that was read, with the
-    place of the key and its setting.
+    stands. seen: each key that was read, with the place of the key and its setting.
     """
 
     explain: Explainer
@@ -83,11 +83,9 @@ class Reader:
             if item.required and name in meant:
                 return FAILED
             if item.required:
-                return self._refuse(
-                    node, key, "missing", "is required", item.doc.partition("\n")[0]
-                )
+                return self._missing(node, key, item.doc.partition("\n")[0])
             return item.default
-        self.seen.append((node.keys.get(name, child.mark), item))
+        self.seen.append((node.place(name), item))
         return self.value(child, item, key)
 
     def value(self, node: Node, item: Setting, key: str) -> Any:
@@ -100,7 +98,7 @@ class Reader:
         if spec.kind == "group":
             assert spec.schema
             if spec.short and not isinstance(node.value, dict | list):
-                node = Node({spec.short: node}, node.mark, {spec.short: node.mark})
+                node = node.under(spec.short)
             return self.schema(node, spec.schema, key)
         if spec.kind == "block":
             return self.block(node, spec, key)
@@ -108,11 +106,12 @@ class Reader:
             return node.value
         if not isinstance(node.value, list):
             return self._refuse(node, key, "type", "expected a list")
-        children = enumerate(node.value)
-        if spec.kind == "rows":
-            read = [self.schema(child, spec.schema, f"{key}.{i}") for i, child in children]  # type: ignore[arg-type]
-        else:
-            read = [self.item(child, spec.table, f"{key}.{i}") for i, child in children]  # type: ignore[arg-type]
+        read = [
+            self.schema(child, spec.schema, f"{key}.{i}")
+            if spec.schema
+            else self.item(child, spec.table, f"{key}.{i}")
+            for i, child in enumerate(node.value)
+        ]
         return FAILED if FAILED in read else tuple(read)
 
     def block(self, node: Node, spec: Spec, path: str) -> Any:
@@ -120,12 +119,11 @@ class Reader:
 
         Returns an object of the variant's schema.
         """
-        table, key = spec.table, spec.name_key
-        assert table is not None
+        key = spec.name_key
         if not isinstance(node.value, dict):
-            node = Node({key: node}, node.mark, {key: node.mark})
+            node = node.under(key)
         name = node.value.get(key) or self._default_name(node, spec, path)
-        variant = self._variant(name, table, f"{path}.{key}") if name else None
+        variant = self._variant(name, spec.table, f"{path}.{key}") if name else None
         if variant is None:
             return FAILED
         rest = {k: child for k, child in node.value.items() if k != key}
@@ -133,72 +131,37 @@ class Reader:
 
     def _default_name(self, node: Node, spec: Spec, path: str) -> Node | None:
         """The name of a block that states none; None where it is required or called otherwise."""
-        assert spec.table is not None
         for key in _NAME_ELSEWHERE & node.value.keys():
-            mark = node.keys.get(key, node.mark)
-            hint = f"write `{spec.name_key}: {node.value[key].plain()}`"
-            self._refuse(
-                Node(None, mark), f"{path}.{key}", "renamed", "is not a setting here", hint
-            )
+            hint, at = f"write `{spec.name_key}: {node.value[key].plain()}`", node.place(key)
+            self._refuse(Node(None, at), f"{path}.{key}", "renamed", "is not a setting here", hint)
             return None
         if spec.variant:
             return Node(spec.variant, node.mark)
-        self._refuse(
-            node, f"{path}.{spec.name_key}", "missing", "is required", _choices(spec.table)
-        )
+        self._missing(node, f"{path}.{spec.name_key}", f"accepted: {', '.join(spec.table)}")
         return None
 
     def item(self, node: Node, table: Table, path: str) -> Any:
-        """`name`, `{name: value}` or `{name: {settings}, setting: …}` of a list of variants."""
+        """One item of a list of variants."""
         if isinstance(node.value, str):
-            node = Node({node.value: Node({}, node.mark)}, node.mark, {node.value: node.mark})
-        if not isinstance(node.value, dict) or not node.value:
-            return self._refuse(node, path, "type", f"expected one of {', '.join(table)}")
-        named = [key for key in node.value if key in table]
-        if len(named) > 1:
-            named = [key for key in named if not self._is_setting_of(key, named, table)]
-        if len(named) != 1:
-            return self._misnamed(node, named, table, path)
-        return self._item_settings(node, named[0], table[named[0]], path)
-
-    def _is_setting_of(self, key: str, named: list[str], table: Table) -> bool:
-        return any(key in settings_of(table[other]) for other in named if other != key)
-
-    def _item_settings(self, node: Node, name: str, variant: type, path: str) -> Any:
-        settings = settings_of(variant)
-        inner: Node = node.value[name]
-        rest = {key: child for key, child in node.value.items() if key != name}
-        keys = {key: node.keys[key] for key in rest}
-        if isinstance(inner.value, dict) and not _positional_takes_mapping(settings):
-            rest |= inner.value
-            keys |= inner.keys
-        elif inner.value is not None or not settings:
-            first = next(iter(settings), None)
-            if first is None:
-                return self._refuse(inner, path, "type", f"`{name}` takes no value")
-            rest[first] = inner
-            keys[first] = inner.mark
-        return self.schema(Node(rest, node.keys[name], keys), variant, path)
-
-    def _misnamed(self, node: Node, named: list[str], table: Table, path: str) -> Any:
-        if named:
-            message = f"names {' and '.join(named)}; one item of the list is one of them"
-            return self._refuse(node, path, "type", message)
-        key = next(iter(node.value))
-        name = Node(key, node.keys.get(key, node.mark))
-        return self._not_listed(name, table, path, f"{table.block}={key}")
+            node = Node({}, node.mark).under(node.value)
+        try:
+            name = name_in(node, table)
+            variant = self._variant(name, table, path)
+            settings = settings_in(node, name.value, variant) if variant else node
+        except ItemError as error:
+            return self._refuse(error.node, path, "type", str(error))
+        return self.schema(settings, variant, path) if variant else FAILED
 
     def _inline(self, node: Node, item: Setting, settings: Mapping[str, Setting], path: str) -> Any:
         """The variant whose settings stand among those of its block (`data.source`)."""
         table, key = item.spec.table, item.spec.name_key
-        assert table is not None
         name = node.value.get(item.name)
         if name is not None:
-            self.seen.append((node.keys.get(item.name, name.mark), item))
+            self.seen.append((node.place(item.name), item))
         if name is None:
             every = [setting for variant in table for setting in settings_of(table[variant])]
             if key not in self._unknown_keys(node, settings, path, (), allowed=every):
-                self._refuse(node, f"{path}.{key}", "missing", "is required", _choices(table))
+                self._missing(node, f"{path}.{key}", f"accepted: {', '.join(table)}")
             return FAILED
         variant = self._variant(name, table, f"{path}.{key}")
         own = {k: child for k, child in node.value.items() if k not in settings}
@@ -212,20 +175,17 @@ class Reader:
     def _variant(self, name: Node, table: Table, path: str) -> type | None:
         if isinstance(name.value, str) and name.value in table:
             return table[name.value]
-        self._not_listed(name, table, path, f"{path}={name.plain()}")
+        text = str(name.plain())
+        hint = suggestion(text, table) or "none is registered; give --code FILE.py"
+        kind = "typo" if nearest(text, table) else "unknown"
+        self._refuse(name, path, kind, f"there is no {table.block} `{text}`", hint)
         return None
-
-    def _not_listed(self, name: Node, table: Table, path: str, reserved: str) -> _Failed:
-        text, later = str(name.plain()), self.explain.later(reserved)
-        hint = later or suggestion(text, table) or "none is registered; give --code FILE.py"
-        kind = "later" if later else "typo" if nearest(text, table) else "unknown"
-        return self._refuse(name, path, kind, f"there is no {table.block} `{text}`", hint)
 
     def _plain(self, node: Node, item: Setting, key: str) -> Any:
         value = node.plain()
         notice(key, value)
         if isinstance(value, dict) and not item.spec.open and "dict" not in str(item.type):
-            hint = _quoted(value, key, node.mark.typed) if without_words(item.type) is str else ""
+            hint = quoting(value, key, node.mark.typed) if without_words(item.type) is str else ""
             return self._refuse(node, key, "type", "expected a single value, not a mapping", hint)
         try:
             value = convert(value, item.type, item.spec)
@@ -233,23 +193,25 @@ class Reader:
             words = (*item.spec.words, *(str(a) for a in getattr(item.type, "__args__", ())))
             near = nearest(value, words) if isinstance(value, str) else None
             kind, hint = ("typo", suggestion(value, words)) if near else ("value", "")
-            return self._refuse(node, key, kind, f"`{_short(value, key)}`: {error}", hint)
-        return self._path(value, node, key) if item.spec.path else value
-
-    def _path(self, value: Any, node: Node, key: str) -> Any:
-        """Files of this machine, as paths that no longer depend on where the file lies."""
-        each = list(value.values()) if isinstance(value, dict) else value
-        for one in each if isinstance(each, list) else [each]:
-            if fault := url_fault(one):
-                return self._refuse(node, key, "value", fault)
-        return self._anchored(value, node)
+            return self._refuse(node, key, kind, f"`{shown(value, key)}`: {error}", hint)
+        if not item.spec.path:
+            return value
+        try:
+            return self._anchored(value, node)
+        except WrongValueError as error:
+            return self._refuse(node, key, "value", str(error))
 
     def _anchored(self, value: Any, node: Node) -> Any:
-        """A path of the file starts from its folder; a typed one from where the user stands."""
+        """A path of the file starts from its folder; a typed one from where the user stands.
+
+        Raises WrongValueError where it is a URL.
+        """
         if isinstance(value, dict):
             return {key: self._anchored(part, node.value[key]) for key, part in value.items()}
         if isinstance(value, list):
             return [self._anchored(*pair) for pair in zip(value, node.value, strict=True)]
+        if fault := url_fault(value):
+            raise WrongValueError(fault)
         folder = self.folders.get(node.mark.source) or Path.cwd()
         return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
@@ -263,7 +225,7 @@ class Reader:
             if len(self.problems) >= MOST_PROBLEMS:  # spelling takes its time
                 break
             if key not in [*settings, *allowed]:
-                mark = node.keys.get(key, node.mark)
+                mark = node.place(key)
                 self.problems.append(self.explain.unknown(mark, path, key, known))
                 meant.add(nearest(key, known) or "")
         return meant
@@ -275,43 +237,11 @@ class Reader:
             return schema(**values)
         except SettingError as error:
             key = f"{path}.{error.setting}".strip(".")
-            return self._refuse(_deepest(node, error.setting), key, "conflict", str(error))
+            return self._refuse(node.at(error.setting), key, "conflict", str(error))
+
+    def _missing(self, node: Node, key: str, hint: str) -> _Failed:
+        return self._refuse(node, key, "missing", "is required", hint)
 
     def _refuse(self, node: Node, key: str, kind: str, message: str, hint: str = "") -> _Failed:
         self.problems.append(Problem(str(node.mark), key, kind, message, hint))
         return FAILED
-
-
-def _deepest(node: Node, key: str) -> Node:
-    """What stands at a dotted key, or the innermost mapping where it is absent."""
-    for part in key.split("."):
-        if not isinstance(node.value, dict) or part not in node.value:
-            break
-        node = node.value[part]
-    return node
-
-
-def _short(value: Any, key: str) -> str:
-    """A value as it may stand in a message: in the words of a file, and not too long."""
-    value = redact_tree(value, key.rpartition(".")[2])  # whole: a half is no longer recognised
-    text = "null" if value is None else str(value)
-    text = text.lower() if isinstance(value, bool) else text
-    return text if len(text) <= 40 else f"{text[:40]}…"
-
-
-def _quoted(value: Mapping[str, Any], key: str, typed: bool) -> str:
-    """How a text such as `{output}` is written, which YAML takes for a mapping; else empty."""
-    if len(value) != 1 or next(iter(value.values())) is not None:
-        return ""
-    text = f'"{{{next(iter(value))}}}"'
-    return f"quote it, for the shell too: '{key}={text}'" if typed else f"quote it: {text}"
-
-
-def _choices(table: Table) -> str:
-    return "accepted: " + ", ".join(table)
-
-
-def _positional_takes_mapping(settings: Mapping[str, Setting]) -> bool:
-    """Whether the first setting of a variant is itself a mapping (`rename: {old: new}`)."""
-    first = next(iter(settings.values()), None)
-    return first is not None and first.spec.open

@@ -59,6 +59,26 @@ class Node:
     mark: Mark
     keys: dict[str, Mark] = field(default_factory=dict)
 
+    def place(self, key: str) -> Mark:
+        """Return where a key of this mapping stands, or the mapping."""
+        return self.keys.get(key, self.mark)
+
+    def at(self, key: str) -> Node:
+        """Return what stands at a dotted key, or the innermost mapping where it is absent."""
+        first, _, rest = key.partition(".")
+        child = self.value.get(first) if isinstance(self.value, dict) else None
+        return (child.at(rest) if rest else child) if child else self
+
+    def under(self, key: str) -> Node:
+        """Return a mapping that holds this node alone."""
+        return Node({key: self}, self.mark, {key: self.mark})
+
+    def open(self, key: str = "name") -> None:
+        """Make a mapping of a bare name: `optimizer: adamw` becomes `optimizer: {name: adamw}`."""
+        if not isinstance(self.value, dict):
+            self.value = {} if self.value is None else {key: Node(self.value, self.mark)}
+            self.keys = dict.fromkeys(self.value, self.mark)
+
     def plain(self) -> Any:
         """The value without its places."""
         if isinstance(self.value, dict):

@@ -10,7 +10,7 @@ import pytest
 from ftune.config.overrides import apply
 from ftune.config.tree import parse
 from ftune.errors import ConfigError, RequestError
-from ftune.schema.root import LANGUAGE
+from ftune.schema.root import LANGUAGE, RunConfig
 
 TEXT = """
 optimizer: {name: adamw, lr: 1e-3, betas: [0.9, 0.99]}
@@ -21,7 +21,7 @@ schedule: cosine
 
 def after(*changes: str) -> dict[str, Any]:
     root = parse(TEXT, "f")
-    apply(root, changes)
+    apply(root, changes, RunConfig)
     found: dict[str, Any] = root.plain()
     return found
 
@@ -55,6 +55,26 @@ def test_the_order_in_which_they_are_typed_does_not_matter() -> None:
     assert results[0]["optimizer"] == {"name": "sgd", "momentum": 0.9}
     assert results[0]["train"] == {"epochs": 2, "steps": 5}
     assert all(result == results[0] for result in results)
+
+
+def test_a_column_or_an_adapter_called_name_is_no_variant() -> None:
+    """`data.types.name` and the `name` of a data set keep what stands beside them."""
+    text = """
+data: {source: sklearn, name: iris, types: {a: text, name: number}}
+adapt: [{match: x, lora: {name: a, rank: 4}}]
+train: {objective: {name: old, beta: 1}}
+"""
+    changes = ["data.types.name=text", "data.types.b=text", "data.name=wine"]
+    root = parse(text, "f")
+    apply(root, [*changes, "adapt.0.lora.name=b", "train.objective.name=new"], RunConfig)
+    assert root.plain() == {
+        "data": {"source": "sklearn", "name": "wine",
+                 "types": {"a": "text", "name": "text", "b": "text"}},
+        "adapt": [{"match": "x", "lora": {"name": "b", "rank": 4}}],
+        "train": {"objective": {"name": "new"}},
+    }  # fmt: skip
+    whole = after("data.types.name=text", "data.types={a: number}")  # the whole comes first
+    assert whole["data"]["types"] == {"a": "number", "name": "text"}
 
 
 @pytest.mark.parametrize(
