@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import nn
 
 from ftune.build import Parts
+from ftune.engine.callback import Callback
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import Answers, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
@@ -19,14 +19,7 @@ from ftune.loader import BatchLoader, prefetched
 from ftune.objectives import Batch
 
 
-class Keeper(Protocol):
-    """Has earlier states of a training, and the user's ear."""
-
-    def back(self, state: State) -> str: ...
-    def tell(self, text: str) -> None: ...
-
-
-def attempt(parts: Parts, step: Step, keeper: Keeper) -> ResilientStep:
+def attempt(parts: Parts, step: Step, callback: Callback) -> ResilientStep:
     """A step with the answers that the configuration gives to faults."""
     train, loader = parts.config.train, batch_loader(parts)
     answers = Answers(
@@ -34,9 +27,9 @@ def attempt(parts: Parts, step: Step, keeper: Keeper) -> ResilientStep:
         limit=train.non_finite.limit,
         spikes=train.spike_guard.policy if train.spike_guard else "stop",
         explain=_diagnosis(parts, step, loader),
-        back=keeper.back,
-        tell=keeper.tell,
-        smaller=partial(_smaller, parts, keeper),
+        back=callback.rollback,
+        tell=callback.warn,
+        smaller=partial(_smaller, parts, callback),
     )
     return ResilientStep(prefetched(loader), step, answers, Statistics(parts.model))
 
@@ -67,7 +60,7 @@ def named_rows(parts: Parts, positions: Sequence[int]) -> list[str]:
     return parts.dataset.pipeline.describe_rows(parts.config.data, numbers)
 
 
-def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch],
+def _smaller(parts: Parts, callback: Callback, state: State, batches: Sequence[Batch],
              error: OutOfMemoryError) -> None:  # fmt: skip
     """Halves the micro-batches of all further steps, where that changes no result."""
     rows = max(len(part) for part in parts.batches.indices(state.step))
@@ -82,7 +75,7 @@ def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch
     state.clear_gradients()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    keeper.tell(
+    callback.warn(
         f"step {state.step + 1:,}: {error}. From here on a micro-batch of {rows} rows goes in "
         f"{min(state.split, rows)} parts; the step keeps its rows and their weight"
     )

@@ -35,8 +35,9 @@ SPIKE_ADVICE = (
 class Answers:
     """Who is asked and told when a step goes wrong.
 
-    explain: the cause in words. back: puts the last checkpoint's weights into the state. tell: a
-    sentence for the user. smaller: cuts the micro-batches; raises where that may not be.
+    explain: the cause in words. back: loads the last checkpoint's weights and says so, "" where
+    there is none. tell: a sentence for the user. smaller: cuts the micro-batches;
+    raises where that may not be.
     """
 
     policy: Policy
@@ -90,6 +91,8 @@ class ResilientStep:
         if state.faults > answers.limit:
             raise DivergedError(f"{message}; after {answers.limit} faults before it the run ends")
         done = answers.back(state) if policy == "rollback" else "the step is left out"
+        if not done:
+            raise DivergedError(f"step {state.step + 1:,} cannot be taken back: nothing was saved")
         answers.tell(f"{message}; {done}")
         return StepResult(math.nan, fault=message)
 

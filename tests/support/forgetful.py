@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ftune.engine.state import State
-from ftune.training.record import Resumed
+from ftune.training.resumed import Resumed
 from ftune.training.run import Run
 from support import trainings
 from support.trainings import configuration, differences, interrupted, trace, undisturbed

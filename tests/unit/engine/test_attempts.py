@@ -108,6 +108,13 @@ def test_a_rollback_says_where_it_went() -> None:
     assert watched.seen[-1] == ("tell", "step 7: the loss is nan (row 3); back to step 4")
 
 
+def test_a_rollback_without_an_earlier_state_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "back", lambda *_: "")
+    watched = Watched([DivergedError("the loss is nan")], policy="rollback")
+    with pytest.raises(DivergedError, match="step 7 cannot be taken back: nothing was saved"):
+        watched.run()
+
+
 def test_a_stop_gives_the_advice_for_what_it_was() -> None:
     with pytest.raises(DivergedError, match=r"\(row 3\); nothing was updated\. Where many rows"):
         Watched([DivergedError("the loss is nan")], policy="stop").run()

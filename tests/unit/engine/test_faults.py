@@ -20,7 +20,7 @@ from ftune.fault_policy import named_rows
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema.root import LANGUAGE
-from ftune.training.record import Recorder
+from ftune.training.callbacks.checkpointer import Checkpointer
 from ftune.training.reopen import reopen
 from ftune.training.run import new_run
 from ftune.training.train import train
@@ -102,14 +102,14 @@ def test_rollback_takes_weights_and_optimizer_back(
     changes = ("train.non_finite=rollback", "train.checkpoint_every={steps: 3}", "train.keep=9")
     run = begin(tmp_path / "run", *changes, "eval.every={epochs: 9}")
     seen: list[tuple[int, dict[str, str]]] = []
-    original = Recorder.back
+    original = Checkpointer.rollback
 
-    def watched(self: Recorder, state: State) -> str:
+    def watched(self: Checkpointer, state: State) -> str:
         said = original(self, state)
         seen.append((state.step, state_hash(state)))
         return said
 
-    monkeypatch.setattr(Recorder, "back", watched)
+    monkeypatch.setattr(Checkpointer, "rollback", watched)
     with bad_at(7, "loss", math.nan):
         assert train(run)["steps"] == run.parts.total
     assert [step for step, _ in seen] == [7]

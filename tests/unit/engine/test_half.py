@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from ftune.drive import job
 from ftune.engine.average import EMA
+from ftune.engine.callback import NullCallback
 from ftune.engine.faults import ResilientStep
 from ftune.engine.gradients import Shares
-from ftune.engine.observer import NullCallback
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.models.call import targets

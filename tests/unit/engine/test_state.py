@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import EMA
+from ftune.engine.callback import NullCallback
 from ftune.engine.decision import Decision
-from ftune.engine.observer import NullCallback
 from ftune.engine.selection import Evaluation
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
-from ftune.errors import CheckpointError, DivergedError
+from ftune.errors import CheckpointError
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.optim.groups import Group
 
@@ -164,13 +164,12 @@ def test_the_averaged_weights_are_judged_where_there_are_any() -> None:
 def test_nobody_watches_a_short_trial() -> None:
     watcher, state = NullCallback(), fresh()
     assert watcher.scores == {} and watcher.stop(state) is None
-    watcher.saw(state, {"loss": 0.5})
+    watcher.on_evaluate(state, {"loss": 0.5})
     assert watcher.scores == {"loss": 0.5}
     assert not watcher.save_due(state, None)
     watcher.save(state, None, Decision(True, "done"))
-    watcher.log(state, StepResult(1.0))
-    watcher.idle(["w"], "unused")
-    watcher.tell("a note")
+    watcher.on_step(state, StepResult(1.0))
+    watcher.on_no_grad(["w"], "unused")
+    watcher.warn("a note")
     assert NullCallback(lambda: True).stop(state) == "interrupted"
-    with pytest.raises(DivergedError, match="step 1 cannot be taken back"):
-        watcher.back(state)
+    assert watcher.rollback(state) == ""
