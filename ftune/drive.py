@@ -16,7 +16,7 @@ from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.fault_policy import attempt, guard
+from ftune.fault_policy import resilient_step, spike_guard
 from ftune.loader import eval_batch_size, eval_batches
 from ftune.objectives import Objective, TaskObjective
 from ftune.runtime.memory import memory
@@ -37,12 +37,12 @@ def job(parts: Parts, callback: Callback) -> Job:
         train.clip_norm,
         train.clip_value,
         precision.autocast if precision.dtype else None,
-        guard(parts),
+        spike_guard(parts),
     )
     return Job(
         total=parts.total,
         steps_per_epoch=parts.batches.steps_per_epoch,
-        step=attempt(parts, step, callback),
+        step=resilient_step(parts, step, callback),
         evaluate=partial(_evaluate, parts, callback, selection),
         decide=partial(_decide, selection, callback),
         save=callback.save,
