@@ -53,7 +53,7 @@ def saving(out: Path) -> list[Figure]:
     run = opened(out / "run")
     checkpointer = Checkpointer(run.parts, run.folder.checkpoints, run.resumed)
     work = job(run.parts, checkpointer)
-    run.state.enter(0)
+    run.state.set_trainable(0)
     checkpointer.write(run.state)  # what is frozen is written once, not each minute
     checkpointer.saver.wait()
     waits: list[float] = []

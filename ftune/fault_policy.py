@@ -66,17 +66,17 @@ def _shrink(parts: Parts, callback: Callback, state: State, batches: Sequence[Ba
     if not error.shrinks:
         raise error
     reason = _bound_together(parts.model, batches)
-    if reason is None and state.split >= rows:
+    if reason is None and state.microbatch_splits >= rows:
         reason = "they have one row each already"
     if reason is not None:
         raise OutOfMemoryError(f"{error}. Micro-batches cannot shrink: {reason}") from None
-    state.split *= 2
+    state.microbatch_splits *= 2
     state.clear_gradients()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     callback.warn(
         f"step {state.step + 1:,}: {error}. From here on a micro-batch of {rows} rows goes in "
-        f"{min(state.split, rows)} parts; the step keeps its rows and their weight"
+        f"{min(state.microbatch_splits, rows)} parts; the step keeps its rows and their weight"
     )
 
 

@@ -64,7 +64,7 @@ class ResilientStep:
         """Raises DivergedError and OutOfMemoryError where the answer is to stop."""
         self.statistics.keep()
         while True:
-            batches = self.feed(state.step, state.split)
+            batches = self.feed(state.step, state.microbatch_splits)
             try:
                 result = self.step(state, batches)
                 if result.skipped:
@@ -83,11 +83,11 @@ class ResilientStep:
         state.clear_gradients()
         cause = "" if spike else faults.explain(state, batches)
         message = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
-        state.faults += 1
+        state.skipped_faults += 1
         if policy == "stop":
             advice = SPIKE_ADVICE if spike else ADVICE
             raise DivergedError(f"{message}; nothing was updated. {advice}")
-        if state.faults > faults.limit:
+        if state.skipped_faults > faults.limit:
             raise DivergedError(f"{message}; after {faults.limit} faults before it the run ends")
         done = faults.callback.rollback(state) if policy == "rollback" else "the step is left out"
         if not done:
@@ -129,7 +129,7 @@ class SpikeGuard:
 
     def __call__(self, state: State, loss: float) -> None:
         """Raises SpikeError."""
-        recent = state.recent
+        recent = state.recent_losses
         if len(recent) >= self.window:
             middle = statistics.median(recent)
             spread = 1.4826 * statistics.median(abs(value - middle) for value in recent)

@@ -61,7 +61,7 @@ class Watched(Callback):
 
     def shrink(self, state: State, batches: Any, error: OutOfMemoryError) -> None:
         assert state is self.state and len(batches[0]["x"]) == 4 and "full" in str(error)
-        state.split *= 2
+        state.microbatch_splits *= 2
         self.seen.append(("shrink",))
 
     def run(self) -> StepResult:
@@ -96,7 +96,7 @@ def test_a_skipped_step_is_said_with_its_cause_and_leaves_no_trace() -> None:
     result = watched.run()
     assert math.isnan(result.loss) and result.fault == "step 7: the loss is nan (row 3)"
     assert watched.seen[-1] == ("warn", "step 7: the loss is nan (row 3); the step is left out")
-    assert watched.mean == [0.0, 0.0, 0.0] and watched.state.faults == 1
+    assert watched.mean == [0.0, 0.0, 0.0] and watched.state.skipped_faults == 1
     assert all(parameter.grad is None for parameter in watched.state.parameters)
 
 
@@ -182,24 +182,24 @@ def test_the_bound_is_hampels(name: str, threshold: float) -> None:
     state = State.__new__(State)
     recent, bound = RECENT[name], bound_of(RECENT[name], threshold)
     guard = SpikeGuard(threshold, len(recent))
-    state.recent = list(recent)
+    state.recent_losses = list(recent)
     with pytest.raises(SpikeError, match=f"the last 7 were around {statistics.median(recent):.4g}"):
         guard(state, bound + 1e-3 * abs(bound))
-    assert state.recent == recent, "a spike is no example of what is usual"
+    assert state.recent_losses == recent, "a spike is no example of what is usual"
     guard(state, bound - 1e-3 * abs(bound))
-    assert state.recent == [*recent[1:], bound - 1e-3 * abs(bound)]
+    assert state.recent_losses == [*recent[1:], bound - 1e-3 * abs(bound)]
 
 
 def test_a_loss_on_the_bound_is_no_spike() -> None:
     state = State.__new__(State)
-    state.recent = [0.0, 0.0, 0.0]
+    state.recent_losses = [0.0, 0.0, 0.0]
     SpikeGuard(8.0, 3)(state, 0.0)
-    assert state.recent == [0.0, 0.0, 0.0]
+    assert state.recent_losses == [0.0, 0.0, 0.0]
 
 
 def test_the_guard_waits_for_a_whole_window() -> None:
     state = State.__new__(State)
-    state.recent = [1.0, 1.0]
+    state.recent_losses = [1.0, 1.0]
     guard = SpikeGuard(8.0, 3)
     guard(state, 100.0)
     with pytest.raises(SpikeError, match="up to 100"):
