@@ -15,9 +15,8 @@ from ftune.console import Console
 from ftune.drive import job
 from ftune.engine.loop import Job
 from ftune.runs.adapters import load_bases
-from ftune.runtime.signals import Stopper
 from ftune.schema.root import LANGUAGE
-from ftune.training.record import Recorder
+from ftune.training.callbacks.checkpointer import Checkpointer
 from ftune.training.run import Run, new_run
 
 PAIRS = 4
@@ -33,13 +32,15 @@ def opened(out: Path) -> Run:
     return new_run("finetune", "saving", out, parts, Console(quiet=True))
 
 
-def block(run: Run, work: Job, recorder: Recorder | None, steps: int, waits: list[float]) -> float:
+def block(
+    run: Run, work: Job, checkpointer: Checkpointer | None, steps: int, waits: list[float]
+) -> float:
     """Seconds of the same `steps` steps, with one checkpoint in their middle or without."""
     began = time.perf_counter()
     for step in range(steps):
-        if recorder is not None and step == steps // 2:
+        if checkpointer is not None and step == steps // 2:
             asked = time.perf_counter()
-            recorder._save(run.state, None, False, True)
+            checkpointer.write(run.state)
             waits.append(time.perf_counter() - asked)
         run.state.step = step
         work.step(run.state)
@@ -50,21 +51,20 @@ def block(run: Run, work: Job, recorder: Recorder | None, steps: int, waits: lis
 def saving(out: Path) -> list[Figure]:
     """Blocks of a minute over the same batches, with and without in alternation."""
     run = opened(out / "run")
-    with Console(quiet=True).progress("", 1) as bar:
-        recorder = Recorder(run.parts, run.folder, run.console, bar, Stopper())
-    work = job(run.parts, recorder)
-    run.state.enter(0)
-    recorder._save(run.state, None, False, True)  # what is frozen is written once, not each minute
-    recorder.saver.wait()
+    checkpointer = Checkpointer(run.parts, run.folder.checkpoints, run.resumed)
+    work = job(run.parts, checkpointer)
+    run.state.set_trainable(0)
+    checkpointer.write(run.state)  # what is frozen is written once, not each minute
+    checkpointer.saver.wait()
     waits: list[float] = []
     steps = max(2, round(BLOCK_SECONDS / (block(run, work, None, 4, waits) / 4)))
     costs = []
     for pair in range(PAIRS):
-        order = (None, recorder) if pair % 2 else (recorder, None)
+        order = (None, checkpointer) if pair % 2 else (checkpointer, None)
         times = {one is not None: block(run, work, one, steps, waits) for one in order}
         costs.append(times[True] / times[False] - 1)
         say(f"pair {pair + 1}: {times[True]:.1f} s with, {times[False]:.1f} s without")
-    recorder.close()
+    checkpointer.close()
     cost, wait = statistics.median(costs), statistics.median(waits)
     return [
         Figure(f"a checkpoint in a minute ({steps} steps), share", 0.05, cost, costs, at_most=True),

@@ -184,7 +184,7 @@ def start(parts: Parts) -> State:
         model=parts.model,
         optimizers=config.optimizer.build(_groups(parts), rate),
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
-        enter=parts.phases.enter,
+        set_trainable=parts.phases.enter,
         scaler=precision.scaler(),
         average=EMA(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
         base_lr=rate,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from ftune.adapt.names import owners
 from ftune.build import Parts
 from ftune.data.dataset import Split
+from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason
 from ftune.engine.evaluate import Metric, evaluate
 from ftune.engine.loop import Job
 from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
-from ftune.engine.step import Step, StepResult
+from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.fault_policy import attempt, guard
+from ftune.fault_policy import resilient_step, spike_guard
 from ftune.loader import eval_batch_size, eval_batches
 from ftune.objectives import Objective, TaskObjective
 from ftune.runtime.memory import memory
@@ -26,20 +26,7 @@ Scored = dict[str, dict[str, float]]
 """Metrics by split."""
 
 
-class Observer(Protocol):
-    """Watches a training: writes what it sees, and may end it."""
-
-    def saw(self, state: State, scores: Scores) -> None: ...
-    def save_due(self, state: State, scores: Scores | None) -> bool: ...
-    def save(self, state: State, scores: Scores | None, decision: Decision) -> None: ...
-    def log(self, state: State, result: StepResult) -> None: ...
-    def stop(self, state: State) -> Reason | None: ...
-    def idle(self, names: Sequence[str], why: str) -> None: ...
-    def back(self, state: State) -> str: ...
-    def tell(self, text: str) -> None: ...
-
-
-def job(parts: Parts, observer: Observer) -> Job:
+def job(parts: Parts, callback: Callback) -> Job:
     """The parts as the callables that the engine runs."""
     train = parts.config.train
     precision = choose_precision(train.precision, parts.device)
@@ -50,17 +37,17 @@ def job(parts: Parts, observer: Observer) -> Job:
         train.clip_norm,
         train.clip_value,
         precision.autocast if precision.dtype else None,
-        guard(parts),
+        spike_guard(parts),
     )
     return Job(
         total=parts.total,
         steps_per_epoch=parts.batches.steps_per_epoch,
-        step=attempt(parts, step, observer),
-        evaluate=partial(_evaluate, parts, observer, selection),
-        decide=partial(_decide, selection, observer),
-        save=observer.save,
-        log=observer.log,
-        inspect=partial(_inspect, parts, observer, inspected),
+        step=resilient_step(parts, step, callback),
+        evaluate=partial(_evaluate, parts, callback, selection),
+        decide=partial(_decide, selection, callback),
+        save=callback.save,
+        log=callback.on_step,
+        inspect=partial(_inspect, parts, callback, inspected),
         selection=selection,
     )
 
@@ -116,7 +103,7 @@ def score_all(parts: Parts, known: Scored | None = None) -> Scored:
 
 
 def _evaluate(
-    parts: Parts, observer: Observer, selection: Selection, state: State, last: bool
+    parts: Parts, callback: Callback, selection: Selection, state: State, last: bool
 ) -> Scores | None:
     every = parts.config.eval_.every.in_steps(parts.batches.steps_per_epoch)
     due = last or (every is not None and state.step % every == 0)
@@ -127,18 +114,18 @@ def _evaluate(
         scores = score(parts, parts.dataset.val)
     if state.step:
         state.schedule.observe(selection.cost(scores[selection.metric]))
-    observer.saw(state, scores)
+    callback.on_evaluate(state, scores)
     return scores
 
 
 def _decide(
-    selection: Selection, observer: Observer, state: State, scores: Scores | None
+    selection: Selection, callback: Callback, state: State, scores: Scores | None
 ) -> Decision:
-    stop: Reason | None = "early" if selection.exhausted(state) else observer.stop(state)
-    return Decision(observer.save_due(state, scores), stop)
+    stop: Reason | None = "early" if selection.exhausted(state) else callback.stop(state)
+    return Decision(callback.save_due(state, scores), stop)
 
 
-def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> None:
+def _inspect(parts: Parts, callback: Callback, seen: set[int], state: State) -> None:
     """After the first step of each phase: whatever is trained must have received a gradient."""
     epoch = (state.step - 1) // parts.batches.steps_per_epoch
     phase = sum(begin <= epoch for begin in parts.phases.starts)
@@ -153,6 +140,6 @@ def _inspect(parts: Parts, observer: Observer, seen: set[int], state: State) -> 
     idle = {n for n in idle if adapters.get(n) not in alive}
     unused = [n for n, p in moving if n in idle and p.grad is None]
     if unused:
-        observer.idle(unused, "nothing depends on them")
+        callback.on_no_grad(unused, "nothing depends on them")
     if zero := [n for n, _ in moving if n in idle and n not in unused]:
-        observer.idle(zero, "it was exactly 0 (units that are off, or terms that cancel)")
+        callback.on_no_grad(zero, "it was exactly 0 (units that are off, or terms that cancel)")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import nn
 
 from ftune.build import Parts
+from ftune.engine.callback import Callback
 from ftune.engine.diagnose import Diagnosis
-from ftune.engine.faults import Answers, ResilientStep, SpikeGuard, Statistics
+from ftune.engine.faults import FaultPolicy, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError
@@ -19,26 +19,18 @@ from ftune.loader import BatchLoader, prefetched
 from ftune.objectives import Batch
 
 
-class Keeper(Protocol):
-    """Has earlier states of a training, and the user's ear."""
-
-    def back(self, state: State) -> str: ...
-    def tell(self, text: str) -> None: ...
-
-
-def attempt(parts: Parts, step: Step, keeper: Keeper) -> ResilientStep:
-    """A step with the answers that the configuration gives to faults."""
+def resilient_step(parts: Parts, step: Step, callback: Callback) -> ResilientStep:
+    """Return the step that meets faults as the configuration says."""
     train, loader = parts.config.train, batch_loader(parts)
-    answers = Answers(
-        policy=train.non_finite.policy,
-        limit=train.non_finite.limit,
+    policy = FaultPolicy(
+        non_finite=train.non_finite.policy,
         spikes=train.spike_guard.policy if train.spike_guard else "stop",
+        limit=train.non_finite.limit,
         explain=_diagnosis(parts, step, loader),
-        back=keeper.back,
-        tell=keeper.tell,
-        smaller=partial(_smaller, parts, keeper),
+        callback=callback,
+        shrink=partial(_shrink, parts, callback),
     )
-    return ResilientStep(prefetched(loader), step, answers, Statistics(parts.model))
+    return ResilientStep(prefetched(loader), step, policy, Statistics(parts.model))
 
 
 def batch_loader(parts: Parts) -> BatchLoader:
@@ -46,10 +38,10 @@ def batch_loader(parts: Parts) -> BatchLoader:
     return BatchLoader(parts.dataset.train, parts.batches, parts.config.seed, parts.device)
 
 
-def guard(parts: Parts) -> SpikeGuard | None:
-    """The guard that `train.spike_guard` describes."""
-    wanted = parts.config.train.spike_guard
-    return SpikeGuard(wanted.threshold, wanted.window) if wanted else None
+def spike_guard(parts: Parts) -> SpikeGuard | None:
+    """Return the guard that `train.spike_guard` describes, None without one."""
+    config = parts.config.train.spike_guard
+    return SpikeGuard(config.threshold, config.window) if config else None
 
 
 def _diagnosis(parts: Parts, step: Step, loader: BatchLoader) -> Diagnosis:
@@ -67,29 +59,29 @@ def named_rows(parts: Parts, positions: Sequence[int]) -> list[str]:
     return parts.dataset.pipeline.describe_rows(parts.config.data, numbers)
 
 
-def _smaller(parts: Parts, keeper: Keeper, state: State, batches: Sequence[Batch],
+def _shrink(parts: Parts, callback: Callback, state: State, batches: Sequence[Batch],
              error: OutOfMemoryError) -> None:  # fmt: skip
-    """Halves the micro-batches of all further steps, where that changes no result."""
+    """Halve the micro-batches of all further steps. Raises OutOfMemoryError where it cannot be."""
     rows = max(len(part) for part in parts.batches.indices(state.step))
     if not error.shrinks:
         raise error
     reason = _bound_together(parts.model, batches)
-    if reason is None and state.split >= rows:
+    if reason is None and state.microbatch_splits >= rows:
         reason = "they have one row each already"
     if reason is not None:
         raise OutOfMemoryError(f"{error}. Micro-batches cannot shrink: {reason}") from None
-    state.split *= 2
+    state.microbatch_splits *= 2
     state.clear_gradients()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    keeper.tell(
+    callback.warn(
         f"step {state.step + 1:,}: {error}. From here on a micro-batch of {rows} rows goes in "
-        f"{min(state.split, rows)} parts; the step keeps its rows and their weight"
+        f"{min(state.microbatch_splits, rows)} parts; the step keeps its rows and their weight"
     )
 
 
 def _bound_together(model: nn.Module, batches: Sequence[Batch]) -> str | None:
-    """Why rows of a batch depend on one another, if they do."""
+    """Return why rows of a batch depend on one another, None where they do not."""
     for name, module in model.named_modules():
         norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         tracking = isinstance(module, nn.modules.batchnorm._NormBase)

@@ -23,8 +23,8 @@ from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.describe import checkpoint_of, story
 from ftune.training.exact import exactness
-from ftune.training.record import Resumed
 from ftune.training.reopen import differences
+from ftune.training.resumed import Resumed
 from ftune.training.run import Run, folder_for
 from ftune.training.train import train
 

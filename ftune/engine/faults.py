@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ftune.engine.callback import Callback
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
@@ -32,20 +33,19 @@ SPIKE_ADVICE = (
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Who is asked and told when a step goes wrong.
+class FaultPolicy:
+    """What is done when a step goes wrong, and who does it.
 
-    explain: the cause in words. back: puts the last checkpoint's weights into the state. tell: a
-    sentence for the user. smaller: cuts the micro-batches; raises where that may not be.
+    limit: faults after which the run ends. explain: returns the cause in words. callback: rolls
+    back, and warns the user. shrink: cuts the micro-batches; raises where that may not be.
     """
 
-    policy: Policy
-    limit: int
+    non_finite: Policy
     spikes: Policy
+    limit: int
     explain: Callable[[State, Sequence[Batch]], str]
-    back: Callable[[State], str]
-    tell: Callable[[str], None]
-    smaller: Callable[[State, Sequence[Batch], OutOfMemoryError], None]
+    callback: Callback
+    shrink: Callable[[State, Sequence[Batch], OutOfMemoryError], None]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class ResilientStep:
 
     feed: Callable[[int, int], Sequence[Batch]]
     step: Step
-    answers: Answers
+    fault_policy: FaultPolicy
     statistics: Statistics
 
     def __call__(self, state: State) -> StepResult:
         """Raises DivergedError and OutOfMemoryError where the answer is to stop."""
         self.statistics.keep()
         while True:
-            batches = self.feed(state.step, state.split)
+            batches = self.feed(state.step, state.microbatch_splits)
             try:
                 result = self.step(state, batches)
                 if result.skipped:
@@ -72,25 +72,27 @@ class ResilientStep:
                 return result
             except DivergedError as fault:
                 self.statistics.put_back()
-                return self._answer(state, batches, fault)
+                return self._handle(state, batches, fault)
             except OutOfMemoryError as error:
                 self.statistics.put_back()
-                self.answers.smaller(state, batches, error)
+                self.fault_policy.shrink(state, batches, error)
 
-    def _answer(self, state: State, batches: Sequence[Batch], fault: DivergedError) -> StepResult:
-        answers, spike = self.answers, isinstance(fault, SpikeError)
-        policy = answers.spikes if spike else answers.policy
+    def _handle(self, state: State, batches: Sequence[Batch], fault: DivergedError) -> StepResult:
+        faults, spike = self.fault_policy, isinstance(fault, SpikeError)
+        policy = faults.spikes if spike else faults.non_finite
         state.clear_gradients()
-        cause = "" if spike else answers.explain(state, batches)
+        cause = "" if spike else faults.explain(state, batches)
         message = f"step {state.step + 1:,}: {fault}" + (f" ({cause})" if cause else "")
-        state.faults += 1
+        state.skipped_faults += 1
         if policy == "stop":
             advice = SPIKE_ADVICE if spike else ADVICE
             raise DivergedError(f"{message}; nothing was updated. {advice}")
-        if state.faults > answers.limit:
-            raise DivergedError(f"{message}; after {answers.limit} faults before it the run ends")
-        done = answers.back(state) if policy == "rollback" else "the step is left out"
-        answers.tell(f"{message}; {done}")
+        if state.skipped_faults > faults.limit:
+            raise DivergedError(f"{message}; after {faults.limit} faults before it the run ends")
+        done = faults.callback.rollback(state) if policy == "rollback" else "the step is left out"
+        if not done:
+            raise DivergedError(f"step {state.step + 1:,} cannot be taken back: nothing was saved")
+        faults.callback.warn(f"{message}; {done}")
         return StepResult(math.nan, fault=message)
 
 
@@ -127,7 +129,7 @@ class SpikeGuard:
 
     def __call__(self, state: State, loss: float) -> None:
         """Raises SpikeError."""
-        recent = state.recent
+        recent = state.recent_losses
         if len(recent) >= self.window:
             middle = statistics.median(recent)
             spread = 1.4826 * statistics.median(abs(value - middle) for value in recent)

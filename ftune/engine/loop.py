@@ -52,7 +52,7 @@ def fit(state: State, job: Job) -> Outcome:
     """
     seconds = 0.0
     start = state.step
-    state.enter(state.step // job.steps_per_epoch)
+    state.set_trainable(state.step // job.steps_per_epoch)
     while True:
         last = state.step >= job.total
         scores = job.evaluate(state, last) if state.last_eval_step != state.step else None
@@ -66,7 +66,7 @@ def fit(state: State, job: Job) -> Outcome:
         began = time.perf_counter()
         epoch, offset = divmod(state.step, job.steps_per_epoch)
         if offset == 0:
-            state.enter(epoch)
+            state.set_trainable(epoch)
         state.set_lr()
         result = job.step(state)
         state.step += 1

@@ -25,20 +25,20 @@ from ftune.runtime.seeds import restore_rng, rng_state
 class State:
     """A model in training after `step` updates.
 
-    enter: called with an epoch when it begins; sets which parameters move. reference: the
+    set_trainable: called with an epoch when it begins; sets which parameters move. reference: the
     evaluation that last reset the patience. evals_since_gain: evaluations since. last_eval_step: of
-    the last evaluation, so that a resume counts none twice. split: in how many parts a micro-batch
-    goes, since memory ran out. faults: steps that went wrong and were left out. skipped: steps that
-    updated nothing, faults among them. overflows: steps in a row whose fp16 gradients overflowed.
-    recent: the last losses, for the spike guard. base_lr: of a group with `lr_scale` 1 where the
-    schedule's factor is 1. lr: that of the step being taken. forward: how the model is called in a
-    step, by default as it is; another value (compiled, cached) leaves names and saving alone.
+    the last evaluation, so that a resume counts none twice. microbatch_splits: in how many parts a
+    micro-batch goes, since memory ran out. skipped: steps that updated nothing. skipped_faults:
+    those of them that went wrong. overflows: steps in a row whose fp16 gradients overflowed.
+    recent_losses: for the spike guard. base_lr: of a group with `lr_scale` 1 where the schedule's
+    factor is 1. lr: that of the step being taken. forward: how the model is called in a step, by
+    default as it is; another value (compiled, cached) leaves names and saving alone.
     """
 
     model: nn.Module
     optimizers: list[torch.optim.Optimizer]
     schedule: Schedule
-    enter: Callable[[int], None]
+    set_trainable: Callable[[int], None]
     scaler: torch.amp.GradScaler | None = None
     average: EMA | None = None
     base_lr: float = 1.0
@@ -48,11 +48,11 @@ class State:
     reference: Evaluation | None = None
     evals_since_gain: int = 0
     last_eval_step: int = -1
-    split: int = 1
-    faults: int = 0
+    microbatch_splits: int = 1
+    skipped_faults: int = 0
     skipped: int = 0
     overflows: int = 0
-    recent: list[float] = field(default_factory=list)
+    recent_losses: list[float] = field(default_factory=list)
     forward: Forward = field(init=False)
     parameters: list[nn.Parameter] = field(init=False)
 
@@ -97,11 +97,11 @@ class State:
             "step": self.step,
             "waiting": self.evals_since_gain,
             "looked": self.last_eval_step,
-            "split": self.split,
-            "faults": self.faults,
+            "split": self.microbatch_splits,
+            "faults": self.skipped_faults,
             "skipped": self.skipped,
             "overflows": self.overflows,
-            "recent": list(self.recent),
+            "recent": list(self.recent_losses),
             "best": vars(self.best) if self.best else None,
             "reference": vars(self.reference) if self.reference else None,
             "schedule": self.schedule.state(),
@@ -120,10 +120,12 @@ class State:
         self.step = _count(loop, "step")
         self.evals_since_gain = _count(loop, "waiting")
         self.last_eval_step = _count(loop, "looked")
-        self.split, self.faults = _count(loop, "split", 1), _count(loop, "faults", 0)
-        self.skipped = _count(loop, "skipped", self.faults)  # version 0.1 counted faults alone
+        self.microbatch_splits = _count(loop, "split", 1)
+        self.skipped_faults = _count(loop, "faults", 0)
+        # Version 0.1 counted faults alone.
+        self.skipped = _count(loop, "skipped", self.skipped_faults)
         self.overflows = _count(loop, "overflows", 0)
-        self.recent = list(loop.get("recent", ()))
+        self.recent_losses = list(loop.get("recent", ()))
         self.best = _evaluation(loop["best"])
         self.reference = _evaluation(loop.get("reference", loop["best"]))  # 0.1: one for both
         restore_rng(_under("rng/", tensors))

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from ftune.build import Parts, build, start
 from ftune.data.dataset import Dataset, Split
 from ftune.drive import job, score
+from ftune.engine.callback import NullCallback
 from ftune.engine.loop import fit
-from ftune.engine.observer import NullCallback
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
 from ftune.schema.interval import LookEvery

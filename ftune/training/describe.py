@@ -115,10 +115,10 @@ def ending(parts: Parts, state: State) -> list[str]:
     """What is worth a sentence after a training: steps without an update, no step that was best."""
     notes = []
     if state.skipped:
-        overflows = state.skipped - state.faults
+        overflows = state.skipped - state.skipped_faults
         why = {
             "skipped, as their fp16 gradients overflowed at the loss scale of the time": overflows,
-            "left out as faults": state.faults,
+            "left out as faults": state.skipped_faults,
         }
         reasons = " and ".join(f"{count:,} {reason}" for reason, count in why.items() if count)
         notes.append(

@@ -18,7 +18,7 @@ from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.exact import LATER, exactness
-from ftune.training.record import Resumed
+from ftune.training.resumed import Resumed
 from ftune.training.run import Run
 
 DATA_CHANGED = "the data has changed since the run began"

@@ -18,7 +18,7 @@ from ftune.runs.folder import RunFolder
 from ftune.schema.root import RunConfig
 from ftune.training.describe import checkpoint_of
 from ftune.training.facts import facts_of
-from ftune.training.record import Resumed
+from ftune.training.resumed import Resumed
 from ftune.training.saving import check_space
 
 

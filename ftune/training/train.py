@@ -6,8 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
+from ftune.console import Progress
 from ftune.data.dataset import loses_targets
 from ftune.drive import job, score_all
+from ftune.engine.callback import Callbacks
 from ftune.engine.loop import Outcome, fit
 from ftune.errors import FtuneError, InterruptedRunError
 from ftune.runs import checkpoint
@@ -16,12 +18,12 @@ from ftune.runs.files import disk_error
 from ftune.runs.folder import read_metrics
 from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
-from ftune.training.describe import (
-    ending,
-    show_parts,
-)
+from ftune.training.callbacks.checkpointer import Checkpointer
+from ftune.training.callbacks.display import ProgressBar, Warnings
+from ftune.training.callbacks.metrics_log import MetricsLog
+from ftune.training.callbacks.stop_signals import StopSignals
+from ftune.training.describe import ending, show_parts
 from ftune.training.facts import resume_words
-from ftune.training.record import Recorder
 from ftune.training.run import Run
 from ftune.training.summary import Scores, show_end, summary_of
 
@@ -113,10 +115,23 @@ def _known(run: Run, step: int) -> Scores:
 
 def _fit(run: Run, stopping: Stopper) -> Outcome:
     with run.console.progress("training", run.parts.total) as bar:
-        recorder = Recorder(
-            run.parts, run.folder, run.console, bar, stopping, run.resumed, run.pause_at
-        )
+        callbacks = default_callbacks(run, bar, stopping)
         try:
-            return fit(run.state, job(run.parts, recorder))
+            return fit(run.state, job(run.parts, callbacks))
         finally:
-            recorder.close()
+            callbacks.close()
+
+
+def default_callbacks(run: Run, bar: Progress, stopping: Stopper) -> Callbacks:
+    """Return what every training has beside its steps.
+
+    The log comes before the checkpoints, which hold its state.
+    """
+    log = MetricsLog(run.parts, run.folder.path / "metrics.jsonl", run.resumed)
+    return Callbacks(
+        log,
+        ProgressBar(run.parts, bar),
+        Warnings(run.console),
+        Checkpointer(run.parts, run.folder.checkpoints, run.resumed, [log]),
+        StopSignals(run.console, stopping, run.pause_at),
+    )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ftune.engine.state import State
-from ftune.training.record import Resumed
+from ftune.training.resumed import Resumed
 from ftune.training.run import Run
 from support import trainings
 from support.trainings import configuration, differences, interrupted, trace, undisturbed
@@ -94,11 +94,11 @@ FORGETFUL = {
     "step last looked at": Forgetful(_sets("last_eval_step", -1)),
     "waiting": Forgetful(_sets("evals_since_gain", 0)),
     "best": Forgetful(_sets("best", None)),
-    "recent losses": Forgetful(_sets("recent", []), GUARDED),
+    "recent losses": Forgetful(_sets("recent_losses", []), GUARDED),
     "patience's reference": Forgetful(_sets("reference", None)),
     "skipped steps": Forgetful(_sets("skipped", 1)),
-    "faults": Forgetful(_sets("faults", 1)),
-    "parts of a micro-batch": Forgetful(_sets("split", 2)),
+    "faults": Forgetful(_sets("skipped_faults", 1)),
+    "parts of a micro-batch": Forgetful(_sets("microbatch_splits", 2)),
     "losses not logged yet": Forgetful(lambda _: None),  # see `resumed_without`
 }
 

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from ftune.data.batches import Batches
 from ftune.distributed.group import Group, ProcessGroup, Solo, rank_slice
+from ftune.engine.callback import NullCallback
 from ftune.engine.decision import Decision
-from ftune.engine.faults import Answers, ResilientStep, Statistics
+from ftune.engine.faults import FaultPolicy, ResilientStep, Statistics
 from ftune.engine.loop import Job, fit
 from ftune.engine.selection import Selection
 from ftune.engine.state import State
@@ -99,10 +100,10 @@ class Training:
             raise OutOfMemoryError("out of memory on one rank", shrinks=True)
         return self.model(batch["x"]), batch
 
-    def smaller(self, state: State, batches: Sequence[Batch], error: OutOfMemoryError) -> None:
+    def shrink(self, state: State, batches: Sequence[Batch], error: OutOfMemoryError) -> None:
         del batches
         self.warnings.append(str(error))
-        state.split *= 2
+        state.microbatch_splits *= 2
 
     def log(self, state: State, result: StepResult) -> None:
         del state
@@ -116,13 +117,11 @@ class Training:
 
     def run(self) -> str:
         self.state.forward = self.forward
-        answers = Answers(
-            "stop", 9, "stop", lambda *_: "", lambda _: "", self.warnings.append, self.smaller
-        )
+        policy = FaultPolicy("stop", "stop", 9, lambda *_: "", NullCallback(), self.shrink)
         step = Step(TaskObjective(_loss), clip_norm=0.5, group=self.group)
         job = Job(
             total=9, steps_per_epoch=self.batches.steps_per_epoch,
-            step=ResilientStep(self.feed, step, answers, Statistics(self.model)),
+            step=ResilientStep(self.feed, step, policy, Statistics(self.model)),
             evaluate=lambda *_: None, decide=self.decide, save=lambda *_: None, log=self.log,
             inspect=lambda _: None, selection=Selection("loss", "min"), group=self.group,
         )  # fmt: skip
@@ -138,7 +137,7 @@ def result_of(case: str, rank: int, world: int, file: str) -> dict[str, Any]:
     weights = torch.cat([p.detach().flatten() for p in training.model.parameters()])
     return {
         "ending": ending, "losses": training.losses, "norms": training.norms,
-        "weights": weights.tolist(), "split": training.state.split,
+        "weights": weights.tolist(), "split": training.state.microbatch_splits,
         "steps": training.state.step, "warnings": training.warnings,
     }  # fmt: skip
 

@@ -77,7 +77,7 @@ def train_within(
     finally:
         if spare is not None:
             limit_memory(resource.RLIM_INFINITY)
-        told = {"split": run.state.split, "rows": seen}
+        told = {"split": run.state.microbatch_splits, "rows": seen}
         out.with_suffix(".json").write_text(json.dumps(told))
 
 

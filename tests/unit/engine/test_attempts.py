@@ -14,25 +14,23 @@ from scipy import stats  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from ftune.engine.average import EMA
-from ftune.engine.faults import Answers, ResilientStep, SpikeGuard, Statistics
+from ftune.engine.callback import Callback
+from ftune.engine.faults import FaultPolicy, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.errors import DivergedError, OutOfMemoryError, SpikeError
 from ftune.optim.schedule import Curve
 
 
-class Watched:
-    """Answers, feed and step of an attempt, written down."""
+class Watched(Callback):
+    """Policy, feed and step of a resilient step, written down."""
 
     def __init__(self, faults: Sequence[Exception | None], **policy: Any) -> None:
         self.faults, self.seen = list(faults), list[tuple[Any, ...]]()
         self.model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
         self.statistics = Statistics(self.model)
-        rules: dict[str, Any] = {"policy": "skip", "limit": 9, "spikes": "skip"} | policy
-        self.answers = Answers(
-            rules["policy"], rules["limit"], rules["spikes"], self.explain, self.back,
-            self.tell, self.smaller,
-        )  # fmt: skip
+        rules: dict[str, Any] = {"non_finite": "skip", "spikes": "skip", "limit": 9} | policy
+        self.policy = FaultPolicy(**rules, explain=self.explain, callback=self, shrink=self.shrink)
         optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
         self.state = State(self.model, [optimizer], Curve(0, lambda _: 1.0), lambda _: None)
         self.state.step = 6
@@ -54,21 +52,21 @@ class Watched:
         assert state is self.state and len(batches[0]["x"]) == 4
         return "row 3"
 
-    def back(self, state: State) -> str:
+    def rollback(self, state: State) -> str:
         assert state is self.state
         return "back to step 4"
 
-    def tell(self, text: str) -> None:
-        self.seen.append(("tell", text))
+    def warn(self, text: str) -> None:
+        self.seen.append(("warn", text))
 
-    def smaller(self, state: State, batches: Any, error: OutOfMemoryError) -> None:
+    def shrink(self, state: State, batches: Any, error: OutOfMemoryError) -> None:
         assert state is self.state and len(batches[0]["x"]) == 4 and "full" in str(error)
-        state.split *= 2
-        self.seen.append(("smaller",))
+        state.microbatch_splits *= 2
+        self.seen.append(("shrink",))
 
     def run(self) -> StepResult:
         step: Any = self.step
-        return ResilientStep(self.feed, step, self.answers, self.statistics)(self.state)
+        return ResilientStep(self.feed, step, self.policy, self.statistics)(self.state)
 
     @property
     def mean(self) -> list[float]:
@@ -88,7 +86,7 @@ def test_memory_that_is_full_is_answered_by_smaller_batches_and_another_try() ->
     watched = Watched([OutOfMemoryError("full"), OutOfMemoryError("full"), None])
     assert watched.run() == StepResult(1.5)
     assert [entry for entry in watched.seen if entry[0] != "step"] == [
-        ("feed", 6, 1), ("smaller",), ("feed", 6, 2), ("smaller",), ("feed", 6, 4),
+        ("feed", 6, 1), ("shrink",), ("feed", 6, 2), ("shrink",), ("feed", 6, 4),
     ]  # fmt: skip
     assert watched.mean == pytest.approx([0.1, 0.1, 1.0])
 
@@ -97,24 +95,31 @@ def test_a_skipped_step_is_said_with_its_cause_and_leaves_no_trace() -> None:
     watched = Watched([DivergedError("the loss is nan")])
     result = watched.run()
     assert math.isnan(result.loss) and result.fault == "step 7: the loss is nan (row 3)"
-    assert watched.seen[-1] == ("tell", "step 7: the loss is nan (row 3); the step is left out")
-    assert watched.mean == [0.0, 0.0, 0.0] and watched.state.faults == 1
+    assert watched.seen[-1] == ("warn", "step 7: the loss is nan (row 3); the step is left out")
+    assert watched.mean == [0.0, 0.0, 0.0] and watched.state.skipped_faults == 1
     assert all(parameter.grad is None for parameter in watched.state.parameters)
 
 
 def test_a_rollback_says_where_it_went() -> None:
-    watched = Watched([DivergedError("the loss is nan")], policy="rollback")
+    watched = Watched([DivergedError("the loss is nan")], non_finite="rollback")
     assert watched.run().fault == "step 7: the loss is nan (row 3)"
-    assert watched.seen[-1] == ("tell", "step 7: the loss is nan (row 3); back to step 4")
+    assert watched.seen[-1] == ("warn", "step 7: the loss is nan (row 3); back to step 4")
+
+
+def test_a_rollback_without_an_earlier_state_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "rollback", lambda *_: "")
+    watched = Watched([DivergedError("the loss is nan")], non_finite="rollback")
+    with pytest.raises(DivergedError, match="step 7 cannot be taken back: nothing was saved"):
+        watched.run()
 
 
 def test_a_stop_gives_the_advice_for_what_it_was() -> None:
     with pytest.raises(DivergedError, match=r"\(row 3\); nothing was updated\. Where many rows"):
-        Watched([DivergedError("the loss is nan")], policy="stop").run()
+        Watched([DivergedError("the loss is nan")], non_finite="stop").run()
     watched = Watched([SpikeError("it jumped")], spikes="stop")
     with pytest.raises(DivergedError, match=r"it jumped; nothing was updated\. A smaller optim"):
         watched.run()
-    assert Watched([SpikeError("it jumped")], policy="stop").run().fault == "step 7: it jumped"
+    assert Watched([SpikeError("it jumped")], non_finite="stop").run().fault == "step 7: it jumped"
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -177,24 +182,24 @@ def test_the_bound_is_hampels(name: str, threshold: float) -> None:
     state = State.__new__(State)
     recent, bound = RECENT[name], bound_of(RECENT[name], threshold)
     guard = SpikeGuard(threshold, len(recent))
-    state.recent = list(recent)
+    state.recent_losses = list(recent)
     with pytest.raises(SpikeError, match=f"the last 7 were around {statistics.median(recent):.4g}"):
         guard(state, bound + 1e-3 * abs(bound))
-    assert state.recent == recent, "a spike is no example of what is usual"
+    assert state.recent_losses == recent, "a spike is no example of what is usual"
     guard(state, bound - 1e-3 * abs(bound))
-    assert state.recent == [*recent[1:], bound - 1e-3 * abs(bound)]
+    assert state.recent_losses == [*recent[1:], bound - 1e-3 * abs(bound)]
 
 
 def test_a_loss_on_the_bound_is_no_spike() -> None:
     state = State.__new__(State)
-    state.recent = [0.0, 0.0, 0.0]
+    state.recent_losses = [0.0, 0.0, 0.0]
     SpikeGuard(8.0, 3)(state, 0.0)
-    assert state.recent == [0.0, 0.0, 0.0]
+    assert state.recent_losses == [0.0, 0.0, 0.0]
 
 
 def test_the_guard_waits_for_a_whole_window() -> None:
     state = State.__new__(State)
-    state.recent = [1.0, 1.0]
+    state.recent_losses = [1.0, 1.0]
     guard = SpikeGuard(8.0, 3)
     guard(state, 100.0)
     with pytest.raises(SpikeError, match="up to 100"):

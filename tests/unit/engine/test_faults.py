@@ -20,7 +20,7 @@ from ftune.fault_policy import named_rows
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema.root import LANGUAGE
-from ftune.training.record import Recorder
+from ftune.training.callbacks.checkpointer import Checkpointer
 from ftune.training.reopen import reopen
 from ftune.training.run import new_run
 from ftune.training.train import train
@@ -71,7 +71,7 @@ def test_skip_leaves_one_step_out(tmp_path: Path) -> None:
     run = begin(tmp_path / "run", "train.non_finite=skip")
     number = spoil_row(run, row_of_step(run, 4, 3), math.inf)
     summary = train(run)
-    assert summary["status"] == "done" and run.state.faults == 2  # once in each epoch
+    assert summary["status"] == "done" and run.state.skipped_faults == 2  # once in each epoch
     lines = [m for m in read_metrics(tmp_path / "run/metrics.jsonl") if m["split"] == "fault"]
     assert [f"row {number}" in line["reason"] for line in lines] == [True, True]
     assert all(math.isfinite(m["loss"]) for m in read_metrics(tmp_path / "run/metrics.jsonl")
@@ -102,14 +102,14 @@ def test_rollback_takes_weights_and_optimizer_back(
     changes = ("train.non_finite=rollback", "train.checkpoint_every={steps: 3}", "train.keep=9")
     run = begin(tmp_path / "run", *changes, "eval.every={epochs: 9}")
     seen: list[tuple[int, dict[str, str]]] = []
-    original = Recorder.back
+    original = Checkpointer.rollback
 
-    def watched(self: Recorder, state: State) -> str:
+    def watched(self: Checkpointer, state: State) -> str:
         said = original(self, state)
         seen.append((state.step, state_hash(state)))
         return said
 
-    monkeypatch.setattr(Recorder, "back", watched)
+    monkeypatch.setattr(Checkpointer, "rollback", watched)
     with bad_at(7, "loss", math.nan):
         assert train(run)["steps"] == run.parts.total
     assert [step for step, _ in seen] == [7]
@@ -148,7 +148,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
 def spiked(losses: list[float], threshold: float = 8.0, window: int = 20) -> list[int]:
     """Which of these losses the guard refuses."""
     guard, state = SpikeGuard(threshold, window), State.__new__(State)
-    state.recent, found = [], []
+    state.recent_losses, found = [], []
     for index, loss in enumerate(losses):
         try:
             guard(state, loss)
@@ -170,12 +170,12 @@ def test_spike_guard_in_a_run(tmp_path: Path) -> None:
     run = begin(tmp_path / "run", *changes)
     with bad_at(40, "loss", 1000.0):
         train(run)
-    assert run.state.faults == 1 and len(run.state.recent) == 10
+    assert run.state.skipped_faults == 1 and len(run.state.recent_losses) == 10
     lines = [m for m in read_metrics(tmp_path / "run/metrics.jsonl") if m["split"] == "fault"]
     assert [m["step"] for m in lines] == [41] and "jumped" in lines[0]["reason"]
     state = json.loads((run.folder.checkpoints / "latest.json").read_text())
     saved = checkpoint.load(run.folder.checkpoints / state["checkpoint"]).meta["loop"]
-    assert saved["faults"] == 1 and saved["recent"] == run.state.recent
+    assert saved["faults"] == 1 and saved["recent"] == run.state.recent_losses
 
 
 def test_images_are_named(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from ftune.drive import job
 from ftune.engine.average import EMA
+from ftune.engine.callback import NullCallback
 from ftune.engine.faults import ResilientStep
 from ftune.engine.gradients import Shares
-from ftune.engine.observer import NullCallback
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.models.call import targets
@@ -337,7 +337,7 @@ def test_a_fault_may_be_skipped_but_not_without_end(tmp_path: Path) -> None:
     run = half(tmp_path / "run", "train.epochs=6", "train.non_finite={policy: skip, limit: 3}")
     with bad_at(0, "gradient", math.nan, times=10**6):
         assert "after 3 faults before it the run ends" in stops(run)
-    assert (run.state.faults, run.state.skipped) == (4, 19)
+    assert (run.state.skipped_faults, run.state.skipped) == (4, 19)
 
 
 def test_probes_of_the_scale_are_no_faults(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_spike_leaves_the_loss_scale_usable(policy: str, tmp_path: Path) -> No
     run.state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     with bad_at(40, "loss", 1000.0):
         assert train(run)["steps"] == run.parts.total
-    assert run.state.faults == 1
+    assert run.state.skipped_faults == 1
 
 
 def test_the_advice_is_for_spikes(tmp_path: Path) -> None:

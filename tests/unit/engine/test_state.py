@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import EMA
+from ftune.engine.callback import NullCallback
 from ftune.engine.decision import Decision
-from ftune.engine.observer import NullCallback
 from ftune.engine.selection import Evaluation
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
-from ftune.errors import CheckpointError, DivergedError
+from ftune.errors import CheckpointError
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.optim.groups import Group
 
@@ -48,8 +48,8 @@ def trained(**kinds: bool) -> State:
         state.scaler.update(2.0**7)
     state.schedule.observe(0.25)
     state.step, state.evals_since_gain, state.last_eval_step = 7, 2, 6
-    state.split, state.faults = 4, 3
-    state.recent, state.best = [0.5, 0.25], Evaluation(5, 0.75, 0.5)
+    state.microbatch_splits, state.skipped_faults = 4, 3
+    state.recent_losses, state.best = [0.5, 0.25], Evaluation(5, 0.75, 0.5)
     return state
 
 
@@ -76,8 +76,8 @@ def test_everything_comes_back(scaler: bool, average: bool) -> None:
     other.load(tensors, loop)
     other.model.load_state_dict(state.model.state_dict())
     assert (other.step, other.evals_since_gain, other.last_eval_step) == (7, 2, 6)
-    assert (other.split, other.faults) == (4, 3)
-    assert other.recent == [0.5, 0.25] and other.best == Evaluation(5, 0.75, 0.5)
+    assert (other.microbatch_splits, other.skipped_faults) == (4, 3)
+    assert other.recent_losses == [0.5, 0.25] and other.best == Evaluation(5, 0.75, 0.5)
     assert other.schedule.state() == state.schedule.state() != fresh().schedule.state()
     assert any(name.startswith("ema/") for name in tensors) is average
     if average:
@@ -95,12 +95,12 @@ def test_everything_comes_back(scaler: bool, average: bool) -> None:
 def test_what_was_taken_does_not_move_with_the_state() -> None:
     state = trained()
     _, loop = state.tensors()
-    state.recent.append(9.0)
+    state.recent_losses.append(9.0)
     assert loop["recent"] == [0.5, 0.25]
     other = fresh()
     tensors, plain = saved(trained())
     other.load(tensors, plain)
-    other.recent.append(9.0)
+    other.recent_losses.append(9.0)
     assert plain["recent"] == [0.5, 0.25]
 
 
@@ -111,7 +111,7 @@ def test_before_the_first_step() -> None:
     assert (loop["split"], loop["faults"], loop["recent"], loop["best"]) == (1, 0, [], None)
     other = trained()
     other.load(tensors, loop)
-    assert other.best is None and other.recent == [] and other.step == 0
+    assert other.best is None and other.recent_losses == [] and other.step == 0
 
 
 def test_a_loop_from_before_there_were_splits_and_faults() -> None:
@@ -120,7 +120,7 @@ def test_a_loop_from_before_there_were_splits_and_faults() -> None:
         del loop[name]
     state = fresh()
     state.load(tensors, loop)
-    assert (state.split, state.faults, state.recent) == (1, 0, [])
+    assert (state.microbatch_splits, state.skipped_faults, state.recent_losses) == (1, 0, [])
 
 
 @pytest.mark.parametrize("value", [None, "7", 7.0, True])
@@ -164,13 +164,12 @@ def test_the_averaged_weights_are_judged_where_there_are_any() -> None:
 def test_nobody_watches_a_short_trial() -> None:
     watcher, state = NullCallback(), fresh()
     assert watcher.scores == {} and watcher.stop(state) is None
-    watcher.saw(state, {"loss": 0.5})
+    watcher.on_evaluate(state, {"loss": 0.5})
     assert watcher.scores == {"loss": 0.5}
     assert not watcher.save_due(state, None)
     watcher.save(state, None, Decision(True, "done"))
-    watcher.log(state, StepResult(1.0))
-    watcher.idle(["w"], "unused")
-    watcher.tell("a note")
+    watcher.on_step(state, StepResult(1.0))
+    watcher.on_no_grad(["w"], "unused")
+    watcher.warn("a note")
     assert NullCallback(lambda: True).stop(state) == "interrupted"
-    with pytest.raises(DivergedError, match="step 1 cannot be taken back"):
-        watcher.back(state)
+    assert watcher.rollback(state) == ""

@@ -17,8 +17,9 @@ from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, InterruptedRunError, RequestError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import Metrics, RunFolder, read_metrics
-from ftune.training import exact, record
+from ftune.training import exact
 from ftune.training import reopen as reopen_module
+from ftune.training.callbacks.stop_signals import StopSignals
 from ftune.training.reopen import reopen
 from ftune.training.train import train
 
@@ -140,7 +141,7 @@ def test_no_space_even_for_the_word(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_stop_is_said_with_the_way_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(configuration(*SHORT), tmp_path / "run")
     monkeypatch.setattr(
-        record.Recorder, "stop", lambda _, state: "interrupted" if state.step == 4 else None
+        StopSignals, "stop", lambda _, state: "interrupted" if state.step == 4 else None
     )
     with pytest.raises(InterruptedRunError, match="ftune resume") as caught:
         train(run)

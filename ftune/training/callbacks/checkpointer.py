@@ -1,0 +1,127 @@
+"""When a training is saved, which checkpoints stay, and the way back to one of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ftune.adapt.quantize import load_tensors
+from ftune.build import Parts
+from ftune.drive import selection_of
+from ftune.engine.callback import Callback
+from ftune.engine.decision import Decision
+from ftune.engine.diagnose import first_broken
+from ftune.engine.selection import Evaluation, Scores
+from ftune.engine.state import State
+from ftune.errors import CheckpointError, DivergedError
+from ftune.runs import checkpoint
+from ftune.runs.checkpoint import Checkpoint
+from ftune.training.describe import checkpoint_of, story
+from ftune.training.exact import exactness
+from ftune.training.resumed import Resumed
+from ftune.training.saving import Facts, Saver
+
+
+class Checkpointer(Callback):
+    """Saves the best states, one at each interval and the last; rolls back to one of them."""
+
+    def __init__(
+        self, parts: Parts, folder: Path, resumed: Resumed, others: Sequence[Callback] = ()
+    ) -> None:
+        """others: callbacks whose `state_dict` goes into each checkpoint, before its own."""
+        train = parts.config.train
+        self.parts, self.folder, self.others = parts, folder, others
+        self.selection = selection_of(parts)
+        self.saver = Saver(folder, train.keep, self.selection, resumed.ranking)
+        self.save_every = train.checkpoint_every.in_steps(parts.batches.steps_per_epoch)
+        self.saved_step, self.saved_time = resumed.step, time.monotonic()
+        self.anchor, self.regular = resumed.anchor, False
+        self.metadata = {**story(parts), "exact": exactness(parts)}
+
+    def save_due(self, state: State, scores: Scores | None) -> bool:
+        """Return whether this state is among the best, the first, or due by the interval."""
+        ranked = self._ranked(state, scores) is not None
+        self.regular = ranked or state.step == 0 or self._interval_over(state)
+        return self.regular
+
+    def save(self, state: State, scores: Scores | None, decision: Decision) -> None:
+        """Save where the decision says so, and at the end, which waits for the disk."""
+        ending = decision.stop is not None
+        if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
+            self.saver.point(state.step, self._best(state))
+        elif decision.save or ending:
+            self.write(state, scores, ending)
+        if ending:
+            self.saver.wait()
+
+    def write(self, state: State, scores: Scores | None = None, ending: bool = False) -> None:
+        """Write a checkpoint now. Raises DivergedError for weights that are not finite.
+
+        These are never saved; where a later step is to answer for them, nothing is raised.
+        """
+        moving = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
+        broken = first_broken(moving, "parameter")
+        if broken and (ending or self.parts.config.train.non_finite.policy == "stop"):
+            raise DivergedError(f"after step {state.step:,}: {broken}; this state is not saved")
+        if broken:
+            return
+        if (ranked := self._ranked(state, scores)) is not None:
+            self.saver.rank(ranked)
+        if self.regular and self.parts.config.train.rolls_back:
+            self.anchor = state.step
+        states = [callback.state_dict() for callback in (*self.others, self)]
+        loop = {name: value for each in states for name, value in each.items()}
+        content = checkpoint_of(self.parts, state, self.metadata, loop)
+        anchors = [] if self.anchor is None else [self.anchor]
+        self.saver.save(content, state.step, self._best(state), anchors)
+        self.saved_step, self.saved_time = state.step, time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        ranking = [
+            {"value": -self.selection.cost(e.value), "loss": e.loss, "step": e.step}
+            for e in self.saver.ranking
+        ]
+        return {"ranking": ranking, "anchor": self.anchor}
+
+    def rollback(self, state: State) -> str:
+        """Load weights and optimizer of the last regular checkpoint that is whole.
+
+        Not of one that a signal left: the undisturbed run would not have it.
+        """
+        self.saver.wait()
+        saved = self._anchored()
+        load_tensors(state.model, {**saved.frozen, **saved.model})
+        state.load_learned(saved.training, saved.meta["loop"])
+        return f"the weights are those of step {saved.meta['loop']['step']:,} again"
+
+    def close(self) -> None:
+        self.saver.close()
+
+    def _anchored(self) -> Checkpoint:
+        if self.anchor is not None:
+            with suppress(CheckpointError):
+                return checkpoint.load(checkpoint.place(self.folder, self.anchor))
+        return checkpoint.newest_valid(self.folder)[0]
+
+    def _ranked(self, state: State, scores: Scores | None) -> Evaluation | None:
+        """Return this evaluation if it is one of the best, else None."""
+        evaluation = self.selection.evaluation(scores, state.step) if scores else None
+        if evaluation is None:
+            return None
+        best = state.best is not None and state.best.step == state.step
+        return evaluation if best or self.saver.ranks(evaluation) else None
+
+    def _best(self, state: State) -> Facts | None:
+        """Return the facts for the pointer `best` if this step is the best one, else None."""
+        if state.best is None or state.best.step != state.step:
+            return None
+        return {"metric": self.selection.metric, "value": state.best.value}
+
+    def _interval_over(self, state: State) -> bool:
+        minutes = self.parts.config.train.checkpoint_every.minutes
+        if minutes is not None and time.monotonic() - self.saved_time >= 60 * minutes:
+            return True
+        return self.save_every is not None and state.step % self.save_every == 0
