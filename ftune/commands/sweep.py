@@ -11,13 +11,13 @@ from typing import Any
 from ftune.build import Parts, base_pipeline, build, read_data
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
-from ftune.config.dump import dump, to_yaml
+from ftune.config.dump import dump
 from ftune.console import Console, Progress
 from ftune.drive import selection_of
 from ftune.engine.selection import Selection
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
 from ftune.limits.form import of_form
-from ftune.report.sweep import settings_line, show_result, trial_line
+from ftune.report.sweep import show_result, summarise, trial_line
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
@@ -26,15 +26,10 @@ from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema.root import LANGUAGE, NO_SWEEP, RunConfig
 from ftune.search.launch import LocalLauncher
-from ftune.search.lr_find import RATE
 from ftune.search.redacted_space import redacted_space
-from ftune.search.scheduler import trial_folder
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import best_config, choose_sampler, make_scheduler, trial_count
-from ftune.search.verdict import repeated, verdict
-from ftune.secret.redact import redact
-from ftune.training.describe import peak_memory
+from ftune.search.sweep import choose_sampler, make_scheduler, trial_count
 from ftune.training.facts import gathered, resume_words
 from ftune.training.reopen import JUDGED_OTHERWISE
 from ftune.training.run import create_folder
@@ -124,7 +119,7 @@ def _run(
             trials = scheduler.run()
     except RunFailedError as error:
         seconds = time.monotonic() - began
-        summary = _summary(folder, config, scheduler.study.trials(), selection, seconds)
+        summary = summarise(folder, config, scheduler.study.trials(), selection, seconds)
         folder.write_summary({**summary, "status": "failed", "reason": str(error)})
         folder.describe(status="failed", reason=str(error))
         raise RunFailedError(f"{error}; run: {folder.path}") from None
@@ -132,7 +127,7 @@ def _run(
         folder.describe(status="interrupted")
         code = getattr(error, "exit_code", 130)
         raise InterruptedRunError(code - 128, resume_words(folder.path)) from None
-    summary = _summary(folder, config, trials, selection, time.monotonic() - began)
+    summary = summarise(folder, config, trials, selection, time.monotonic() - began)
     failed = summary["status"] == "failed"
     reason = f"all trials failed, the first because {trials[0].reason}" if failed else None
     folder.write_summary({**summary, "reason": reason} if failed else summary)
@@ -176,61 +171,3 @@ def _show_plan(config: RunConfig, steps: int, console: Console) -> None:
         f"sweep: {trial_count(config.sweep)} trials of up to {steps:,} steps over {axes} "
         f"({choose_sampler(config.sweep)}{rungs})"
     )
-
-
-def _summary(
-    folder: RunFolder,
-    config: RunConfig,
-    trials: Sequence[Trial],
-    selection: Selection,
-    seconds: float,
-) -> dict[str, Any]:
-    assert config.sweep is not None
-    order = ranked(trials, selection)
-    runs = [RunFolder(trial_folder(folder.path, t.number)).summary() for t in trials]
-    best = order[0] if order else None
-    if best:
-        (folder.path / "best.yaml").write_text(
-            _best_file(config, best, selection.metric), encoding="utf-8"
-        )
-    return {
-        "command": "sweep",
-        "status": "failed" if all(t.status == "failed" for t in trials) else "done",
-        "run": str(folder.path),
-        "steps": sum(r.get("steps", 0) for r in runs),
-        "epochs": sum(r.get("epochs", 0.0) for r in runs),
-        "seconds": round(seconds, 3),
-        "train_seconds": round(sum(r.get("train_seconds") or 0.0 for r in runs), 3),
-        "peak_memory_bytes": peak_memory(),
-        "parameters": runs[best.number].get("parameters") if best else None,
-        "metrics": runs[best.number].get("metrics", {}) if best else {},
-        "best": {
-            "step": runs[best.number]["best"]["step"],
-            "metric": selection.metric,
-            "value": best.value,
-        }
-        if best
-        else None,
-        "checkpoint": runs[best.number].get("checkpoint") if best else None,
-        "trials": [
-            {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
-            | ({"reason": t.reason} if t.reason else {})
-            | ({"same_as": t.same_as} if t.same_as is not None else {})
-            for t in trials
-        ],
-        "best_trial": best.number if best else None,
-        "trained": sum(t.same_as is None for t in trials),
-        "verdict": verdict(config.sweep, trials, selection),
-        "notes": [*repeated(trials), *_rate_notes(best, runs)],
-    }
-
-
-def _best_file(config: RunConfig, best: Trial, metric: str) -> str:
-    title = f"# Trial {best.number}: validation {metric} {best.value:.6g}, {settings_line(best)}\n"
-    return redact(title) + to_yaml(best_config(dump(config), best))
-
-
-def _rate_notes(best: Trial | None, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the notes on the search for the best trial's rate."""
-    notes = runs[best.number].get("notes", []) if best else []
-    return [f"trial {best.number}: {note}" for note in notes if best and note.startswith(RATE)]

@@ -1,4 +1,4 @@
-"""What a sweep prints at its end: the best trials, the settings compared, the counts."""
+"""The end of a sweep: its summary, the best trials, the settings compared, the counts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,75 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.engine.selection import Selection
+from ftune.runs.folder import RunFolder
 from ftune.schema.root import RunConfig
 from ftune.search.labels import label
+from ftune.search.lr_find import RATE
+from ftune.search.scheduler import trial_folder
 from ftune.search.space import Axis, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.training.describe import untrained
+from ftune.search.sweep import best_config
+from ftune.search.verdict import repeated, verdict
+from ftune.secret.redact import redact
+from ftune.training.describe import peak_memory, untrained
 
 MOST_ROWS = 10
+
+
+def summarise(
+    folder: RunFolder, config: RunConfig, trials: Sequence[Trial],
+    selection: Selection, seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the summary of a sweep that has ended; write the best trial's configuration."""
+    assert config.sweep is not None
+    order = ranked(trials, selection)
+    runs = [RunFolder(trial_folder(folder.path, t.number)).summary() for t in trials]
+    best = order[0] if order else None
+    run = runs[best.number] if best else {}
+    if best:
+        text = _best_file(config, best, selection.metric)
+        (folder.path / "best.yaml").write_text(text, encoding="utf-8")
+    return {
+        "command": "sweep",
+        "status": "failed" if all(t.status == "failed" for t in trials) else "done",
+        "run": str(folder.path),
+        "steps": sum(r.get("steps", 0) for r in runs),
+        "epochs": sum(r.get("epochs", 0.0) for r in runs),
+        "seconds": round(seconds, 3),
+        "train_seconds": round(sum(r.get("train_seconds") or 0.0 for r in runs), 3),
+        "peak_memory_bytes": peak_memory(),
+        "parameters": run.get("parameters"),
+        "metrics": run.get("metrics", {}),
+        "best": best and {
+            "step": run["best"]["step"], "metric": selection.metric, "value": best.value
+        },
+        "checkpoint": run.get("checkpoint"),
+        "trials": [
+            {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
+            | ({"reason": t.reason} if t.reason else {})
+            | ({"same_as": t.same_as} if t.same_as is not None else {})
+            for t in trials
+        ],
+        "best_trial": best.number if best else None,
+        "trained": sum(t.same_as is None for t in trials),
+        "verdict": verdict(config.sweep, trials, selection),
+        "notes": [*repeated(trials), *_rate_notes(best, run)],
+    }  # fmt: skip
+
+
+def _best_file(config: RunConfig, best: Trial, metric: str) -> str:
+    title = f"# Trial {best.number}: validation {metric} {best.value:.6g}, {settings_line(best)}\n"
+    return redact(title) + to_yaml(best_config(dump(config), best))
+
+
+def _rate_notes(best: Trial | None, run: Mapping[str, Any]) -> list[str]:
+    """Return the notes on the search for the best trial's rate."""
+    return [
+        f"trial {best.number}: {n}" for n in run.get("notes", []) if best and n.startswith(RATE)
+    ]
 
 
 def show_result(

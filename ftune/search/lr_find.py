@@ -52,25 +52,22 @@ TrainAt = Callable[[float, int], Point]
 
 
 def judging(dataset: Dataset) -> Split:
-    """The split that judges the rates. Raises RequestError where there is none."""
+    """Return the split that judges the rates. Raises RequestError where there is none."""
     if dataset.val is None:
         raise RequestError("lr-find judges by validation loss: give `data.split.val`")
     return dataset.val
 
 
 def find(
-    config: RunConfig,
-    dataset: Dataset,
-    base: Base | None,
-    report: Report | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> LrFindResult:
-    """Tries spaced rates, then closer ones around the best.
+    config: RunConfig, dataset: Dataset, base: Base | None,
+    report: Report | None = None, interrupted: Callable[[], bool] = lambda: False,
+) -> LrFindResult:  # fmt: skip
+    """Try spaced rates, then closer ones around the best; return what was found.
 
     Raises RequestError without a validation split, or where every rate diverged.
     """
-    val = judging(dataset)
-    settings, parts = config.lr_find, build(_with_rate(config, 1.0), dataset, base)
+    val, settings = judging(dataset), config.lr_find
+    parts = build(_with_rate(config, 1.0), dataset, base)
     rates = spaced(settings.low, settings.high, settings.per_decade)
     done: list[Point] = []
 
@@ -93,7 +90,7 @@ def find(
 def resolve_auto_lr(
     config: RunConfig, dataset: Dataset, base: Base | None
 ) -> tuple[RunConfig, list[str]]:
-    """The configuration with a number where it said `lr: auto`, and notes about the number."""
+    """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
     if config.optimizer.lr != "auto":
         return config, []
     finding = find(config, dataset, base)
@@ -101,28 +98,24 @@ def resolve_auto_lr(
 
 
 def notes_of(finding: LrFindResult) -> list[str]:
-    """What the search could not tell, as the training that uses its rate says it."""
+    """Return the open questions as notes of the training that uses the rate."""
     return [RATE + note for note in finding.notes]
 
 
 def spaced(low: float, high: float, per_decade: int) -> list[float]:
-    """Rates from low to high, at equal ratios."""
+    """Return rates from low to high, at equal ratios."""
     count = max(2, round(math.log10(high / low) * per_decade) + 1)
     ratio = (high / low) ** (1 / (count - 1))
     return [low * ratio**i for i in range(count)]
 
 
 def refined(
-    survey: Sequence[Point],
-    train_at: TrainAt,
-    steps: int,
-    count: int,
-    per_decade: int,
+    survey: Sequence[Point], train_at: TrainAt, steps: int, count: int, per_decade: int,
     untrained: Point = UNKNOWN,
-) -> list[Point]:
-    """The second pass: `count` rates up to the neighbours of the survey's best, and on from there.
+) -> list[Point]:  # fmt: skip
+    """Return the second pass: rates up to the neighbours of the survey's best, and on from there.
 
-    Where its best is its smallest or largest rate, the pass goes on in that direction, for at
+    It has `count` rates. Where its best is at an end, the pass goes on in that direction, for at
     most `count` more rates, as long as they improve on the untrained model. Of rates that tie the
     smallest is the best, in both passes.
     """
@@ -147,7 +140,7 @@ def refined(
 def conclude(
     survey: Sequence[Point], curve: Sequence[Point], untrained: Point = UNKNOWN
 ) -> LrFindResult:
-    """The lowest point of a parabola through the second pass, log loss over log rate.
+    """Return the lowest point of a parabola through the second pass, log loss over log rate.
 
     One training per rate is noisy; the parabola uses all of them. Losses far above the best are
     clipped, so that a rate that diverged does not bend it. Where it has no lowest point within
@@ -182,14 +175,10 @@ def _around(centre: float, reach: float, count: int) -> list[float]:
 
 
 def _short_training(
-    rate: float,
-    steps: int,
-    config: RunConfig,
-    dataset: Dataset,
-    base: Base | None,
+    rate: float, steps: int, config: RunConfig, dataset: Dataset, base: Base | None,
     interrupted: Callable[[], bool],
-) -> Point:
-    """A training of `steps` at one rate."""
+) -> Point:  # fmt: skip
+    """Return the point of a training of `steps` at one rate."""
     short = _with_rate(config, rate)
     faults = NonFinite()  # a rate that diverges shall be seen to
     train = replace(short.train, steps=steps, early_stop=None, non_finite=faults, spike_guard=None)
