@@ -13,6 +13,7 @@ ALLOWED = {
     ("foreign.py", "import pickle"): "the error class that torch's weights-only loader raises",
     ("foreign.py", "torch.load"): "weights only; or, with consent, the bytes that were hashed",
     ("registry.py", "importlib.import_module"): "names from tables of the package itself",
+    ("commands/dispatch.py", "importlib.import_module"): "names from the table of commands",
     ("exports/export.py", "importlib.import_module"): "names from the table of formats",
     ("config/fields.py", "eval"): "annotations of the package's own schemas",
     ("extend/__init__.py", "importlib.util.spec_from_file_location"): "--code, the user's own",
