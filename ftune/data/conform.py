@@ -43,12 +43,12 @@ def _misfit(frame: Frame, name: str, kind: str, known: npt.NDArray[np.bool_]) ->
     odd = known & ~_reads_as(column, kind) if here == "text" else known
     odd = odd if odd.any() else known
     places = np.flatnonzero(odd)
-    said = f"row {frame.rows[places[0]]}: {str(column[places[0]])[:60]!r}"
+    example = f"row {frame.rows[places[0]]}: {str(column[places[0]])[:60]!r}"
     if odd.sum() == known.sum():
-        what = f"holds {here}s, but {kind}s in training ({said})"
+        what = f"holds {here}s, but {kind}s in training ({example})"
     else:
         more = [f"row {frame.rows[i]}: {str(column[i])[:60]!r}" for i in places[1:5]]
-        shown = ", ".join([said, *more]) + (", …" if len(places) > 5 else "")
+        shown = ", ".join([example, *more]) + (", …" if len(places) > 5 else "")
         are = "1 value is not" if len(places) == 1 else f"{len(places):,} values are not"
         what = f"held {kind}s in training, but {are} ({shown})"
     return f"{frame.origin}: column `{name}` {what}; correct it, or declare its type (csv: `types`)"

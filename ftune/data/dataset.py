@@ -58,15 +58,15 @@ class Split:
 
         With `raw` outside training: a training step has no use for it, and what it mixes has none.
         """
-        found = self.inputs.take(rows, rng_key)
+        batch = self.inputs.take(rows, rng_key)
         if self.y is not None:
-            found["y"] = self.y.index_select(0, rows.to(self.y.device))
+            batch["y"] = self.y.index_select(0, rows.to(self.y.device))
         if self.raw is not None and rng_key is None:
-            found["raw"] = self.raw.index_select(0, rows.cpu())
-        if "partner" in found and found["y"].is_floating_point():  # mixup of numbers and labels
-            y, share = found["y"], found["share"][:, None]
-            found["y"] = y * share + y[found["partner"]] * (1 - share)
-        return found
+            batch["raw"] = self.raw.index_select(0, rows.cpu())
+        if "partner" in batch and batch["y"].is_floating_point():  # mixup of numbers and labels
+            y, share = batch["y"], batch["share"][:, None]
+            batch["y"] = y * share + y[batch["partner"]] * (1 - share)
+        return batch
 
     def slices(self, size: int) -> Iterator[torch.Tensor]:
         """All rows in pieces of `size`, those of similar length together."""

@@ -92,9 +92,9 @@ def to_tensor(frame: Frame, features: Features) -> torch.Tensor:
         return torch.from_numpy(
             column.astype(np.float32, copy=False).reshape(rows, *features.shape)
         )
-    found = tuple(part for name, column in frame.columns.items() for part in _parts(name, column))
-    _check_shape(frame, found == features.names, features)
-    block, at = np.empty((rows, len(found)), dtype=np.float32), 0
+    names = tuple(part for name, column in frame.columns.items() for part in _parts(name, column))
+    _check_shape(frame, names == features.names, features)
+    block, at = np.empty((rows, len(names)), dtype=np.float32), 0
     for column in frame.columns.values():
         width = 1 if column.ndim == 1 else column.shape[1]
         block[:, at : at + width] = column.reshape(rows, width)

@@ -53,7 +53,7 @@ def _called(pipeline: Pipeline) -> dict[str, str]:
     names = {name: name for name in pipeline.columns}
     for step in pipeline.steps:
         if isinstance(step.transform, Rename):
-            renames = {old: found["new"] for old, found in step.state.items()}
+            renames = {old: pairing["new"] for old, pairing in step.state.items()}
             names = {renames.get(name, name): raw for name, raw in names.items()}
     return names
 
@@ -63,7 +63,7 @@ def reading_notes(read: Sequence[Mapping[str, str]], data: Data, pipeline: Pipel
     states = [s.state for s in pipeline.steps if isinstance(s.transform, DropConstant)]
     used = {"", *pipeline.columns, *data.targets, data.split.group, data.split.time}
     used |= {name for state in states for name in state}
-    notes = {note: None for said in read for name, note in said.items() if name in used}
+    notes = {note: None for by_column in read for name, note in by_column.items() if name in used}
     return list(notes)
 
 
@@ -83,8 +83,8 @@ def tag_notes(train: Frame, target: Target) -> list[str]:
     """That no row has two tags, which another separator may be the reason of."""
     if not target.separator or max(map(len, tags_of(train, target.names[0], target.separator))) > 1:
         return []
-    said = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
-    return [f'{said} "{target.separator}"; the labels are {listed(target.classes)}.']
+    message = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
+    return [f'{message} "{target.separator}"; the labels are {listed(target.classes)}.']
 
 
 def listed(names: Sequence[str]) -> str:

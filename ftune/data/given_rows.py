@@ -31,10 +31,10 @@ def given_table(rows: Any, kinds: Mapping[str, str]) -> pa.Table:
             return pa.Table.from_pandas(rows, preserve_index=False)
         return _plain_texts(pa.table(rows))
     except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{ORIGIN}: {type(rows).__name__} is not a file, a list of mappings, a DataFrame or an"
-            f" Arrow table with one type a column: {said}"
+            f" Arrow table with one type a column: {reason}"
         ) from None
 
 

@@ -55,19 +55,19 @@ def new_rows(
         _check_skipped(reader, str(rows))
         data = replace(data, source=reader)  # who reads the file again reads it the same way
         frame = reader.read(str(rows), types_of(data, kind, pipeline))
-        kept = written(reader, str(rows), frame, keep)
+        columns = written(reader, str(rows), frame, keep)
     else:
         table = given_table(rows, types_of(data, kind, pipeline)).flatten()
         frame = to_frame(table, ORIGIN)
         check_names(frame, keep)
-        kept = as_given(rows, table, keep)
+        columns = as_given(rows, table, keep)
     frame = as_named(frame, data, pipeline)
     frame = respelled({"all": frame}, data, kind, pipeline)["all"]
     if judged:
         frame = with_targets(frame, data)
         notes += [frame.notes[""]] if "" in frame.notes else []
     pipeline.conform(frame)
-    return NewRows(frame, kept | _truths(frame, pipeline, kept), notes)
+    return NewRows(frame, columns | _truths(frame, pipeline, columns), notes)
 
 
 def _truths(frame: Frame, pipeline: Pipeline, kept: Columns) -> Columns:

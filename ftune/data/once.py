@@ -28,5 +28,5 @@ def answered(question: str, key: Any, answer: Callable[[], T]) -> T:
         return answer()
     if question not in memory or memory[question][0] != key:
         memory[question] = (key, answer())
-    kept: T = memory[question][1]
-    return kept
+    result: T = memory[question][1]
+    return result

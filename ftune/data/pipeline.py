@@ -91,13 +91,13 @@ def fit(
     tokenizer: the folder or file of the model whose tokenizer is to be used.
     """
     chosen: Any = PIPELINES[data.kind]
-    made: Pipeline = chosen.fit(data, train, kind, prior, classes, tokenizer)
-    return made
+    pipeline: Pipeline = chosen.fit(data, train, kind, prior, classes, tokenizer)
+    return pipeline
 
 
 def restore(stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> Pipeline:
     """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
     with of_form("the data pipeline in a checkpoint"):
         chosen: Any = PIPELINES[stored.get("kind", "table")]
-        made: Pipeline = chosen.restore(stored, arrays)
-    return made
+        pipeline: Pipeline = chosen.restore(stored, arrays)
+    return pipeline

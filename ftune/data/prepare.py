@@ -79,10 +79,10 @@ def prepare(
     notes += tag_notes(train, pipeline.target)
     parts["train"] = train
     del train  # from here on a part of the table goes when its tensor is made
-    made = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
-    notes += [f"{part}: {note}" for part, split in made.items() for note in split.inputs.notes]
+    splits = {part: Split.of(pipeline, parts.pop(part), part == "train") for part in list(parts)}
+    notes += [f"{part}: {note}" for part, split in splits.items() for note in split.inputs.notes]
     seen = seen and seen.using(pipeline.columns)
-    return Dataset(made["train"], made.get("val"), made.get("test"), pipeline, notes, seen)
+    return Dataset(splits["train"], splits.get("val"), splits.get("test"), pipeline, notes, seen)
 
 
 def _check_rows(parts: dict[str, Frame], data: Data) -> None:
@@ -155,13 +155,13 @@ def _of_classes(
     if data.classes is None:
         return parts, sorted_classes(first[name])
     classes = chosen_classes(first, name, data.classes)
-    kept = {
+    frames = {
         part: f.take(np.isin(as_text(f[name]).astype(str), classes)) for part, f in parts.items()
     }
-    for part, frame in kept.items():
+    for part, frame in frames.items():
         if not len(frame):
             raise DataError(f"{frame.origin}: data.classes leaves no rows in the {part} file")
-    return kept, classes
+    return frames, classes
 
 
 def _tags(parts: dict[str, Frame], target: Target) -> tuple[str, ...] | None:
@@ -191,8 +191,8 @@ def _divided(
     whole = parts["all" if single else "train"]
     labels = as_text(whole[data.targets[0]]) if kind == "classes" else None
     ordered = data.source.ordered
-    made = split(whole, data.split, seed, labels, notes, single, ordered)
-    return made if single else {**parts, **made}
+    divided = split(whole, data.split, seed, labels, notes, single, ordered)
+    return divided if single else {**parts, **divided}
 
 
 def _fewer(train: Frame, data: Data, target: Target, seed: int, notes: list[str]) -> Frame:

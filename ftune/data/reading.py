@@ -68,9 +68,9 @@ def with_targets(frame: Frame, data: Data) -> Frame:
         raise DataError(no_targets(frame.origin))
     words = _swallowed(frame.origin, data)
     taken = f" (among them {_spoken(words)})" if words else ""
-    said = f"drop_missing_target: {frame.where(missing)} of {frame.origin} left out{taken}."
+    message = f"drop_missing_target: {frame.where(missing)} of {frame.origin} left out{taken}."
     before = frame.notes.get("", "")
-    return replace(frame.take(~missing), notes={**frame.notes, "": f"{before} {said}".strip()})
+    return replace(frame.take(~missing), notes={**frame.notes, "": f"{before} {message}".strip()})
 
 
 def no_targets(origin: str) -> str:
@@ -81,8 +81,8 @@ def check_known(frame: Frame, data: Data, target: Target) -> None:
     """Refuses a class column of which `missing` takes names for gaps. Raises DataError."""
     name = target.names[0] if target.kind == "classes" else ""
     if name in frame.columns and frame.missing(name).any():
-        said = missing_target(frame.origin, name, frame.where(frame.missing(name)))
-        raise DataError(said + swallowed_classes(frame.origin, data))
+        message = missing_target(frame.origin, name, frame.where(frame.missing(name)))
+        raise DataError(message + swallowed_classes(frame.origin, data))
 
 
 def swallowed_classes(path: str, data: Data) -> str:
@@ -148,8 +148,8 @@ def _one_spelling(
     for part, frame in parts.items():
         own = {text: new for text, new in changes.items() if text in counts[part]}
         spelt = frame.with_columns({name: respelt(frame[name], own)})
-        said: dict[str, Any] = {name: _said(frame, name, note(name, own, counts[part]))}
-        result[part] = replace(spelt, notes={**frame.notes, **said}) if own else frame
+        column_notes: dict[str, Any] = {name: _said(frame, name, note(name, own, counts[part]))}
+        result[part] = replace(spelt, notes={**frame.notes, **column_notes}) if own else frame
     return result
 
 

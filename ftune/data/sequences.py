@@ -104,9 +104,9 @@ def _row(row: Any, where: str) -> Array:
         values = np.asarray(None)
     if values.ndim not in (1, 2) or values.dtype.kind not in "fiub" or not values.size:
         shape = list(values.shape) if values.ndim and values.dtype.kind in "fiub" else None
-        said = f"{shape}" if shape is not None else f"{str(row)[:60]!r} ({type(row).__name__})"
+        shown = f"{shape}" if shape is not None else f"{str(row)[:60]!r} ({type(row).__name__})"
         raise DataError(
-            f"{where}: {said} is no sequence; expected numbers [steps] or [steps, features], at"
+            f"{where}: {shown} is no sequence; expected numbers [steps] or [steps, features], at"
             " least one step"
         )
     values = values.astype(np.float32)

@@ -58,12 +58,12 @@ def places(values: Array, known: Sequence[str], numbers: bool = False) -> npt.ND
     near: dict[str, int] = {}
     for i, text in enumerate(known):
         near.setdefault(key(text), i)
-    place: dict[Any, int] = dict(exact)
+    index_of: dict[Any, int] = dict(exact)
 
     def of(value: Any) -> int:
-        if value not in place:
-            place[value] = near.get(key(value), -1) if isinstance(value, str) else -1
-        return place[value]
+        if value not in index_of:
+            index_of[value] = near.get(key(value), -1) if isinstance(value, str) else -1
+        return index_of[value]
 
     return np.fromiter(map(of, values), np.int64, len(values))
 

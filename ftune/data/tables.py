@@ -124,9 +124,9 @@ class TablePipeline(FittedPipeline):
 
         states = [step.state for step in self.steps if isinstance(step.transform, Ordinal)]
         return {
-            name: ("(unknown)", *found["categories"])
+            name: ("(unknown)", *learned["categories"])
             for state in states
-            for name, found in state.items()
+            for name, learned in state.items()
         }
 
     def to_json(self) -> dict[str, Any]:

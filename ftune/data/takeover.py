@@ -28,25 +28,25 @@ def statistics_notes(
     have, nothing is said.
     """
     roots = set(before)
-    kept, refitted = dict[str, list[str]](), dict[tuple[str, str], list[str]]()
+    kept_of, refitted = dict[str, list[str]](), dict[tuple[str, str], list[str]]()
     for name, fit in _each(fits):
         root, transform = fit.past.root, TRANSFORMS.name_of(type(fit.transform))
         if not learns(fit):
             continue
         old = agreeing(known, name, fit.past, fit.transform)
         if old and _same(old.state, fit.state):
-            kept.setdefault(root, []).append(transform)
+            kept_of.setdefault(root, []).append(transform)
         elif old:
             refitted.setdefault((transform, "those of the base lie elsewhere"), []).append(root)
         elif name in known or root in roots:
             refitted.setdefault((transform, _why(known.get(name, ()), fit)), []).append(root)
     unused = _unused(known, fits, {*now, *fits})
-    told = {root for roots in (*refitted.values(), *unused.values()) for root in roots}
+    mentioned = {root for roots in (*refitted.values(), *unused.values()) for root in roots}
     return [
-        *_kept(kept, refitted, what),
+        *_kept(kept_of, refitted, what),
         *_refitted(refitted, what),
         *_left(unused, what),
-        *_otherwise({n: known[n] for n in known if n in fits and n not in told}, fits),
+        *_otherwise({n: known[n] for n in known if n in fits and n not in mentioned}, fits),
     ]
 
 

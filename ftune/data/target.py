@@ -126,15 +126,15 @@ class Target:
     def _tagged(self, frame: Frame) -> Array:
         """[rows, labels] float32 of 0 and 1, of one column of tags."""
         rows = tags_of(frame, self.names[0], self.separator)
-        place = {tag: i for i, tag in enumerate(self.classes)}
-        unknown = np.array([any(tag not in place for tag in tags) for tags in rows], dtype=bool)
+        index_of = {tag: i for i, tag in enumerate(self.classes)}
+        unknown = np.array([any(tag not in index_of for tag in tags) for tags in rows], dtype=bool)
         if unknown.any():
-            odd = [tag for tags in rows for tag in tags if tag not in place]
+            odd = [tag for tags in rows for tag in tags if tag not in index_of]
             where = frame.where(unknown)
             raise DataError(unknown_tags(frame.origin, self.names[0], odd, where, self.classes))
-        values = np.zeros((len(rows), len(place)), dtype=np.float32)
+        values = np.zeros((len(rows), len(index_of)), dtype=np.float32)
         for row, tags in zip(values, rows, strict=True):
-            row[[place[tag] for tag in tags]] = 1
+            row[[index_of[tag] for tag in tags]] = 1
         return values
 
     def numbers(self, frame: Frame) -> Frame:
@@ -224,14 +224,14 @@ def chosen_classes(frame: Frame, name: str, chosen: Sequence[Any]) -> tuple[str,
     """`data.classes` as class names. Raises DataError for one that no row has."""
     there = sorted_classes(frame[name])
     asked = np.array(list(dict.fromkeys(_as_written(c) for c in chosen)), dtype=object)
-    found = places(asked, there, numbers=True)
-    absent = asked[found < 0].tolist()
+    indices = places(asked, there, numbers=True)
+    absent = asked[indices < 0].tolist()
     if absent:
         raise DataError(
             f"{frame.origin}: `classes` names {shown(absent)}, which no row has;"
             f" `{name}` has: {shown(there)}"
         )
-    return tuple(dict.fromkeys(there[i] for i in found))
+    return tuple(dict.fromkeys(there[i] for i in indices))
 
 
 def _as_written(value: Any) -> str:

@@ -10,10 +10,10 @@ def unknown_classes(
     origin: str, name: str, labels: Sequence[str], where: str, known: Sequence[str]
 ) -> str:
     """What is said of classes that the training rows do not tell."""
-    found = ", ".join(f"`{label}`" for label in list(dict.fromkeys(labels))[:5])
+    examples = ", ".join(f"`{label}`" for label in list(dict.fromkeys(labels))[:5])
     return (
-        f"{origin}: target `{name}`: unknown class {found} in {where}; known: {shown(known)}. Keep"
-        " only known ones with `classes`, or train on rows that have it"
+        f"{origin}: target `{name}`: unknown class {examples} in {where}; known: {shown(known)}."
+        " Keep only known ones with `classes`, or train on rows that have it"
     )
 
 

@@ -24,9 +24,9 @@ def unlisted(transform: Any, frame: Frame, known: State) -> list[str]:
     frame: the columns as the transform gets them. Of categories there is a sentence a column; of
     other things a transform tells by `unlisted(frame, known)`.
     """
-    said = "categories of `{}` that the base's statistics do not list"
+    subject = "categories of `{}` that the base's statistics do not list"
     refit = " `data.statistics: refit` lists them."
-    categories = [sentence + refit for sentence in _sentences(frame, known, said)]
+    categories = [sentence + refit for sentence in _sentences(frame, known, subject)]
     return [*transform.unlisted(frame, known), *categories]
 
 
@@ -36,11 +36,11 @@ def unseen_categories(frame: Frame, steps: Sequence[Step]) -> list[str]:
     frame: the raw columns of the new rows.
     """
     notes: list[str] = []
-    said = "categories of `{}` that training had not, or too seldom"
+    subject = "categories of `{}` that training had not, or too seldom"
     if not any("categories" in column for step in steps for column in step.state.values()):
         return notes
     for step in steps:
-        notes += _sentences(frame, step.state, said)
+        notes += _sentences(frame, step.state, subject)
         frame = step.transform.apply(frame, step.state)
     return notes
 

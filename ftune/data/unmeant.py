@@ -35,8 +35,8 @@ def without_unmeant(
     gone = [name for name in first.columns if is_unmeant(name) and name not in named]
     if not gone:
         return parts
-    said = note(gone)
-    return {part: replace(frame.without(gone), notes={**frame.notes, "": said})
+    message = note(gone)
+    return {part: replace(frame.without(gone), notes={**frame.notes, "": message})
             for part, frame in parts.items()}  # fmt: skip
 
 

@@ -86,9 +86,9 @@ def _replace(folder: Path, target: Path) -> None:
         if not path.is_symlink():  # libraries write some files for the owner alone
             path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
         sync_folder(path)  # a file is synced in the same way
-    for made in _entries(folder):
-        place = target.with_name(made.name)
-        if place.is_dir():
-            place.rename(folder / ".before")
-        made.replace(place)
+    for entry in _entries(folder):
+        destination = target.with_name(entry.name)
+        if destination.is_dir():
+            destination.rename(folder / ".before")
+        entry.replace(destination)
     sync_folder(target.parent)

@@ -113,10 +113,10 @@ def example(features: Features, rows: int, time: int, pad: int, random: torch.Ge
         x += x >= pad  # any id but the padding
         return {"x": torch.where(segments > 0, x, pad), "segments": segments}
     x = torch.randn(rows, *features.shape, generator=random)
-    for place, name in enumerate(features.names or ()):
+    for index, name in enumerate(features.names or ()):
         if name in features.categories:
-            codes = torch.randint(features.categories[name], x[..., place].shape, generator=random)
-            x[..., place] = codes
+            codes = torch.randint(features.categories[name], x[..., index].shape, generator=random)
+            x[..., index] = codes
     return {"x": x}
 
 
@@ -131,5 +131,5 @@ def dequantised(model: nn.Module) -> None:
 @torch.no_grad()
 def outputs(model: nn.Module, batch: Batch) -> Tensor:
     """What the model gives for a batch."""
-    found: Tensor = model(*arguments(batch))
-    return found
+    logits: Tensor = model(*arguments(batch))
+    return logits

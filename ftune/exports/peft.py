@@ -61,18 +61,18 @@ def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
 
     base = _inside(export_model)
     if _from_files(export_model):
-        found, base = base, _base(export_model)
-        _compare(found, base, export_model)
+        inner, base = base, _base(export_model)
+        _compare(inner, base, export_model)
     with quiet():
         model = PeftModel.from_pretrained(base, path).eval()
     head = read_head(path) if (path / HEAD).is_file() else None
 
     def run(batch: Batch) -> Tensor:
         with torch.no_grad():
-            found = model(**named(batch)) if export_model.kind else model(*arguments(batch))
+            inner = model(**named(batch)) if export_model.kind else model(*arguments(batch))
         if head is not None:
-            return head(found.last_hidden_state, batch["segments"])
-        logits: Tensor = found.logits if export_model.kind else found
+            return head(inner.last_hidden_state, batch["segments"])
+        logits: Tensor = inner.logits if export_model.kind else inner
         return logits
 
     return run

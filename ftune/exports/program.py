@@ -31,7 +31,7 @@ def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
 
     def run(batch: Batch) -> Tensor:
         with torch.no_grad():
-            found: Tensor = model(**named(batch))
-        return found
+            logits: Tensor = model(**named(batch))
+        return logits
 
     return run

@@ -44,8 +44,8 @@ def content(export_model: ExportModel) -> tuple[Mapping[str, Tensor], dict[str, 
 def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     """Loads the file as `ftune predict` does. Raises RunFailedError where the pipeline differs."""
     base = load_base(path)
-    wanted, found = export_model.base.pipeline, base.pipeline
-    same = wanted.keys() == found.keys() and all(torch.equal(wanted[k], found[k]) for k in wanted)
+    wanted, stored = export_model.base.pipeline, base.pipeline
+    same = wanted.keys() == stored.keys() and all(torch.equal(wanted[k], stored[k]) for k in wanted)
     if not same:
         raise RunFailedError(f"{path.name}: the pipeline's arrays were read back differently")
     model = restore(base).built.module.cpu()

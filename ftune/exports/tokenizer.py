@@ -25,7 +25,7 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     named.setdefault("pad_token", str(tokenizer.core.id_to_token(tokenizer.pad)))
     limit = {"model_max_length": tokenizer.limit} if tokenizer.limit else {}
     with quiet():
-        made = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        converted = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_object=_core(tokenizer),
             clean_up_tokenization_spaces=False,
             model_input_names=["input_ids", "attention_mask"],
@@ -33,8 +33,10 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
             **limit,
         )
         templates = tokenizer.templates
-        made.chat_template = templates.get("default") if len(templates) < 2 else dict(templates)
-        made.save_pretrained(folder)
+        converted.chat_template = (
+            templates.get("default") if len(templates) < 2 else dict(templates)
+        )
+        converted.save_pretrained(folder)
 
 
 def read_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
@@ -42,13 +44,13 @@ def read_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     with quiet():
-        found = AutoTokenizer.from_pretrained(
+        loaded = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        given = found(list(SAMPLES))["input_ids"]
+        given = loaded(list(SAMPLES))["input_ids"]
     for text, ids in zip(SAMPLES, given, strict=True):
         wanted = tokenizer.core.encode(text).ids
-        if ids != wanted or found.decode(ids) != tokenizer.decode(ids):
+        if ids != wanted or loaded.decode(ids) != tokenizer.decode(ids):
             raise RunFailedError(
                 f"{folder.name}: the tokenizer, read back, gives other ids for {text[:20]!r}"
             )

@@ -38,14 +38,14 @@ def verify(
     """
     difference, largest, count = 0.0, 0.0, 0
     for batch in batches:
-        wanted, found = outputs(model, batch), read(batch)
-        if found.shape != wanted.shape:
+        wanted, actual = outputs(model, batch), read(batch)
+        if actual.shape != wanted.shape:
             return Verification(math.inf, 0.0, wanted.numel())
         if wanted.dim() == 3 and "segments" in batch:
             real = batch["segments"] > 0
-            wanted, found = wanted[real], found[real]
-        wanted, found = wanted.double(), found.double()
-        difference = _larger(difference, float((wanted - found).abs().max()))
+            wanted, actual = wanted[real], actual[real]
+        wanted, actual = wanted.double(), actual.double()
+        difference = _larger(difference, float((wanted - actual).abs().max()))
         largest = _larger(largest, float(wanted.abs().max()))
         count += wanted.numel()
     return Verification(difference, tolerance * largest, count)

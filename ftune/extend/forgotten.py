@@ -20,11 +20,11 @@ def needing(code: Sequence[Mapping[str, str]] | None, whose: object) -> Iterator
     try:
         yield
     except ConfigError:
-        given = {one["sha256"] for one in loaded_code()}
-        absent = [one for one in code or () if one["sha256"] not in given]
+        given = {module["sha256"] for module in loaded_code()}
+        absent = [module for module in code or () if module["sha256"] not in given]
         if not absent:
             raise
-        listed = "\n  ".join(_told(**one) for one in absent)
+        listed = "\n  ".join(_told(**module) for module in absent)
         raise RequestError(
             f"{whose} was made with code that is not given now:\n  {listed}"
         ) from None
@@ -32,10 +32,10 @@ def needing(code: Sequence[Mapping[str, str]] | None, whose: object) -> Iterator
 
 def _told(file: str, sha256: str) -> str:
     """One file: what to write, or why that alone does not do."""
-    place, digest = Path(file), f"sha256:{sha256}"
-    if not place.is_file():
-        return f"--code {place.name} ({digest}); it is no longer at {file}"
-    now = hashlib.sha256(place.read_bytes()).hexdigest()
+    path, digest = Path(file), f"sha256:{sha256}"
+    if not path.is_file():
+        return f"--code {path.name} ({digest}); it is no longer at {file}"
+    now = hashlib.sha256(path.read_bytes()).hexdigest()
     if now != sha256:
         return f"--code {file} ({digest}); it has changed since, and is sha256:{now} now"
     return f"--code {file} ({digest})"

@@ -27,13 +27,15 @@ def own_loss(name: str, made: Callable[..., Any]) -> Callable[[Tensor, Tensor], 
         import torch
 
         with faults_of(source_file(made), place(made)):
-            found = function(outputs, y)
-        if not isinstance(found, torch.Tensor) or found.shape != (len(outputs),):
-            shape = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+            losses = function(outputs, y)
+        if not isinstance(losses, torch.Tensor) or losses.shape != (len(outputs),):
+            shape = (
+                list(losses.shape) if isinstance(losses, torch.Tensor) else type(losses).__name__
+            )
             raise RequestError(
                 f"{place(made)}: the loss `{name}` gives {shape} for {len(outputs)} rows; it must "
                 "give one number a row (no mean: `reduction='none'`)"
             )
-        return found
+        return losses
 
     return each_row

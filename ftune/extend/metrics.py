@@ -116,13 +116,13 @@ def own_metric(name: str, made: Callable[..., Any], greater_is_better: bool) -> 
             f"{place(made)}: a metric that is a class has update(predictions, targets) and"
             " compute()"
         )
-    told: Any = made.update if streamed else made  # type: ignore[attr-defined]
-    given = frozenset(GIVEN) & set(inspect.signature(told).parameters)
+    function: Any = made.update if streamed else made  # type: ignore[attr-defined]
+    given = frozenset(GIVEN) & set(inspect.signature(function).parameters)
     if not {"predictions", "targets"} <= {GIVEN[n] for n in given}:
         raise RequestError(f"{place(made)}: {MEANT.format(name)}")
     schema: Any = schema_of(
         OwnMetric, made, () if streamed else tuple(GIVEN), (METRICS.block, "as_"), named=True
     )
     schema.greater_is_better, schema.given = greater_is_better, given
-    found: type = schema
-    return found
+    metric_type: type = schema
+    return metric_type

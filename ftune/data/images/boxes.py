@@ -29,10 +29,10 @@ def boxes(u: Array, sizes: Array, area: list[float], ratio: list[float]) -> tupl
     fits &= (widths <= sizes[:, 1:]) & (heights <= sizes[:, :1])
     first, rows = fits.argmax(axis=1), np.arange(len(u))
     height, width = heights[rows, first], widths[rows, first]
-    found: Array = fits[rows, first]
+    has_box: Array = fits[rows, first]
     top = np.floor(u[:, -2] * (sizes[:, 0] - height + 1)).astype(np.int64)
     left = np.floor(u[:, -1] * (sizes[:, 1] - width + 1)).astype(np.int64)
-    return np.stack([top, left, height, width], axis=1), found
+    return np.stack([top, left, height, width], axis=1), has_box
 
 
 def middle(sizes: Array, ratio: list[float]) -> Array:

@@ -46,8 +46,8 @@ def files_of(frame: Frame, column: str) -> list[Path | Picture]:
 
 def base_of(origin: str) -> Path:
     """What the paths are relative to: the folder, or that of the table."""
-    place = Path(origin)
-    return place if place.is_dir() else place.parent
+    path = Path(origin)
+    return path if path.is_dir() else path.parent
 
 
 def missing_path(origin: str, column: str, where: str) -> str:
@@ -61,14 +61,14 @@ def decoded(frame: Frame, column: str, shapes: Sequence[Any], cache: Path | None
     """
     require_pillow()
     files = files_of(frame, column)
-    place = None
+    cached = None
     paths = [file for file in files if isinstance(file, Path)]
     if cache is not None and len(paths) == len(files) and all(file.is_file() for file in paths):
-        place = cache / keep.key_of(paths, shapes)
-        found = keep.kept(place)
-        if found is not None:
-            return found
-    return keep.keep(lambda: _images(frame, column, files, shapes), len(files), place)
+        cached = cache / keep.key_of(paths, shapes)
+        pixels = keep.kept(cached)
+        if pixels is not None:
+            return pixels
+    return keep.keep(lambda: _images(frame, column, files, shapes), len(files), cached)
 
 
 def _images(
@@ -89,10 +89,10 @@ def faulty(frame: Frame, column: str, shapes: Sequence[Any]) -> dict[int, str]:
     places = np.flatnonzero(~frame.missing(column))
     files = files_of(frame.take(places), column)
     tried = _ahead(lambda file: _tried(read, file, shapes), files)
-    faults = {int(place): "no path" for place in gaps}
-    for place, image in zip(places, tried, strict=True):
+    faults = {int(index): "no path" for index in gaps}
+    for index, image in zip(places, tried, strict=True):
         if isinstance(image, UnusableError):
-            faults[int(place)] = str(image)
+            faults[int(index)] = str(image)
     return faults
 
 

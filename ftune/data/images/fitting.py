@@ -34,7 +34,7 @@ def expanded(
         return list(steps)
     shapes = prior.plan.plain if prior else _shapes(sizes_of(paths_of(train, column), column))
     usual = prior.plan.normalize if prior else Normalize()
-    result = [one for step in steps for one in (shapes if step.placeholder else (step,))]
+    result = [part for step in steps for part in (shapes if step.placeholder else (step,))]
     early = [step for step in result if step.stage not in ("erase", "mix")]
     late = [step for step in result if step not in early]
     given = usual is None or any(isinstance(step, Normalize) for step in result)

@@ -26,9 +26,9 @@ def pictures(rows: Sequence[Any], where: str) -> Array:
 def _pixels(image: Any, where: str) -> Array:
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or not pixels.size:
-        said = f"{pixels.dtype} {list(pixels.shape)}"
+        shown = f"{pixels.dtype} {list(pixels.shape)}"
         raise DataError(
-            f"{where}: {said} is no image; expected uint8, 0 to 255, [height, width] or [height,"
+            f"{where}: {shown} is no image; expected uint8, 0 to 255, [height, width] or [height,"
             " width, channels]"
         )
     if pixels.ndim == 3 and pixels.shape[2] == 1:

@@ -49,13 +49,13 @@ def key_of(files: Iterable[Path], shapes: Iterable[Any]) -> str:
 def kept(place: Path) -> Pixels | None:
     """What an earlier run left at `place` (.npy, .json); None where it is absent or damaged."""
     try:
-        told = json.loads(place.with_suffix(".json").read_bytes())
+        metadata = json.loads(place.with_suffix(".json").read_bytes())
         flat: Array = np.load(place.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-        found = _pixels(flat, told)
-        whole = flat.shape == (int(found.sizes.prod(axis=1).sum()) * found.channels,)
-        if whole and flat.dtype == np.uint8 and _sha256(flat) == found.sha256:
+        pixels = _pixels(flat, metadata)
+        whole = flat.shape == (int(pixels.sizes.prod(axis=1).sum()) * pixels.channels,)
+        if whole and flat.dtype == np.uint8 and _sha256(flat) == pixels.sha256:
             os.utime(place.with_suffix(".npy"))
-            return found
+            return pixels
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         pass
     return None
@@ -93,12 +93,12 @@ def _written(images: Iterator[Array], place: Path) -> Pixels:
     """
     with completed(place.with_suffix(".npy")) as temporary:
         with temporary.open("wb") as file:
-            told = _write(images, file)
+            metadata = _write(images, file)
             file.flush()
             os.fsync(file.fileno())
-        pixels = _pixels(np.load(temporary, mmap_mode="r", allow_pickle=False), told)
+        pixels = _pixels(np.load(temporary, mmap_mode="r", allow_pickle=False), metadata)
     with completed(place.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(told))
+        temporary.write_text(json.dumps(metadata))
     return pixels
 
 
@@ -128,14 +128,14 @@ def _kept_for_now(images: Iterator[Array], count: int) -> Pixels:
     first = next(images)
     if first.nbytes * count > available() // 2:
         with tempfile.TemporaryFile() as unnamed:
-            told = _write(itertools.chain([first], images), unnamed)
+            metadata = _write(itertools.chain([first], images), unnamed)
             unnamed.flush()
             flat: Array = np.memmap(unnamed, np.uint8, "r", offset=_BEGIN)
     else:
         memory = io.BytesIO()
-        told = _write(itertools.chain([first], images), memory)
+        metadata = _write(itertools.chain([first], images), memory)
         flat = np.frombuffer(memory.getbuffer(), np.uint8, offset=_BEGIN)
-    return _pixels(flat, told)
+    return _pixels(flat, metadata)
 
 
 def _pixels(flat: Array, told: dict[str, Any]) -> Pixels:

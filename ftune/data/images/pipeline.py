@@ -90,8 +90,8 @@ class ImagePipeline(FittedPipeline):
         outputs, notes = fit_targets(data, train, target, prior)
         fresh = {identity(paths, column): pixels}
         features = Features(shape, None, {})
-        made = cls(column, tuple(fitted), features, target, outputs, cache, fresh)
-        return replace(made, notes=(*about_base(data, base, made), *notes))
+        pipeline = cls(column, tuple(fitted), features, target, outputs, cache, fresh)
+        return replace(pipeline, notes=(*about_base(data, base, pipeline), *notes))
 
     @property
     def columns(self) -> dict[str, str]:

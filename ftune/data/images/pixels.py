@@ -57,10 +57,10 @@ class Pixels:
         if self.alike:
             return np.asarray(self.block[rows])
         result = np.zeros((len(rows), *self.largest, self.channels), dtype=np.uint8)
-        for place, row in enumerate(rows.tolist()):
+        for index, row in enumerate(rows.tolist()):
             height, width = self.sizes[row].tolist()
             part = self.flat[self.ends[row] - height * width * self.channels : self.ends[row]]
-            result[place, :height, :width] = part.reshape(height, width, self.channels)
+            result[index, :height, :width] = part.reshape(height, width, self.channels)
         return result
 
     def tensor(self, device: torch.device) -> torch.Tensor:

@@ -61,9 +61,9 @@ def _recoloured(name: str, x: torch.Tensor, sign: Array, share: float) -> torch.
 
 def _moves(chosen: Array, strength: Array, sizes: Array) -> Array:
     """Rotation to 30°, shear to 0.3, translation to 150 / 331 of the side; `strength` -1 to 1."""
-    one, kinds = np.ones(len(chosen)), [chosen == NAMES.index(name) for name in NAMES[MOVES:]]
+    ones, kinds = np.ones(len(chosen)), [chosen == NAMES.index(name) for name in NAMES[MOVES:]]
     rotate, shear_x, shear_y, move_x, move_y = (np.where(kind, strength, 0.0) for kind in kinds)
-    linear = inverse_linear(rotate * math.radians(30), one * 0, one * 0, one)
+    linear = inverse_linear(rotate * math.radians(30), ones * 0, ones * 0, ones)
     linear[:, 0, 1] -= 0.3 * shear_x
     linear[:, 1, 0] -= 0.3 * shear_y
     matrix = around_middle(linear, sizes)

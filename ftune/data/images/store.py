@@ -168,8 +168,8 @@ def _grouped(steps: Sequence[tuple[int, Any]]) -> list[list[tuple[int, Any]]]:
     groups: list[list[tuple[int, Any]]] = []
     for stream, step in steps:
         fills = {s.fill for _, s in groups[-1] if s.stage == "place"} - {None} if groups else set()
-        place = step.stage == "place" and groups and groups[-1][0][1].stage == "place"
-        if place and (step.fill is None or fills <= {step.fill}):
+        is_placing = step.stage == "place" and groups and groups[-1][0][1].stage == "place"
+        if is_placing and (step.fill is None or fills <= {step.fill}):
             groups[-1].append((stream, step))
         else:
             groups.append([(stream, step)])

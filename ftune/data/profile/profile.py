@@ -48,9 +48,9 @@ class Profile:
         """All of few; of many the first, the targets, and those with something to say."""
         if len(self.columns) <= MOST:
             return self.columns
-        told = [c for c in self.columns if c.remarks or c.role == "target"][:MOST]
-        first = [c for c in self.columns if c not in told][: max(5, MOST // 2 - len(told))]
-        return [c for c in self.columns if c in told or c in first]
+        notable = [c for c in self.columns if c.remarks or c.role == "target"][:MOST]
+        first = [c for c in self.columns if c not in notable][: max(5, MOST // 2 - len(notable))]
+        return [c for c in self.columns if c in notable or c in first]
 
     def table(self) -> list[tuple[object, ...]]:
         """The rows of a table with HEAD."""
@@ -128,16 +128,16 @@ def _what(column: Column) -> str:
 
 
 def _values(column: Column) -> str:
-    said = list(column.remarks)
+    phrases = list(column.remarks)
     if "constant" in column.remarks:
-        said = [
+        phrases = [
             f"constant: {shortened(str(column.top[0][0] if column.top else column.low), VALUES)}"
         ]
-    elif column.top and (not said or column.holds == LABELS):
-        said = [_most_frequent(column), *said]
+    elif column.top and (not phrases or column.holds == LABELS):
+        phrases = [_most_frequent(column), *phrases]
     elif column.low is not None:
-        said = [f"{_spoken(column.low)} to {_spoken(column.high)}", *said]
-    return "; ".join(said)
+        phrases = [f"{_spoken(column.low)} to {_spoken(column.high)}", *phrases]
+    return "; ".join(phrases)
 
 
 def _most_frequent(column: Column) -> str:

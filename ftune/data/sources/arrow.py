@@ -84,9 +84,9 @@ def one_nameless(table: pa.Table) -> pa.Table:
 def doubled(names: Sequence[str], path: str) -> str:
     """Which names stand for several columns, in words; empty where none does."""
     counts = Counter(name for name in names if name.strip())
-    found = [f"`{name}`" for name, count in counts.items() if count > 1]
-    said = f"{path}: {', '.join(found[:5])} names more than one column; rename all but one"
-    return said if found else ""
+    names_twice = [f"`{name}`" for name, count in counts.items() if count > 1]
+    message = f"{path}: {', '.join(names_twice[:5])} names more than one column; rename all but one"
+    return message if names_twice else ""
 
 
 def no_rows(names: Sequence[str], path: str) -> str:

@@ -151,8 +151,8 @@ def advice(dialect: CsvDialect, ragged: bool) -> str:
         parts[f'delimiter: "{spoken}"'] = f'the delimiter seems to be "{spoken}"'
     if skip:
         parts[f"skip: {skip}"] = f"the header seems to stand in line {skip + 1}"
-    said = f"{' and '.join(parts.values())}: write {' and '.join(f'`{key}`' for key in parts)}"
-    return said if parts else ""
+    message = f"{' and '.join(parts.values())}: write {' and '.join(f'`{key}`' for key in parts)}"
+    return message if parts else ""
 
 
 def layout(dialect: CsvDialect, ragged: bool) -> dict[str, Any]:
@@ -206,14 +206,14 @@ def _titles(rows: Sequence[Sequence[str]]) -> int:
     and a column below holds numbers.
     """
     filled = [sum(value.strip() != "" for value in row) for row in rows]
-    place = next((i for i, count in enumerate(filled) if 2 * count > len(rows[i])), 0)
-    header, below = rows[place] if rows else [], rows[place + 1 :]
+    line = next((i for i, count in enumerate(filled) if 2 * count > len(rows[i])), 0)
+    header, below = rows[line] if rows else [], rows[line + 1 :]
     numbers = (
         all(re.fullmatch(MEASURED, row[i]) for row in below if len(row) == len(header))
         for i in range(len(header))
     )
-    whole = place and filled[place] == len(header) and _is_header(header)
-    return place if whole and below and any(numbers) else 0
+    whole = line and filled[line] == len(header) and _is_header(header)
+    return line if whole and below and any(numbers) else 0
 
 
 def _is_header(row: Sequence[str]) -> bool:

@@ -28,15 +28,15 @@ FIRST_YEAR = 1000
 def dates(texts: pa.Array, written: str) -> pa.Array:
     """[rows] timestamp[s] of distinct `texts`; null where one is no date in this format."""
     bare = pc.utf8_trim_whitespace(texts)
-    found = pc.strptime(bare, format=written, unit="s", error_is_null=True)
+    parsed = pc.strptime(bare, format=written, unit="s", error_is_null=True)
     if "%Y" in written:
-        found = _only(pc.greater_equal(pc.year(found), FIRST_YEAR), found)
+        parsed = _only(pc.greater_equal(pc.year(parsed), FIRST_YEAR), parsed)
     # The C library makes the 31st of February the 3rd of March; only such days are looked at again.
-    early = pc.fill_null(pc.less_equal(pc.day(found), 3), False).to_numpy(zero_copy_only=False)
+    early = pc.fill_null(pc.less_equal(pc.day(parsed), 3), False).to_numpy(zero_copy_only=False)
     bad = [i for i in np.flatnonzero(early) if not _is_date(bare[int(i)].as_py(), written)]
-    mask = np.ones(len(found), dtype=bool)
+    mask = np.ones(len(parsed), dtype=bool)
     mask[bad] = False
-    return _only(pa.array(mask), found)
+    return _only(pa.array(mask), parsed)
 
 
 def _only(mask: pa.Array, values: pa.Array) -> pa.Array:
@@ -68,11 +68,11 @@ def notations(texts: Iterable[str | None]) -> list[str]:
     ones = pa.array(np.ones(len(values), dtype=np.int64))
     rest, examples = values, list[str]()
     for written in formats(values, ones, RARE):
-        found = pc.is_valid(dates(rest, written) if written else iso(rest))
-        dated = rest.filter(found)
+        is_date = pc.is_valid(dates(rest, written) if written else iso(rest))
+        dated = rest.filter(is_date)
         if len(dated):
             examples.append(dated[0].as_py())
-            rest = rest.filter(pc.invert(found))
+            rest = rest.filter(pc.invert(is_date))
     return examples if len(examples) > 1 and len(rest) <= RARE * len(values) else []
 
 
@@ -87,8 +87,8 @@ def _clock(sample: pa.Array) -> str:
 
 
 def _share(texts: pa.Array, counts: pa.Array, written: str) -> float:
-    found = dates(texts, written) if written else iso(texts)
-    rows = pc.sum(pc.filter(counts, pc.is_valid(found))).as_py() or 0
+    parsed = dates(texts, written) if written else iso(texts)
+    rows = pc.sum(pc.filter(counts, pc.is_valid(parsed))).as_py() or 0
     return float(rows / (pc.sum(counts).as_py() or 1))
 
 

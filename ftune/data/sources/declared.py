@@ -43,8 +43,8 @@ def undeclarable(schema: pa.Schema, path: str, source: TableFile, named: bool) -
     """What `types` says of columns that cannot become that; `named`: those have to be there."""
     faults = unknown_types(list(schema.names), path, source) if named else []
     fields = [schema.field(name) for name in source.types if name in schema.names]
-    said = (unstated(path, field.name, field.type, source) for field in fields)
-    return faults + [fault for fault in said if fault]
+    messages = (unstated(path, field.name, field.type, source) for field in fields)
+    return faults + [fault for fault in messages if fault]
 
 
 def unstated(path: str, name: str, held: pa.DataType, source: TableFile) -> str:

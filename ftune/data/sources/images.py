@@ -96,7 +96,7 @@ def _folder(path: str) -> Path:
 def _visible(folder: Path) -> list[Path]:
     """What the folder holds, by name, without what systems leave there."""
     return sorted(
-        (one for one in folder.iterdir() if not _is_litter(one.name)), key=lambda one: one.name
+        (path for path in folder.iterdir() if not _is_litter(path.name)), key=lambda path: path.name
     )
 
 
@@ -110,15 +110,15 @@ def _is_image(path: Path) -> bool:
 
 def _parts(folder: Path) -> dict[str, Path]:
     """train, val and test, where the folder holds nothing but these."""
-    inside = [one for one in _visible(folder) if one.is_dir()]
-    if not all(one.name.lower() in FOLDERS for one in inside):
+    inside = [path for path in _visible(folder) if path.is_dir()]
+    if not all(path.name.lower() in FOLDERS for path in inside):
         return {}
     parts: dict[str, Path] = {}
-    for one in inside:
-        part = FOLDERS[one.name.lower()]
+    for path in inside:
+        part = FOLDERS[path.name.lower()]
         if part in parts:
-            raise DataError(f"{folder}: `{parts[part].name}` and `{one.name}` are the same part")
-        parts[part] = one
+            raise DataError(f"{folder}: `{parts[part].name}` and `{path.name}` are the same part")
+        parts[part] = path
     if parts and "train" not in parts:
         raise DataError(f"{folder}: {', '.join(parts)} but no `train`; add it, or name the folders:"
                         " `path: {train: …, val: …}`")  # fmt: skip
@@ -136,19 +136,19 @@ def _classes(path: str) -> Frame:
         where = "beside the folders of classes" if classes else "but no folders of classes"
         raise DataError(f"{path}: {what} {where}; write `{path}/<class>/*.jpg`, or use a table of"
                         " paths and labels with `image: column`")  # fmt: skip
-    found = {one.name: _files(one, folder) for one in classes}
-    if not any(found.values()):
+    files_of = {one.name: _files(one, folder) for one in classes}
+    if not any(files_of.values()):
         raise DataError(
             f"{path}: no images; expected `{path}/<class>/*` with {', '.join(SUFFIXES)}"
         )
-    empty = [name for name, files in found.items() if not files]
+    empty = [name for name, files in files_of.items() if not files]
     if empty:
         raise DataError(
             f"{path}: no images in the class folder {', '.join(f'`{n}`' for n in empty[:5])}"
             f"{' …' if len(empty) > 5 else ''}; fill or delete it"
         )
-    files = [file for names in found.values() for file in names]
-    return _frame(path, files, [name for name, names in found.items() for _ in names])
+    files = [file for names in files_of.values() for file in names]
+    return _frame(path, files, [name for name, names in files_of.items() for _ in names])
 
 
 def _files(folder: Path, root: Path) -> list[str]:
@@ -169,11 +169,11 @@ def _files(folder: Path, root: Path) -> list[str]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         named = [name for name in folders if _is_image(Path(name))]
         folders[:] = [name for name in folders if not _is_litter(name) and name not in named]
         # A folder called `x.jpg` is given as a file, so that decoding says what it is.
-        yield from (Path(place, name) for name in [*files, *named] if not _is_litter(name))
+        yield from (Path(parent, name) for name in [*files, *named] if not _is_litter(name))
 
 
 def _frame(origin: str, files: list[str], labels: list[str] | None) -> Frame:

@@ -66,7 +66,7 @@ def line_faults(file: Path) -> list[str]:
     """Which lines are not JSON objects, and which columns change their type; holds one line."""
 
     bad, odd, kinds = RowReport(), RowReport(), dict[str, dict[str, RowReport]]()
-    for number, line in enumerate((one for one in lines(file) if one.strip()), 1):
+    for number, line in enumerate((text for text in lines(file) if text.strip()), 1):
         try:
             item = json.loads(line)
             if not isinstance(item, dict):
@@ -81,12 +81,12 @@ def line_faults(file: Path) -> list[str]:
             kinds.setdefault(key, {}).setdefault(_json_kind(value), RowReport()).add([number])
     faults = [f"{file}: {bad.said}: not a JSON object; write one object a line"] if bad else []
     faults += [f"{file}: {odd.said}: not UTF-8; save the file as UTF-8"] if odd else []
-    for key, found in kinds.items():
-        found.pop("null", None)
-        if len(found) > 1:
-            said = "; ".join(f"{kind} in {rows.said}" for kind, rows in found.items())
+    for key, rows_of_kind in kinds.items():
+        rows_of_kind.pop("null", None)
+        if len(rows_of_kind) > 1:
+            shown = "; ".join(f"{kind} in {rows.said}" for kind, rows in rows_of_kind.items())
             faults.append(
-                f"{file}: column `{key}` holds values of several types: {said}; use one type"
+                f"{file}: column `{key}` holds values of several types: {shown}; use one type"
             )
     return faults
 

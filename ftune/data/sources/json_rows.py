@@ -67,8 +67,8 @@ def _elements(path: str, raw: bytes) -> Iterator[bytes]:
 
 
 def _past_blank(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at
+    match = _BLANK.match(text, at)
+    return match.end() if match else at
 
 
 def _end(path: str, text: str, at: int) -> int:

@@ -39,11 +39,11 @@ class Npz(Source):
     def load(self) -> dict[str, Frame]:
         if isinstance(self.path, str):
             arrays = read_arrays(self.path)
-            found = [p for p in PARTS if any(key.endswith(f"_{p}") for key in arrays)]
-            if "train" in found and all(
+            parts = [p for p in PARTS if any(key.endswith(f"_{p}") for key in arrays)]
+            if "train" in parts and all(
                 key.endswith(tuple(f"_{p}" for p in PARTS)) for key in arrays
             ):
-                return {part: _part(arrays, part, self.path) for part in found}
+                return {part: _part(arrays, part, self.path) for part in parts}
         return read_parts(self.path, self.read)
 
     def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
@@ -115,8 +115,8 @@ def to_frame(arrays: dict[str, Array], path: str) -> Frame:
     if not any(lengths.values()):
         raise DataError(f"{path}: no rows in {', '.join(lengths) or 'it: there is no array'}")
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{key} {length:,}" for key, length in lengths.items())
-        raise DataError(f"{path}: arrays of different length ({said}); each needs one entry a row")
+        shown = ", ".join(f"{key} {length:,}" for key, length in lengths.items())
+        raise DataError(f"{path}: arrays of different length ({shown}); each needs one entry a row")
     try:
         columns = {key: _column(array) for key, array in arrays.items()}
     except (SystemError, ValueError) as error:  # code points that no text has

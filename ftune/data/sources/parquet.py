@@ -58,9 +58,9 @@ class Parquet(TableFile):
         from ftune.data.sources.arrow import existing, readable
 
         with existing(path).open("rb") as file, readable(path, "Parquet"):
-            found = parquet.ParquetFile(file)
-            check_claims(path, found.metadata)
-            texts = _texts(found.schema_arrow)
+            parquet_file = parquet.ParquetFile(file)
+            check_claims(path, parquet_file.metadata)
+            texts = _texts(parquet_file.schema_arrow)
             return parquet.ParquetFile(file, read_dictionary=texts).read().flatten()
 
 

@@ -33,19 +33,19 @@ class Sklearn(Source):
 
         origin = f"sklearn {self.name}"
         more = {"scaled": False} if self.name == "diabetes" else {}
-        found = getattr(datasets, f"load_{self.name}")(**more)
-        rows = np.arange(1, len(found.target) + 1)
-        target = found.target.astype(np.float64)
+        bunch = getattr(datasets, f"load_{self.name}")(**more)
+        rows = np.arange(1, len(bunch.target) + 1)
+        target = bunch.target.astype(np.float64)
         if self.name == "digits":
             return {
                 "all": Frame(
-                    {"image": found.images.astype(np.float32), "target": target}, origin, rows
+                    {"image": bunch.images.astype(np.float32), "target": target}, origin, rows
                 )
             }
         columns = {
-            name.removesuffix(" (cm)").replace(" ", "_").replace("/", "_per_"): found.data[:, i]
-            for i, name in enumerate(found.feature_names)
+            name.removesuffix(" (cm)").replace(" ", "_").replace("/", "_per_"): bunch.data[:, i]
+            for i, name in enumerate(bunch.feature_names)
         }
         if self.name != "diabetes":
-            target = np.array([str(found.target_names[i]) for i in found.target], dtype=object)
+            target = np.array([str(bunch.target_names[i]) for i in bunch.target], dtype=object)
         return {"all": Frame({**columns, "target": target}, origin, rows)}

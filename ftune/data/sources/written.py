@@ -152,8 +152,8 @@ def are_asked(texts: Texts, source: TableFile) -> bool:
 def misfits(table: pa.Table, path: str, source: TableFile, types: Mapping[str, Any]) -> str:
     """What is wrong in the first column that is not as declared, if one is; all are texts."""
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if name in types and (said := _misfit(path, name, column, source, types[name])):
-            return said
+        if name in types and (message := _misfit(path, name, column, source, types[name])):
+            return message
     return ""
 
 
@@ -197,9 +197,9 @@ def hint(name: str, texts: Texts, source: TableFile, kind: str) -> str:
 def text_faults(table: pa.Table, path: str, source: TableFile, types: Collection[str]) -> list[str]:
     """What is wrong with the columns of texts that `types` does not declare."""
     columns = zip(table.column_names, table.columns, strict=True)
-    found = (
+    faults = (
         fault(path, name, distinct(column), source)
         for name, column in columns
         if is_text(column.type) and name not in types
     )
-    return [said for said in found if said]
+    return [said for said in faults if said]

@@ -64,13 +64,13 @@ class Chat:
     def text(self, turns: Sequence[Turn], answer: bool = False, tools: Tools = None) -> str:
         """The conversation; `answer`: up to where the assistant begins. Raises RefusedError."""
         try:
-            made: str = self._template.render(
+            rendered: str = self._template.render(
                 messages=turns, tools=tools, documents=None, add_generation_prompt=answer,
                 **self.names,
             )  # fmt: skip
         except Exception as error:  # whatever a stranger's template runs into
             raise RefusedError(str(error) or type(error).__name__) from None
-        return made
+        return rendered
 
     def spans(
         self, turns: Sequence[Turn], tools: Tools = None
@@ -131,8 +131,8 @@ class Chat:
             whole, spans = self.spans([_turn("user", "a"), _turn(ASSISTANT, "b")])
         except RefusedError:
             return None
-        said = whole[slice(*spans[0])].rstrip()
-        return next((text for text in self.specials if text and said.endswith(text)), None)
+        ending = whole[slice(*spans[0])].rstrip()
+        return next((text for text in self.specials if text and ending.endswith(text)), None)
 
 
 def _alike(one: str, other: str) -> int:

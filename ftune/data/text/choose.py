@@ -33,8 +33,8 @@ def declared(data: Data) -> Tokenize:
         raise DataError(f"data.transforms: `{others[0]}` is not for texts; they have `tokenize`")
     if len(listed) > 1:
         raise DataError("data.transforms: `tokenize` stands there twice; texts need it once")
-    found: Tokenize = listed[0] if listed else Tokenize()
-    return found
+    settings: Tokenize = listed[0] if listed else Tokenize()
+    return settings
 
 
 def chosen(

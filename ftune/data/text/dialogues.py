@@ -96,10 +96,10 @@ def _words(value: str) -> list[str]:
     text = value.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return text.split()
-    found = parsed(text)
-    if not isinstance(found, list) or any(isinstance(v, list | dict) or v is None for v in found):
+    words = parsed(text)
+    if not isinstance(words, list) or any(isinstance(v, list | dict) or v is None for v in words):
         raise WrongRowError("expected a flat list of words")
-    return [label_text(v) for v in found]
+    return [label_text(v) for v in words]
 
 
 def tag_names(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -34,17 +34,17 @@ def load(path: str, cached: Path | None = None) -> Tokenizer:
     cached: the folder to keep what was converted, which takes ten seconds for a GGUF file.
     """
     library()
-    place = Path(path)
-    if place.is_file() and place.suffix.lower() == ".gguf":
-        gguf_file(place)
-        return _of_gguf(place, cached)
-    if place.is_dir():
-        model_folder(place, weights=False)
-        with of_form(f"{place}: its tokenizer"):
-            return _of_folder(place)
-    if place.exists() or place.is_absolute() or path.startswith((".", "~")):
-        kind = "no tokenizer: a folder or a .gguf file is needed" if place.exists() else "no such"
-        raise DataError(f"{path}: {kind}" + ("" if place.exists() else " folder or file"))
+    source = Path(path)
+    if source.is_file() and source.suffix.lower() == ".gguf":
+        gguf_file(source)
+        return _of_gguf(source, cached)
+    if source.is_dir():
+        model_folder(source, weights=False)
+        with of_form(f"{source}: its tokenizer"):
+            return _of_folder(source)
+    if source.exists() or source.is_absolute() or path.startswith((".", "~")):
+        kind = "no tokenizer: a folder or a .gguf file is needed" if source.exists() else "no such"
+        raise DataError(f"{path}: {kind}" + ("" if source.exists() else " folder or file"))
     return _of_hub(path)
 
 
@@ -76,8 +76,8 @@ def _of_gguf(file: Path, cached: Path | None) -> Tokenizer:
 
     def make() -> disk_cache.Content:
         where = {"gguf_file": file.name, "local_files_only": True}
-        found = _converted(str(file.parent), None, (), **where)
-        return {"tokenizer": found.array()}, [json.dumps(found.to_json())]
+        tokenizer = _converted(str(file.parent), None, (), **where)
+        return {"tokenizer": tokenizer.array()}, [json.dumps(tokenizer.to_json())]
 
     key = disk_cache.key_of([str(file.resolve()), str(about.st_size), str(about.st_mtime_ns)])
     arrays, notes = disk_cache.load_or_make(cached, key, make)
@@ -97,7 +97,7 @@ def _of_hub(name: str) -> Tokenizer:
 def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: Any) -> Tokenizer:
     """What transformers reads, as a tokenizer.json."""
     try:
-        found = _read(name, where)
+        source = _read(name, where)
     except ImportError:
         raise MissingExtraError("this tokenizer", "text") from None
     except RequestError:
@@ -108,40 +108,42 @@ def _converted(name: str, limit: int | None, stops: tuple[str, ...], **where: An
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         shown = str(Path(name) / where["gguf_file"]) if "gguf_file" in where else name
         raise DataError(f"{shown}: no tokenizer could be read: {reason}") from None
-    if not hasattr(found, "backend_tokenizer"):
+    if not hasattr(source, "backend_tokenizer"):
         raise DataError(f"{name}: its tokenizer cannot be converted to a tokenizer.json")
-    specials = {role: _text(getattr(found, f"{role}_token", None)) for role in ROLES}
+    specials = {role: _text(getattr(source, f"{role}_token", None)) for role in ROLES}
     known = {role: text for role, text in specials.items() if text is not None}
-    own = found.model_max_length if found.model_max_length < UNLIMITED else None
-    limits = [one for one in (limit, own) if one is not None]
-    templates = _templates(found.chat_template)
-    text = found.backend_tokenizer.to_str()
+    own = source.model_max_length if source.model_max_length < UNLIMITED else None
+    limits = [length for length in (limit, own) if length is not None]
+    templates = _templates(source.chat_template)
+    text = source.backend_tokenizer.to_str()
     return Tokenizer(text, known, templates, min(limits, default=None), stops)
 
 
 def _read(name: str, where: dict[str, Any]) -> Any:
     """What AutoTokenizer reads; code that a folder brings is run with consent only."""
-    found = opened(name) if Path(name).is_dir() else Opened(name)
+    source = opened(name) if Path(name).is_dir() else Opened(name)
     with quiet():
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(found.place, trust_remote_code=found.trusted, **where)
+        return AutoTokenizer.from_pretrained(
+            source.place, trust_remote_code=source.trusted, **where
+        )
 
 
 def _json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = documents.read(file)
+        content = documents.read(file)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not readable JSON: {error}") from None
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _text(token: Any) -> str | None:
     """A special token is written as its text, or as an object with it."""
-    found = token.get("content") if isinstance(token, dict) else token
-    return None if found is None else str(found)
+    text = token.get("content") if isinstance(token, dict) else token
+    return None if text is None else str(text)
 
 
 def _templates(found: Any) -> dict[str, str]:
@@ -151,7 +153,9 @@ def _templates(found: Any) -> dict[str, str]:
     if isinstance(found, dict):
         return {str(name): str(text) for name, text in found.items()}
     named = found if isinstance(found, list) else []
-    return {one["name"]: one["template"] for one in named if isinstance(one, dict)}
+    return {
+        template["name"]: template["template"] for template in named if isinstance(template, dict)
+    }
 
 
 def _template_files(folder: Path) -> dict[str, str]:
@@ -173,12 +177,14 @@ def _positions(folder: Path) -> int | None:
 
 def _limit(folder: Path) -> int | None:
     """Tokens a text: the least of what model, tokenizer and sentence transformer say."""
-    said = [
+    limits = [
         _positions(folder),
         _json(folder / "tokenizer_config.json").get("model_max_length"),
         _json(folder / "sentence_bert_config.json").get("max_seq_length"),
     ]
-    known = [int(one) for one in said if isinstance(one, int | float) and 0 < one < UNLIMITED]
+    known = [
+        int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < UNLIMITED
+    ]
     return min(known, default=None)
 
 
@@ -188,4 +194,4 @@ def _stops(folder: Path) -> tuple[str, ...]:
     listed = ids if isinstance(ids, list) else [ids]
     file = folder / "tokenizer.json"
     added = _json(file).get("added_tokens", []) if file.is_file() else []
-    return tuple(one["content"] for one in added if one.get("id") in listed)
+    return tuple(token["content"] for token in added if token.get("id") in listed)

@@ -70,22 +70,22 @@ class TextPipeline(FittedPipeline):
         """
         base = prior if isinstance(prior, TextPipeline) and data.statistics != "refit" else None
         columns = TextColumns.of(data, kind).found_in(train)
-        wish, kept = choose.declared(data), cache_folder(data.cache, "text")
+        wish, cache = choose.declared(data), cache_folder(data.cache, "text")
         columns.check(train)
         chat = columns.messages is not None or bool(wish.chat)
         texts, known = TrainingTexts(columns, kind, train), base.tokenizer if base else None
         if base:
             choose.check_kept(wish, base.tokenization.settings)
-        found = choose.chosen(wish, texts, tokenizer, known, chat, kept)
-        settings = choose.resolved(wish, found, columns, kind)
+        chosen = choose.chosen(wish, texts, tokenizer, known, chat, cache)
+        settings = choose.resolved(wish, chosen, columns, kind)
         target = _target(data, train, kind, columns, classes)
-        tokenization = TokenizePipeline(found, settings, columns, target)
+        tokenization = TokenizePipeline(chosen, settings, columns, target)
         _ = tokenization.chat  # a template that is none is said now
         steps, notes = fit_targets(data, train, target, prior)
         if base:
-            notes = [f"tokenizer of the base kept ({found.size:,} tokens).", *notes]
+            notes = [f"tokenizer of the base kept ({chosen.size:,} tokens).", *notes]
         kinds = {name: str(train.kind(name)) for name in columns.asked}
-        return cls(kinds, tokenization, steps, kept, tuple(notes))
+        return cls(kinds, tokenization, steps, cache, tuple(notes))
 
     @property
     def features(self) -> Features:
@@ -107,13 +107,13 @@ class TextPipeline(FittedPipeline):
         """
         if self.tokenization.settings.stream:
             return self._blocks(frame, train)
-        made = self.tokenization.samples(frame, self.kept)
+        samples = self.tokenization.samples(frame, self.kept)
         if train:
-            self.tokenization.check_ends(made)
+            self.tokenization.check_ends(samples)
         tokens = replace(
-            Tokens.of(made.x, self.tokenizer.pad, made.y),
-            source_rows=torch.from_numpy(made.places),
-            notes=made.notes,
+            Tokens.of(samples.x, self.tokenizer.pad, samples.y),
+            source_rows=torch.from_numpy(samples.places),
+            notes=samples.notes,
         )
         packing = train and self.tokenization.settings.packing
         return pack(tokens, self.tokenization.most) if packing else tokens

@@ -89,9 +89,9 @@ def side_by_side(parts: Sequence[Ragged]) -> Ragged:
 
 def stacked(parts: Iterable[Ragged]) -> Ragged:
     """The rows of the first, then those of the second …"""
-    found = list(parts)
-    lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in found)])
-    flat = np.concatenate([np.zeros(0, np.int32), *(part.flat for part in found)])
+    rows = list(parts)
+    lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in rows)])
+    flat = np.concatenate([np.zeros(0, np.int32), *(part.flat for part in rows)])
     return Ragged(flat, _offsets(lengths))
 
 

@@ -41,9 +41,9 @@ def inputs(tokenizer: Tokenizer, texts: Sequence[str], most: int) -> Samples:
     before, after = tokenizer.frame
     bodies = tokenizer.encode(texts)
     room = most - len(before) - len(after)
-    made = _framed(bodies.head(room), before, after)
+    ids = _framed(bodies.head(room), before, after)
     notes = [*_unknown(tokenizer, bodies), *cut_note(bodies.lengths, room, most)]
-    return Samples(made, None, np.arange(len(texts)), notes)
+    return Samples(ids, None, np.arange(len(texts)), notes)
 
 
 def tagged(
@@ -58,10 +58,10 @@ def tagged(
     tag = numbers.flat[np.repeat(numbers.offsets[:-1], owners.lengths) + owners.flat]
     targets = owners.with_flat(np.where(first, tag, IGNORE_INDEX).astype(np.int32))
     room = most - len(before) - len(after)
-    made = _framed(ids.head(room), before, after)
+    framed = _framed(ids.head(room), before, after)
     aside = [IGNORE_INDEX] * len(before), [IGNORE_INDEX] * len(after)
     notes = [*_unknown(tokenizer, ids), *cut_note(ids.lengths, room, most)]
-    return Samples(made, _framed(targets.head(room), *aside), np.arange(len(words)), notes)
+    return Samples(framed, _framed(targets.head(room), *aside), np.arange(len(words)), notes)
 
 
 def documents(tokenizer: Tokenizer, texts: Sequence[str], eos: bool) -> tuple[Ragged, list[str]]:
@@ -76,11 +76,11 @@ def pairs(
 ) -> tuple[Ragged, Array, list[str]]:
     """ids, and bool [tokens]: what belongs to a response, its end included."""
     before, after = tokenizer.frame
-    asked, said = tokenizer.encode(prompts), tokenizer.encode(responses)
-    parts = [_framed(asked, before, []), _framed(said, [], _end(tokenizer, after, eos))]
+    asked, replies = tokenizer.encode(prompts), tokenizer.encode(responses)
+    parts = [_framed(asked, before, []), _framed(replies, [], _end(tokenizer, after, eos))]
     ids = side_by_side(parts)
     marks = [part.with_flat(np.full(len(part.flat), i == 1)) for i, part in enumerate(parts)]
-    return ids, side_by_side(marks).flat, _unknown(tokenizer, side_by_side([asked, said]))
+    return ids, side_by_side(marks).flat, _unknown(tokenizer, side_by_side([asked, replies]))
 
 
 def dialogues(
@@ -97,13 +97,13 @@ def dialogues(
     if faults:
         raise DataError(spoken_faults(faults))
     ids, covered = tokenizer.encode_spans([text for text, _ in rendered])
-    said = np.zeros(len(ids.flat), dtype=bool)
+    in_answer = np.zeros(len(ids.flat), dtype=bool)
     for i, (_, spans) in enumerate(rendered):
         inside = slice(int(ids.offsets[i]), int(ids.offsets[i + 1]))
         start, end = covered[inside, 0], covered[inside, 1]
         for a, b in spans:
-            said[inside] |= (end > a) & (start < b)
-    return ids, said, [*_unknown(tokenizer, ids), *_unwritten(chat, rows)]
+            in_answer[inside] |= (end > a) & (start < b)
+    return ids, in_answer, [*_unknown(tokenizer, ids), *_unwritten(chat, rows)]
 
 
 def _unwritten(chat: Chat, rows: Sequence[Conversation]) -> list[str]:
@@ -183,10 +183,10 @@ def cut_note(lengths: Rows, room: int, most: int) -> list[str]:
         return []
     rows = int((over > 0).sum())
     share = over.sum() / lengths.sum()
-    said = f"{share:.1%}".replace("%", " %") if share >= 0.001 else "< 0.1 %"
+    percent = f"{share:.1%}".replace("%", " %") if share >= 0.001 else "< 0.1 %"
     return [
         f"{rows:,} of {len(lengths):,} rows {'is' if rows == 1 else 'are'} cut at {most:,} tokens,"
-        f" {said} of all tokens."
+        f" {percent} of all tokens."
     ]
 
 

@@ -83,10 +83,10 @@ class Template:
         """The text of each row. Raises DataError as `check` does, and for blank ones if not so."""
         self.check(frame)
         pieces = [piece for part in self.parts for piece in _pieces(frame, part)]
-        made = ["".join(row) for row in zip(*pieces, strict=False)]  # literals have no end
+        texts = ["".join(row) for row in zip(*pieces, strict=False)]  # literals have no end
         if not blank:
-            self._check_blank(frame, made)
-        return made
+            self._check_blank(frame, texts)
+        return texts
 
     def _check_blank(self, frame: Frame, made: list[str]) -> None:
         blank = np.array([not text or text.isspace() for text in made], dtype=bool)

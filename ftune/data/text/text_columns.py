@@ -41,9 +41,13 @@ class TextColumns:
     def of(cls, data: Data, kind: TargetKind) -> TextColumns:
         """Raises DataError where the task cannot use these columns."""
         given: dict[str, Any] = {name: getattr(data, name) for name in SETTINGS}
-        if (said := data.messages) is not None:
-            given |= {"messages": said.column, "role": said.role, "content": said.content}
-            given |= {"roles": said.roles, "tools": said.tools, "system": said.system}
+        if (messages := data.messages) is not None:
+            given |= {
+                "messages": messages.column,
+                "role": messages.role,
+                "content": messages.content,
+            }
+            given |= {"roles": messages.roles, "tools": messages.tools, "system": messages.system}
         running = bool(data.source.ordered)
         if running and not any(given.values()):
             given["text"] = "text"

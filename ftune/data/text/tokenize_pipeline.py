@@ -64,22 +64,24 @@ class TokenizePipeline:
         self.columns.check(frame)
 
         def make() -> disk_cache.Content:
-            made = self._made(frame)
-            arrays = {"x": made.x.flat, "offsets": made.x.offsets, "places": made.places}
-            return arrays | ({} if made.y is None else {"y": made.y.flat}), made.notes
+            batch = self._made(frame)
+            arrays = {"x": batch.x.flat, "offsets": batch.x.offsets, "places": batch.places}
+            return arrays | ({} if batch.y is None else {"y": batch.y.flat}), batch.notes
 
         try:
             arrays, notes = disk_cache.load_or_make(kept, self._key(self._contents(frame)), make)
         except DataError as error:
-            said = str(error)
-            raise DataError(said if frame.origin in said else f"{frame.origin}: {said}") from None
+            message = str(error)
+            raise DataError(
+                message if frame.origin in message else f"{frame.origin}: {message}"
+            ) from None
         x = Ragged(arrays["x"], arrays["offsets"])
         y = x.with_flat(arrays["y"]) if "y" in arrays else None
         return Samples(x, y, arrays["places"], notes)
 
     def _contents(self, frame: Frame) -> list[str]:
         """What the rows hold; their numbers too, which notes may name."""
-        found = [frame.rows.tobytes().hex()]
+        contents = [frame.rows.tobytes().hex()]
         for name in [*self.columns.asked, *self.columns.said, *self._tags_in(frame)]:
             column = frame[name]
             if column.ndim > 1:
@@ -88,8 +90,8 @@ class TokenizePipeline:
                 texts = (
                     column.astype(str) if column.dtype.kind == "M" else as_text(column)
                 ).tolist()
-            found += [name, *map(str, texts)]
-        return found
+            contents += [name, *map(str, texts)]
+        return contents
 
     def _key(self, contents: list[str]) -> str:
         about = [str(VERSION), json.dumps(dataclasses.asdict(self.settings), sort_keys=True)]
@@ -172,15 +174,15 @@ class TokenizePipeline:
         return [name for name in names if name in frame.columns]
 
     def _tag_numbers(self, frame: Frame, tags: list[list[str]]) -> list[list[int]]:
-        place = {tag: i for i, tag in enumerate(self.target.classes)}
-        bad = np.array([any(tag not in place for tag in row) for row in tags], dtype=bool)
+        index_of = {tag: i for i, tag in enumerate(self.target.classes)}
+        bad = np.array([any(tag not in index_of for tag in row) for row in tags], dtype=bool)
         if bad.any():
-            odd = next(tag for row in tags for tag in row if tag not in place)
+            odd = next(tag for row in tags for tag in row if tag not in index_of)
             raise DataError(
                 f"{frame.origin}: target `{self.target.names[0]}`: unknown tag `{odd}` in"
                 f" {frame.where(bad)}; known: {', '.join(self.target.classes[:20])}"
             )
-        return [[place[tag] for tag in row] for row in tags]
+        return [[index_of[tag] for tag in row] for row in tags]
 
 
 class TrainingTexts:

@@ -61,8 +61,8 @@ class Tokenizer:
     @property
     def pad(self) -> int:
         """What fills the rows of a batch; it is masked, so that any id would do."""
-        found = (self.id_of(role) for role in ("pad", "eos", "unk"))
-        return next((one for one in found if one is not None), 0)
+        ids = (self.id_of(role) for role in ("pad", "eos", "unk"))
+        return next((token for token in ids if token is not None), 0)
 
     @cached_property
     def frame(self) -> tuple[list[int], list[int]]:
@@ -86,7 +86,7 @@ class Tokenizer:
         with_threads()
         fast = self.core.encode_batch_fast
         return stacked(
-            Ragged.of([one.ids for one in fast(part, add_special_tokens=False)])
+            Ragged.of([encoding.ids for encoding in fast(part, add_special_tokens=False)])
             for part in _chunks(texts)
         )
 
@@ -95,9 +95,9 @@ class Tokenizer:
         with_threads()
         ids, spans = [], [np.zeros((0, 2), np.int64)]
         for part in _chunks(texts):
-            found = self.core.encode_batch(part, add_special_tokens=False)
-            ids.append(Ragged.of([one.ids for one in found]))
-            spans += [np.array(one.offsets, np.int64).reshape(-1, 2) for one in found]
+            encodings = self.core.encode_batch(part, add_special_tokens=False)
+            ids.append(Ragged.of([encoding.ids for encoding in encodings]))
+            spans += [np.array(encoding.offsets, np.int64).reshape(-1, 2) for encoding in encodings]
         return stacked(ids), np.concatenate(spans)
 
     def encode_words(self, rows: Sequence[Sequence[str]]) -> tuple[Ragged, Ragged]:
@@ -106,18 +106,18 @@ class Tokenizer:
         Words after the first get a space before them, which is how they stand in a text. A word
         of characters that the tokenizer drops becomes the unknown token, so that each has one.
         """
-        found = self._words(rows)
-        there = [set(one.word_ids) for one in found]
+        encodings = self._words(rows)
+        there = [set(encoding.word_ids) for encoding in encodings]
         if any(len(seen) < len(words) for seen, words in zip(there, rows, strict=True)):
             stand_in = self.specials.get("unk", "?")
-            found = self._words(
+            encodings = self._words(
                 [
                     [word if i in seen else stand_in for i, word in enumerate(words)]
                     for words, seen in zip(rows, there, strict=True)
                 ]
             )
-        words = Ragged.of([cast("list[int]", one.word_ids) for one in found])
-        return Ragged.of([one.ids for one in found]), words
+        words = Ragged.of([cast("list[int]", encoding.word_ids) for encoding in encodings])
+        return Ragged.of([encoding.ids for encoding in encodings]), words
 
     def _words(self, rows: Sequence[Sequence[str]]) -> list[tokenizers.Encoding]:
         with_threads()
@@ -170,9 +170,9 @@ def plain(text: str) -> str:
             return node
         return {key: False if key == "trim_offsets" else corrected(node[key]) for key in node}
 
-    found = json.loads(text)
-    found["post_processor"] = corrected(found.get("post_processor"))
-    return json.dumps(found, ensure_ascii=False)
+    tokenizer = json.loads(text)
+    tokenizer["post_processor"] = corrected(tokenizer.get("post_processor"))
+    return json.dumps(tokenizer, ensure_ascii=False)
 
 
 def with_threads() -> None:

@@ -41,11 +41,11 @@ def frequent(
     names, counts = np.unique(known, return_counts=True)
     least = usual_min_count(len(values)) if min_count is None else min_count
     order = np.argsort(-counts, kind="stable")[:most]
-    kept = order[counts[order] >= least]
-    rare = len(names) - len(kept)
-    rows = int(counts.sum() - counts[kept].sum())
+    common = order[counts[order] >= least]
+    rare = len(names) - len(common)
+    rows = int(counts.sum() - counts[common].sum())
     count = {"merged": [rare, rows], "of": len(names)} if rare else {}
-    return sorted(str(names[i]) for i in kept), count
+    return sorted(str(names[i]) for i in common), count
 
 
 def merged_note(transform: str, state: State, become: str) -> list[str]:

@@ -65,9 +65,9 @@ class Clip(Transform):
 
         low, high = self.low, self.high
         if self.quantile is not None:
-            found = np.quantile(known(frame, name), [self.quantile, 1 - self.quantile])
-            low = float(found[0]) if low is None else low
-            high = float(found[1]) if high is None else high
+            quantiles = np.quantile(known(frame, name), [self.quantile, 1 - self.quantile])
+            low = float(quantiles[0]) if low is None else low
+            high = float(quantiles[1]) if high is None else high
         return {"low": low, "high": high}
 
     def apply(self, frame: Frame, state: State) -> Frame:

@@ -73,8 +73,8 @@ class DropConstant(Transform):
         from ftune.data.transforms.choose import enumerated
 
         names = [f"`{name}`" for name, column in state.items() if column["constant"]]
-        said = "drop_constant: left out, as they are the same in all training rows: "
-        return [f"{said}{enumerated(names)}."] if names else []
+        intro = "drop_constant: left out, as they are the same in all training rows: "
+        return [f"{intro}{enumerated(names)}."] if names else []
 
 
 def is_constant(frame: Frame, name: str) -> bool:

@@ -140,8 +140,8 @@ class RandomResizedCrop(Transform):
         from ftune.data.images.boxes import boxes, middle
         from ftune.data.images.warp import offsets
 
-        found, fits = boxes(u, sizes, self.area, self.ratio)
-        box = np.where(fits[:, None], found, middle(sizes, self.ratio))
+        box_of, fits = boxes(u, sizes, self.area, self.ratio)
+        box = np.where(fits[:, None], box_of, middle(sizes, self.ratio))
         out = np.broadcast_to(pair(self.size), sizes.shape)
         matrix = offsets(box[:, 1], box[:, 0])
         matrix[:, 0, 0], matrix[:, 1, 1] = box[:, 3] / out[:, 1], box[:, 2] / out[:, 0]

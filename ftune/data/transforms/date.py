@@ -58,8 +58,10 @@ class Date(Transform):
             for part in _usual(values)
             if part not in known[name]["parts"] and _varies(values, part)
         ]
-        said = "date: parts that vary now but did not in the base's rows are not made: "
-        return [f"{said}{enumerated(parts)}; `data.statistics: refit` makes them."] if parts else []
+        intro = "date: parts that vary now but did not in the base's rows are not made: "
+        return (
+            [f"{intro}{enumerated(parts)}; `data.statistics: refit` makes them."] if parts else []
+        )
 
     def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
         if self.parts is not None:
@@ -77,8 +79,8 @@ class Date(Transform):
         from ftune.data.transforms.choose import enumerated
 
         still = [f"`{name}.{part}`" for name, c in state.items() for part in c.get("still", ())]
-        said = "date: parts that are the same in all training rows are not made: "
-        return [f"{said}{enumerated(still)}."] if still else []
+        intro = "date: parts that are the same in all training rows are not made: "
+        return [f"{intro}{enumerated(still)}."] if still else []
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:
         """The columns that stand for a date, by name."""

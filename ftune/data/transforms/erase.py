@@ -43,10 +43,10 @@ class Erase(Transform):
         from ftune.data.images.boxes import boxes
 
         channels, height, width = x.shape[1:]
-        found, fits = boxes(u[:, 2:], np.broadcast_to((height, width), (len(x), 2)), self.area,
+        rectangles, fits = boxes(u[:, 2:], np.broadcast_to((height, width), (len(x), 2)), self.area,
                             self.ratio)  # fmt: skip
         for row in np.flatnonzero(fits & (u[:, 0] < self.probability)).tolist():
-            top, left, high, wide = found[row].tolist()
+            top, left, high, wide = rectangles[row].tolist()
             hole = x[row, :, top : top + high, left : left + wide]
             if self.fill == "mean":
                 hole.zero_()

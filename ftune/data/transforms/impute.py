@@ -42,8 +42,8 @@ class Impute(Transform):
 
         gaps = {n: int(frame.missing(n).sum()) for n in known if self._flagged(frame, n)}
         rows = [f"`{n}` ({gaps[n]:,})" for n in gaps if gaps[n] and not known[n]["flag"]]
-        said = "impute: columns with gaps that the base's rows did not have get no flag: "
-        return [f"{said}{enumerated(rows)}; `data.statistics: refit` makes it."] if rows else []
+        intro = "impute: columns with gaps that the base's rows did not have get no flag: "
+        return [f"{intro}{enumerated(rows)}; `data.statistics: refit` makes it."] if rows else []
 
     def _flagged(self, frame: Frame, name: str) -> bool:
         """Whether gaps get a flag; the category that unknown texts become tells of them already."""

@@ -50,11 +50,11 @@ class Kornia(Transform):
 
         with torch.random.fork_rng(devices=[]):
             try:
-                found = self._made(torch.rand(1, channels, 16, 16))
+                output = self._made(torch.rand(1, channels, 16, 16))
             except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise DataError(f"{self._where}: {reason}") from None
-        if tuple(found.shape) != (1, channels, 16, 16):
+        if tuple(output.shape) != (1, channels, 16, 16):
             raise DataError(f"{self._where}: changes the size of images; use crop and resize")
 
     @property

@@ -36,10 +36,12 @@ class OneHot(Transform):
     def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
         from ftune.data.transforms.categories import frequent, texts
 
-        kept, rare = frequent(texts(frame, name), self.min_count, self.most)
-        other = bool(rare and kept)  # of nothing but rare ones, the flag would be the same for all
+        common, rare = frequent(texts(frame, name), self.min_count, self.most)
+        other = bool(
+            rare and common
+        )  # of nothing but rare ones, the flag would be the same for all
         # A category of that very name shares the flag of the rare ones.
-        names = [c for c in kept if not (other and c == "other")]
+        names = [c for c in common if not (other and c == "other")]
         return {"categories": names, "other": other, **rare}
 
     def notes(self, state: State) -> list[str]:
@@ -48,10 +50,10 @@ class OneHot(Transform):
 
         flagged = {name: column for name, column in state.items() if column["other"]}
         bare = [f"`{n}` ({c['of']:,} categories)" for n, c in state.items() if _is_bare(c)]
-        said = "one_hot: left out, as no category has enough rows of its own: "
+        intro = "one_hot: left out, as no category has enough rows of its own: "
         return [
             *merged_note("one_hot", flagged, "share the flag `other`"),
-            *([f"{said}{enumerated(bare)}."] if bare else []),
+            *([f"{intro}{enumerated(bare)}."] if bare else []),
         ]
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:

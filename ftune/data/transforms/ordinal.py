@@ -26,8 +26,8 @@ class Ordinal(Transform):
         from ftune.data.transforms.choose import chosen, fit_each
 
         def listed(name: str) -> dict[str, Any]:
-            kept, rare = frequent(texts(frame, name), self.min_count, None)
-            return {"categories": kept, **rare}
+            common, rare = frequent(texts(frame, name), self.min_count, None)
+            return {"categories": common, **rare}
 
         return fit_each(chosen(frame, self.columns, "text"), prior, listed)
 

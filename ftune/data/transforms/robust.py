@@ -90,7 +90,7 @@ class Robust(Transform):
             "robust: nearly constant columns, of which values beyond the range of the training rows"
             " count as its ends: ": few,
         }
-        return [f"{said}{enumerated(names)}." for said, names in sentences.items() if names]
+        return [f"{intro}{enumerated(names)}." for intro, names in sentences.items() if names]
 
 
 def _quartiles(values: Array) -> dict[str, Any]:

@@ -39,10 +39,10 @@ class Classes:
     def rows(self) -> dict[str, int]:
         """By class, in one spelling each, as in training."""
         counts = self.counts or Counter[str]()
-        changes, found = merged(counts, numbers=True), Counter[str]()
+        changes, totals = merged(counts, numbers=True), Counter[str]()
         for text, count in counts.items():
-            found[changes.get(text, text)] += count
-        return found
+            totals[changes.get(text, text)] += count
+        return totals
 
 
 @dataclass

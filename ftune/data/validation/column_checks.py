@@ -150,8 +150,8 @@ class Declared:
     def fault(self, origin: str) -> str:
         if self.texts is None:
             return self.held
-        said = misfit(origin, self.name, self.odd.values[0], self.odd.said)
-        return said + hint(self.name, self.texts, self.source, self._kind)
+        message = misfit(origin, self.name, self.odd.values[0], self.odd.said)
+        return message + hint(self.name, self.texts, self.source, self._kind)
 
 
 def _fits(column: pa.Array, kind: pa.DataType) -> bool:

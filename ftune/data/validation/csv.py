@@ -123,7 +123,7 @@ class _Pass:
             return pc.cast(raw, pa.string())
         except pa.ArrowInvalid:
             values = raw.to_pylist()
-        bad = [i for i, one in enumerate(values) if one is not None and not decodes(one)]
+        bad = [i for i, value in enumerate(values) if value is not None and not decodes(value)]
         self.bad[self.file.names[column]].add(rows[bad])
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in values])
 

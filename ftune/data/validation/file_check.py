@@ -219,9 +219,9 @@ class FileCheck:
         except DataError as error:
             faults.append(str(error))
         if not data.classes:
-            said = fractions(self.file.path, name, rows, sum(rows.values()), data.source)
-            faults += [said] if said else []
-        few = [f"`{one}`" for one in chosen if rows.get(one) == 1]
+            fault = fractions(self.file.path, name, rows, sum(rows.values()), data.source)
+            faults += [fault] if fault else []
+        few = [f"`{label}`" for label in chosen if rows.get(label) == 1]
         if few and data.split.stratify and self.divided:
             faults.append(unstratified(self.file.path, single_rows(few)))
         return faults

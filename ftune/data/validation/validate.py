@@ -45,9 +45,9 @@ class FileReport:
     note: str
 
     def __str__(self) -> str:
-        said = f"{self.path}: {self.rows:,} rows, {self.columns:,} columns"
-        said += f", {spoken(self.size)}" if self.size is not None else ""
-        return f"{said}, {self.seconds:.1f} s{f' ({self.note})' if self.note else ''}"
+        text = f"{self.path}: {self.rows:,} rows, {self.columns:,} columns"
+        text += f", {spoken(self.size)}" if self.size is not None else ""
+        return f"{text}, {self.seconds:.1f} s{f' ({self.note})' if self.note else ''}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -98,8 +98,8 @@ def _between(checks: list[FileCheck], data: Data) -> list[str]:
     column = data.split.group
     pairs = combinations(checks, 2) if column else ()
     shares = (
-        shared(one.file.path, other.file.path, str(column), one.groups & other.groups)
-        for one, other in pairs
+        shared(first.file.path, other.file.path, str(column), first.groups & other.groups)
+        for first, other in pairs
     )
     return [fault for fault in shares if fault]
 
@@ -134,7 +134,7 @@ def _refusing(error: DataError) -> Callable[[], DataFile]:
 
 
 def _size(path: str) -> int | None:
-    place = Path(path)
-    if place.is_dir():
-        return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
-    return place.stat().st_size if place.is_file() else None
+    file_or_folder = Path(path)
+    if file_or_folder.is_dir():
+        return sum(file.stat().st_size for file in file_or_folder.rglob("*") if file.is_file())
+    return file_or_folder.stat().st_size if file_or_folder.is_file() else None
