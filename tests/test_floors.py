@@ -169,7 +169,6 @@ OPEN_CIRCLES = {
     "ftune.data.sources.csv <-> ftune.data.sources.csv_faults <-> ftune.data.sources.csv_form"
     " <-> ftune.data.sources.declared <-> ftune.data.sources.written",
     "ftune.engine.selection <-> ftune.engine.state",
-    "ftune.models.hf <-> ftune.models.hf_files <-> ftune.models.hf_grow",
 }
 """Those that are still to be opened; nothing may be added."""
 

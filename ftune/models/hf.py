@@ -11,14 +11,13 @@ from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
 from ftune.limits.form import of_form
-from ftune.models.shapes import Axes, Axis, Built, Inputs, Loading
+from ftune.models.shapes import Axes, Axis, Built, Inputs, Loading, Pooling
 
 if TYPE_CHECKING:
     from ftune.models.hf_files import Source
     from ftune.models.hf_modules import CausalLm, Encoder, Native
 
 Kind = Literal["causal-lm", "encoder", "sequence", "token"]
-Pooling = Literal["mean", "cls", "last", "max"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,9 @@ class Hf:
                 f"model: {source} is an encoder-decoder ({config.model_type}), which ftune does "
                 "not train; take an encoder or a causal language model"
             )
-        if inputs.vocabulary > text.vocab_size and not brings(source, inputs.vocabulary):
+        if inputs.vocabulary > text.vocab_size and not brings(
+            source.read_from, source.arguments, inputs.vocabulary
+        ):
             raise RequestError(
                 f"model: the data's tokenizer has {inputs.vocabulary:,} ids, {source} knows "
                 f"{text.vocab_size:,}; tokenize with the model's own"

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ftune.errors import CheckpointError, FtuneError, MissingExtraError, RequestError
 from ftune.foreign import NotTensorsError, global_in
@@ -22,11 +22,8 @@ from ftune.limits import documents
 from ftune.limits.folders import check_layers, model_folder
 from ftune.limits.gguf import gguf_file
 from ftune.log_suppression import quiet
-from ftune.models.shapes import Loading
+from ftune.models.shapes import Loading, Pooling
 from ftune.own_code import Opened, check_kernels, opened, refusal
-
-if TYPE_CHECKING:
-    from ftune.models.hf import Pooling
 
 _FACTORIES = {
     "causal-lm": "AutoModelForCausalLM",

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ftune.log_suppression import quiet
 
-if TYPE_CHECKING:
-    from ftune.models.hf_files import Source
 
-
-def brings(source: Source, tokens: int) -> bool:
-    """Whether the model's own tokenizer has so many ids."""
+def brings(read_from: str, arguments: Mapping[str, Any], tokens: int) -> bool:
+    """Return whether the tokenizer that transformers reads from there has `tokens` ids."""
     from transformers import AutoTokenizer
 
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source.read_from, **source.arguments)
+            tokenizer = AutoTokenizer.from_pretrained(read_from, **arguments)
     except Exception:  # whatever a folder without a tokenizer runs into
         return False
     return max(tokenizer.get_vocab().values(), default=-1) + 1 == tokens

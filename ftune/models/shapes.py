@@ -15,6 +15,9 @@ from ftune.errors import RequestError
 if TYPE_CHECKING:
     from torch import nn
 
+Pooling = Literal["mean", "cls", "last", "max"]
+"""How the vectors of a text become one."""
+
 Axes = dict[str, tuple["Axis", ...]]
 
 
