@@ -150,11 +150,15 @@ class Console:
         from rich.text import Text
 
         table = Table(
-            title=redact(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+            title=Text(redact(title)) if title else None,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
         )
         for index, column in enumerate(columns):
             right = all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(redact(column), justify="right" if right else "left", overflow="fold")
+            heading = Text(redact(column))  # as text: `[red]` is a name here, no markup
+            table.add_column(heading, justify="right" if right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(redact(cell(value))) for value in row))
         self.rich.print(table)

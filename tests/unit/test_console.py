@@ -93,3 +93,10 @@ def test_numbers_as_they_are_shown() -> None:
     values = (None, True, False, 1234567, 0.123456, "text")
     assert [cell(v) for v in values] == ["", "yes", "no", "1,234,567", "0.1235", "text"]
     assert [duration(s) for s in (40, 89, 720, 12600)] == ["40 s", "89 s", "12 min", "3.5 h"]
+
+
+def test_headings_in_brackets_are_names_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A column of a file may be called `[red]`, which rich would take for a colour."""
+    Console().table("runs of [bold]", ("[red]", "loss/[a]"), [("[b]", 1.5)])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("[bold]", "[red]", "loss/[a]", "[b]"))
