@@ -132,9 +132,7 @@ class Hf:
                 f"model: {source} is an encoder-decoder ({config.model_type}), which ftune does "
                 "not train; take an encoder or a causal language model"
             )
-        if inputs.vocabulary > text.vocab_size and not brings(
-            source.read_from, source.arguments, inputs.vocabulary
-        ):
+        if inputs.vocabulary > text.vocab_size and not brings(source, inputs.vocabulary):
             raise RequestError(
                 f"model: the data's tokenizer has {inputs.vocabulary:,} ids, {source} knows "
                 f"{text.vocab_size:,}; tokenize with the model's own"

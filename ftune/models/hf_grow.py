@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ftune.log_suppression import quiet
 
 
-def brings(read_from: str, arguments: Mapping[str, Any], tokens: int) -> bool:
-    """Return whether the tokenizer that transformers reads from there has `tokens` ids."""
+class ModelFiles(Protocol):
+    """Where transformers reads a model from, and with which arguments."""
+
+    @property
+    def read_from(self) -> str: ...
+    @property
+    def arguments(self) -> Mapping[str, Any]: ...
+
+
+def brings(source: ModelFiles, tokens: int) -> bool:
+    """Return whether the tokenizer of a model's files has `tokens` ids."""
     from transformers import AutoTokenizer
 
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(read_from, **arguments)
+            tokenizer = AutoTokenizer.from_pretrained(source.read_from, **source.arguments)
     except Exception:  # whatever a folder without a tokenizer runs into
         return False
     return max(tokenizer.get_vocab().values(), default=-1) + 1 == tokens

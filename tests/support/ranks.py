@@ -7,6 +7,7 @@ nan, memory or stop: rank 1 alone meets a loss that is not finite, too little me
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -149,7 +150,7 @@ def ranks(case: str, world: int, folder: Path) -> list[dict[str, Any]]:
         subprocess.Popen(
             [sys.executable, "-m", "support.ranks", case, str(rank), str(world), str(file)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         for rank in range(world)
     ]  # fmt: skip
@@ -162,6 +163,10 @@ def ranks(case: str, world: int, folder: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     case_, rank_, world_, file_ = sys.argv[1:]
     sys.stdout.write(json.dumps(result_of(case_, int(rank_), int(world_), file_)) + "\n")
+    sys.stdout.flush()
+    if distributed.is_initialized():
+        distributed.barrier()  # a rank that leaves early takes gloo's threads of the others along
+        distributed.destroy_process_group()
+    os._exit(0)  # gloo's threads may outlive the interpreter, which then is aborted

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.apart import apart
+from support.apart import apart, only_in_a_child
 from support.trainings import configuration
 
 from ftune.runtime.preserve import preserve_globals
@@ -43,6 +43,7 @@ def process_state() -> dict[str, Any]:
 
 def train_carelessly(run: Run) -> dict[str, Any]:
     """Train, and change what a user's own model or an imported library may change as well."""
+    only_in_a_child()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     summary = train(run)
@@ -54,6 +55,7 @@ def train_carelessly(run: Run) -> dict[str, Any]:
 
 def changes_of_a_trial(folder: Path, guarded: bool) -> set[str]:
     """Train a trial in this process; return the names of what is another now."""
+    only_in_a_child()
     launch.train = train_carelessly  # type: ignore[attr-defined]
     if not guarded:
         launch.preserve_globals = contextlib.nullcontext  # type: ignore[attr-defined,assignment]
