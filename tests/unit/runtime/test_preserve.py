@@ -59,6 +59,11 @@ def changes_of_a_trial(folder: Path, guarded: bool) -> set[str]:
     launch.train = train_carelessly  # type: ignore[attr-defined]
     if not guarded:
         launch.preserve_globals = contextlib.nullcontext  # type: ignore[attr-defined,assignment]
+    # Whatever tests before this one have left: a change must be one.
+    torch.use_deterministic_algorithms(False)
+    torch.set_default_dtype(torch.float32)
+    signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+    warnings.resetwarnings()
     torch.set_num_threads(2)
     random.seed(1)
     before = process_state()
