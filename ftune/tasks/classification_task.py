@@ -127,9 +127,7 @@ class ClassificationMetrics:
         summed, weight = self.task.loss(outputs, batch)
         self.loss = self.loss + summed.double()
         self.weight = self.weight + (weight.double() if isinstance(weight, Tensor) else weight)
-        predicted = outputs.argmax(1)
-        of_class = [part.bincount(minlength=self.task.outputs) for part in (predicted, y)]
-        self.counts.add(y[predicted == y].bincount(minlength=self.task.outputs), *of_class)
+        self.counts.observe(outputs.argmax(1), y)
         if self.task.positive is not None:
             both = outputs.double()
             score = both[:, self.task.positive] - both[:, 1 - self.task.positive]

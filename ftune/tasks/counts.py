@@ -26,6 +26,12 @@ class Counts:
         self.predicted = self.predicted.to(right.device) + predicted
         self.true = self.true.to(right.device) + true
 
+    def observe(self, predicted: Tensor, true: Tensor) -> None:
+        """Count decisions; predicted, true: class numbers, int64 [decisions]."""
+        classes = len(self.right)
+        of_class = [part.bincount(minlength=classes) for part in (predicted, true)]
+        self.add(true[predicted == true].bincount(minlength=classes), *of_class)
+
     @property
     def precision(self) -> Tensor:
         """Right among predicted; 0 for a class never predicted."""

@@ -70,8 +70,7 @@ class TaggingMetrics:
         summed, weight = self.task.loss(outputs, batch)
         self.loss, self.weight = self.loss + summed.double(), self.weight + weight
         guess = outputs.argmax(1)
-        of_tag = [part.bincount(minlength=self.task.outputs) for part in (guess, y)]
-        self.counts.add(y[guess == y].bincount(minlength=self.task.outputs), *of_tag)
+        self.counts.observe(guess, y)
         if self.task.entities:
             rows = batch["row"].tolist()
             guessed = set(spans(self._names(guess), rows))
