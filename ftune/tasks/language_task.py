@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ftune.batch import IGNORE_INDEX
 from ftune.tasks.counts import ratio
+from ftune.tasks.positions import counted_positions, summed_cross_entropy
 from ftune.tasks.protocol import Batch, directions
 
 
@@ -27,14 +27,10 @@ class LanguageModelTask:
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """Cross-entropy summed over tokens, and how many they are: never a mean of batches."""
-        y = batch["y"]
-        summed = F.cross_entropy(
-            outputs.float(), y, reduction="sum", label_smoothing=self.smoothing
-        )
-        return summed, float(len(y))
+        return summed_cross_entropy(outputs, batch["y"], self.smoothing)
 
     def weight(self, batch: Batch) -> float:
-        return float((batch["y"] != IGNORE_INDEX).sum())
+        return counted_positions(batch)
 
     def metrics(self) -> LanguageModelMetrics:
         return LanguageModelMetrics(self)

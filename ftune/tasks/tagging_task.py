@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional as F
 
-from ftune.batch import IGNORE_INDEX
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
+from ftune.tasks.positions import counted_positions, summed_cross_entropy
 from ftune.tasks.protocol import Batch, directions
 
 
@@ -33,14 +32,10 @@ class TaggingTask:
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """Cross-entropy summed over words, and how many they are."""
-        y = batch["y"]
-        summed = F.cross_entropy(
-            outputs.float(), y, reduction="sum", label_smoothing=self.smoothing
-        )
-        return summed, float(len(y))
+        return summed_cross_entropy(outputs, batch["y"], self.smoothing)
 
     def weight(self, batch: Batch) -> float:
-        return float((batch["y"] != IGNORE_INDEX).sum())
+        return counted_positions(batch)
 
     def metrics(self) -> TaggingMetrics:
         return TaggingMetrics(self)
