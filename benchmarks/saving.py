@@ -9,10 +9,10 @@ from pathlib import Path
 from _figures import CONFIGS, Cases, Figure, data, measure, say
 from real_models import _smollm
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
+from ftune.assembly.job import job
 from ftune.commands.base_config import with_base
 from ftune.console import Console
-from ftune.drive import job
 from ftune.engine.loop import Job
 from ftune.runs.adapters import load_bases
 from ftune.schema.root import LANGUAGE

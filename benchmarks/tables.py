@@ -16,7 +16,7 @@ from pyarrow import csv, parquet
 CHILD = """\
 import json, resource, sys, time
 from pathlib import Path
-from ftune.build import read_data
+from ftune.assembly.build import read_data
 from ftune.schema.root import LANGUAGE
 
 small, large = (LANGUAGE.load(Path(path), []) for path in sys.argv[1:])

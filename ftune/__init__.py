@@ -48,8 +48,8 @@ def load(run: str | Path, *, run_code_from: Sequence[str] = ()) -> Predictor:
 
     run_code_from: as in `run`.
     """
-    from ftune.consent import granting
     from ftune.predictor import load as call
+    from ftune.security.consent import granting
 
     with granting(run_code_from):
         return call(run)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from ftune.cli_options import Code, CodeFrom, Json, Quiet
-from ftune.consent import granting
 from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.security.consent import granting
 
 if TYPE_CHECKING:
     from ftune.runs.base import Base

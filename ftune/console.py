@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ftune.secret.redact import redact, redact_tree
+from ftune.security.redact import redact, redact_tree
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

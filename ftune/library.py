@@ -9,10 +9,10 @@ from typing import Any
 from ftune.commands.base_config import base_for
 from ftune.commands.dispatch import COMMANDS
 from ftune.commands.request import Request
-from ftune.consent import granting
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.schema.root import LANGUAGE, RunConfig
+from ftune.security.consent import granting
 
 
 def run(

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ftune.build import base_pipeline, build_task
+from ftune.assembly.build import base_pipeline, build_task
+from ftune.assembly.initial_weights import build_model, restore_weights
+from ftune.assembly.loader import eval_batch_size, eval_batches, to_device
 from ftune.data.beside import beside, truth_note
 from ftune.data.dataset import Split
 from ftune.data.frame import Frame
@@ -24,7 +26,6 @@ from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import evaluate, inference, outputs
 from ftune.errors import CheckpointError, DataError, RequestError
 from ftune.extend.forgotten import needing
-from ftune.loader import eval_batch_size, eval_batches, to_device
 from ftune.models.call import counted
 from ftune.models.generate import generate
 from ftune.models.shapes import Built
@@ -32,7 +33,6 @@ from ftune.runs.base import Base, load_base
 from ftune.runtime.device import choose
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.tasks.protocol import Batch, Task
-from ftune.weights import build_model, restore_weights
 
 
 @dataclass(frozen=True)

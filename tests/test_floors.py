@@ -11,18 +11,15 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 FLOORS = [
-    {"secret"},
-    {"registry", "errors", "console", "log_suppression", "hub", "pickles", "places", "batch"},
-    {"consent", "limits"},
-    {"config", "foreign", "own_code"},
+    {"registry", "errors", "log_suppression", "hub", "places", "batch"},
+    {"security"},
+    {"console"},
+    {"config"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
     {"objectives", "distributed"},
     {"schema", "runs", "extend"},
     {"engine"},
-    {"weights", "loader"},
-    {"build"},
-    {"fault_policy"},
-    {"drive"},
+    {"assembly"},
     {"training", "predictor"},
     {"search", "exports", "structure"},
     {"report"},

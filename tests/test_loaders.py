@@ -10,8 +10,10 @@ from support.loaders import risky
 PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 ALLOWED = {
-    ("foreign.py", "import pickle"): "the error class that torch's weights-only loader raises",
-    ("foreign.py", "torch.load"): "weights only; or, with consent, the bytes that were hashed",
+    ("security/untrusted_files.py", "import pickle"):
+        "the error class that torch's weights-only loader raises",
+    ("security/untrusted_files.py", "torch.load"):
+        "weights only; or, with consent, the bytes that were hashed",
     ("registry.py", "importlib.import_module"): "names from tables of the package itself",
     ("commands/dispatch.py", "importlib.import_module"): "names from the table of commands",
     ("exports/export.py", "importlib.import_module"): "names from the table of formats",
@@ -109,7 +111,7 @@ def test_the_list_names_nothing_that_is_gone() -> None:
 
 
 def test_torch_files_are_loaded_in_one_place() -> None:
-    text = (PACKAGE / "foreign.py").read_text(encoding="utf-8")
+    text = (PACKAGE / "security" / "untrusted_files.py").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if "torch.load(" in line]
     assert ["weights_only=True" in line for line in lines] == [True, False]
     assert text.count("_run(") == 2  # where it is defined, and after this:

@@ -17,7 +17,7 @@ from ftune.adapt.lora import adapted_modules
 from ftune.adapt.methods import inject
 from ftune.adapt.quantize import quantize_module
 from ftune.errors import CheckpointError
-from ftune.limits.form import of_form
+from ftune.security.limits.form import of_form
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import nn
 
 from ftune.adapt.lora import Adapters
-from ftune.adapt.rules import Effect
+from ftune.adapt.rules import ParamPlan
 
 
 class UnfreezeSchedule:
     """Which parameters move in which epoch; gradual unfreezing is a change of phase."""
 
-    def __init__(self, model: nn.Module, effects: Mapping[str, Effect]) -> None:
+    def __init__(self, model: nn.Module, effects: Mapping[str, ParamPlan]) -> None:
         self.model, self.effects = model, effects
         self.starts = sorted({e.from_epoch for e in effects.values() if e.train and e.from_epoch})
         self.frozen_roots: list[nn.Module] = []

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ftune.adapt.adaptable import Dense, kind_of, matrix_of
-from ftune.adapt.names import plain_name
+from ftune.adapt.names import strip_wrappers
 
 CHILD = "lora"
 
@@ -142,7 +142,7 @@ def adapters_on(module: nn.Module) -> Adapters | None:
 def adapted_modules(model: nn.Module) -> dict[str, tuple[nn.Module, Adapters]]:
     """Plain path -> (module, its adapters), of those that carry any."""
     return {
-        plain_name(f"{path}.")[:-1]: (module, adapters)
+        strip_wrappers(f"{path}.")[:-1]: (module, adapters)
         for path, module in model.named_modules()
         if (adapters := adapters_on(module)) is not None
     }

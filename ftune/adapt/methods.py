@@ -1,7 +1,7 @@
 """Any other method of the PEFT library, put into a model by the library itself.
 
 PEFT wraps the modules it adapts: `up.weight` becomes `up.base_layer.weight` in the model, while
-rules and files keep the plain name (`names.plain_name`).
+rules and files keep the plain name (`names.strip_wrappers`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ftune.adapt.names import plain_name
+from ftune.adapt.names import strip_wrappers
 from ftune.config.spelling import suggestion
 from ftune.errors import MissingExtraError, RequestError
 from ftune.log_suppression import quiet
@@ -132,7 +132,7 @@ def _refuse_unknown(kind: str, own: Mapping[str, Any], known: set[str]) -> None:
 
 def _raw_paths(model: nn.Module, targets: Sequence[str]) -> list[str]:
     """Where the modules really are, inside the wrappers of methods injected before."""
-    raw = {plain_name(f"{path}."): path for path, _ in model.named_modules()}
+    raw = {strip_wrappers(f"{path}."): path for path, _ in model.named_modules()}
     missing = [path for path in targets if f"{path}." not in raw]
     if missing:
         raise RequestError(f"the model has no module `{missing[0]}` to adapt")

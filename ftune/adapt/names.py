@@ -30,7 +30,7 @@ class Part:
     part: str
 
 
-def plain_name(name: str) -> str:
+def strip_wrappers(name: str) -> str:
     """The name without the wrappers that PEFT's methods put in."""
     while _WRAPPED in f".{name}":
         name = f".{name}".replace(_WRAPPED, ".")[1:]
@@ -39,14 +39,14 @@ def plain_name(name: str) -> str:
 
 def lora_part(name: str) -> Part | None:
     """What a LoRA parameter's name says, or None for any other."""
-    match = _LORA.fullmatch(plain_name(name))
+    match = _LORA.fullmatch(strip_wrappers(name))
     return Part(match["module"], match["name"], match["part"]) if match else None
 
 
 def owners(names: Iterable[str]) -> dict[str, str]:
     """Of a model's parameters or tensors those of adapters -> plain path of the adapted module."""
     names = list(names)
-    wrapped = {plain_name(name.rpartition(_WRAPPED)[0]) for name in names if _WRAPPED in name}
+    wrapped = {strip_wrappers(name.rpartition(_WRAPPED)[0]) for name in names if _WRAPPED in name}
     modules = {}
     for name in names:
         part = lora_part(name)
@@ -76,7 +76,7 @@ def find_module(model: nn.Module, path: str) -> nn.Module:
         while "base_layer" in module._modules and step not in module._modules:
             module = module.get_submodule("base_layer")
         if step not in module._modules:
-            known = [plain_name(name) for name, _ in model.named_modules() if name]
+            known = [strip_wrappers(name) for name, _ in model.named_modules() if name]
             near = nearest(path, known)
             hint = f"; the nearest is `{near}`" if near else ""
             raise RequestError(f"the model has no module `{path}` to adapt{hint}")

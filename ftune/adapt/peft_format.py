@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from ftune.adapt.edits import Edit
 from ftune.adapt.targets import own_modules
 from ftune.errors import CheckpointError
-from ftune.foreign import read_safetensors, read_torch
-from ftune.limits import documents
+from ftune.security.limits import documents
+from ftune.security.untrusted_files import read_safetensors, read_torch
 
 CONFIG, WEIGHTS, PREFIX = "adapter_config.json", "adapter_model.safetensors", "base_model.model."
 PICKLED = "adapter_model.bin"

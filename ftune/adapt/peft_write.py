@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ftune.adapt.adaptable import ROWS, TRANSPOSED, kind_of
 from ftune.adapt.edits import lora_edits
 from ftune.adapt.lora import Adapters, LoraAdapter, adapted_modules
-from ftune.adapt.names import is_adapter, plain_name
+from ftune.adapt.names import is_adapter, strip_wrappers
 from ftune.adapt.peft_format import CONFIG, PREFIX, WEIGHTS
-from ftune.adapt.quantize import plain_tensors
+from ftune.adapt.quantize import base_state_dict
 from ftune.adapt.targets import own_modules
 from ftune.errors import RequestError
 
@@ -62,8 +62,8 @@ def write_peft(
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
     outside = [path for path in adapters if path not in inside]
-    names = [n for n in trained if not is_adapter(n) and not plain_name(n).startswith(strip)]
-    return Written(len(tensors), (*outside, *(plain_name(n) for n in names)))
+    names = [n for n in trained if not is_adapter(n) and not strip_wrappers(n).startswith(strip)]
+    return Written(len(tensors), (*outside, *(strip_wrappers(n) for n in names)))
 
 
 def _one_adapter(model: nn.Module, name: str | None) -> dict[str, tuple[nn.Module, LoraAdapter]]:
@@ -157,9 +157,9 @@ def _trained_modules(
         for parameter in module._parameters.values():
             if parameter is not None:
                 holders.setdefault(id(parameter), []).append(path)
-    parameters = {plain_name(name): p for name, p in model.named_parameters()}
+    parameters = {strip_wrappers(name): p for name, p in model.named_parameters()}
     saved, biases = set(), False
-    for name in (plain_name(n) for n in trained if not is_adapter(n)):
+    for name in (strip_wrappers(n) for n in trained if not is_adapter(n)):
         if not name.startswith(strip):
             continue
         for path in holders[id(parameters[name])]:
@@ -199,7 +199,7 @@ def _whole_tensors(
     own: Mapping[str, nn.Module], saved: Iterable[str], biases: bool
 ) -> Iterable[tuple[str, Tensor]]:
     for path in saved:
-        for name, tensor in plain_tensors(own[path]).items():
+        for name, tensor in base_state_dict(own[path]).items():
             if not is_adapter(f"{path}.{name}"):
                 yield f"{path}.{name}", tensor
     for path, module in own.items() if biases else ():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.names import find_module, plain_name
+from ftune.adapt.names import find_module, strip_wrappers
 from ftune.errors import CheckpointError, MissingExtraError, RequestError, RunFailedError
 from ftune.log_suppression import quiet
 
@@ -96,7 +96,7 @@ def plain_weight(weight: Tensor) -> Tensor:
     return weight.dequantize() if hasattr(weight, "qdata") else weight
 
 
-def plain_tensors(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
+def base_state_dict(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
     """The state dict as files hold it: plain tensors under the names that users know.
 
     Quantised weights are dequantised, or with `packed` kept exactly and small: 8-bit integers
@@ -106,7 +106,7 @@ def plain_tensors(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     tensor: Any
     for name, tensor in model.state_dict(keep_vars=True).items():
-        plain = plain_name(name)
+        plain = strip_wrappers(name)
         if packed and hasattr(tensor, "qdata"):
             tensors[plain], tensors[plain + SCALE] = tensor.qdata, tensor.scale
         elif packed and is_quantised(tensor):
@@ -118,13 +118,13 @@ def plain_tensors(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `plain_tensors`, packed or not, into the same structure.
+    """The inverse of `base_state_dict`, packed or not, into the same structure.
 
     Packed weights come back bit for bit; plain ones are quantised anew, within half a step.
     Raises CheckpointError where names or shapes differ.
     """
     own = {
-        plain_name(name): tensor
+        strip_wrappers(name): tensor
         for name, tensor in model.state_dict(keep_vars=True).items()
         if not _belongs_to_nf4(model, name)
     }
@@ -147,7 +147,7 @@ def keep_packed(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Weights that a base holds in 8 bits, bit for bit: quantised anew they would drift."""
     own: Any
     for name, own in model.state_dict().items():
-        given, scale = (tensors.get(plain_name(name) + end) for end in ("", SCALE))
+        given, scale = (tensors.get(strip_wrappers(name) + end) for end in ("", SCALE))
         if hasattr(own, "qdata") and scale is not None and given is not None:
             own.qdata.copy_(given)
             own.scale.copy_(scale)
@@ -193,7 +193,7 @@ def _load_quantised(model: nn.Module, name: str, own: Any, left: dict[str, Tenso
 def _belongs_to_nf4(model: nn.Module, name: str) -> bool:
     """Whether an entry of the state dict is one of the tables beside a 4-bit weight."""
     path, separator, _ = name.partition(".weight.")
-    return bool(separator) and hasattr(find_module(model, plain_name(path)), "quant_state")
+    return bool(separator) and hasattr(find_module(model, strip_wrappers(path)), "quant_state")
 
 
 def _differences(missing: list[str], unexpected: list[str], wrong: list[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ftune.adapt.methods import fixed_parameters
-from ftune.adapt.names import lora_part, owners, parents, plain_name
+from ftune.adapt.names import lora_part, owners, parents, strip_wrappers
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.schema import Rule
 from ftune.config.spelling import nearest, nearest_part
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Effect:
+class ParamPlan:
     """What happens to one parameter.
 
     rule: number of the last match, or None. layer_decay: the part of lr_scale that stems from the
@@ -57,7 +57,7 @@ def resolve(
     model: nn.Module | None = None,
     head: str = "",
     edits: Sequence[Edit] = (),
-) -> dict[str, Effect]:
+) -> dict[str, ParamPlan]:
     """The effect on each parameter. Raises RequestError for a rule that matches nothing.
 
     names: of the parameters, those of attached adapters among them. model: what they belong to,
@@ -68,7 +68,7 @@ def resolve(
     scene = _Scene.of(names, edits, model)
     adapted = any(rule.adds_adapter for rule in rules)
     effects = {
-        name: Effect(train=not adapted or (bool(head) and name.startswith(f"{head}.")))
+        name: ParamPlan(train=not adapted or (bool(head) and name.startswith(f"{head}.")))
         for name in names
     }
     for index, rule in enumerate(rules):
@@ -117,7 +117,7 @@ class _Scene:
             maker |= {} if rule is None else {name: rule}
         weights = model.named_parameters() if model is not None else ()
         quantised = frozenset(name for name, weight in weights if is_quantised(weight))
-        return cls({name: plain_name(name) for name in names}, owner, maker, quantised)
+        return cls({name: strip_wrappers(name) for name in names}, owner, maker, quantised)
 
 
 def matches(rule: Rule, name: str) -> bool:
@@ -128,8 +128,8 @@ def matches(rule: Rule, name: str) -> bool:
 
 
 def _on_modules(
-    effects: Mapping[str, Effect], rule: Rule, index: int, scene: _Scene
-) -> dict[str, Effect]:
+    effects: Mapping[str, ParamPlan], rule: Rule, index: int, scene: _Scene
+) -> dict[str, ParamPlan]:
     """An adapter's parameters are trained, those of the modules it is on are frozen."""
     changed = {}
     adapted = set(scene.owner.values()) if rule.adds_adapter else set()
@@ -156,7 +156,7 @@ def _on_modules(
     return changed
 
 
-def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:
+def _of_lora(effect: ParamPlan, rule: Rule, index: int, part: str) -> ParamPlan:
     assert rule.lora
     settings = rule.lora.settings()
     words = f"lora r={settings['rank']} alpha={settings['alpha']:g}"
@@ -167,23 +167,23 @@ def _of_lora(effect: Effect, rule: Rule, index: int, part: str) -> Effect:
     return applied
 
 
-def _refuse_trained_bits(effects: Mapping[str, Effect]) -> None:
+def _refuse_trained_bits(effects: Mapping[str, ParamPlan]) -> None:
     """Quantised weights have no gradient; a rule that trains them is a contradiction."""
     for name, effect in effects.items():
         if effect.train and effect.adapter in ("int8", "nf4"):
             where = f"adapt.{effect.rule}" if effect.rule is not None else "adapt"
             raise RequestError(
-                f"{where}: `{plain_name(name)}` is quantised to {effect.adapter} and cannot be "
+                f"{where}: `{strip_wrappers(name)}` is quantised to {effect.adapter} and cannot be "
                 "trained; put a lora on it, or leave it out of `quantize`"
             )
 
 
 def _saved_modules(
-    effects: Mapping[str, Effect], rule: Rule, index: int, scene: _Scene
-) -> dict[str, Effect]:
+    effects: Mapping[str, ParamPlan], rule: Rule, index: int, scene: _Scene
+) -> dict[str, ParamPlan]:
     """`modules_to_save`: modules that are trained in full beside the adapters."""
     assert rule.lora
-    saved: dict[str, Effect] = {}
+    saved: dict[str, ParamPlan] = {}
     for pattern in rule.lora.modules_to_save:
         whole = Rule(pattern, train=True)
         matched = [
@@ -204,9 +204,9 @@ def _saved_modules(
 
 
 def _decayed(
-    effects: dict[str, Effect], rules: Sequence[Rule], scene: _Scene, model: nn.Module | None,
+    effects: dict[str, ParamPlan], rules: Sequence[Rule], scene: _Scene, model: nn.Module | None,
     head: str,
-) -> dict[str, Effect]:  # fmt: skip
+) -> dict[str, ParamPlan]:  # fmt: skip
     """The last `layer_decay` that matches multiplies the rate, whatever lr_scale says beside."""
     from ftune.adapt.depth import distances
 
@@ -223,7 +223,7 @@ def _decayed(
 
 
 def rule_table(
-    rules: Sequence[Rule], effects: Mapping[str, Effect], sizes: Mapping[str, int]
+    rules: Sequence[Rule], effects: Mapping[str, ParamPlan], sizes: Mapping[str, int]
 ) -> list[tuple[str, int, int, str]]:
     """Rows of (rule, tensors, parameters, state): each parameter once, under its last rule."""
     rows: dict[tuple[int, str], list[str]] = {}
@@ -241,7 +241,7 @@ def rule_table(
     ]
 
 
-def _spread(effects: Sequence[Effect]) -> str:
+def _spread(effects: Sequence[ParamPlan]) -> str:
     """The range of rates that layer_decay makes of one row."""
     decays = [effect.layer_decay for effect in effects if effect.train]
     if not decays or min(decays) == max(decays) == 1:
@@ -250,7 +250,7 @@ def _spread(effects: Sequence[Effect]) -> str:
     return f", by depth ×{low:.3g}" + (f" … ×{high:.3g}" if high > low else "")
 
 
-def _applied(effect: Effect, rule: Rule, index: int, **more: object) -> Effect:
+def _applied(effect: ParamPlan, rule: Rule, index: int, **more: object) -> ParamPlan:
     changes = {
         key: value
         for key in ("train", "lr_scale", "weight_decay", "from_epoch")

@@ -11,7 +11,7 @@ from torch import nn
 from ftune.adapt import adaptable, quantize
 from ftune.adapt.edits import Edit
 from ftune.adapt.lora import Adapters
-from ftune.adapt.names import plain_name
+from ftune.adapt.names import strip_wrappers
 from ftune.adapt.rules import matches, near_of
 from ftune.adapt.schema import Rule
 from ftune.errors import RequestError
@@ -72,7 +72,7 @@ def own_modules(model: nn.Module) -> Modules:
         while "base_layer" in module._modules:  # a PEFT method's wrapper
             module = module.get_submodule("base_layer")
         if path:
-            modules.setdefault(plain_name(path), module)
+            modules.setdefault(strip_wrappers(path), module)
         children = [
             (f"{path}.{name}" if path else name, child)
             for name, child in module.named_children()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.adapt.key_mapping import renaming
-from ftune.adapt.names import owners, plain_name
+from ftune.adapt.names import owners, strip_wrappers
 from ftune.errors import CheckpointError
 
 
@@ -73,8 +73,8 @@ def transfer(
     Adapters that the base has are loaded as well, those that it lacks stay as they are.
     """
     tensors = model.state_dict()
-    adapters = {plain_name(name) for name in owners(tensors)}
-    own = {plain_name(name): tensor for name, tensor in tensors.items()}
+    adapters = {strip_wrappers(name) for name in owners(tensors)}
+    own = {strip_wrappers(name): tensor for name, tensor in tensors.items()}
     renamed = renaming(base, own)
     named = {renamed(name): tensor for name, tensor in base.items()}
     base_axes = {renamed(name): of_tensor for name, of_tensor in base_axes.items()}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ftune.build import base_pipeline
+from ftune.assembly.build import base_pipeline
 from ftune.config.fields import settings_of
 from ftune.config.tree import Mark, parse_value
 from ftune.data import SOURCES

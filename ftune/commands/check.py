@@ -17,7 +17,7 @@ from ftune.errors import ConfigError, MissingExtraError, Problem, RequestError
 from ftune.models import MODELS
 from ftune.schema.root import LANGUAGE, NO_BASE, NO_MODEL, NO_SWEEP, RunConfig
 from ftune.search.space import check_space, parse_space
-from ftune.secret.redact import redact
+from ftune.security.redact import redact
 from ftune.training.reach import Length, unreached
 
 LARGE = 256 * 2**20

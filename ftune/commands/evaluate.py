@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ftune.build import read_data
+from ftune.assembly.build import read_data
 from ftune.commands.base_config import new_path
 from ftune.commands.predict import LAYOUT, advised, check_settings
 from ftune.console import Console

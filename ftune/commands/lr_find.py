@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ftune.build import base_pipeline, read_data
+from ftune.assembly.build import base_pipeline, read_data
 from ftune.commands.auto_lr import search
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
@@ -25,8 +25,8 @@ from ftune.runtime.processes import refuse_several
 from ftune.schema.root import RunConfig
 from ftune.search.lr_find import LrFindResult
 from ftune.search.ties import Point, best_of
-from ftune.training.describe import peak_memory
-from ftune.training.facts import gathered
+from ftune.training.checkpoint_content import peak_memory
+from ftune.training.provenance import gathered
 from ftune.training.run import create_folder
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import nn
 
-from ftune.adapt.names import plain_name
-from ftune.adapt.rules import Effect
-from ftune.build import base_pipeline, build, read_data
+from ftune.adapt.names import strip_wrappers
+from ftune.adapt.rules import ParamPlan
+from ftune.assembly.build import base_pipeline, build, read_data
+from ftune.assembly.initial_weights import restored
 from ftune.commands.base_config import with_base
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
 from ftune.runs.base import Base
 from ftune.schema.root import RunConfig
-from ftune.weights import restored
 
 
 def model_of_config(config: RunConfig, base: Base | None, console: Console) -> dict[str, Any]:
@@ -45,10 +45,10 @@ def model_of_base(base: Base, console: Console) -> dict[str, Any]:
     return _show(begin.module, begin.effects, console)
 
 
-def _show(module: nn.Module, effects: Mapping[str, Effect], console: Console) -> dict[str, Any]:
+def _show(module: nn.Module, effects: Mapping[str, ParamPlan], console: Console) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {
-            "name": plain_name(name),
+            "name": strip_wrappers(name),
             "shape": list(parameter.shape),
             "parameters": parameter.numel(),
             "state": effects[name].state,

@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftune.build import Parts, base_pipeline, build, read_data, start
+from ftune.assembly.build import Parts, base_pipeline, build, read_data, start
+from ftune.assembly.job import selection_of
 from ftune.commands.dispatch import COMMANDS
 from ftune.console import Console
-from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
-from ftune.training.describe import checkpoint_of, story
-from ftune.training.exact import exactness
+from ftune.training.checkpoint_content import checkpoint_of, story
 from ftune.training.reopen import differences
+from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
 from ftune.training.run import Run, folder_for
 from ftune.training.train import train

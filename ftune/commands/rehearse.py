@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ftune.build import base_pipeline, build, read_data, start
+from ftune.assembly.build import base_pipeline, build, read_data, start
+from ftune.assembly.job import selection_of
 from ftune.commands.base_config import base_for, with_base
 from ftune.commands.dispatch import COMMANDS
 from ftune.commands.sweep import first_trial
-from ftune.drive import selection_of
 from ftune.schema.root import RunConfig
 from ftune.search.lr_find import judging
 

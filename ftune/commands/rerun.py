@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ftune.build import base_pipeline, read_data
+from ftune.assembly.build import base_pipeline, read_data
 from ftune.commands.dispatch import COMMANDS
 from ftune.commands.request import Request
 from ftune.console import Console
@@ -20,7 +20,7 @@ from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE
 from ftune.search.failures import failure_pattern
-from ftune.training.facts import gathered
+from ftune.training.provenance import gathered
 
 
 def rerun(

@@ -13,13 +13,13 @@ from ftune.config.free import free_settings
 from ftune.console import Console, cell
 from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
-from ftune.limits.form import of_form
 from ftune.report.comparison import flat
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.schema.search import Sweep
 from ftune.search.sweep import choose_sampler, trial_count
+from ftune.security.limits.form import of_form
 
 TRIALS = "sweep.trials"
 Change = tuple[str, Any, Any]

@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ftune.build import Parts, base_pipeline, build, read_data
+from ftune.assembly.build import Parts, base_pipeline, build, read_data
+from ftune.assembly.job import selection_of
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
 from ftune.config.dump import dump
 from ftune.console import Console, Progress
-from ftune.drive import selection_of
 from ftune.engine.selection import Selection
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
-from ftune.limits.form import of_form
 from ftune.report.sweep import show_result, summarise, trial_line
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
@@ -30,7 +29,8 @@ from ftune.search.redacted_space import redacted_space
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
 from ftune.search.sweep import choose_sampler, make_scheduler, trial_count
-from ftune.training.facts import gathered, resume_words
+from ftune.security.limits.form import of_form
+from ftune.training.provenance import gathered, resume_words
 from ftune.training.reopen import JUDGED_OTHERWISE
 from ftune.training.run import create_folder
 

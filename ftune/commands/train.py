@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ftune.build import base_pipeline, build, read_data
+from ftune.assembly.build import base_pipeline, build, read_data
 from ftune.commands.auto_lr import settled
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
 from ftune.console import Console
-from ftune.limits.form import of_form
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
+from ftune.security.limits.form import of_form
 from ftune.training.reopen import reopen
 from ftune.training.run import new_run
 from ftune.training.train import train

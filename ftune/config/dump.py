@@ -12,7 +12,7 @@ from ftune.config.fields import Setting, settings_of
 from ftune.config.tree import Mark, Node, scalar
 from ftune.config.types import without_words
 from ftune.registry import Table
-from ftune.secret.redact import redact_tree, stored
+from ftune.security.redact import redact_tree, stored
 
 
 def dump(config: Any) -> dict[str, Any]:

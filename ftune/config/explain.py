@@ -12,7 +12,7 @@ from ftune.config.fields import walk_settings
 from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark
 from ftune.errors import Problem
-from ftune.secret.redact import redact_tree
+from ftune.security.redact import redact_tree
 
 _POSITION = re.compile(r"\.[0-9]+(?=\.|$)")
 _VARIANT = re.compile(r"\(([^)]*)\)")

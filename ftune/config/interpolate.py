@@ -11,7 +11,7 @@ import re
 
 from ftune.config.tree import Node, parse_value
 from ftune.errors import Problem
-from ftune.secret.redact import remember
+from ftune.security.redact import remember
 
 MAX_CHAIN = 8
 MAX_LENGTH = 4096

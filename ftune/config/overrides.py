@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ftune.config.fields import settings_of
 from ftune.config.tree import MAX_DEPTH, Mark, Node, parse_value
 from ftune.errors import ConfigError, Problem, RequestError
-from ftune.secret.redact import redact_words
+from ftune.security.redact import redact_words
 
 
 def apply(root: Node, overrides: Sequence[str], schema: type) -> None:

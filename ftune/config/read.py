@@ -16,7 +16,7 @@ from ftune.config.types import WrongValueError, convert, without_words
 from ftune.errors import Problem
 from ftune.places import url_fault
 from ftune.registry import Table
-from ftune.secret.redact import notice
+from ftune.security.redact import notice
 
 MOST_PROBLEMS = 100
 """Unknown keys of a file that are explained."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ftune.data import PIPELINES
-from ftune.limits.form import of_form
+from ftune.security.limits.form import of_form
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,7 @@ from ftune.models.call import arguments
 from ftune.predictor import Predictor
 from ftune.runs.base import Base
 from ftune.runtime.versions import ftune_version
-from ftune.secret.redact import redact_tree
+from ftune.security.redact import redact_tree
 
 Batch = dict[str, Tensor]
 BATCHES = ((1, 5), (2, 12), (5, 8))  # rows and, of texts, positions

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ftune.adapt.attach import detach
 from ftune.adapt.peft_write import write_peft
 from ftune.adapt.quantize import is_quantised
+from ftune.assembly.initial_weights import restored
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.export_model import Batch, ExportModel, dequantised
 from ftune.exports.graph import named
@@ -21,8 +22,7 @@ from ftune.exports.tokenizer import write_tokenizer
 from ftune.log_suppression import quiet
 from ftune.models.call import arguments
 from ftune.models.hf_files import find, load, read_config
-from ftune.secret.redact import redact
-from ftune.weights import restored
+from ftune.security.redact import redact
 
 TASKS = {"causal-lm": "CAUSAL_LM", "sequence": "SEQ_CLS", "token": "TOKEN_CLS",
          "encoder": "FEATURE_EXTRACTION"}  # fmt: skip

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ftune.adapt.edits import write_edits
-from ftune.adapt.quantize import plain_tensors
+from ftune.adapt.quantize import base_state_dict
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.export_model import Batch, ExportModel, outputs
 from ftune.models.hf_files import plain
 from ftune.predictor import restore
 from ftune.runs.base import load_base
-from ftune.secret.redact import redact_tree
+from ftune.security.redact import redact_tree
 
 TRAINING_ONLY = ("loop", "exact")
 
@@ -38,7 +38,7 @@ def content(export_model: ExportModel) -> tuple[Mapping[str, Tensor], dict[str, 
             f"--merged: {', '.join(export_model.merged[1])} shares its weight in this model,"
             " and with the adapters it no longer could; write --apart"
         )
-    return plain_tensors(export_model.plain), story
+    return base_state_dict(export_model.plain), story
 
 
 def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:

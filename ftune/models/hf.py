@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
-from ftune.limits.form import of_form
 from ftune.models.shapes import Axes, Axis, Built, Inputs, Loading, Pooling
+from ftune.security.limits.form import of_form
 
 if TYPE_CHECKING:
     from ftune.models.hf_files import Source

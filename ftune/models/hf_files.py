@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ftune.errors import CheckpointError, FtuneError, MissingExtraError, RequestError
-from ftune.foreign import NotTensorsError, global_in
 from ftune.hub import UNREACHABLE, reachable
-from ftune.limits import documents
-from ftune.limits.folders import check_layers, model_folder
-from ftune.limits.gguf import gguf_file
 from ftune.log_suppression import quiet
 from ftune.models.shapes import Loading, Pooling
-from ftune.own_code import Opened, check_kernels, opened, refusal
+from ftune.security.limits import documents
+from ftune.security.limits.folders import check_layers, model_folder
+from ftune.security.limits.gguf import gguf_file
+from ftune.security.remote_code import Opened, check_kernels, opened, refusal
+from ftune.security.untrusted_files import NotTensorsError, global_in
 
 _FACTORIES = {
     "causal-lm": "AutoModelForCausalLM",

@@ -18,8 +18,8 @@ from ftune.search.space import Axis, parse_space
 from ftune.search.study import Trial, ranked
 from ftune.search.sweep import best_config
 from ftune.search.verdict import repeated, verdict
-from ftune.secret.redact import redact
-from ftune.training.describe import peak_memory, untrained
+from ftune.security.redact import redact
+from ftune.training.checkpoint_content import peak_memory, untrained
 
 MOST_ROWS = 10
 

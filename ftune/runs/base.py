@@ -1,6 +1,6 @@
 """`--base`: a trained model from wherever it lies, as tensors and, where known, their story.
 
-Only tensors and JSON are read; files that would run code go through ftune.foreign's consent.
+Only tensors and JSON are read; files that would run code go through `security.untrusted_files`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ftune.errors import CheckpointError
-from ftune.foreign import read_safetensors, read_torch
-from ftune.limits import documents
 from ftune.places import url_fault
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
 from ftune.runs.nested import split_key, weights_in
+from ftune.security.limits import documents
+from ftune.security.untrusted_files import read_safetensors, read_torch
 
 if TYPE_CHECKING:
     from ftune.adapt.edits import Edit

@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
-from ftune.limits.memory import check
 from ftune.runs.files import (
     free_bytes,
     read_json,
@@ -32,6 +31,7 @@ from ftune.runs.files import (
 )
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
+from ftune.security.limits.memory import check
 
 FORMAT = 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ftune.errors import RunFailedError
-from ftune.limits import documents
+from ftune.security.limits import documents
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any
 
 from ftune.errors import CheckpointError, LockedError, RequestError
-from ftune.limits import documents
-from ftune.limits.form import of_form
-from ftune.limits.memory import check
 from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
 from ftune.runs.lock import NAME, Lock, busy
 from ftune.runs.process import alive, identity
-from ftune.secret.redact import redact_tree
+from ftune.security.limits import documents
+from ftune.security.limits.form import of_form
+from ftune.security.limits.memory import check
+from ftune.security.redact import redact_tree
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ftune.config.spelling import nearest
 from ftune.errors import CheckpointError
-from ftune.foreign import named_tensors
+from ftune.security.untrusted_files import named_tensors
 
 NESTS = ("model", "state_dict", "model_state_dict", "module", "net", "weights", "ema")
 MOST_LEVELS = 4

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ftune.config.fields import blocks, group, setting
 from ftune.config.read import SettingError
-from ftune.schema.interval import LookEvery
+from ftune.schema.interval import EvalInterval
 from ftune.tasks import METRICS
 from ftune.tasks.protocol import DIRECTIONS
 
@@ -16,7 +16,7 @@ from ftune.tasks.protocol import DIRECTIONS
 class Eval:
     """When and by what the model is judged."""
 
-    every: LookEvery = group(LookEvery, short="epochs", default=LookEvery(epochs=1))
+    every: EvalInterval = group(EvalInterval, short="epochs", default=EvalInterval(epochs=1))
     """How often the validation split is evaluated; a bare number means epochs."""
 
     at_start: bool = setting(True)

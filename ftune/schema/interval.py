@@ -27,7 +27,7 @@ class Every:
 
 
 @dataclass(frozen=True)
-class LookEvery:
+class EvalInterval:
     """How often the model is evaluated."""
 
     epochs: float | None = setting(None, above=0)

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from ftune.build import Parts
+from ftune.assembly.build import Parts
+from ftune.assembly.job import selection_of
 from ftune.config.dump import dump
 from ftune.config.free import free_settings
 from ftune.data.dataset import fingerprint, raw_fingerprint
-from ftune.drive import selection_of
 from ftune.runtime.precision import choose_precision
 from ftune.schema.root import RunConfig
 

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from ftune.errors import FtuneError
-from ftune.secret.redact import redact
+from ftune.security.redact import redact
 
 
 def failure_reason(error: Exception) -> str:

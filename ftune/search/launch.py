@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ftune.build import base_pipeline, build, read_data
+from ftune.assembly.build import base_pipeline, build, read_data
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import CheckpointError, InterruptedRunError, LockedError
-from ftune.limits.form import of_form
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runs.lock import Lock
@@ -29,6 +28,7 @@ from ftune.schema.root import RunConfig
 from ftune.search.duplicates import training_key
 from ftune.search.failures import failure_reason
 from ftune.search.lr_find import resolve_auto_lr
+from ftune.security.limits.form import of_form
 from ftune.training.reopen import reopen
 from ftune.training.run import Run, new_run
 from ftune.training.train import train

@@ -11,14 +11,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ftune.build import Parts, build, start
+from ftune.assembly.build import Parts, build, start
+from ftune.assembly.job import job, score
 from ftune.data.dataset import Dataset, Split
-from ftune.drive import job, score
 from ftune.engine.callback import NullCallback
 from ftune.engine.loop import fit
 from ftune.errors import DivergedError, RequestError
 from ftune.runs.base import Base
-from ftune.schema.interval import LookEvery
+from ftune.schema.interval import EvalInterval
 from ftune.schema.root import RunConfig
 from ftune.schema.train import NonFinite
 from ftune.search.caveats import before, what_remains_open
@@ -182,7 +182,7 @@ def _short_training(
     short = _with_rate(config, rate)
     faults = NonFinite()  # a rate that diverges shall be seen to
     train = replace(short.train, steps=steps, early_stop=None, non_finite=faults, spike_guard=None)
-    look = replace(short.eval_, every=LookEvery(steps=steps))
+    look = replace(short.eval_, every=EvalInterval(steps=steps))
     parts = build(replace(short, train=train, eval_=look), dataset, base)
     watcher, state = NullCallback(interrupted), start(parts)
     try:

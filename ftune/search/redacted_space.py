@@ -9,8 +9,8 @@ from typing import Any
 from ftune.errors import RequestError
 from ftune.schema.search import Sweep
 from ftune.search.space import Space, parse_space
-from ftune.secret.forms import HIDDEN
-from ftune.secret.redact import stored
+from ftune.security.redact import stored
+from ftune.security.secret_forms import HIDDEN
 
 
 def redacted_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ftune.build import Parts
-from ftune.drive import score
+from ftune.assembly.build import Parts
+from ftune.assembly.job import score
 from ftune.tasks.protocol import Task
 
 MOST_UNITS = 1000

@@ -10,7 +10,7 @@ from typing import Any
 from ftune.config.decimals import as_written
 from ftune.optim import SCHEDULES
 from ftune.optim.schedule import Warmup
-from ftune.schema.interval import LookEvery
+from ftune.schema.interval import EvalInterval
 from ftune.schema.root import RunConfig
 from ftune.training.fading import fading
 
@@ -91,7 +91,7 @@ def _evaluations(config: RunConfig, length: Length) -> Iterator[str]:
         return
     listeners = _listeners(config)
     count = max(0, ceil(between) - 1)  # between the start and the end
-    if between < 1 and (listeners or config.eval_.every != LookEvery(epochs=1)):
+    if between < 1 and (listeners or config.eval_.every != EvalInterval(epochs=1)):
         without = f", and {' and '.join(listeners)} cannot act" if listeners else ""
         yield (
             f"eval.every is {_shown(config.eval_.every)} and the training {length}: only its start "
@@ -114,7 +114,7 @@ def _listeners(config: RunConfig) -> dict[str, int]:
     return waiting | drop
 
 
-def _between(every: LookEvery, length: Length) -> Any:
+def _between(every: EvalInterval, length: Length) -> Any:
     """How many intervals go into the training, exactly; None where it is not known."""
     if length.per_epoch is not None and length.steps is not None:
         interval = every.in_steps(length.per_epoch)
@@ -160,7 +160,7 @@ def _is(schedule: object, name: str) -> bool:
     return isinstance(schedule, SCHEDULES[name])
 
 
-def _shown(every: LookEvery) -> str:
+def _shown(every: EvalInterval) -> str:
     given = ((every.steps, "step"), (every.epochs, "epoch"))
     return " or ".join(_count(number, unit) for number, unit in given if number is not None)
 

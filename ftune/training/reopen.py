@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ftune.build import Parts, base_pipeline, build, read_data, start
+from ftune.assembly.build import Parts, base_pipeline, build, read_data, start
+from ftune.assembly.job import selection_of
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint
-from ftune.drive import selection_of
 from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
-from ftune.training.exact import LATER, exactness
+from ftune.training.resume_check import LATER, exactness
 from ftune.training.resumed import Resumed
 from ftune.training.run import Run
 

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.build import Parts, start
+from ftune.assembly.build import Parts, start
+from ftune.assembly.job import selection_of
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
-from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import RunConfig
-from ftune.training.describe import checkpoint_of
-from ftune.training.facts import facts_of
+from ftune.training.checkpoint_content import checkpoint_of
+from ftune.training.provenance import facts_of
 from ftune.training.resumed import Resumed
 from ftune.training.saving import check_space
 

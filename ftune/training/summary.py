@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ftune.assembly.job import selection_of
 from ftune.console import Console
-from ftune.drive import selection_of
 from ftune.engine.loop import Outcome
 from ftune.runs import checkpoint
-from ftune.training.describe import (
+from ftune.training.checkpoint_content import (
     beyond,
     ending,
     peak_memory,

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
+from ftune.assembly.job import job, score_all
 from ftune.console import Progress
 from ftune.data.dataset import loses_targets
-from ftune.drive import job, score_all
 from ftune.engine.callback import Callbacks
 from ftune.engine.loop import Outcome, fit
 from ftune.errors import FtuneError, InterruptedRunError
@@ -22,8 +22,8 @@ from ftune.training.callbacks.checkpointer import Checkpointer
 from ftune.training.callbacks.display import ProgressBar, Warnings
 from ftune.training.callbacks.metrics_log import MetricsLog
 from ftune.training.callbacks.stop_signals import StopSignals
-from ftune.training.describe import ending, show_parts
-from ftune.training.facts import resume_words
+from ftune.training.checkpoint_content import ending, show_parts
+from ftune.training.provenance import resume_words
 from ftune.training.run import Run
 from ftune.training.summary import Scores, show_end, summary_of
 

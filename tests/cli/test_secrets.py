@@ -11,7 +11,7 @@ import pytest
 from support.secrets_planted import ENVIRONMENT, SECRETS, Session, a_few_commands, found_in, planted
 
 from ftune.config.tree import parse, read_text
-from ftune.secret import redact
+from ftune.security import redact
 
 
 @pytest.fixture

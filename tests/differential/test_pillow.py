@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.differential import Table, agrees, each
 
-from ftune.build import read_data
+from ftune.assembly.build import read_data
 from ftune.schema.root import LANGUAGE
 
 PIL = pytest.importorskip("PIL")

@@ -13,7 +13,7 @@ from sklearn import impute, metrics, model_selection, preprocessing
 from support.differential import Table, agrees, each
 
 import ftune
-from ftune.build import read_data
+from ftune.assembly.build import read_data
 from ftune.schema.root import LANGUAGE
 
 ROWS = 60

@@ -17,11 +17,11 @@ from support.trainings import QUIET, undisturbed
 
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.merge import merge, unmerge
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
+from ftune.assembly.job import score
 from ftune.commands.base_config import base_config, with_base
 from ftune.commands.export import export
 from ftune.data.dataset import Dataset
-from ftune.drive import score
 from ftune.models.call import call
 from ftune.predictor import Predictor, restore
 from ftune.runs.base import load_base

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from support.again import KINDS, configured, prepare, run_kind, saved_bytes
 from support.trainings import QUIET
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.commands.rerun import rerun
 from ftune.errors import FtuneError, RequestError
 from ftune.report.run_diff import causes, results, tensors

@@ -38,7 +38,7 @@ def test_images(place: Path, tmp_path: Path) -> None:
 
 
 def test_control_a_stateful_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftune.build.Batches", Stateful)
+    monkeypatch.setattr("ftune.assembly.build.Batches", Stateful)
     assert streams(EVERYTHING, tmp_path, 2)[1] > 0
     assert unseen(parts_of(EVERYTHING), 2) > 0
 

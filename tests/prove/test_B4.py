@@ -42,6 +42,6 @@ def test_every_kind(here: Path, ledger: Ledger) -> None:
 
 
 def test_control(here: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftune.weights.transfer", careless)
+    monkeypatch.setattr("ftune.assembly.initial_weights.transfer", careless)
     seen = answered(PASSED_OVER, here)
     ledger.control("B4", all(seen.values()), f"loading what fits in silence, {len(seen)} kinds")

@@ -12,7 +12,7 @@ import pytest
 from support.ledger import Ledger, full
 from support.trainings import QUIET, assert_same, configuration, trace, undisturbed
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.cli_run import disk_message
 from ftune.errors import RunFailedError
 from ftune.runs import checkpoint

@@ -53,7 +53,7 @@ def test_in_parts(kind: str, place: Path, ledger: Ledger) -> None:
 def test_control_order(
     place: Path, tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ftune.build.Batches", Stateful)
+    monkeypatch.setattr("ftune.assembly.build.Batches", Stateful)
     found = streams(kinds(place)["table"], tmp_path, 1)[1]
     ledger.control("R2", found > 0, "an order from a stateful stream")
 
@@ -67,5 +67,5 @@ def test_control_augmentation(
 
 
 def test_control_once(place: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftune.build.Batches", Stateful)
+    monkeypatch.setattr("ftune.assembly.build.Batches", Stateful)
     ledger.control("R2", unseen(parts_of(kinds(place)["table"]), 2) > 0, "rows drawn anew")

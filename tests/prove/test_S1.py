@@ -79,7 +79,7 @@ def test_control_remote_code(sandbox: Sandbox, ledger: Ledger) -> None:
     from transformers import dynamic_module_utils
 
     from ftune.models import hf_files
-    from ftune.own_code import Opened
+    from ftune.security.remote_code import Opened
 
     def trusting(folder: str | Path) -> Opened:
         return Opened(str(folder), "0" * 64)

@@ -9,7 +9,7 @@ from support.consenting import CHECKS, changed_file, not_remembered, swapped_fil
 from support.ledger import Ledger
 from support.sandbox import Sandbox
 
-from ftune import consent
+from ftune.security import consent
 
 
 def noticed(check: Callable[..., None], sandbox: Sandbox, *given: object) -> bool:

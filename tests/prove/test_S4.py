@@ -15,7 +15,7 @@ from support.secrets_planted import (
     planted,
 )
 
-from ftune.secret import redact
+from ftune.security import redact
 
 
 @pytest.fixture

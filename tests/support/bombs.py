@@ -70,7 +70,7 @@ def data(name: str, content: bytes, sparse: int = 0, **settings: Any) -> Bomb:
 
 def read(file: Path, **settings: Any) -> None:
     """The data of a file, prepared as for a training."""
-    from ftune.build import read_data
+    from ftune.assembly.build import read_data
 
     source = {".npz": "npz", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "text"}
     plain: dict[str, Any] = {
@@ -158,7 +158,7 @@ def image(name: str, content: bytes) -> Bomb:
 
 
 def _read_images(folder: Path) -> None:
-    from ftune.build import read_data
+    from ftune.assembly.build import read_data
 
     plain = {
         "task": "classification",

@@ -142,9 +142,9 @@ def model_file(name: str, content: bytes) -> Bomb:
 def built(path: Path) -> None:
     """The model and the tokenizer at a path."""
     from ftune.data.text.loaded import load as load_tokenizer
-    from ftune.limits.modules import weighed
     from ftune.models.hf import Hf
     from ftune.models.shapes import Inputs
+    from ftune.security.limits.modules import weighed
 
     load_tokenizer(str(path)).encode(["a cat"])
     with weighed("model"):

@@ -150,13 +150,13 @@ def faults_of(table: Mapping[str, Callable[[Path], Callable[[], Any]]], place: P
 
 def unguarded(monkeypatch: Any) -> None:
     """Takes the guards away, as if nobody had thought of them."""
-    from ftune import foreign, weights
     from ftune.data.sources import arrow
-    from ftune.limits import documents, memory
+    from ftune.security import untrusted_files as foreign
+    from ftune.security.limits import documents, memory
 
     monkeypatch.setattr(documents, "levels", lambda _: 0)
     monkeypatch.setattr(documents, "nesting", lambda _: (0, 0))
     monkeypatch.setattr(memory, "available", lambda: 2**62)
     monkeypatch.setattr(arrow, "MOST_COLUMNS", 2**62)
     monkeypatch.setattr(foreign, "loaded", lambda _, content: content)
-    monkeypatch.setattr(weights, "weighed", contextlib.nullcontext)
+    monkeypatch.setattr(initial_weights, "weighed", contextlib.nullcontext)

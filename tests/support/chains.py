@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftune import fault_policy
+from ftune.assembly import fault_policy
+from ftune.assembly.loader import BatchLoader, Load, Prefetcher, prefetched
 from ftune.commands.resume import resume
-from ftune.loader import BatchLoader, Load, Prefetcher, prefetched
 from ftune.runs.folder import RunFolder
 from support.children import DONE, kill_at_random, launch
 from support.trainings import EVERYTHING, QUIET, assert_same, begin, begun, configuration, trace

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 import ftune
-from ftune import consent
 from ftune.errors import FtuneError
+from ftune.security import consent
 from support import payloads as p
 from support.hostile_folders import edit_json, module_text
 from support.sandbox import Answer, Sandbox, command

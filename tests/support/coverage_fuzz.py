@@ -21,8 +21,10 @@ from pathlib import Path
 
 import atheris
 
-READERS = ("ftune.config", "ftune.limits", "ftune.data.sources", "ftune.foreign", "ftune.pickles",
-           "support.planted")  # fmt: skip
+READERS = (
+    "ftune.config", "ftune.data.sources", "ftune.security.limits", "ftune.security.pickle_scan",
+    "ftune.security.untrusted_files", "support.planted",
+)  # fmt: skip
 ROOM_MB = 1000
 """Resident memory beyond the start at which libFuzzer ends the process."""
 MOST_BYTES = 4096

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ftune.commands.check import check, check_sweep
 from ftune.console import Console
-from ftune.foreign import read_safetensors, read_torch
-from ftune.limits import documents
-from ftune.limits.gguf import gguf_file
 from ftune.schema.root import LANGUAGE
+from ftune.security.limits import documents
+from ftune.security.limits.gguf import gguf_file
+from ftune.security.untrusted_files import read_safetensors, read_torch
 from support.bombs import read
 from support.broken import CONFIGS, _gguf, _tables, _weights
 from support.planted import GUIDED

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.data.store import Dense
 from ftune.engine.state import State
 from ftune.engine.step import Step, StepResult

@@ -77,7 +77,7 @@ def _another_torch(_: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def _another_numpy(_: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("ftune.training.exact._version", lambda _: "1.0")
+    patch.setattr("ftune.training.resume_check._version", lambda _: "1.0")
 
 
 # What changed, and a part of what must be said of it.

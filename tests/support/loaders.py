@@ -111,7 +111,7 @@ def _trusting(given: Mapping[str | None, ast.expr], name: str) -> str | None:
 
 
 CONSENTED = {"source.trusted", "found.trusted", "trusted"}
-"""Expressions that hold the answer of ftune.own_code.opened."""
+"""Expressions that hold the answer of ftune.security.remote_code.opened."""
 
 
 def _by_text(call: ast.Call, dotted: str, names: Mapping[str, str]) -> bool:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ftune.adapt.transfer import Transfer
-from ftune.build import base_pipeline, build, read_data
+from ftune.assembly.build import base_pipeline, build, read_data
 from ftune.commands.base_config import with_base
 from ftune.errors import FtuneError
 from ftune.runs.adapters import load_bases

@@ -17,7 +17,7 @@ import pytest
 
 from ftune.cli import app
 from ftune.runs.folder import RunFolder
-from ftune.secret import redact
+from ftune.security import redact
 from support.tiny_hf import save_models
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"

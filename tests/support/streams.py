@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from ftune import fault_policy
-from ftune.build import Parts, build, read_data
+from ftune.assembly import fault_policy
+from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.fault_policy import batch_loader
+from ftune.assembly.loader import BatchLoader, Load, prefetched
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import RngKey
-from ftune.fault_policy import batch_loader
-from ftune.loader import BatchLoader, Load, prefetched
 from ftune.objectives import Batch
 from ftune.schema.root import RunConfig
 from support.chains import one_ahead

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ftune import fault_policy
-from ftune.build import build, read_data
+from ftune.assembly import fault_policy
+from ftune.assembly.build import build, read_data
 from ftune.data.store import Dense, RngKey
 from ftune.schema.root import LANGUAGE
 from ftune.training.run import new_run

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.console import Console
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics

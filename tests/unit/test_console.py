@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ftune.console import Console, cell, duration
-from ftune.secret.forms import HIDDEN
+from ftune.security.secret_forms import HIDDEN
 
 CASES = [
     # json_output, quiet, stdout_taken: stdout, stderr

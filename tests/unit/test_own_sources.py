@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ftune
-from ftune.build import read_data
+from ftune.assembly.build import read_data
 from ftune.console import Console
 from ftune.data import SOURCES
 from ftune.errors import ConfigError, DataError, RequestError

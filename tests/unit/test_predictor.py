@@ -12,7 +12,7 @@ import torch
 from support.tiny_hf import SENTENCES, save_models
 from support.trainings import QUIET, undisturbed
 
-from ftune.build import base_pipeline, build, read_data
+from ftune.assembly.build import base_pipeline, build, read_data
 from ftune.commands.base_config import base_config, with_base
 from ftune.commands.evaluate import evaluate
 from ftune.commands.export import export

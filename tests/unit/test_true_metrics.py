@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn import metrics as reference
 from support.trainings import QUIET, begin, undisturbed
 
-from ftune.build import read_data
+from ftune.assembly.build import read_data
 from ftune.commands.evaluate import evaluate
 from ftune.commands.predict import predict
 from ftune.commands.request import Request

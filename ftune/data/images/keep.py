@@ -19,7 +19,7 @@ import numpy as np
 from ftune.data.disk_cache import completed, evict
 from ftune.data.frame import Array
 from ftune.data.images.pixels import Pixels
-from ftune.limits.memory import available
+from ftune.security.limits.memory import available
 
 VERSION = 1
 BLOCK = 2**24

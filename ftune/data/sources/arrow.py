@@ -16,7 +16,7 @@ from ftune.config.spelling import nearest
 from ftune.data.frame import Array, Frame, spoken_rows
 from ftune.data.sources.integers import integer_notes
 from ftune.errors import AbsentDataError, DataError
-from ftune.limits.memory import check
+from ftune.security.limits.memory import check
 
 RELEASED = 2**23
 """So many freed bytes are handed back to the system, which numpy takes its memory from."""

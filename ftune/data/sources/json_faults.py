@@ -11,7 +11,7 @@ from ftune.data.sources.arrow import MOST_COLUMNS, check_width
 from ftune.data.sources.json_rows import lines
 from ftune.data.sources.stream import check_size
 from ftune.errors import DataError
-from ftune.limits.documents import MOST_LEVELS, keys, nesting
+from ftune.security.limits.documents import MOST_LEVELS, keys, nesting
 
 
 def one_object(path: str) -> str:

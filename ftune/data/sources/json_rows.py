@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ftune.data.sources import stream
 from ftune.errors import DataError
-from ftune.limits.documents import MOST_LEVELS
+from ftune.security.limits.documents import MOST_LEVELS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -65,7 +65,7 @@ def read_arrays(path: str) -> dict[str, Array]:
     import numpy as np
 
     from ftune.data.sources.arrow import existing
-    from ftune.limits.archives import members
+    from ftune.security.limits.archives import members
 
     existing(path)
     try:

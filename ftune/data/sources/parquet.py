@@ -74,7 +74,7 @@ def _texts(schema: Any) -> list[str]:
 def check_claims(path: str, told: Any) -> None:
     """What the footer claims, before memory is taken: values in columns, and bytes unpacked."""
     from ftune.data.sources.arrow import SMALLER, check_width
-    from ftune.limits.memory import check
+    from ftune.security.limits.memory import check
 
     check_width(path, told.num_columns)
     groups = [told.row_group(i) for i in range(told.num_row_groups)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ftune.errors import DataError
-from ftune.limits.memory import available, check
+from ftune.security.limits.memory import available, check
 
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 """How a compressed file begins; its name may say nothing of it."""

@@ -10,12 +10,12 @@ from ftune.data import disk_cache
 from ftune.data.text.tokenizer import Tokenizer, library
 from ftune.errors import DataError, MissingExtraError, RequestError
 from ftune.hub import UNREACHABLE, reachable
-from ftune.limits import documents
-from ftune.limits.folders import model_folder
-from ftune.limits.form import of_form
-from ftune.limits.gguf import gguf_file
 from ftune.log_suppression import quiet
-from ftune.own_code import Opened, opened, refusal
+from ftune.security.limits import documents
+from ftune.security.limits.folders import model_folder
+from ftune.security.limits.form import of_form
+from ftune.security.limits.gguf import gguf_file
+from ftune.security.remote_code import Opened, opened, refusal
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 FILES = (

@@ -14,7 +14,7 @@ import pyarrow as pa
 from ftune.data.sources import stream
 from ftune.data.sources.arrow import SMALLER, doubled, existing, readable
 from ftune.errors import DataError
-from ftune.limits.memory import check
+from ftune.security.limits.memory import check
 
 if TYPE_CHECKING:
     from ftune.data.frame import Frame

@@ -22,7 +22,7 @@ from ftune.data.validation.file_check import FileCheck
 from ftune.data.validation.jsonl import open_jsonl
 from ftune.data.validation.open_files import DataFile, open_frame, open_parquet, open_text
 from ftune.errors import DataError
-from ftune.limits.memory import spoken
+from ftune.security.limits.memory import spoken
 
 if TYPE_CHECKING:
     from ftune.data.kind import TargetKind

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
-from ftune.build import Parts
-from ftune.drive import selection_of
+from ftune.assembly.build import Parts
+from ftune.assembly.job import selection_of
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
 from ftune.engine.diagnose import first_broken
@@ -19,8 +19,8 @@ from ftune.engine.state import State
 from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
-from ftune.training.describe import checkpoint_of, story
-from ftune.training.exact import exactness
+from ftune.training.checkpoint_content import checkpoint_of, story
+from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
 from ftune.training.saving import Facts, Saver
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftune.build import Parts
+from ftune.assembly.build import Parts
+from ftune.assembly.job import selection_of
 from ftune.console import Console, Progress
-from ftune.drive import selection_of
 from ftune.engine.callback import Callback
 from ftune.engine.selection import Scores
 from ftune.engine.state import State

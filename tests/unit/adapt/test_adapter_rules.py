@@ -12,7 +12,7 @@ from torch import nn
 
 from ftune.adapt.edits import replay
 from ftune.adapt.freeze import UnfreezeSchedule
-from ftune.adapt.rules import Effect, resolve, rule_table
+from ftune.adapt.rules import ParamPlan, resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
 from ftune.adapt.targets import edits_of_rules
 from ftune.config.read import SettingError
@@ -56,7 +56,7 @@ def model() -> Any:
     return Model()
 
 
-def adapted(*rules: Rule, head: str = "head") -> tuple[Any, dict[str, Effect]]:
+def adapted(*rules: Rule, head: str = "head") -> tuple[Any, dict[str, ParamPlan]]:
     found = model()
     edits = edits_of_rules(rules, found, head)
     replay(found, edits)

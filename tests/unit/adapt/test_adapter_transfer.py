@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ftune.adapt.edits import Edit, replay
-from ftune.adapt.names import find_module, lora_part, owners, plain_name
+from ftune.adapt.names import find_module, lora_part, owners, strip_wrappers
 from ftune.adapt.schema import Lora
 from ftune.adapt.transfer import transfer
 from ftune.errors import RequestError
@@ -49,8 +49,8 @@ def test_control_other_tensors_that_the_base_lacks_are_missing() -> None:
 
 
 def test_names() -> None:
-    assert plain_name("a.base_layer.base_layer.weight") == "a.weight"
-    assert plain_name("a.base_layers.weight") == "a.base_layers.weight"
+    assert strip_wrappers("a.base_layer.base_layer.weight") == "a.weight"
+    assert strip_wrappers("a.base_layers.weight") == "a.base_layers.weight"
     part = lora_part("a.base_layer.lora.two.magnitude")
     assert part is not None and (part.module, part.name, part.part) == ("a", "two", "magnitude")
     assert lora_part("a.lora.weight") is None and lora_part("a.lora_A.default.weight") is None

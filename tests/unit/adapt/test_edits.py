@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ftune.adapt.edits import KINDS, Edit, read_edits, replay, write_edits
-from ftune.adapt.quantize import load_tensors, plain_tensors
+from ftune.adapt.quantize import base_state_dict, load_tensors
 from ftune.adapt.rules import resolve
 from ftune.adapt.schema import Lora, Rule
 from ftune.adapt.targets import edits_of_rules, with_rules
@@ -59,7 +59,7 @@ def test_a_log_replayed_on_the_bare_model_is_the_model() -> None:
     again = rebuilt(edits)
     assert structure(again) == structure(model) != structure(bare())
     assert not torch.equal(again(X), model(X)), "before its tensors are loaded"
-    load_tensors(again, plain_tensors(model, packed=True))
+    load_tensors(again, base_state_dict(model, packed=True))
     assert torch.equal(again(X), model(X))
     replay(again, edits)
     assert torch.equal(again(X), model(X)), "what is there already stays"
@@ -68,7 +68,7 @@ def test_a_log_replayed_on_the_bare_model_is_the_model() -> None:
 def test_a_log_without_one_edit_is_another_model() -> None:
     pytest.importorskip("torchao")
     model, edits = edited()
-    tensors = plain_tensors(model, packed=True)
+    tensors = base_state_dict(model, packed=True)
     for i, edit in enumerate(edits):
         other = rebuilt(edits[:i] + edits[i + 1 :])
         assert structure(other) != structure(model), edit

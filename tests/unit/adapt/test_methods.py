@@ -16,7 +16,7 @@ from ftune.adapt.edits import Edit, read_edits, replay, write_edits
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.methods import check_settings, fixed_parameters
-from ftune.adapt.quantize import load_tensors, plain_tensors
+from ftune.adapt.quantize import base_state_dict, load_tensors
 from ftune.adapt.rules import resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
 from ftune.adapt.targets import edits_of_rules
@@ -89,12 +89,12 @@ def test_train_save_load_merge_unmerge_fold(kind: str, tmp_path: Path) -> None:
     base = net().eval()(x())
     rules = [Rule("/^(up|down)$/", peft={"type": kind, **METHODS[kind]})]
     model, specs = injected(*rules)
-    before = {name: t.clone() for name, t in plain_tensors(model).items()}
+    before = {name: t.clone() for name, t in base_state_dict(model).items()}
     learn(model, rules, specs)
-    after = plain_tensors(model)
-    assert set(plain_tensors(net())) <= set(after), "names of the base stay"
+    after = base_state_dict(model)
+    assert set(base_state_dict(net())) <= set(after), "names of the base stay"
     if kind != "osf":  # which decomposes the base's weights and trains a part of them
-        for name in plain_tensors(net()):
+        for name in base_state_dict(net()):
             assert name.startswith("head") or torch.equal(before[name], after[name]), name
     trained = model(x())
     assert not torch.allclose(trained, base, atol=1e-3)
@@ -154,7 +154,7 @@ def test_a_lora_of_ours_beside_a_method_of_peft() -> None:
     assert torch.allclose(plain(x()), wanted, atol=1e-5)
     again = net()
     replay(again, specs)
-    load_tensors(again, plain_tensors(model))
+    load_tensors(again, base_state_dict(model))
     assert torch.equal(again.eval()(x()), wanted)
 
 

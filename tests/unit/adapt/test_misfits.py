@@ -48,5 +48,5 @@ def test_control_a_base_that_fits_is_loaded_whole(here: Path) -> None:
 
 
 def test_control_silence_would_be_seen(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftune.weights.transfer", careless)
+    monkeypatch.setattr("ftune.assembly.initial_weights.transfer", careless)
     assert [n for n in PASSED_OVER if not apart(lambda n=n: faults(CASES[n], here), here)] == []  # type: ignore[misc]

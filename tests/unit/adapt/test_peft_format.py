@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ftune.adapt.edits import replay
 from ftune.adapt.peft_format import placed, read_peft
 from ftune.adapt.peft_write import write_peft
-from ftune.adapt.quantize import load_tensors, plain_tensors
+from ftune.adapt.quantize import base_state_dict, load_tensors
 from ftune.errors import CheckpointError, RequestError
 
 peft = pytest.importorskip("peft")
@@ -70,7 +70,7 @@ def test_ours_loads_in_peft_and_back_here(name: str, tmp_path: Path) -> None:
     here = copy.deepcopy(base)
     specs, tensors = read_peft(tmp_path)
     replay(here, specs)
-    load_tensors(here, {**plain_tensors(here), **tensors})
+    load_tensors(here, {**base_state_dict(here), **tensors})
     assert torch.allclose(logits(here, x), wanted, atol=1e-6)
 
 
@@ -82,7 +82,7 @@ def test_what_peft_trained_loads_here(name: str, tmp_path: Path) -> None:
     if name == "saved output":  # PEFT unties it, and so must whoever loads it
         here.lm_head.weight = nn.Parameter(here.lm_head.weight.detach().clone())  # type: ignore[union-attr, operator]
     replay(here, specs)
-    own = plain_tensors(here)
+    own = base_state_dict(here)
     assert set(tensors) <= set(own), "every tensor has its place"
     load_tensors(here, {**own, **tensors})
     assert torch.allclose(logits(here, x), logits(theirs, x), atol=1e-4)
@@ -107,7 +107,7 @@ def test_a_wrapped_base_goes_out_without_its_wrapper_and_comes_back(tmp_path: Pa
     specs, tensors = placed(fresh, *read_peft(tmp_path))
     assert all(spec.module.startswith("lm.model.layers.") for spec in specs)
     replay(fresh, specs)
-    load_tensors(fresh, {**plain_tensors(fresh), **tensors})
+    load_tensors(fresh, {**base_state_dict(fresh), **tensors})
     assert torch.allclose(logits(fresh.lm, x), logits(model, x), atol=1e-6)
     with pytest.raises(CheckpointError, match=r"4 of its 4 modules are not there"):
         placed(Vision(), *read_peft(tmp_path))

@@ -16,7 +16,7 @@ from torch import nn
 from ftune.adapt.edits import Edit, replay
 from ftune.adapt.peft_format import placed, read_peft
 from ftune.adapt.peft_write import write_peft
-from ftune.adapt.quantize import load_tensors, plain_tensors
+from ftune.adapt.quantize import base_state_dict, load_tensors
 from ftune.adapt.schema import Lora
 from ftune.adapt.targets import own_modules
 from ftune.errors import CheckpointError, RequestError
@@ -36,7 +36,7 @@ def config(folder: Path) -> dict[str, Any]:
 def brought(model: Any, folder: Path) -> Any:
     specs, tensors = read_peft(folder)
     replay(model, specs)
-    load_tensors(model, {**plain_tensors(model), **tensors})
+    load_tensors(model, {**base_state_dict(model), **tensors})
     return model
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from ftune.adapt.edits import Edit, replay
 from ftune.adapt.merge import merge, unmerge
 from ftune.adapt.quantize import (
+    base_state_dict,
     is_quantised,
     keep_packed,
     load_tensors,
-    plain_tensors,
     quantize_module,
     unpacked,
     why_not_adaptable,
@@ -46,13 +46,13 @@ def test_values_are_symmetric_steps_of_one_scale_an_output() -> None:
     """Written out: scale = max |w| / 127 of a row, values round(w / scale)."""
     weight, model = net().a.weight.detach(), quantised()
     scale = weight.abs().amax(1, keepdim=True) / 127
-    stored = plain_tensors(model, packed=True)
+    stored = base_state_dict(model, packed=True)
     torch.testing.assert_close(stored["a.weight_scale"], scale, rtol=0.02, atol=0)
     error = stored["a.weight"].float() * stored["a.weight_scale"] - weight
     assert (error.abs() <= 0.51 * stored["a.weight_scale"] + 1e-7).all()
-    torch.testing.assert_close(plain_tensors(model)["a.weight"], weight + error)
+    torch.testing.assert_close(base_state_dict(model)["a.weight"], weight + error)
     assert torch.equal(unpacked(stored)["a.weight"], weight + error)
-    assert not any(t.requires_grad for t in plain_tensors(model).values())
+    assert not any(t.requires_grad for t in base_state_dict(model).values())
 
 
 def test_only_what_is_asked_for_and_frozen() -> None:
@@ -100,45 +100,45 @@ def test_a_base_in_8_bits_is_kept_to_the_bit_under_wrappers_too() -> None:
     """Dequantised and quantised anew, as a float is, they move."""
     pytest.importorskip("peft")
     base = quantised(seed=1)
-    stored = plain_tensors(base, packed=True)
+    stored = base_state_dict(base, packed=True)
     model = quantised(seed=2)
     wrapper: Any = nn.Module()
     wrapper.base_layer = model.a
     model["a"] = wrapper
     assert "a.base_layer.weight" in model.state_dict()
     keep_packed(model, {name: t for name, t in stored.items() if name != "b.weight_scale"})
-    kept = plain_tensors(model, packed=True)
+    kept = base_state_dict(model, packed=True)
     assert torch.equal(kept["a.weight"], stored["a.weight"])
     assert torch.equal(kept["a.weight_scale"], stored["a.weight_scale"])
-    fresh = plain_tensors(quantised(seed=2), packed=True)
+    fresh = base_state_dict(quantised(seed=2), packed=True)
     assert torch.equal(kept["b.weight"], fresh["b.weight"]), "without its scale it says nothing"
     assert torch.equal(kept["c.weight"], fresh["c.weight"])
 
 
 def test_files_come_back_inside_wrappers() -> None:
-    stored = plain_tensors(quantised(seed=1), packed=True)
+    stored = base_state_dict(quantised(seed=1), packed=True)
     model = quantised(seed=2)
     wrapper: Any = nn.Module()
     wrapper.base_layer = model.a
     model["a"] = wrapper
     load_tensors(model, stored)
-    again = plain_tensors(model, packed=True)
+    again = base_state_dict(model, packed=True)
     assert set(again) == set(stored)
     assert all(torch.equal(again[name], tensor) for name, tensor in stored.items())
     load_tensors(model, unpacked(stored))
-    for name, tensor in plain_tensors(model).items():
+    for name, tensor in base_state_dict(model).items():
         torch.testing.assert_close(tensor, unpacked(stored)[name], atol=0.01, rtol=0)
 
 
 def test_integers_of_another_shape_are_said() -> None:
-    stored = plain_tensors(quantised(), packed=True)
+    stored = base_state_dict(quantised(), packed=True)
     for shape in ((5, 6), (36,)):
         with pytest.raises(CheckpointError, match=r"of another shape: a.weight$"):
             load_tensors(quantised(), stored | {"a.weight": torch.zeros(shape, dtype=torch.int8)})
 
 
 def test_a_plain_model_takes_packed_files_unpacked() -> None:
-    stored = plain_tensors(quantised(seed=1), packed=True)
+    stored = base_state_dict(quantised(seed=1), packed=True)
     with pytest.raises(CheckpointError, match=r"(?m)^  missing"):
         load_tensors(net(), {k: t for k, t in stored.items() if k.startswith("a")})
     with pytest.raises(CheckpointError, match=r"unexpected: a.weight_scale, b.weight_scale"):
@@ -182,7 +182,7 @@ def test_quantised_first_and_adapted_then_whatever_the_order() -> None:
     specs = [Edit("lora", "a", settings={"rank": 2, "alpha": 4.0, "dora": True}),
              Edit("int8", "a", "int8")]  # fmt: skip
     replay(model, specs)
-    lengths = plain_tensors(model)["a.weight"].norm(dim=1)
+    lengths = base_state_dict(model)["a.weight"].norm(dim=1)
     torch.testing.assert_close(model.a.lora.default.magnitude.detach(), lengths)
     assert not torch.allclose(lengths, net().a.weight.norm(dim=1), rtol=1e-5), "the control"
 
@@ -216,7 +216,7 @@ def test_four_bits_are_the_quantiles_of_qlora(bias: bool, on_cpu: Any) -> None:
     largest = blocks.abs().amax(1, keepdim=True)
     code = on_cpu.functional.get_4bit_type("nf4", device="cpu")
     nearest = code[(blocks / largest)[..., None].sub(code).abs().argmin(-1)] * largest
-    stored = plain_tensors(model)
+    stored = base_state_dict(model)
     torch.testing.assert_close(stored["a.b.weight"], nearest.reshape(weight.shape), **CLOSE)
     assert set(stored) == set(plain.state_dict())
     x = torch.randn(3, 128)
@@ -231,20 +231,20 @@ def test_four_bits_to_files_and_back() -> None:
     other["a"]["b"].weight.data.mul_(2)
     for one in (model, other):
         quantize_module(one, "a.b", "nf4")
-    packed, plain = plain_tensors(other, packed=True), plain_tensors(other)
+    packed, plain = base_state_dict(other, packed=True), base_state_dict(other)
     assert packed["a.b.weight"].dtype == torch.uint8 and any(
         name.startswith("a.b.weight.") for name in packed
     )
     load_tensors(model, dict(packed))
-    again = plain_tensors(model, packed=True)
+    again = base_state_dict(model, packed=True)
     assert set(again) == set(packed)
     assert all(torch.equal(again[name], tensor) for name, tensor in packed.items())
-    assert torch.equal(plain_tensors(model)["a.b.weight"], plain["a.b.weight"])
+    assert torch.equal(base_state_dict(model)["a.b.weight"], plain["a.b.weight"])
     fresh = wide()
     quantize_module(fresh, "a.b", "nf4")
     load_tensors(fresh, plain)
     assert is_quantised(fresh["a"]["b"].weight) and not fresh["a"]["b"].weight.requires_grad
-    torch.testing.assert_close(plain_tensors(fresh)["a.b.weight"], plain["a.b.weight"], **CLOSE)
+    torch.testing.assert_close(base_state_dict(fresh)["a.b.weight"], plain["a.b.weight"], **CLOSE)
 
 
 def test_four_bits_are_merged_into_a_plain_layer_and_back(on_cpu: Any) -> None:
@@ -254,7 +254,7 @@ def test_four_bits_are_merged_into_a_plain_layer_and_back(on_cpu: Any) -> None:
     layer = model["a"]["b"]
     with torch.no_grad():
         layer.lora["default"].B.normal_()
-    wanted, base = layer(x), plain_tensors(model)["a.b.weight"]
+    wanted, base = layer(x), base_state_dict(model)["a.b.weight"]
     adapter = layer.lora["default"]
     merge(model)
     assert type(layer) is nn.Linear

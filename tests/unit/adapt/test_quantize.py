@@ -14,9 +14,9 @@ from ftune.adapt.edits import replay
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
 from ftune.adapt.quantize import (
+    base_state_dict,
     is_quantised,
     load_tensors,
-    plain_tensors,
     plain_weight,
     quantize_module,
     unpacked,
@@ -93,7 +93,7 @@ def test_adapters_on_them_learn_and_they_stay() -> None:
 def test_packed_tensors_come_back_bit_for_bit() -> None:
     model, effects = quantised()
     learn(model, effects, 2)
-    stored = plain_tensors(model, packed=True)
+    stored = base_state_dict(model, packed=True)
     assert stored["1.weight"].dtype == torch.int8 and stored["1.weight_scale"].shape == (16, 1)
     assert all(type(t.detach()) is Tensor for t in stored.values())
     fresh, _ = quantised()
@@ -107,7 +107,7 @@ def test_packed_tensors_come_back_bit_for_bit() -> None:
 def test_plain_tensors_are_floats_and_quantise_again_within_half_a_step() -> None:
     model, effects = quantised()
     learn(model, effects, 2)
-    stored = plain_tensors(model)
+    stored = base_state_dict(model)
     assert set(stored) == set(model.state_dict())
     assert {t.dtype for t in stored.values()} == {torch.float32}
     fresh, _ = quantised()
@@ -174,12 +174,12 @@ def test_a_later_rule_cannot_train_them() -> None:
 
 def test_tensors_that_do_not_fit() -> None:
     model, _ = quantised()
-    stored = plain_tensors(model)
+    stored = base_state_dict(model)
     del stored["5.bias"]
     stored["odd"], stored["0.weight"] = torch.ones(1), torch.ones(2)
     with pytest.raises(CheckpointError, match=r"missing: 5.bias\n.*odd\n.*shape: 0.weight"):
         load_tensors(model, stored)
-    stored = plain_tensors(model)
+    stored = base_state_dict(model)
     del stored["1.weight"]
     with pytest.raises(CheckpointError, match=r"missing: 1.weight"):
         load_tensors(model, stored)
@@ -196,9 +196,9 @@ def test_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     replay(model, specs)
     replay(fresh, specs)
     model[1].lora.default.B.data.normal_()
-    load_tensors(fresh, plain_tensors(model, packed=True))
+    load_tensors(fresh, base_state_dict(model, packed=True))
     assert torch.equal(fresh(x()), model(x()))
-    load_tensors(fresh, plain_tensors(model))
+    load_tensors(fresh, base_state_dict(model))
     assert torch.allclose(fresh(x()), model(x()), atol=1e-3)
     wanted = model(x())
     merge(model)
@@ -210,6 +210,6 @@ def test_four_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_packed_tensors_for_a_model_that_is_not_quantised() -> None:
     model, _ = quantised()
-    plain = unpacked(plain_tensors(model, packed=True))
+    plain = unpacked(base_state_dict(model, packed=True))
     assert set(plain) == set(model.state_dict())
     assert torch.equal(plain["4.weight"], plain_weight(model[4].weight))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ftune.adapt.freeze import UnfreezeSchedule, frozen_subtrees
-from ftune.adapt.rules import Effect, matches, resolve, rule_table
+from ftune.adapt.rules import ParamPlan, matches, resolve, rule_table
 from ftune.adapt.schema import Rule
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
@@ -43,10 +43,10 @@ def test_the_last_match_wins_effect_by_effect() -> None:
         Rule("*.bias", weight_decay=0.0),
     ]
     found = resolve(rules, NAMES)
-    assert found["norm.weight"] == Effect(False, 1.0, 0.1, 0, 0)
-    assert found["layer1.weight"] == Effect(False, 10.0, 0.1, 0, 1)
-    assert found["layer2.weight"] == Effect(True, 0.5, 0.1, 0, 2)
-    assert found["layer2.bias"] == Effect(True, 0.5, 0.0, 0, 3)
+    assert found["norm.weight"] == ParamPlan(False, 1.0, 0.1, 0, 0)
+    assert found["layer1.weight"] == ParamPlan(False, 10.0, 0.1, 0, 1)
+    assert found["layer2.weight"] == ParamPlan(True, 0.5, 0.1, 0, 2)
+    assert found["layer2.bias"] == ParamPlan(True, 0.5, 0.0, 0, 3)
 
 
 def test_order_matters() -> None:
@@ -84,7 +84,7 @@ def test_no_match_names_the_nearest(pattern: str, hint: str) -> None:
 
 
 def test_no_rules_train_everything() -> None:
-    assert set(resolve([], NAMES).values()) == {Effect()}
+    assert set(resolve([], NAMES).values()) == {ParamPlan()}
     assert resolve([], []) == {}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import ftune
 from ftune.adapt import transfer as module
-from ftune.build import Parts, base_pipeline, build, read_data
+from ftune.assembly.build import Parts, base_pipeline, build, read_data
 from ftune.engine.evaluate import outputs
 from ftune.errors import RequestError
 from ftune.runs.base import load_base
@@ -139,7 +139,7 @@ def test_control_without_names_they_differ(
         del axes, known
         return module.transfer(model, {}, head, tensors, {})
 
-    monkeypatch.setattr("ftune.weights.transfer", by_position)
+    monkeypatch.setattr("ftune.assembly.initial_weights.transfer", by_position)
     names = ["hours", "wage", "city"]  # as many columns, others
     config = plain(table(tmp_path / "new.csv", names))
     assert (started(config, base) - of_base(base)).abs().max() > 1e-3

@@ -11,7 +11,7 @@ from support.trainings import configuration
 from torch import nn
 
 from ftune.adapt.whole import broken_tensor
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.errors import CheckpointError
 from ftune.runs.base import Base
 

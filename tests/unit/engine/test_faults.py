@@ -12,11 +12,11 @@ from support.faulty import bad_at, begin, row_of_step, spoil_row, state_hash, st
 from support.kinds import images, write
 from support.trainings import QUIET, assert_same, tensor_hash, trace
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
+from ftune.assembly.fault_policy import named_rows
 from ftune.engine.faults import SpikeGuard
 from ftune.engine.state import State
 from ftune.errors import SpikeError
-from ftune.fault_policy import named_rows
 from ftune.runs import checkpoint
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.schema.root import LANGUAGE

@@ -16,7 +16,7 @@ from support.trainings import QUIET, assert_same, trace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ftune.drive import job
+from ftune.assembly.job import job
 from ftune.engine.average import EMA
 from ftune.engine.callback import NullCallback
 from ftune.engine.faults import ResilientStep

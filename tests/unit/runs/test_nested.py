@@ -11,7 +11,7 @@ from torch import nn
 
 from ftune.errors import CheckpointError
 from ftune.runs.base import load_base
-from ftune.training.facts import base_fingerprint
+from ftune.training.provenance import base_fingerprint
 
 
 def tensors(value: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.trainings import EVERYTHING, QUIET, configuration
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.commands.lr_find import lr_find
 from ftune.commands.request import Request
 from ftune.commands.sweep import sweep

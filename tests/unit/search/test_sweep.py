@@ -152,7 +152,9 @@ def test_different_failures_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_metric_that_is_never_a_number_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ftune.drive.score", lambda *_: {"accuracy": float("nan"), "loss": 1.0})
+    monkeypatch.setattr(
+        "ftune.assembly.job.score", lambda *_: {"accuracy": float("nan"), "loss": 1.0}
+    )
     with pytest.raises(RunFailedError, match="never a finite number"):
         run_sweep(tmp_path / "s", GRID)
 

@@ -12,8 +12,8 @@ from scipy import stats  # type: ignore[import-untyped]
 from support.trainings import EVERYTHING, configuration
 from torch.nn import functional as F
 
-from ftune.build import Parts, build, read_data
-from ftune.drive import score
+from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.job import score
 from ftune.search import row_losses as module
 from ftune.search.row_losses import RowLosses, row_losses
 from ftune.search.ties import UNKNOWN, Point, chosen, learned, rivals, tied

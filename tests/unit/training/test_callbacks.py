@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 from support.trainings import QUIET, begin, configuration, trace, undisturbed
 
+from ftune.assembly.job import job
 from ftune.console import Console
-from ftune.drive import job
 from ftune.engine.callback import Callback, Callbacks
 from ftune.engine.decision import Decision, Reason
 from ftune.engine.loop import Outcome, fit

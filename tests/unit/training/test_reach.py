@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.trainings import QUIET, begin, configuration, undisturbed
 
-from ftune.build import build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.commands.check import check
 from ftune.commands.request import Request
 from ftune.commands.sweep import sweep
@@ -24,7 +24,7 @@ from ftune.tasks.language_task import LanguageModelTask
 from ftune.tasks.multi_label_task import MultiLabelTask
 from ftune.tasks.regression_task import RegressionTask
 from ftune.tasks.tagging_task import TaggingTask
-from ftune.training.describe import beyond
+from ftune.training.checkpoint_content import beyond
 from ftune.training.reach import Length, unreached
 from ftune.training.run import new_run
 from ftune.training.train import train

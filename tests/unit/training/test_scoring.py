@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from support.trainings import QUIET, begin, configuration
 
-from ftune import drive
 from ftune.adapt.quantize import load_tensors
-from ftune.build import build, read_data
+from ftune.assembly import job
+from ftune.assembly.build import build, read_data
 from ftune.commands import auto_lr
 from ftune.commands.request import Request
 from ftune.commands.train import optimize
@@ -31,14 +31,14 @@ TEXT: dict[str, Any] = {
 @contextmanager
 def scored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Collects the rows of each split that is passed through the model."""
-    real, seen = drive.score, list[int]()
+    real, seen = job.score, list[int]()
 
     def noted(parts: Any, split: Any, *more: Any) -> dict[str, float]:
         seen.append(len(split))
         return real(parts, split, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(drive, "score", noted)
+        patch.setattr(job, "score", noted)
         yield seen
 
 
@@ -59,7 +59,7 @@ def test_what_was_scored_is_not_scored_again(
     best = pointed(tmp_path / "run" / "checkpoints", "best")
     assert best is not None
     load_tensors(run.parts.model, weights(load(best)))
-    again = drive.score(run.parts, run.parts.dataset.splits["val"])
+    again = job.score(run.parts, run.parts.dataset.splits["val"])
     assert summary["metrics"]["val"] == again, "the very weights that are delivered"
     assert _known(run, 7) == {}, "nobody looked there"
 
@@ -107,4 +107,4 @@ def test_texts_are_not_scored_in_training_unless_asked(tmp_path: Path) -> None:
     for change, more in (("seed=0", set[str]()), ("eval.train=true", {"train"})):
         config = configuration(change, plain=plain)
         parts = build(config, read_data(config))
-        assert set(drive.score_all(parts)) == {"val", "test"} | more
+        assert set(job.score_all(parts)) == {"val", "test"} | more

@@ -17,8 +17,8 @@ from ftune.engine.step import Step, StepResult
 from ftune.errors import DivergedError, InterruptedRunError, RequestError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.folder import Metrics, RunFolder, read_metrics
-from ftune.training import exact
 from ftune.training import reopen as reopen_module
+from ftune.training import resume_check
 from ftune.training.callbacks.stop_signals import StopSignals
 from ftune.training.reopen import reopen
 from ftune.training.train import train
@@ -156,7 +156,7 @@ def test_what_cannot_be_exact_is_named(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(begin(configuration(*SHORT), tmp_path / "run", pause_at=3))
-    named = exact.exactness
+    named = resume_check.exactness
 
     def other(parts: Any) -> dict[str, Any]:
         return named(parts) | {change: "another"}

@@ -18,7 +18,7 @@ from ftune.data.sources.jsonl import Jsonl
 from ftune.data.sources.text import Text
 from ftune.data.validation.validate import validate
 from ftune.errors import DataError
-from ftune.limits import memory
+from ftune.security.limits import memory
 
 ReadData = Callable[..., Any]
 Write = Callable[[str, str | bytes], str]

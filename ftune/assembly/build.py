@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ftune.adapt.freeze import UnfreezeSchedule
-from ftune.adapt.names import plain_name
+from ftune.adapt.names import strip_wrappers
 from ftune.adapt.quantize import SCALE
-from ftune.adapt.rules import Effect
+from ftune.adapt.rules import ParamPlan
 from ftune.adapt.schema import Rule
+from ftune.assembly.initial_weights import InitialModel, origin
+from ftune.assembly.loader import to_device
 from ftune.config.decimals import nearest_step
 from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split
@@ -21,7 +23,6 @@ from ftune.data.prepare import prepare
 from ftune.engine.average import EMA
 from ftune.engine.state import State
 from ftune.errors import AbsentDataError, DataError, RequestError
-from ftune.loader import to_device
 from ftune.models.call import arguments
 from ftune.models.flops import count_macs
 from ftune.models.lone import alone, lone_batches
@@ -37,7 +38,6 @@ from ftune.runtime.threads import choose_threads
 from ftune.schema.root import NO_MODEL, RunConfig
 from ftune.tasks.own import with_metrics
 from ftune.tasks.protocol import Task
-from ftune.weights import Origin, origin
 
 
 @dataclass
@@ -48,10 +48,10 @@ class Parts:
     dataset: Dataset
     device: torch.device
     threads: int
-    origin: Origin
+    origin: InitialModel
     task: Task
     rules: Sequence[Rule]
-    effects: Mapping[str, Effect]
+    effects: Mapping[str, ParamPlan]
     phases: UnfreezeSchedule
     batches: Batches
     total: int
@@ -152,7 +152,7 @@ def _refuse_blind(config: RunConfig) -> None:
             raise RequestError(f"{key} goes by the validation split: give `data.split.val`")
 
 
-def _refuse_idle(effects: Mapping[str, Effect]) -> None:
+def _refuse_idle(effects: Mapping[str, ParamPlan]) -> None:
     """A step needs something to train, in the first epoch too."""
     first = min((e.from_epoch for e in effects.values() if e.train), default=0)
     if first:
@@ -219,11 +219,11 @@ def moving(parts: Parts) -> frozenset[str]:
     return frozenset(name for name, effect in parts.effects.items() if effect.train)
 
 
-def never_trained(model: nn.Module, effects: Mapping[str, Effect]) -> frozenset[str]:
+def never_trained(model: nn.Module, effects: Mapping[str, ParamPlan]) -> frozenset[str]:
     """Names in the state dict of parameters that no phase trains, all names of each."""
     named = dict(model.named_parameters(remove_duplicate=False))
     still = {id(p) for name, p in named.items() if name in effects and not effects[name].train}
-    names = [plain_name(name) for name, p in named.items() if id(p) in still]
+    names = [strip_wrappers(name) for name, p in named.items() if id(p) in still]
     return frozenset([*names, *(name + SCALE for name in names)])
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from ftune.adapt.names import owners
-from ftune.build import Parts
+from ftune.assembly.build import Parts
+from ftune.assembly.fault_policy import resilient_step, spike_guard
+from ftune.assembly.loader import eval_batch_size, eval_batches
 from ftune.data.dataset import Split
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason
@@ -16,8 +18,6 @@ from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.fault_policy import resilient_step, spike_guard
-from ftune.loader import eval_batch_size, eval_batches
 from ftune.objectives import Objective, TaskObjective
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision

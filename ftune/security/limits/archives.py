@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 
 from ftune.errors import DataError, RequestError
-from ftune.limits.memory import check, spoken
+from ftune.security.limits.memory import check, spoken
 
 MOST_PACKED = 1032
 """Bytes that deflate can make of one."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ftune.errors import RequestError
-from ftune.limits.memory import available, spoken
+from ftune.security.limits.memory import available, spoken
 
 MOST_TENSORS = 20_000
 """Tensors of a model: the deepest known have a few thousand."""

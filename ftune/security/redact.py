@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from ftune.secret.forms import HIDDEN, hide_forms
-from ftune.secret.names import is_place, is_plain_word, is_secret_key, is_secret_variable
+from ftune.security.secret_forms import HIDDEN, hide_forms
+from ftune.security.secret_names import is_place, is_plain_word, is_secret_key, is_secret_variable
 
 # Mappings whose keys are the user's columns: `types: {password: string}` holds no password.
 OPEN = frozenset({"types", "names", "rename", "columns"})

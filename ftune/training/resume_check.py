@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from ftune.build import Parts
+from ftune.assembly.build import Parts
 from ftune.config.dump import dump
 from ftune.config.free import free_settings
 from ftune.runtime.precision import choose_precision
 from ftune.runtime.versions import ftune_version
-from ftune.secret.redact import stored
+from ftune.security.redact import stored
 
 # Settings that are younger than version 0.1, with what every training did before.
 LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics": []}

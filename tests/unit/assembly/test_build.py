@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from ftune.build import Parts, build, read_data
+from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.fault_policy import batch_loader
+from ftune.assembly.loader import prefetched
 from ftune.errors import ConfigError, RequestError
-from ftune.fault_policy import batch_loader
-from ftune.loader import prefetched
 from ftune.schema.root import LANGUAGE, RunConfig
 
-CASES = Path(__file__).resolve().parents[2] / "../shared/cases"
+CASES = Path(__file__).resolve().parents[3] / "../shared/cases"
 PLAIN: dict[str, Any] = {
     "task": "classification",
     "data": {"source": "sklearn", "name": "iris", "split": {"val": 10, "test": 10}},

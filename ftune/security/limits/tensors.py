@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftune.errors import CheckpointError
-from ftune.limits import documents
-from ftune.limits.archives import members
-from ftune.limits.memory import check, spoken
+from ftune.security.limits import documents
+from ftune.security.limits.archives import members
+from ftune.security.limits.memory import check, spoken
 
 if TYPE_CHECKING:
     from torch import Tensor

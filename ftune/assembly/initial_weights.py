@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from ftune.adapt.edits import ADAPTERS, Edit, read_edits, replay
 from ftune.adapt.lora import CHILD
-from ftune.adapt.names import owners, plain_name
+from ftune.adapt.names import owners, strip_wrappers
 from ftune.adapt.peft_format import placed
 from ftune.adapt.quantize import keep_packed, load_tensors, unpacked
-from ftune.adapt.rules import Effect, resolve
+from ftune.adapt.rules import ParamPlan, resolve
 from ftune.adapt.schema import Rule
 from ftune.adapt.targets import edits_of_rules, with_rules
 from ftune.adapt.transfer import Transfer, transfer
@@ -23,18 +23,18 @@ from ftune.adapt.whole import broken_tensor
 from ftune.config.dump import dump
 from ftune.data.pipeline import Pipeline
 from ftune.errors import CheckpointError, RequestError
-from ftune.limits.form import of_form
-from ftune.limits.modules import weighed
 from ftune.models.shapes import Axis, Built, Inputs, Loading
 from ftune.runs.base import Adapter, Base
 from ftune.runs.checkpoint import Checkpoint
 from ftune.schema.root import RunConfig
-from ftune.secret.redact import stored
+from ftune.security.limits.form import of_form
+from ftune.security.limits.modules import weighed
+from ftune.security.redact import stored
 from ftune.tasks.protocol import Task
 
 
 @dataclass(frozen=True)
-class Origin:
+class InitialModel:
     """A model as its training begins.
 
     transfer: what came from where, if anything did. edits: what made it of the bare model. fresh:
@@ -53,7 +53,7 @@ class Origin:
         return self.built.module
 
     @property
-    def effects(self) -> dict[str, Effect]:
+    def effects(self) -> dict[str, ParamPlan]:
         """What the rules make of each parameter. Raises RequestError for one that fits nothing."""
         names = [name for name, _ in self.module.named_parameters()]
         return resolve(self.rules, names, self.module, self.fresh, self.edits)
@@ -83,7 +83,7 @@ def origin(
     base: Base | None,
     resumed: Checkpoint | None,
     device: torch.device,
-) -> Origin:
+) -> InitialModel:
     """Builds the model on `device` and loads what it starts from.
 
     Raises RequestError or CheckpointError.
@@ -111,13 +111,13 @@ def origin(
     replay(built.module, wanted)
     keep_packed(built.module, base.tensors if base else {})
     edits = {(e.module, e.name): e for e in (*with_rules(brought, config.adapt), *wanted)}
-    return Origin(built, report, tuple(edits.values()), fresh, config.adapt)
+    return InitialModel(built, report, tuple(edits.values()), fresh, config.adapt)
 
 
-def restored(config: RunConfig, built: Built, meta: Mapping[str, Any]) -> Origin:
+def restored(config: RunConfig, built: Built, meta: Mapping[str, Any]) -> InitialModel:
     """Return the model that `restore_weights` filled, with the edits that its metadata holds."""
     edits = with_rules(read_edits(meta), config.adapt)
-    return Origin(built, None, edits, meta.get("fresh", built.head), config.adapt)
+    return InitialModel(built, None, edits, meta.get("fresh", built.head), config.adapt)
 
 
 def build_model(
@@ -230,8 +230,8 @@ def _refuse_broken(model: nn.Module, base: Base | None, config: RunConfig) -> No
     if base and name in owners([name]):
         source = next((adapter.source for adapter in base.adapters), source)
     raise CheckpointError(
-        f"{source}: `{plain_name(name)}` holds {fault}, which no training mends; take an earlier "
-        "checkpoint of this model"
+        f"{source}: `{strip_wrappers(name)}` holds {fault}, which no training mends; take an "
+        "earlier checkpoint of this model"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.trainings import EVERYTHING, configuration
 
-from ftune.build import Parts, _groups, build, read_data, start
+from ftune.assembly.build import Parts, _groups, build, read_data, start
 
 MUON: dict[str, Any] = {
     **EVERYTHING,

@@ -8,14 +8,14 @@ from functools import partial
 import torch
 from torch import nn
 
-from ftune.build import Parts
+from ftune.assembly.build import Parts
+from ftune.assembly.loader import BatchLoader, prefetched
 from ftune.engine.callback import Callback
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import FaultPolicy, ResilientStep, SpikeGuard, Statistics
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError
-from ftune.loader import BatchLoader, prefetched
 from ftune.objectives import Batch
 
 

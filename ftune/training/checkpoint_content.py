@@ -9,18 +9,18 @@ from typing import Any
 import torch
 
 from ftune.adapt.edits import write_edits
-from ftune.adapt.quantize import plain_tensors
+from ftune.adapt.quantize import base_state_dict
 from ftune.adapt.rules import rule_table
-from ftune.build import Parts
+from ftune.assembly.build import Parts
+from ftune.assembly.job import selection_of
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.profile.profile import show
-from ftune.drive import selection_of
 from ftune.engine.state import State
 from ftune.extend import loaded_code
 from ftune.runs.checkpoint import Checkpoint
 from ftune.schema.root import RunConfig
-from ftune.secret.redact import left_out, redact_tree, stored
+from ftune.security.redact import left_out, redact_tree, stored
 from ftune.training.reach import Length, unreached
 
 
@@ -36,7 +36,7 @@ def checkpoint_of(
     goes on from.
     """
     training, loop = state.tensors()
-    weights, still = plain_tensors(parts.model, packed=True), parts.frozen
+    weights, still = base_state_dict(parts.model, packed=True), parts.frozen
     return Checkpoint(
         model={k: t for k, t in weights.items() if k not in still},
         frozen={k: t for k, t in weights.items() if k in still},

@@ -1,7 +1,7 @@
 """Files that others wrote: the one place that reads what torch or safetensors saved.
 
 Tensors are read without running anything. A pickle that would run code is refused with what it
-would run; with consent (ftune.consent) it is loaded from the very bytes whose hash was granted.
+would run; with `security.consent` it is loaded from the very bytes whose hash was granted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftune import consent
 from ftune.errors import CheckpointError
-from ftune.limits.tensors import loaded, safetensors_file, torch_file
 from ftune.log_suppression import quiet
-from ftune.pickles import named_in
+from ftune.security import consent
+from ftune.security.limits.tensors import loaded, safetensors_file, torch_file
+from ftune.security.pickle_scan import named_in
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ftune.errors import CheckpointError
-from ftune.limits.folders import check_layers
-from ftune.limits.memory import check
+from ftune.security.limits.folders import check_layers
+from ftune.security.limits.memory import check
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _LIST = 8, 9

@@ -16,7 +16,7 @@ from ftune.commands.train import finetune
 from ftune.extend import load_code
 from ftune.runs.base import load_base
 from ftune.runs.files import read_json, sha256
-from ftune.training.facts import base_fingerprint, determinism
+from ftune.training.provenance import base_fingerprint, determinism
 
 PACKAGES = {"python", "ftune", "torch", "numpy", "safetensors", "pyarrow", "optuna", "scikit-learn",
             "omegaconf", "platform", "git"}  # fmt: skip

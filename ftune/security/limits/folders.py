@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ftune.errors import CheckpointError
-from ftune.limits import documents
-from ftune.limits.memory import check
-from ftune.limits.tensors import safetensors_file, torch_file
+from ftune.security.limits import documents
+from ftune.security.limits.memory import check
+from ftune.security.limits.tensors import safetensors_file, torch_file
 
 MOST_LAYERS = 2000
 """The deepest models that were published have a thousand."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftune import consent
 from ftune.errors import RequestError
+from ftune.security import consent
 
 MAPPED = ("config.json", "tokenizer_config.json", "processor_config.json")
 """Files whose `auto_map` names classes."""

@@ -18,13 +18,13 @@ from support.fuzz import hunt
 from support.planted import PLANTED
 from support.trainings import QUIET, begin, configuration
 
+from ftune.assembly.initial_weights import axes_of
 from ftune.commands.resume import resume
 from ftune.commands.runs import best_of
 from ftune.data.pipeline import restore
 from ftune.errors import CheckpointError, DataError
 from ftune.runs.folder import RunFolder
 from ftune.training.train import train
-from ftune.weights import axes_of
 
 NPZ = {
     "a header that ends early": packed(("y.npy", npy("{'descr': '<f8', 'shape': ("))),

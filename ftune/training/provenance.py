@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from ftune.build import Parts
-from ftune.consent import OPTION, opened
+from ftune.assembly.build import Parts
 from ftune.data.dataset import Dataset, fingerprint, raw_fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
@@ -27,7 +26,8 @@ from ftune.runtime.precision import choose_precision
 from ftune.runtime.threads import cores
 from ftune.runtime.versions import versions
 from ftune.schema.root import RunConfig
-from ftune.secret.redact import redact_words
+from ftune.security.consent import OPTION, opened
+from ftune.security.redact import redact_words
 
 
 def facts_of(parts: Parts) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
-from ftune.secret.redact import redact
+from ftune.security.redact import redact
 
 
 class RedactingStream:

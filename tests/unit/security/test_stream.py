@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from ftune.secret.forms import HIDDEN
-from ftune.secret.stream import RedactingStream
+from ftune.security.redacted_stream import RedactingStream
+from ftune.security.secret_forms import HIDDEN
 
 
 def test_secrets_are_redacted_and_the_rest_is_the_streams_own() -> None:

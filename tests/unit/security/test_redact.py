@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ftune.secret import redact as module
-from ftune.secret.redact import (
+from ftune.security import redact as module
+from ftune.security.redact import (
     left_out,
     notice,
     redact,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from ftune.errors import CheckpointError, DataError
-from ftune.limits import documents, memory
-from ftune.limits.gguf import gguf_file
-from ftune.limits.modules import TooLargeError, weighed
-from ftune.limits.tensors import loaded, safetensors_file, torch_file
+from ftune.security.limits import documents, memory
+from ftune.security.limits.gguf import gguf_file
+from ftune.security.limits.modules import TooLargeError, weighed
+from ftune.security.limits.tensors import loaded, safetensors_file, torch_file
 
 
 def test_the_least_of_machine_container_and_process_counts(
