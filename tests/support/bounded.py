@@ -150,6 +150,7 @@ def faults_of(table: Mapping[str, Callable[[Path], Callable[[], Any]]], place: P
 
 def unguarded(monkeypatch: Any) -> None:
     """Takes the guards away, as if nobody had thought of them."""
+    from ftune.assembly import initial_weights
     from ftune.data.sources import arrow
     from ftune.security import untrusted_files as foreign
     from ftune.security.limits import documents, memory
