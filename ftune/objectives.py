@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ftune.models.call import targets
+from ftune.models.chunked import chunked_sum
 
 Batch = Mapping[str, Tensor]
 Weight = Tensor | float
@@ -51,6 +52,34 @@ class TaskObjective:
 
     def __call__(self, forward: Forward, batch: Batch) -> Loss:
         return Loss(*self.loss(*forward(batch)))
+
+    def measure(self, batch: Batch) -> Weight:
+        return self.weigh(batch)
+
+
+@dataclass(frozen=True)
+class ChunkedObjective:
+    """The loss of a task over positions, of which at most `rows` have their outputs at once.
+
+    Its forward returns what reaches the output layer (models.call.counted_states). loss: additive
+    over positions, its weight their number.
+    """
+
+    head: nn.Module
+    loss: Callable[[Any, Batch], tuple[Tensor, Weight]]
+    rows: int
+    weigh: Callable[[Batch], Weight] = targets
+
+    def __call__(self, forward: Forward, batch: Batch) -> Loss:
+        states, counting = forward(batch)
+        if len(states) <= self.rows:
+            return Loss(*self.loss(self.head(states), counting))
+
+        def sum_of(outputs: Tensor, chunk: slice) -> Tensor:
+            return self.loss(outputs, {"y": counting["y"][chunk]})[0]
+
+        summed = chunked_sum(states, self.head, sum_of, self.rows)
+        return Loss(summed, float(len(states)))
 
     def measure(self, batch: Batch) -> Weight:
         return self.weigh(batch)

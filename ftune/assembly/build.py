@@ -15,6 +15,7 @@ from ftune.adapt.rules import ParamPlan
 from ftune.adapt.schema import Rule
 from ftune.assembly.initial_weights import InitialModel, origin
 from ftune.assembly.loader import to_device
+from ftune.assembly.objective import choose_objective
 from ftune.config.decimals import nearest_step
 from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split
@@ -180,7 +181,7 @@ def start(parts: Parts) -> State:
     precision = choose_precision(config.train.precision, parts.device)
     rate = config.optimizer.lr
     assert rate != "auto", "lr-find settles the rate before"
-    return State(
+    state = State(
         model=parts.model,
         optimizers=config.optimizer.build(_groups(parts), rate),
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
@@ -189,6 +190,8 @@ def start(parts: Parts) -> State:
         average=EMA(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
         base_lr=rate,
     )
+    _, state.forward = choose_objective(config, parts.task, parts.model, parts.device)
+    return state
 
 
 def base_pipeline(base: Base | Checkpoint | None) -> Pipeline | None:

@@ -9,6 +9,7 @@ from ftune.adapt.names import owners
 from ftune.assembly.build import Parts
 from ftune.assembly.fault_policy import resilient_step, spike_guard
 from ftune.assembly.loader import eval_batch_size, eval_batches
+from ftune.assembly.objective import choose_objective
 from ftune.data.dataset import Split
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason
@@ -18,7 +19,6 @@ from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError, RequestError
-from ftune.objectives import Objective, TaskObjective
 from ftune.runtime.memory import memory
 from ftune.runtime.precision import choose_precision
 
@@ -32,8 +32,9 @@ def job(parts: Parts, callback: Callback) -> Job:
     precision = choose_precision(train.precision, parts.device)
     inspected: set[int] = set()
     selection = selection_of(parts)
+    objective, _ = choose_objective(parts.config, parts.task, parts.model, parts.device)
     step = Step(
-        objective_of(parts),
+        objective,
         train.clip_norm,
         train.clip_value,
         precision.autocast if precision.dtype else None,
@@ -50,12 +51,6 @@ def job(parts: Parts, callback: Callback) -> Job:
         inspect=partial(_inspect, parts, callback, inspected),
         selection=selection,
     )
-
-
-def objective_of(parts: Parts) -> Objective:
-    """What a step minimises: what `train.objective` names, or the loss of the task."""
-    own: Objective | None = parts.config.train.objective
-    return own or TaskObjective(parts.task.loss, parts.task.weight)
 
 
 def selection_of(parts: Parts) -> Selection:

@@ -22,30 +22,47 @@ def arguments(batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
 
 
 def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """Outputs and batch at what the targets count.
+    """Return the outputs and the batch at what the targets count.
 
     For one target a row these are all rows. For one a position only those whose target is not
     -100: outputs [n, outputs], y [n], and `row` [n], the row each is of. A model that can is asked
     for these alone: a vocabulary is much wider than the states it is projected from.
     """
-    y = batch.get("y")
-    if y is None or not _by_position(y):
+    if not has_positions(batch):
         return call(model, batch), batch
-    counts = y != IGNORE_INDEX
-    counting = {**batch, "y": y[counts], "row": counts.nonzero()[:, 0]}
-    project = getattr(model, "project", None)
-    if project is None:
-        return call(model, batch)[counts], counting
-    return project(model.hidden(*arguments(batch))[counts]), counting  # type: ignore[operator]
+    head = output_layer(model)
+    if head is None:
+        counts = batch["y"] != IGNORE_INDEX
+        return call(model, batch)[counts], _at(batch, counts)
+    states, counting = counted_states(model, batch)
+    return head(states), counting
+
+
+def counted_states(
+    model: nn.Module, batch: Mapping[str, Tensor]
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Return what reaches the output layer, [n, features], and the batch, as `counted` does."""
+    counts = batch["y"] != IGNORE_INDEX
+    hidden: Tensor = model.hidden(*arguments(batch))  # type: ignore[operator]
+    return hidden[counts], _at(batch, counts)
+
+
+def output_layer(model: nn.Module) -> nn.Module | None:
+    """Return the module that makes outputs of `model.hidden`; None where there is no such."""
+    layer: nn.Module | None = getattr(model, "output_layer", None)
+    return layer
+
+
+def has_positions(batch: Mapping[str, Tensor]) -> bool:
+    """Return whether the targets are one a position, not one a row."""
+    y = batch.get("y")
+    return y is not None and y.dim() == 2 and not y.is_floating_point()
+
+
+def _at(batch: Mapping[str, Tensor], counts: Tensor) -> Mapping[str, Tensor]:
+    return {**batch, "y": batch["y"][counts], "row": counts.nonzero()[:, 0]}
 
 
 def targets(batch: Mapping[str, Tensor]) -> int:
-    """How many targets of a batch count: its rows, or positions whose target is not -100."""
-    y = batch.get("y")
-    if y is not None and _by_position(y):
-        return int((y != IGNORE_INDEX).sum())
-    return len(batch["x"])
-
-
-def _by_position(y: Tensor) -> bool:
-    return y.dim() == 2 and not y.is_floating_point()
+    """Return how many targets of a batch count: rows, or positions whose target is not -100."""
+    return int((batch["y"] != IGNORE_INDEX).sum()) if has_positions(batch) else len(batch["x"])

@@ -5,7 +5,6 @@ Rows are padded on the right. Children: `lm`, or `encoder` and its `head`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,7 +41,7 @@ class CausalLm(nn.Module):
         return states
 
     @property
-    def project(self) -> Callable[[Tensor], Tensor] | None:
+    def output_layer(self) -> nn.Module | None:
         """[…, features] -> […, vocabulary]; None for a model whose logits are more than that."""
         return self.lm.get_output_embeddings() if self.splits else None
 

@@ -39,11 +39,11 @@ class TokenModel(Chain):
             x = apply(module, x, segments)
         return x
 
-    def project(self, hidden: Tensor) -> Tensor:
+    @property
+    def output_layer(self) -> nn.Module:
         """[…, features] -> […, outputs]."""
         *_, head = self
-        outputs: Tensor = head(hidden)
-        return outputs
+        return head
 
 
 def apply(module: nn.Module, x: Tensor, segments: Tensor | None) -> Tensor:

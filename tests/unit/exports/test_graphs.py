@@ -120,7 +120,7 @@ def test_a_model_that_cannot_be_traced(
 ) -> None:
     def fork(self: Any, x: Tensor, segments: Tensor | None = None) -> Tensor:
         del segments
-        found: Tensor = self.project(self.hidden(x)) * (2 if bool(x.sum() > 3) else 1)
+        found: Tensor = self.output_layer(self.hidden(x)) * (2 if bool(x.sum() > 3) else 1)
         return found
 
     base = load_base(texts("gpt"))

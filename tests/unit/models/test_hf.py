@@ -125,11 +125,11 @@ def test_logits_of_some_positions_are_those_of_all(name: str, tmp_path: Path) ->
     folder = saved(tmp_path, name, "AutoModelForCausalLM")
     model: Any = Hf(str(folder)).build(EACH, VOCABULARY).module.eval()
     if name == "gemma2":  # its logits are squashed after the output layer
-        assert model.project is None
+        assert model.output_layer is None
         return
     chosen = SEGMENTS == 2
     with torch.no_grad():
-        some = model.project(model.hidden(ids(), SEGMENTS)[chosen])
+        some = model.output_layer(model.hidden(ids(), SEGMENTS)[chosen])
         torch.testing.assert_close(some, model(ids(), SEGMENTS)[chosen])
 
 

@@ -270,7 +270,7 @@ def test_hidden_then_project_is_the_whole_model() -> None:
     model: Any = louder(build(*GPT).module)
     x = ids()
     torch.testing.assert_close(
-        model.project(model.hidden(x, SEGMENTS)), model(x, SEGMENTS), rtol=0, atol=0
+        model.output_layer(model.hidden(x, SEGMENTS)), model(x, SEGMENTS), rtol=0, atol=0
     )
     named: Any = build(*GPT[:3], {"linear": 8, "as": "hidden"}, {"linear": "out"}).module
     assert isinstance(named.hidden, nn.Linear)
