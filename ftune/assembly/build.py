@@ -21,6 +21,7 @@ from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split
 from ftune.data.pipeline import Pipeline, restore
 from ftune.data.prepare import prepare
+from ftune.distributed import group as distributed
 from ftune.engine.average import EMA
 from ftune.engine.state import State
 from ftune.errors import AbsentDataError, DataError, RequestError
@@ -57,6 +58,7 @@ class Parts:
     batches: Batches
     total: int
     notes: list[str] = field(default_factory=list)
+    group: distributed.Group = field(default_factory=distributed.Solo)
 
     @property
     def model(self) -> nn.Module:

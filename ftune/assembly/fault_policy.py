@@ -35,7 +35,9 @@ def resilient_step(parts: Parts, step: Step, callback: Callback) -> ResilientSte
 
 def batch_loader(parts: Parts) -> BatchLoader:
     """Return the loader of the training rows."""
-    return BatchLoader(parts.dataset.train, parts.batches, parts.config.seed, parts.device)
+    return BatchLoader(
+        parts.dataset.train, parts.batches, parts.config.seed, parts.device, parts.group
+    )
 
 
 def spike_guard(parts: Parts) -> SpikeGuard | None:

@@ -13,7 +13,7 @@ from ftune.assembly.objective import choose_objective
 from ftune.data.dataset import Split
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason
-from ftune.engine.evaluate import Metric, evaluate
+from ftune.engine.evaluate import Metric, evaluate_ranks
 from ftune.engine.loop import Job
 from ftune.engine.selection import Scores, Selection
 from ftune.engine.state import State
@@ -39,6 +39,7 @@ def job(parts: Parts, callback: Callback) -> Job:
         train.clip_value,
         precision.autocast if precision.dtype else None,
         spike_guard(parts),
+        parts.group,
     )
     return Job(
         total=parts.total,
@@ -50,6 +51,7 @@ def job(parts: Parts, callback: Callback) -> Job:
         log=callback.on_step,
         inspect=partial(_inspect, parts, callback, inspected),
         selection=selection,
+        group=parts.group,
     )
 
 
@@ -77,8 +79,8 @@ def score(parts: Parts, split: Split, make: Callable[[], Metric] | None = None) 
     while True:
         try:
             with memory("an evaluation"):
-                rows = eval_batches(split, size, parts.device)
-                return evaluate(parts.model, (make or parts.task.metrics)(), rows)
+                rows = eval_batches(split, size, parts.device, parts.group)
+                return evaluate_ranks(parts.model, make or parts.task.metrics, rows, parts.group)
         except OutOfMemoryError:
             if size == 1:
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import RngKey, Store
+from ftune.distributed.group import Group, Solo, rank_slice
 from ftune.objectives import Batch
 
 if TYPE_CHECKING:
@@ -24,15 +25,19 @@ Load = Callable[[int, int], list[Batch]]
 class BatchLoader:
     """Loads the micro-batches of a step; what is drawn for them depends on the step's epoch.
 
-    Data that fits lives on the device as tensors: a batch is then an index_select.
+    Data that fits lives on the device as tensors: a batch is then an index_select. Of each
+    micro-batch a process of the group gets its share.
     """
 
-    def __init__(self, train: Split, batches: Batches, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, train: Split, batches: Batches, seed: int, device: torch.device, group: Group
+    ) -> None:
         self.train, self.batches = train.to(device), batches
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.group = seed, device, group
 
     def __call__(self, step: int, parts: int) -> list[Batch]:
-        return [self.batch(step, rows) for rows in split_rows(self.batches.indices(step), parts)]
+        shares = rank_slice(self.batches.indices(step), self.group)
+        return [self.batch(step, rows) for rows in split_rows(shares, parts)]
 
     def batch(self, step: int, rows: Tensor) -> Batch:
         """Return any rows (positions, int64 [n]) as a batch of that step."""
@@ -40,7 +45,7 @@ class BatchLoader:
         return to_device(self.train.batch(rows, rng_key), self.device)
 
 
-def split_rows(rows: list[Tensor], parts: int) -> list[Tensor]:
+def split_rows(rows: Iterable[Tensor], parts: int) -> list[Tensor]:
     """Return the rows of each micro-batch in at most `parts` parts."""
     return [part for some in rows for part in torch.chunk(some, min(parts, len(some)))]
 
@@ -70,9 +75,11 @@ def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Te
     return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
-def eval_batches(split: Split, size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Yield all rows of a split in batches of `size`, without randomness."""
-    for rows in split.slices(size):
+def eval_batches(
+    split: Split, size: int, device: torch.device, group: Group | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the share of this process of all rows of a split, `size` at once, no randomness."""
+    for rows in rank_slice(split.slices(size), group or Solo()):
         yield to_device(split.batch(rows), device)
 
 

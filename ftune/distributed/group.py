@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -95,12 +95,12 @@ class ProcessGroup:
         distributed.barrier()
 
 
-def rank_slice(rows: Sequence[Tensor], group: Group) -> list[Tensor]:
-    """Return this rank's even share of each micro-batch of a step, where that is not empty.
+def rank_slice(rows: Iterable[Tensor], group: Group) -> Iterator[Tensor]:
+    """Yield this rank's even share of each batch, where that is not empty.
 
     The order of samples is that of one process: what a step sees does not depend on `world`.
     """
-    if group.world == 1:
-        return list(rows)
-    shares = [torch.tensor_split(micro_batch, group.world)[group.rank] for micro_batch in rows]
-    return [share for share in shares if len(share)]
+    for batch in rows:
+        share = torch.tensor_split(batch, group.world)[group.rank] if group.world > 1 else batch
+        if len(share):
+            yield share

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ftune.distributed.group import Group
 from ftune.models.call import call, counted
 
 
 class Metric(Protocol):
-    """Adds up what a metric needs, batch by batch."""
+    """Adds up what a metric needs, batch by batch and process by process."""
 
     def update(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> None: ...
+    def state(self) -> Mapping[str, Any]: ...
+    def merge(self, state: Mapping[str, Any]) -> None: ...
     def compute(self) -> dict[str, float]: ...
 
 
@@ -23,10 +26,34 @@ def evaluate(
     model: nn.Module, metrics: Metric, batches: Iterable[Mapping[str, Tensor]]
 ) -> dict[str, float]:
     """Return the metrics over all rows of `batches`."""
+    observe(model, metrics, batches)
+    return metrics.compute()
+
+
+def observe(model: nn.Module, metrics: Metric, batches: Iterable[Mapping[str, Tensor]]) -> None:
+    """Show metrics the model's outputs for all rows of `batches`."""
     with inference(model):
         for batch in batches:
             outputs, counting = counted(model, batch)
             metrics.update(outputs.float(), counting)
+
+
+def evaluate_ranks(
+    model: nn.Module,
+    make: Callable[[], Metric],
+    batches: Iterable[Mapping[str, Tensor]],
+    group: Group,
+) -> dict[str, float]:
+    """Return the metrics over the `batches` of all processes, the same on each.
+
+    make: returns metrics that have seen nothing.
+    """
+    metrics = make()
+    observe(model, metrics, batches)
+    if group.world > 1:  # in order of rank, so that all round alike
+        states, metrics = group.gather(metrics.state()), make()
+        for state in states:
+            metrics.merge(state)
     return metrics.compute()
 
 

@@ -78,6 +78,12 @@ class Whole:
         names = {GIVEN[name] for name in self.metric.given}
         self.batches.append({name: rows for name, rows in answers.items() if name in names})
 
+    def state(self) -> list[Mapping[str, Array]]:
+        return self.batches
+
+    def merge(self, state: list[Mapping[str, Array]]) -> None:
+        self.batches += state
+
     def compute(self) -> float:
         import numpy as np
 
@@ -99,6 +105,19 @@ class Streamed:
         given = self.metric.chosen(answers, self.classes)
         with faults_of(source_file(self.metric.made), place(self.metric.made)):
             self.count.update(**given)
+
+    def state(self) -> Any:
+        return self.count
+
+    def merge(self, state: Any) -> None:
+        """Calls the user's `merge(other)`. Raises RequestError where there is none."""
+        if not hasattr(self.count, "merge"):
+            raise RequestError(
+                f"{place(self.metric.made)}: the metric `{self.metric.name}` cannot be computed by "
+                "several processes; give its class `merge(other)`, which adds what another saw"
+            )
+        with faults_of(source_file(self.metric.made), place(self.metric.made)):
+            self.count.merge(state)
 
     def compute(self) -> float:
         with faults_of(source_file(self.metric.made), place(self.metric.made)):

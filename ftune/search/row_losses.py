@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,6 +94,13 @@ class _RowLosses:
             summed, weight = self.task.loss(part, {"y": target})
             self.summed.append(summed)
             self.weight.append(float(weight))
+
+    def state(self) -> dict[str, Any]:
+        return {"summed": self.summed, "weight": self.weight}
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        self.summed += state["summed"]
+        self.weight += state["weight"]
 
     def compute(self) -> dict[str, float]:
         """The rows are the result."""

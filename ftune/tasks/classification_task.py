@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, area_under_roc, ratio
 from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.sums import Sums
 
 _GENERAL = directions("loss", "accuracy", "macro_f1")
 _BINARY = directions("f1", "precision", "recall", "auc")
@@ -112,8 +113,10 @@ class ClassificationTask:
         return {"predictions": outputs.argmax(1), "targets": batch["y"], "probabilities": shares}
 
 
-class ClassificationMetrics:
+class ClassificationMetrics(Sums):
     """Counts per class; with two classes also a score per row, for the area under the curve."""
+
+    summed = ("counts", "loss", "weight", "scores")
 
     def __init__(self, task: ClassificationTask) -> None:
         self.task = task
@@ -152,5 +155,4 @@ class ClassificationMetrics:
 
     def details(self) -> list[dict[str, Any]]:
         """Precision, recall, f1 and number of rows of each class."""
-        names = enumerate(self.task.output_names)
-        return [{"class": name, **self.counts.row(index)} for index, name in names]
+        return self.counts.rows("class", self.task.output_names)

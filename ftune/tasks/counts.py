@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +27,11 @@ class Counts:
         self.right = self.right.to(right.device) + right
         self.predicted = self.predicted.to(right.device) + predicted
         self.true = self.true.to(right.device) + true
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.right + other.right, self.predicted + other.predicted, self.true + other.true
+        )
 
     def observe(self, predicted: Tensor, true: Tensor) -> None:
         """Count decisions; predicted, true: class numbers, int64 [decisions]."""
@@ -62,6 +69,10 @@ class Counts:
             "f1": float(self.f1[index]),
             "support": int(self.true[index]),
         }
+
+    def rows(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return precision, recall, f1 and support by class; kind: what a class is called."""
+        return [{kind: name, **self.row(index)} for index, name in enumerate(names)]
 
 
 def ratio(part: Tensor | float, whole: Tensor | float) -> float:

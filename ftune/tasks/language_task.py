@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ftune.tasks.counts import ratio
 from ftune.tasks.positions import counted_positions, summed_cross_entropy
 from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.sums import Sums
 
 
 class LanguageModelTask:
@@ -44,8 +45,10 @@ class LanguageModelTask:
         return {"predictions": outputs.argmax(1), "targets": batch["y"]}
 
 
-class LanguageModelMetrics:
+class LanguageModelMetrics(Sums):
     """Sums over tokens; perplexity is exp of their mean loss in nats (Jelinek et al. 1977)."""
+
+    summed = ("loss", "right", "tokens")
 
     def __init__(self, task: LanguageModelTask) -> None:
         self.task = task

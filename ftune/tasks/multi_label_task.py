@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.sums import Sums
 
 
 class MultiLabelTask:
@@ -73,12 +74,14 @@ class MultiLabelTask:
         return {"predictions": decided, "targets": batch["y"].long(), "probabilities": shares}
 
 
-class MultiLabelMetrics:
+class MultiLabelMetrics(Sums):
     """Counts per label.
 
     macro_f1 is the mean over all labels; one that neither occurs nor is predicted counts 0, as in
     scikit-learn, where each column is asked for.
     """
+
+    summed = ("counts", "loss", "weight", "rows", "same", "exact")
 
     def __init__(self, task: MultiLabelTask) -> None:
         self.task = task
@@ -111,5 +114,4 @@ class MultiLabelMetrics:
 
     def details(self) -> list[dict[str, Any]]:
         """Precision, recall, f1 and number of rows of each label."""
-        names = enumerate(self.task.output_names)
-        return [{"label": name, **self.counts.row(index)} for index, name in names]
+        return self.counts.rows("label", self.task.output_names)

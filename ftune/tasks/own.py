@@ -16,6 +16,8 @@ class Counter(Protocol):
     """What one metric has seen of a split."""
 
     def update(self, answers: Mapping[str, np.ndarray]) -> None: ...
+    def state(self) -> Any: ...
+    def merge(self, state: Any) -> None: ...
     def compute(self) -> float: ...
 
 
@@ -57,6 +59,15 @@ class MetricsWithOwn:
         answers = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
         for counter in self.counters.values():
             counter.update(answers)
+
+    def state(self) -> dict[str, Any]:
+        own = {name: counter.state() for name, counter in self.counters.items()}
+        return {"task": self.metrics.state(), "own": own}
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        self.metrics.merge(state["task"])
+        for name, counter in self.counters.items():
+            counter.merge(state["own"][name])
 
     def compute(self) -> dict[str, float]:
         own = {name: counter.compute() for name, counter in self.counters.items()}

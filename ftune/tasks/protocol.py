@@ -42,6 +42,12 @@ class Metric(Protocol):
     def update(self, outputs: Tensor, batch: Batch) -> None:
         """Takes in one batch; outputs: [batch, outputs]."""
 
+    def state(self) -> Mapping[str, Any]:
+        """What was seen so far, as values that can be sent to another process."""
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Adds what other metrics of the same task saw of other rows."""
+
     def compute(self) -> dict[str, float]:
         """Every metric so far; NaN where it is not defined, as for no rows at all."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ftune.tasks.counts import ratio
 from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.sums import Sums
 
 
 class RegressionTask:
@@ -76,8 +77,10 @@ class RegressionTask:
         }
 
 
-class RegressionMetrics:
+class RegressionMetrics(Sums):
     """Sums of errors, and the spread of the truth merged batch by batch (Chan et al. 1979)."""
+
+    summed = ("loss", "weight", "squared", "absolute")
 
     def __init__(self, task: RegressionTask) -> None:
         self.task = task
@@ -99,19 +102,28 @@ class RegressionMetrics:
         error = self.task.invert(outputs.double()).cpu() - truth
         self.squared = self.squared + error.square().sum(0)
         self.absolute = self.absolute + error.abs().sum(0)
-        self._spread(truth)
-
-    def _spread(self, truth: Tensor) -> None:
-        """Mean and sum of squared deviations, from those before and those of this batch."""
-        new, before = len(truth), self.rows
         mean = truth.mean(0)
-        step = mean - self.mean
-        self.rows = before + new
-        self.mean = self.mean + step * new / self.rows
         within = (truth - mean).square().sum(0)
-        self.spread = self.spread + within + step.square() * before * new / self.rows
-        self.low = self.low.minimum(truth.amin(0))
-        self.high = self.high.maximum(truth.amax(0))
+        self._add_spread(len(truth), mean, within, truth.amin(0), truth.amax(0))
+
+    def _add_spread(
+        self, rows: int, mean: Tensor, spread: Tensor, low: Tensor, high: Tensor
+    ) -> None:
+        """Add other rows: their mean, sum of squared deviations from it, and range."""
+        step, before = mean - self.mean, self.rows
+        self.rows = before + rows
+        self.mean = self.mean + step * rows / self.rows
+        self.spread = self.spread + spread + step.square() * before * rows / self.rows
+        self.low, self.high = self.low.minimum(low), self.high.maximum(high)
+
+    def state(self) -> dict[str, Any]:
+        names = ("rows", "mean", "spread", "low", "high")
+        return super().state() | {"truth": [getattr(self, name) for name in names]}
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        super().merge(state)
+        if state["truth"][0]:
+            self._add_spread(*state["truth"])
 
     def compute(self) -> dict[str, float]:
         r2 = self._r2()

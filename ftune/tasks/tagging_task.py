@@ -12,6 +12,7 @@ from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
 from ftune.tasks.positions import counted_positions, summed_cross_entropy
 from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.sums import Sums
 
 
 class TaggingTask:
@@ -50,8 +51,10 @@ class TaggingTask:
         return {"predictions": outputs.argmax(1), "targets": batch["y"], "probabilities": shares}
 
 
-class TaggingMetrics:
+class TaggingMetrics(Sums):
     """Counts of words per tag, and of entities that are found whole (Tjong Kim Sang 2002)."""
+
+    summed = ("counts", "loss", "weight", "found", "predicted", "true")
 
     def __init__(self, task: TaggingTask) -> None:
         self.task = task
@@ -93,5 +96,4 @@ class TaggingMetrics:
 
     def details(self) -> list[dict[str, Any]]:
         """Precision, recall, f1 and number of words of each tag."""
-        names = enumerate(self.task.output_names)
-        return [{"tag": name, **self.counts.row(index)} for index, name in names]
+        return self.counts.rows("tag", self.task.output_names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -21,6 +22,12 @@ class Rows:
         del batch
         assert not outputs.requires_grad
         self.total, self.count = self.total + float(outputs.sum()), self.count + len(outputs)
+
+    def state(self) -> dict[str, float]:
+        return {"total": self.total, "count": self.count}
+
+    def merge(self, state: Mapping[str, float]) -> None:
+        self.total, self.count = self.total + state["total"], self.count + int(state["count"])
 
     def compute(self) -> dict[str, float]:
         return {"mean": self.total / self.count}
