@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import InterruptedRunError
 from ftune.runs.base import Base
 from ftune.runtime.signals import stopper
 from ftune.schema.root import RunConfig
-from ftune.search.lr_find import LrFindResult, find, notes_of
+from ftune.search.lr_find import LrFindResult, find, resolve_auto_lr
 from ftune.search.ties import Point
 
 
@@ -18,16 +16,17 @@ def settled(
     config: RunConfig, dataset: Dataset, base: Base | None, console: Console
 ) -> tuple[RunConfig, list[str]]:
     """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
-    if config.optimizer.lr != "auto":
-        return config, []
-    console.info("optimizer.lr is auto: finding the learning rate first")
-    finding = search(config, dataset, base, console)
-    console.info(
-        f"learning rate: {finding.suggested:g} "
-        f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
-    )
-    rated = replace(config, optimizer=replace(config.optimizer, lr=finding.suggested))
-    return rated, notes_of(finding)
+
+    def announced(config: RunConfig, dataset: Dataset, base: Base | None) -> LrFindResult:
+        console.info("optimizer.lr is auto: finding the learning rate first")
+        finding = search(config, dataset, base, console)
+        console.info(
+            f"learning rate: {finding.suggested:g} "
+            f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
+        )
+        return finding
+
+    return resolve_auto_lr(config, dataset, base, announced)
 
 
 def search(

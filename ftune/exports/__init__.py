@@ -35,14 +35,14 @@ class Format:
 FORMATS = {
     "safetensors": Format(
         "tensors, with the configuration and the pipeline beside them; ftune reads it too",
-        "ftune.exports.safetensors",
+        "ftune.exports.tensors",
         suffix=".safetensors",
         adapters=("merged", "apart"),
         tolerance=0.0,
     ),
     "pt": Format(
         'a state dict, torch.load(P)["model"]; ftune reads it too',
-        "ftune.exports.pt",
+        "ftune.exports.tensors",
         suffix=".pt",
         adapters=("merged", "apart"),
         tolerance=0.0,

@@ -88,18 +88,14 @@ def find(
 
 
 def resolve_auto_lr(
-    config: RunConfig, dataset: Dataset, base: Base | None
-) -> tuple[RunConfig, list[str]]:
+    config: RunConfig, dataset: Dataset, base: Base | None,
+    search: Callable[[RunConfig, Dataset, Base | None], LrFindResult] = find,
+) -> tuple[RunConfig, list[str]]:  # fmt: skip
     """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
     if config.optimizer.lr != "auto":
         return config, []
-    finding = find(config, dataset, base)
-    return _with_rate(config, finding.suggested), notes_of(finding)
-
-
-def notes_of(finding: LrFindResult) -> list[str]:
-    """Return the open questions as notes of the training that uses the rate."""
-    return [RATE + note for note in finding.notes]
+    finding = search(config, dataset, base)
+    return _with_rate(config, finding.suggested), [RATE + note for note in finding.notes]
 
 
 def spaced(low: float, high: float, per_decade: int) -> list[float]:
