@@ -25,10 +25,9 @@ from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema.root import LANGUAGE, NO_SWEEP, RunConfig
 from ftune.search.launch import LocalLauncher
-from ftune.search.redacted_space import redacted_space
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import choose_sampler, make_scheduler, trial_count
+from ftune.search.sweep import choose_sampler, make_scheduler, redacted_space, trial_count
 from ftune.security.limits.form import of_form
 from ftune.training.provenance import gathered, resume_words
 from ftune.training.reopen import JUDGED_OTHERWISE
