@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.assembly.build import base_pipeline, build, read_data
-from ftune.commands.auto_lr import settled
 from ftune.commands.base_config import with_base
+from ftune.commands.lr_find import settled
 from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.runs.folder import RunFolder

@@ -66,9 +66,10 @@ class Predictor:
 
     def outputs(self, frame: Frame, told: Told = _nobody) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
-        split = Split(self.pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
-        order = torch.cat(list(split.slices(eval_batch_size(split.inputs, self.config))))
-        batches = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
+        split = _split(self.pipeline, frame)
+        size = eval_batch_size(split.inputs, self.config)
+        order = torch.cat(list(split.slices(size)))
+        batches = eval_batches(split, size, self.device)
         found = outputs(self.built.module, _watched(batches, len(split), told))
         return found[order.argsort()]
 
@@ -148,8 +149,7 @@ class Predictor:
 
     def _tags(self, pipeline: TextPipeline, frame: Frame, told: Told) -> dict[str, Any]:
         """The tag of each word; of words that were cut away or are no token, null."""
-        bare = frame.without(pipeline.target.names)
-        split = Split(pipeline.inputs(bare), None, torch.from_numpy(frame.rows.copy()))
+        split = _split(pipeline, frame.without(pipeline.target.names))
         column = pipeline.tokenization.columns.text or ""
         words = word_lists(frame, column, "data.text")
         size = eval_batch_size(split.inputs, self.config)
@@ -196,6 +196,10 @@ class Predictor:
         metrics, self.judged = self.task.metrics(), len(split)
         rows = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
         return evaluate(self.built.module, metrics, rows), metrics.details()
+
+
+def _split(pipeline: Pipeline, frame: Frame) -> Split:
+    return Split(pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
 
 
 def _spread(values: Any, places: Any, rows: int) -> list[Any]:
