@@ -15,8 +15,7 @@ from ftune import cli_options as opt
 from ftune.cli_run import Summary, base_of, command, is_model, read_config, split, start
 from ftune.console import Console
 from ftune.errors import RequestError
-from ftune.security.redact import redact
-from ftune.security.redacted_stream import RedactingStream
+from ftune.security.redact import RedactingStream, redact
 
 if TYPE_CHECKING:
     from ftune.exports import Adapters

@@ -49,7 +49,7 @@ class Command:
 
 COMMANDS = {
     "optimize": Command("training", "none", "train:optimize", "outlook:optimize"),
-    "finetune": Command("training", "required", "train:finetune", "outlook:finetune"),
+    "finetune": Command("training", "required", "train:optimize", "outlook:finetune"),
     "lr-find": Command("search", "optional", "lr_find:lr_find", "outlook:lr_find"),
     "sweep": Command("sweep", "optional", "sweep:sweep", "outlook:sweep", "sweep:continue_sweep"),
 }

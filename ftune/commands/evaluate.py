@@ -8,12 +8,12 @@ from typing import Any
 from ftune.assembly.build import read_data
 from ftune.commands.base_config import new_path
 from ftune.commands.predict import LAYOUT, advised, check_settings
+from ftune.config.fields import settings_with
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.predictor import restore
 from ftune.runs.base import Base
-
-SETTINGS = ("data.cache", "eval.batch_size", "runtime.")  # they change the cost, no score
+from ftune.schema.root import RunConfig
 
 
 def evaluate(
@@ -25,7 +25,8 @@ def evaluate(
     there is one, else val.
     """
     path, others = new_path(changes)
-    check_settings(others, "evaluate", "data.path", *SETTINGS, *(LAYOUT if path else ()))
+    cost = settings_with(RunConfig, "cost")
+    check_settings(others, "evaluate", "data.path", *cost, *(LAYOUT if path else ()))
     predictor = restore(base, others)
     if path is not None and split is not None:
         raise RequestError(f"--split {split}: all rows of data.path are judged; give one of both")

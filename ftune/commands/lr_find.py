@@ -11,19 +11,21 @@ from typing import Any
 import torch
 
 from ftune.assembly.build import base_pipeline, read_data
-from ftune.commands.auto_lr import search
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
 from ftune.config.edit import set_value
 from ftune.config.extends import compose
 from ftune.console import Console
-from ftune.errors import RequestError
+from ftune.data.dataset import Dataset
+from ftune.errors import InterruptedRunError, RequestError
 from ftune.report.lr_curve import LEGEND, plot, save_plot
+from ftune.runs.base import Base
 from ftune.runs.files import write_atomic
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
+from ftune.runtime.signals import stopper
 from ftune.schema.root import RunConfig
-from ftune.search.lr_find import LrFindResult
+from ftune.search.lr_find import LrFindResult, find, resolve_auto_lr
 from ftune.search.ties import Point, best_of
 from ftune.training.checkpoint_content import peak_memory
 from ftune.training.provenance import gathered
@@ -45,6 +47,41 @@ def lr_find(request: Request) -> dict[str, Any]:
         folder.write_summary(summary)
         _show(finding, config, folder, console)
     return summary
+
+
+def settled(
+    config: RunConfig, dataset: Dataset, base: Base | None, console: Console
+) -> tuple[RunConfig, list[str]]:
+    """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
+
+    def announced(config: RunConfig, dataset: Dataset, base: Base | None) -> LrFindResult:
+        console.info("optimizer.lr is auto: finding the learning rate first")
+        finding = search(config, dataset, base, console)
+        console.info(
+            f"learning rate: {finding.suggested:g} "
+            f"(nearly as good: {finding.low:.2g} to {finding.high:.2g})"
+        )
+        return finding
+
+    return resolve_auto_lr(config, dataset, base, announced)
+
+
+def search(
+    config: RunConfig, dataset: Dataset, base: Base | None, console: Console
+) -> LrFindResult:
+    """Search for a rate with a progress bar. Raises InterruptedRunError after a signal."""
+    with stopper() as stopping, console.progress("learning rates", 1) as bar:
+
+        def report(point: Point, done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done, f"lr {point.lr:.1e} loss {point.loss:.4g}")
+
+        try:
+            return find(config, dataset, base, report, lambda: stopping.signal is not None)
+        except KeyboardInterrupt:
+            if stopping.signal is None:
+                raise
+            raise InterruptedRunError(stopping.signal, None) from None
 
 
 def write_rate(file: Path, summary: Mapping[str, Any], console: Console) -> None:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ftune.commands.tables import STREAM, WRITERS, check_target, incoming, write_file, write_out
+from ftune.config.fields import settings_with
 from ftune.console import Console
 from ftune.errors import DataError, RequestError
 from ftune.predictor import Sampling, restore
 from ftune.runs.base import Base
+from ftune.schema.root import RunConfig
 
-LAYOUT = (
-    "data.decimal", "data.delimiter", "data.encoding", "data.missing", "data.quote", "data.skip",
-    "data.thousands", "data.types",
-)  # fmt: skip
+LAYOUT = tuple(sorted(settings_with(RunConfig, "layout")))
 """Settings of a file's format: new rows may be written in another than the training's."""
 
 

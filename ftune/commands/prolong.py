@@ -14,6 +14,7 @@ from typing import Any
 from ftune.assembly.build import Parts, base_pipeline, build, read_data, start
 from ftune.assembly.job import selection_of
 from ftune.commands.dispatch import COMMANDS
+from ftune.config.fields import settings_with
 from ftune.console import Console
 from ftune.engine.state import State
 from ftune.errors import RequestError
@@ -28,7 +29,7 @@ from ftune.training.resumed import Resumed
 from ftune.training.run import Run, folder_for
 from ftune.training.train import train
 
-LENGTH = ("train.epochs", "train.steps", "train.early_stop")
+LENGTH = settings_with(RunConfig, "length")
 OTHER_LENGTH = (*LENGTH, "total")
 
 

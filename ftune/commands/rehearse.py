@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ftune.assembly.build import base_pipeline, build, read_data, start
 from ftune.assembly.job import selection_of
 from ftune.commands.base_config import base_for, with_base
 from ftune.commands.dispatch import COMMANDS
 from ftune.commands.sweep import first_trial
 from ftune.schema.root import RunConfig
-from ftune.search.lr_find import judging
+from ftune.search.lr_find import judging, with_rate
 
 
 def rehearse(command: str, config: RunConfig) -> list[str]:
@@ -27,7 +25,7 @@ def rehearse(command: str, config: RunConfig) -> list[str]:
     dataset = read_data(config, prior=base_pipeline(base))
     if row.kind == "search" or config.optimizer.lr == "auto":
         judging(dataset)
-        config = replace(config, optimizer=replace(config.optimizer, lr=1.0))
+        config = with_rate(config, 1.0)
     parts = build(config, dataset, base)
     start(parts)
     selection_of(parts)

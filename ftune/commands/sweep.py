@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ftune.assembly.build import Parts, base_pipeline, build, read_data
@@ -25,10 +24,10 @@ from ftune.runtime.seeds import choose_determinism
 from ftune.runtime.signals import stopper
 from ftune.schema.root import LANGUAGE, NO_SWEEP, RunConfig
 from ftune.search.launch import LocalLauncher
-from ftune.search.redacted_space import redacted_space
+from ftune.search.lr_find import with_rate
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
-from ftune.search.sweep import choose_sampler, make_scheduler, trial_count
+from ftune.search.sweep import choose_sampler, make_scheduler, redacted_space, trial_count
 from ftune.security.limits.form import of_form
 from ftune.training.provenance import gathered, resume_words
 from ftune.training.reopen import JUDGED_OTHERWISE
@@ -94,7 +93,7 @@ def _first(config: RunConfig, plain: Mapping[str, Any], base: Base | None) -> Pa
     axes = parse_space(config.sweep)
     trial = configured(plain, {key: axis.samples[0] for key, axis in axes.items()})
     if trial.optimizer.lr == "auto":
-        trial = replace(trial, optimizer=replace(trial.optimizer, lr=1.0))
+        trial = with_rate(trial, 1.0)
     dataset = read_data(trial, prior=base_pipeline(base))
     if dataset.val is None:
         raise RequestError("a sweep judges by the validation split: give `data.split.val`")

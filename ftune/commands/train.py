@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftune.assembly.build import base_pipeline, build, read_data
-from ftune.commands.auto_lr import settled
 from ftune.commands.base_config import with_base
+from ftune.commands.lr_find import settled
 from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.runs.folder import RunFolder
@@ -20,16 +20,7 @@ from ftune.training.train import train
 
 
 def optimize(request: Request) -> dict[str, Any]:
-    """Train the declared model from fresh weights and return the summary."""
-    return _train("optimize", request)
-
-
-def finetune(request: Request) -> dict[str, Any]:
-    """Train from the base's weights and return the summary."""
-    return _train("finetune", request)
-
-
-def _train(command: str, request: Request) -> dict[str, Any]:
+    """Train the declared model, from the base's weights where there is one; return the summary."""
     refuse_several()
     began = time.monotonic()
     config, base, console = request.config, request.base, request.console
@@ -40,6 +31,7 @@ def _train(command: str, request: Request) -> dict[str, Any]:
     config, notes = settled(config, dataset, base, console)
     parts = build(config, dataset, base)
     parts.notes += notes
+    command = "optimize" if base is None else "finetune"
     run = new_run(command, request.stem, request.out, parts, console, began)
     run.pause_at = request.pause_at
     return train(run)

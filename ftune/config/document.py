@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ftune.config.fields import Setting, Spec, settings_of, walk_settings
+from ftune.config.fields import Setting, Spec, bare, settings_of, walk_settings
 from ftune.config.types import describe
 from ftune.registry import Table
 
@@ -52,7 +52,7 @@ def accepts(setting: Setting) -> str:
 def find(schema: type, key: str) -> list[tuple[str, Setting]]:
     """Every place where `key` (dotted, or its last part) is a setting, with the setting."""
     places = dict(walk_settings(schema))
-    exact = [(path, s) for path, s in places.items() if _bare(path) == key]
+    exact = [(path, s) for path, s in places.items() if bare(path) == key]
     return exact or [(path, s) for path, s in places.items() if path.rpartition(".")[2] == key]
 
 
@@ -65,11 +65,6 @@ def variants(schema: type) -> dict[str, type]:
             if variant not in schemas.values():
                 schemas[f"{owner}({name})"] = variant
     return schemas
-
-
-def _bare(path: str) -> str:
-    """`optimizer(sgd).momentum` -> `optimizer.momentum`."""
-    return re.sub(r"\([^)]*\)", "", path)
 
 
 def _default(setting: Setting) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ftune.config.fields import walk_settings
+from ftune.config.fields import bare, walk_settings
 from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark
 from ftune.errors import Problem
@@ -53,7 +53,7 @@ def _in_words(homes: Iterable[str]) -> str:
     """`optimizer(sgd).momentum` -> "`optimizer.momentum` (sgd, …)", the outer places first."""
     by_place: dict[str, list[str]] = {}
     for home in sorted(homes, key=lambda h: h.count(".")):
-        variants = by_place.setdefault(f"`{_VARIANT.sub('', home)}`", [])
+        variants = by_place.setdefault(f"`{bare(home)}`", [])
         variants += _VARIANT.findall(home)[-1:]
     places = [f"{key} ({', '.join(v[:3])})" if v else key for key, v in by_place.items()]
     return " or ".join(places[:2])

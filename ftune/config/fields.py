@@ -19,6 +19,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -36,7 +37,8 @@ class Spec:
 
     kind: `plain` values are typed by the annotation; a `group` is a nested schema; a `block`
     names one variant of `table`, `variant` where it does not; `blocks` is a list of variants;
-    `rows` a list of one schema. exact: whether another value makes another training.
+    `rows` a list of one schema. exact: whether another value makes another training. fact: what
+    else is to be known of it, in a word that `settings_with` asks for.
     """
 
     kind: Kind = "plain"
@@ -49,6 +51,7 @@ class Spec:
     open: bool = False
     exact: bool = True
     stored: bool = True
+    fact: str = ""
     schema: type | None = None
     short: str | None = None
     table: Table = field(default_factory=lambda: Table("", {}))
@@ -69,6 +72,7 @@ def setting(
     open: bool = False,  # noqa: A002
     exact: bool = True,
     stored: bool = True,
+    fact: str = "",
 ) -> Any:
     """A plain value: number, string, boolean, Literal, list or mapping of these.
 
@@ -77,9 +81,10 @@ def setting(
     file it is written in. `open` marks a mapping whose keys are the user's own. `exact=False` marks
     what changes no number of a training, or is compared by what it leads to (a path by the data).
     `stored=False` marks what is not written into a run's configuration, being part of it already.
+    `fact`: `length` of a training, `cost` of an evaluation and no score, `layout` of a file.
     Without a default the setting is required.
     """
-    spec = Spec("plain", above, below, at_least, at_most, words, path, open, exact, stored)
+    spec = Spec("plain", above, below, at_least, at_most, words, path, open, exact, stored, fact)
     return _declare(spec, default)
 
 
@@ -90,12 +95,13 @@ def group(
     default: Any = dataclasses.MISSING,
     required: bool = False,
     exact: bool = True,
+    fact: str = "",
 ) -> Any:
     """A nested schema; a scalar written in its place sets the field named by `short`.
 
     Without a default it is the schema with all its defaults.
     """
-    spec = Spec("group", schema=schema, short=short, exact=exact)
+    spec = Spec("group", schema=schema, short=short, exact=exact, fact=fact)
     if default is dataclasses.MISSING and not required:
         return field(default_factory=schema, metadata={"ftune": spec})
     return _declare(spec, default)
@@ -185,6 +191,22 @@ def walk_settings(
         owner = path if item.spec.inline else full
         for variant, settings in item.spec.table.items():
             yield from walk_settings(settings, f"{owner}({variant})", above)
+
+
+def bare(path: str) -> str:
+    """`optimizer(sgd).momentum` -> `optimizer.momentum`."""
+    return re.sub(r"\([^)]*\)", "", path)
+
+
+@functools.cache
+def settings_with(schema: type, fact: str) -> tuple[str, ...]:
+    """Return the dotted names of the settings that were declared with a fact, each once.
+
+    A group that has no short form ends in a dot: `runtime.`, as only what lies in it can be set.
+    """
+    items = [(bare(path), item.spec) for path, item in walk_settings(schema)]
+    dots = {path: "." * (spec.kind == "group" and not spec.short) for path, spec in items}
+    return tuple(dict.fromkeys(path + dots[path] for path, spec in items if spec.fact == fact))
 
 
 def _resolve(schema: type, attribute: str) -> Any:

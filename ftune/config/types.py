@@ -20,6 +20,7 @@ _NAMES = {
     str: "a text",
     Any: "any value",
 }
+_NUMBERS = (int, float, int | float)
 
 
 class WrongValueError(ValueError):
@@ -36,7 +37,9 @@ def convert(value: Any, hint: Any, spec: Spec) -> Any:
     expected = describe(hint, spec)
     if wanted == list[str] and isinstance(value, str):  # one name is a list of one
         value = [value]
-    if value is None or _is_bool_for_number(value, wanted) or _is_text_for_number(value, wanted):
+    mistyped = isinstance(value, bool) and wanted in _NUMBERS  # OmegaConf would convert these
+    mistyped |= isinstance(value, str) and wanted in (*_NUMBERS, bool)
+    if value is None or mistyped:
         raise WrongValueError(f"expected {expected}")
     try:
         box = OmegaConf.structured(_box(wanted))
@@ -93,14 +96,6 @@ def without_words(hint: Any) -> Any:
     if not hints:
         hints = [a for a in get_args(hint) if a is not type(None)]
     return functools.reduce(lambda a, b: a | b, hints)
-
-
-def _is_bool_for_number(value: Any, hint: Any) -> bool:
-    return isinstance(value, bool) and hint in (int, float, int | float)
-
-
-def _is_text_for_number(value: Any, hint: Any) -> bool:
-    return isinstance(value, str) and hint in (int, float, bool, int | float)
 
 
 @functools.cache

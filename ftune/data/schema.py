@@ -114,7 +114,7 @@ class Data:
     """Conversations, of which the assistant's turns count; a bare name is the column."""
     image: str | None = setting(None)
     """The column of paths of images, relative to the table's file."""
-    cache: bool | str = setting(True, exact=False)
+    cache: bool | str = setting(True, exact=False, fact="cost")
     """Whether what is tokenised and decoded is kept on disk for the next run; or a folder for it.
     true: `ftune` in the user's cache folder."""
     transforms: Any = blocks(TRANSFORMS, words=("auto",), default="auto")

@@ -16,13 +16,12 @@ Adapters = Literal["merged", "apart"]
 class Format:
     """One way to write a model.
 
-    writes: in words. module: has `write(export_model, path)` and `read(path, export_model)`.
-    suffix: of the file, "" for a folder. marker: the file by which such a folder is known. needs:
-    packages of the extra. adapters: how they may be written, the usual way first. tolerance: the
-    largest difference that the outputs may have when read back, as a share of the largest output.
+    module: has `write(export_model, path)` and `read(path, export_model)`. suffix: of the file, ""
+    for a folder. marker: the file by which such a folder is known. needs: packages of the extra.
+    adapters: how they may be written, the usual way first. tolerance: the largest difference that
+    the outputs may have when read back, as a share of the largest output.
     """
 
-    writes: str
     module: str
     suffix: str = ""
     marker: str = ""
@@ -34,28 +33,24 @@ class Format:
 
 FORMATS = {
     "safetensors": Format(
-        "tensors, with the configuration and the pipeline beside them; ftune reads it too",
-        "ftune.exports.safetensors",
+        "ftune.exports.tensors",
         suffix=".safetensors",
         adapters=("merged", "apart"),
         tolerance=0.0,
     ),
     "pt": Format(
-        'a state dict, torch.load(P)["model"]; ftune reads it too',
-        "ftune.exports.pt",
+        "ftune.exports.tensors",
         suffix=".pt",
         adapters=("merged", "apart"),
         tolerance=0.0,
     ),
     "hf": Format(
-        "a folder that transformers loads",
         "ftune.exports.hf",
         marker="config.json",
         extra="text",
         needs=("transformers", "tokenizers"),
     ),
     "peft": Format(
-        "the adapters alone, a folder that PEFT puts on their base",
         "ftune.exports.peft",
         marker="adapter_config.json",
         extra="peft",
@@ -63,7 +58,6 @@ FORMATS = {
         adapters=("apart",),
     ),
     "onnx": Format(
-        "a graph for onnxruntime and others",
         "ftune.exports.onnx",
         suffix=".onnx",
         extra="onnx",
@@ -71,7 +65,6 @@ FORMATS = {
         tolerance=1e-3,
     ),
     "torch-export": Format(
-        "a graph that torch runs without the model's source",
         "ftune.exports.program",
         suffix=".pt2",
     ),

@@ -18,36 +18,35 @@ from ftune.models.tokens import pool
 POOLS = {"mean": "avg", "cls": "first"}
 
 
-class TextGraph(nn.Module):
-    """input_ids, attention_mask: int64 [batch, time]; the mask is 1 or, for padding, 0."""
+class _Around(nn.Module):
+    """A model; its graphs differ in what their inputs are called."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+
+
+class TextGraph(_Around):
+    """input_ids, attention_mask: int64 [batch, time]; the mask is 1 or, for padding, 0."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         outputs: Tensor = self.model(input_ids, attention_mask)
         return outputs
 
 
-class SequenceGraph(nn.Module):
+class SequenceGraph(_Around):
     """x: float32 [batch, time, features]; the mask as of texts."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
         outputs: Tensor = self.model(x, attention_mask)
         return outputs
 
 
-class LibraryGraph(nn.Module):
+class LibraryGraph(_Around):
     """The same around a transformers model that gives logits."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.more = {"use_cache": False} if hasattr(model, "generate") else {}
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -73,12 +72,8 @@ class EncoderGraph(nn.Module):
         return logits
 
 
-class RowGraph(nn.Module):
+class RowGraph(_Around):
     """x: [batch, …], as the pipeline makes it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
         outputs: Tensor = self.model(x)

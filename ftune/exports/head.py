@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ftune.exports.export_model import Batch
 from ftune.exports.graph import POOLS
 from ftune.models.tokens import pool
 
@@ -44,7 +45,22 @@ def write_head(model: Any, longest: int, path: Path) -> list[str]:
     ]
 
 
-def read_head(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
+def logits_of(call: Callable[[Batch], Any], path: Path) -> Callable[[Batch], Tensor]:
+    """Return what gives logits: the model's own, or its states through the head in a folder."""
+    head = _read_head(path) if (path / HEAD).is_file() else None
+
+    @torch.no_grad()
+    def run(batch: Batch) -> Tensor:
+        outputs = call(batch)
+        if head is not None:
+            return head(outputs.last_hidden_state, batch["segments"])
+        logits: Tensor = getattr(outputs, "logits", outputs)
+        return logits
+
+    return run
+
+
+def _read_head(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
     """From states and mask to outputs, by nothing but the folder's files."""
     weights = load_file(path / HEAD)
     modes = json.loads((path / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
@@ -57,8 +73,7 @@ def read_head(path: Path) -> Callable[[Tensor, Tensor], Tensor]:
 
     def run(states: Tensor, mask: Tensor) -> Tensor:
         vectors = pool(states, mask, POOLS.get(kind, kind))
-        with torch.no_grad():
-            answer: Tensor = head(F.normalize(vectors, dim=-1) if normalize else vectors)
+        answer: Tensor = head(F.normalize(vectors, dim=-1) if normalize else vectors)
         return answer
 
     return run

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ftune.errors import RequestError
 from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.graph import named
-from ftune.exports.head import read_head, write_head
+from ftune.exports.head import logits_of, write_head
 from ftune.exports.tokenizer import read_tokenizer, write_tokenizer
 from ftune.log_suppression import quiet
 
@@ -64,18 +63,7 @@ def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     with quiet():
         factory = getattr(transformers, FACTORIES[export_model.kind])
         model = factory.from_pretrained(path, local_files_only=True, trust_remote_code=False).eval()
-    head = read_head(path) if export_model.kind == "encoder" else None
-
-    def run(batch: Batch) -> Tensor:
-        given = named(batch)
-        with torch.no_grad():
-            outputs = model(**given)
-        if head is None:
-            logits: Tensor = outputs.logits
-            return logits
-        return head(outputs.last_hidden_state, given["attention_mask"])
-
-    return run
+    return logits_of(lambda batch: model(**named(batch)), path)
 
 
 def _name_outputs(export_model: ExportModel, config: Any) -> None:

@@ -17,7 +17,7 @@ from ftune.assembly.initial_weights import restored
 from ftune.errors import RequestError, RunFailedError
 from ftune.exports.export_model import Batch, ExportModel, dequantised
 from ftune.exports.graph import named
-from ftune.exports.head import HEAD, read_head, write_head
+from ftune.exports.head import logits_of, write_head
 from ftune.exports.tokenizer import write_tokenizer
 from ftune.log_suppression import quiet
 from ftune.models.call import arguments
@@ -65,17 +65,9 @@ def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
         _compare(inner, base, export_model)
     with quiet():
         model = PeftModel.from_pretrained(base, path).eval()
-    head = read_head(path) if (path / HEAD).is_file() else None
-
-    def run(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            inner = model(**named(batch)) if export_model.kind else model(*arguments(batch))
-        if head is not None:
-            return head(inner.last_hidden_state, batch["segments"])
-        logits: Tensor = inner.logits if export_model.kind else inner
-        return logits
-
-    return run
+    if export_model.kind:
+        return logits_of(lambda batch: model(**named(batch)), path)
+    return logits_of(lambda batch: model(*arguments(batch)), path)
 
 
 def _strip(export_model: ExportModel) -> str:

@@ -28,10 +28,4 @@ def read(path: Path, export_model: ExportModel) -> Callable[[Batch], Tensor]:
     del export_model
     with quiet():
         model = torch.export.load(path).module()
-
-    def run(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            logits: Tensor = model(**named(batch))
-        return logits
-
-    return run
+    return torch.no_grad()(lambda batch: model(**named(batch)))

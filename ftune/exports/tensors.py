@@ -1,27 +1,49 @@
-"""What both of ftune's own files hold: tensors, their story, and the pipeline's arrays."""
+"""ftune's own files: tensors, their story, and the pipeline's arrays.
+
+A safetensors file has configuration and pipeline in its header's metadata; of a `.pt` file,
+`torch.load(path, weights_only=True)["model"]` is the state dict.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from ftune.adapt.edits import write_edits
 from ftune.adapt.quantize import base_state_dict
 from ftune.errors import RequestError, RunFailedError
+from ftune.exports.atomic_target import write_file
 from ftune.exports.export_model import Batch, ExportModel, outputs
 from ftune.models.hf_files import plain
 from ftune.predictor import restore
-from ftune.runs.base import load_base
+from ftune.runs.base import ARRAYS, STORY, load_base
 from ftune.security.redact import redact_tree
 
 TRAINING_ONLY = ("loop", "exact")
 
 
-def content(export_model: ExportModel) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+def write(export_model: ExportModel, path: Path) -> list[str]:
+    """Write the file that the suffix names; tensors as they are."""
+    (tensors, story), arrays = _content(export_model), export_model.base.pipeline
+    if path.suffix == ".pt":
+        buffer = io.BytesIO()
+        torch.save({"model": dict(tensors), ARRAYS: dict(arrays), STORY: json.dumps(story)}, buffer)
+        write_file(path, buffer.getvalue())
+        return []
+    whole: dict[str, Tensor] = {k: t.contiguous().clone() for k, t in tensors.items()}
+    whole |= {f"{ARRAYS}/{k}": t.contiguous() for k, t in arrays.items()}
+    write_file(path, save(whole, {"format": "pt", STORY: json.dumps(story)}))
+    return []
+
+
+def _content(export_model: ExportModel) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
     """Tensors by name and their story: as stored, or those of the plain model.
 
     Raises RequestError where merging unties weights that the structure ties.

@@ -20,7 +20,13 @@ from typing import Any, TypeVar
 from ftune.config.explain import key_homes
 from ftune.data import SOURCES, TRANSFORMS
 from ftune.errors import RequestError
-from ftune.extend.signature import faults_of, place, schema_of
+from ftune.extend.losses import own_loss
+from ftune.extend.metrics import own_metric
+from ftune.extend.modules import own_layer, own_model
+from ftune.extend.objectives import own_objective
+from ftune.extend.signature import faults_of, place
+from ftune.extend.sources import own_source
+from ftune.extend.tables import own_transform
 from ftune.models import LAYERS, MODELS
 from ftune.registry import Table
 from ftune.tasks import LOSSES, METRICS, OBJECTIVES
@@ -42,16 +48,7 @@ def model(name: str, head: str | None = None) -> Callable[[Made], Made]:
     the size that its output must have. head: the dotted name of the output layer; by default
     `head`, `classifier`, `fc` or the last linear layer. Texts call `forward(x, segments)`.
     """
-    _named(name, "model")
-
-    def register(made: Made) -> Made:
-        from ftune.extend.modules import OwnModel
-
-        schema = schema_of(OwnModel, made, ("inputs", "outputs"), reserved=(MODELS.block, "name"))
-        schema.layer_of_outputs = head  # type: ignore[attr-defined]
-        return _list(MODELS, name, schema, made)
-
-    return register
+    return _decorator("model", name, lambda made: own_model(made, head), MODELS)
 
 
 def layer(name: str) -> Callable[[Made], Made]:
@@ -59,15 +56,7 @@ def layer(name: str) -> Callable[[Made], Made]:
 
     It may take `inputs` (what reaches it; `inputs.shape` is without the batch) and `outputs`.
     """
-    _named(name, "layer")
-
-    def register(made: Made) -> Made:
-        from ftune.extend.modules import OwnLayer
-
-        schema = schema_of(OwnLayer, made, ("inputs", "outputs"), (LAYERS.block, "as_"), named=True)
-        return _list(LAYERS, name, schema, made)
-
-    return register
+    return _decorator("layer", name, own_layer, LAYERS)
 
 
 def transform(name: str) -> Callable[[Made], Made]:
@@ -76,14 +65,7 @@ def transform(name: str) -> Callable[[Made], Made]:
     A function takes the values, an array [rows] or [rows, …], and gives as many. A class may have
     `fit(values) -> dict` (JSON), `apply(values, state)` and `invert(values, state)`.
     """
-    _named(name, "transform")
-
-    def register(made: Made) -> Made:
-        from ftune.extend.tables import own_transform
-
-        return _list(TRANSFORMS, name, own_transform(made), made)
-
-    return register
+    return _decorator("transform", name, own_transform, TRANSFORMS)
 
 
 def source(name: str, kinds: Mapping[str, str] | None = None) -> Callable[[Made], Made]:
@@ -93,29 +75,12 @@ def source(name: str, kinds: Mapping[str, str] | None = None) -> Callable[[Made]
     kinds: columns that are a `sequence` (each row [steps] or [steps, features]) or an `image`
     (uint8 [height, width, channels], or a path). A parameter `path` lets it read new rows.
     """
-    _named(name, "source")
-
-    def register(made: Made) -> Made:
-        from ftune.extend.sources import own_source
-
-        return _list(SOURCES, name, own_source(name, made, kinds or {}), made)
-
-    return register
+    return _decorator("source", name, lambda made: own_source(name, made, kinds or {}), SOURCES)
 
 
 def loss(name: str) -> Callable[[Made], Made]:
     """Registers a loss, `task: {loss: …}`: (outputs, y) -> the loss of each row, [rows]."""
-    _named(name, "loss")
-
-    def register(made: Made) -> Made:
-        from ftune.extend.losses import own_loss
-
-        _check_name(name, "loss", [*_BUILT_IN_LOSSES, *LOSSES], made)
-        LOSSES[name] = own_loss(name, made)
-        _registered.append(name)
-        return made
-
-    return register
+    return _decorator("loss", name, lambda made: own_loss(name, made))
 
 
 def metric(name: str, *, greater_is_better: bool) -> Callable[[Made], Made]:
@@ -125,16 +90,13 @@ def metric(name: str, *, greater_is_better: bool) -> Callable[[Made], Made]:
     all rows of a split, and if it likes `probabilities` and `classes`; it gives one number. Or a
     class with `update` of the same, a batch at a time, and `compute()`.
     """
-    _named(name, "metric")
 
-    def register(made: Made) -> Made:
-        from ftune.extend.metrics import own_metric
-
+    def schema(made: Callable[..., Any]) -> type:
         if name in DIRECTIONS or name == "auto":
             raise RequestError(f"{place(made)}: a metric `{name}` exists already; choose another")
-        return _list(METRICS, name, own_metric(name, made, greater_is_better), made)
+        return own_metric(name, made, greater_is_better)
 
-    return register
+    return _decorator("metric", name, schema, METRICS)
 
 
 def objective(name: str) -> Callable[[Made], Made]:
@@ -145,29 +107,30 @@ def objective(name: str) -> Callable[[Made], Made]:
     likes a mapping of named parts of that sum, which metrics.jsonl then shows. Evaluations go by
     the metrics of the task.
     """
-    _named(name, "objective")
+    return _decorator("objective", name, lambda made: own_objective(name, made), OBJECTIVES)
+
+
+def _decorator(
+    kind: str, name: Any, own: Callable[[Any], Any], table: Table | None = None
+) -> Callable[[Made], Made]:
+    """Return the decorator that lists `own(made)` by name: in a table, or among the losses."""
+    if not isinstance(name, str):  # without brackets it would register nothing, and silently
+        where = f"{place(name)}: " if callable(name) else ""
+        raise RequestError(f"{where}write @ftune.{kind}('name'), with the name it shall have")
 
     def register(made: Made) -> Made:
-        from ftune.extend.objectives import own_objective
-
-        return _list(OBJECTIVES, name, own_objective(name, made), made)
+        listed = own(made)
+        if table is None:
+            _check_name(name, kind, [*_BUILT_IN_LOSSES, *LOSSES], made)
+            LOSSES[name] = listed
+        else:
+            _check_name(name, table.block, list(table), made)
+            table.add(name, listed)
+        key_homes.cache_clear()  # which keys there are, for messages
+        _registered.append(name)
+        return made
 
     return register
-
-
-def _list(table: Table, name: str, schema: type, made: Made) -> Made:
-    _check_name(name, table.block, list(table), made)
-    table.add(name, schema)
-    key_homes.cache_clear()  # which keys there are, for messages
-    _registered.append(name)
-    return made
-
-
-def _named(name: Any, decorator: str) -> None:
-    """`@ftune.model` without brackets would register nothing, and silently."""
-    if not isinstance(name, str):
-        where = f"{place(name)}: " if callable(name) else ""
-        raise RequestError(f"{where}write @ftune.{decorator}('name'), with the name it shall have")
 
 
 def _check_name(name: str, block: str, taken: list[str], made: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ftune.errors import RequestError
-from ftune.extend.signature import faults_of, place, source_file
+from ftune.extend.signature import faults_in, place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ def own_loss(name: str, made: Callable[..., Any]) -> Callable[[Tensor, Tensor], 
     def each_row(outputs: Tensor, y: Tensor) -> Tensor:
         import torch
 
-        with faults_of(source_file(made), place(made)):
+        with faults_in(made):
             losses = function(outputs, y)
         if not isinstance(losses, torch.Tensor) or losses.shape != (len(outputs),):
             shape = (

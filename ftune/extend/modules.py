@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.errors import FtuneError, RequestError
-from ftune.extend.signature import Own, faults_of, place, source_file
+from ftune.extend.signature import Own, faults_in, place, schema_of
+from ftune.models import LAYERS, MODELS
 from ftune.models.shapes import Axes, Axis, Built, Inputs, MisfitError, Part
 
 if TYPE_CHECKING:
@@ -74,6 +76,18 @@ class OwnLayer(Own):
         return Part(module, Inputs(shape, time=over_time, ragged=over_time and inputs.ragged))
 
 
+def own_model(made: Callable[..., Any], head: str | None) -> type:
+    """The schema of what gives a model; head: the dotted name of its output layer."""
+    schema = schema_of(OwnModel, made, ("inputs", "outputs"), reserved=(MODELS.block, "name"))
+    schema.layer_of_outputs = head  # type: ignore[attr-defined]
+    return schema
+
+
+def own_layer(made: Callable[..., Any]) -> type:
+    """The schema of what gives a layer."""
+    return schema_of(OwnLayer, made, ("inputs", "outputs"), (LAYERS.block, "as_"), named=True)
+
+
 def _module(own: Own, inputs: Inputs, outputs: int) -> nn.Module:
     from torch import nn
 
@@ -104,7 +118,7 @@ def _shape_after(module: nn.Module, inputs: Inputs, made: Any) -> tuple[int, ...
     x = torch.zeros(2, *inputs.shape, dtype=torch.long if inputs.vocabulary else torch.float32)
     training = module.training
     with (
-        faults_of(source_file(made), place(made)),
+        faults_in(made),
         torch.random.fork_rng(devices=[]),
         torch.no_grad(),
     ):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ftune.errors import RequestError
-from ftune.extend.signature import Own, faults_of, place, schema_of, source_file
+from ftune.extend.signature import Own, faults_in, place, schema_of
 from ftune.tasks import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class OwnObjective(Own):
 
         # Lack of memory is no fault of the user's code: smaller micro-batches may do.
         memory_of = memory("a micro-batch", shrinks=True)
-        with faults_of(source_file(self.made), place(self.made)), memory_of:
+        with faults_in(self.made), memory_of:
             answer = type(self).made(forward=forward, batch=batch, **self.arguments)
         return self._checked(answer)
 

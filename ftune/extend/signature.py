@@ -34,7 +34,7 @@ class Own:
         """Calls what the user registered. Raises RequestError with the line of its fault."""
         registered = type(self).made
         wanted = {name: value for name, value in given.items() if name in self.given}
-        with faults_of(source_file(registered), place(registered)):
+        with faults_in(registered):
             return registered(**self.arguments, **wanted)
 
 
@@ -162,3 +162,8 @@ def faults_of(file: str | None, begins: str | None = None) -> Iterator[None]:
         mine = [frame for frame in frames if file and Path(frame.filename) == Path(file)]
         at = f"{mine[-1].filename}:{mine[-1].lineno}" if mine else begins or str(file)
         raise RequestError(f"{at}: {type(error).__name__}: {error}") from error
+
+
+def faults_in(made: Any) -> contextlib.AbstractContextManager[None]:
+    """The same for code that the user registered."""
+    return faults_of(source_file(made), place(made))

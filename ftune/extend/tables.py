@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ftune.config.fields import setting
 from ftune.data.transforms.transform import Transform
 from ftune.errors import DataError
-from ftune.extend.signature import Own, faults_of, place, schema_of, source_file
+from ftune.extend.signature import Own, faults_in, place, schema_of
 
 if TYPE_CHECKING:
     from ftune.data.frame import Array, Frame, State
@@ -39,7 +39,7 @@ class OwnTransform(Own, Transform):
         """What `fit` of a class gives, checked to be JSON."""
         if not hasattr(self.made, "fit"):
             return {}
-        with faults_of(source_file(self.made), place(self.made)):
+        with faults_in(self.made):
             state = self.make().fit(values)
         try:
             plain = json.loads(json.dumps(state))
@@ -55,7 +55,7 @@ class OwnTransform(Own, Transform):
     def _used(self, values: Array, state: dict[str, Any], method: str) -> Array:
         import numpy as np
 
-        with faults_of(source_file(self.made), place(self.made)):
+        with faults_in(self.made):
             if isinstance(self.made, type):
                 answer = getattr(self.make(), method)(values, state)
             else:

@@ -11,13 +11,12 @@ from ftune.console import Console
 from ftune.engine.selection import Selection
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import RunConfig
-from ftune.search.labels import label
 from ftune.search.lr_find import RATE
 from ftune.search.scheduler import trial_folder
 from ftune.search.space import Axis, parse_space
 from ftune.search.study import Trial, ranked
 from ftune.search.sweep import best_config
-from ftune.search.verdict import repeated, verdict
+from ftune.search.verdict import label, repeated, verdict
 from ftune.security.redact import redact
 from ftune.training.checkpoint_content import peak_memory, untrained
 

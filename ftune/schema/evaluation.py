@@ -35,7 +35,7 @@ class Eval:
     """Metrics that --code registers, scored beside the task's own: `[gini, {fbeta: {beta: 2}}]`.
     One that `metric` names need not stand here."""
 
-    batch_size: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",))
+    batch_size: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",), fact="cost")
     """Rows evaluated at once; changes speed and memory, not results. `auto`: 4096 rows of a table,
     as many texts or images as train.batch_size."""
 

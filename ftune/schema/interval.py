@@ -9,8 +9,8 @@ from ftune.config.fields import setting
 
 
 @dataclass(frozen=True)
-class Every:
-    """An interval: in epochs, steps or minutes, whichever comes first."""
+class EvalInterval:
+    """How often the model is evaluated; never by the clock, which would make runs differ."""
 
     epochs: float | None = setting(None, above=0)
     """Epochs between two; a bare number means this."""
@@ -18,31 +18,17 @@ class Every:
     steps: int | None = setting(None, at_least=1)
     """Optimizer steps between two."""
 
-    minutes: float | None = setting(None, above=0)
-    """Minutes between two."""
-
     def in_steps(self, steps_per_epoch: int) -> int | None:
-        """The interval in optimizer steps, or None where it is given in minutes only."""
-        return _in_steps(self.epochs, self.steps, steps_per_epoch)
+        """The interval in optimizer steps, or None where neither is given."""
+        lengths = [self.steps] if self.steps else []
+        if self.epochs:
+            lengths.append(max(1, nearest_step(self.epochs, steps_per_epoch)))
+        return min(lengths) if lengths else None
 
 
 @dataclass(frozen=True)
-class EvalInterval:
-    """How often the model is evaluated."""
+class Every(EvalInterval):
+    """An interval: in epochs, steps or minutes, whichever comes first."""
 
-    epochs: float | None = setting(None, above=0)
-    """Epochs between two evaluations; a bare number means this."""
-
-    steps: int | None = setting(None, at_least=1)
-    """Optimizer steps between two evaluations."""
-
-    def in_steps(self, steps_per_epoch: int) -> int | None:
-        """The interval in optimizer steps; never by the clock, which would make runs differ."""
-        return _in_steps(self.epochs, self.steps, steps_per_epoch)
-
-
-def _in_steps(epochs: float | None, steps: int | None, steps_per_epoch: int) -> int | None:
-    lengths = [steps] if steps else []
-    if epochs:
-        lengths.append(max(1, nearest_step(epochs, steps_per_epoch)))
-    return min(lengths) if lengths else None
+    minutes: float | None = setting(None, above=0)
+    """Minutes between two."""

@@ -77,7 +77,7 @@ class RunConfig:
     sweep: Sweep | None = group(Sweep, default=None, exact=False)
     """Settings of `ftune sweep`."""
 
-    runtime: Runtime = group(Runtime)
+    runtime: Runtime = group(Runtime, fact="cost")
     """Device, threads, determinism."""
 
     output: Output | None = group(Output, default=None, exact=False)

@@ -52,10 +52,10 @@ class SpikeGuard:
 class Train:
     """The length of the training and the making of one step."""
 
-    epochs: float = setting(20, above=0)
+    epochs: float = setting(20, above=0, fact="length")
     """Passes over the training split."""
 
-    steps: int | None = setting(None, at_least=1)
+    steps: int | None = setting(None, at_least=1, fact="length")
     """Optimizer steps; replaces `epochs`."""
 
     batch_size: int = setting(64, at_least=1)
@@ -83,7 +83,7 @@ class Train:
     ema: float | None = setting(None, above=0, below=1)
     """Decay of an exponential moving average of the weights, used to evaluate and predict."""
 
-    early_stop: EarlyStop | None = group(EarlyStop, short="patience", default=None)
+    early_stop: EarlyStop | None = group(EarlyStop, short="patience", default=None, fact="length")
     """Ends the training when the metric stops improving; a bare number is the patience."""
 
     checkpoint_every: Every = group(Every, short="epochs", default=Every(minutes=1), exact=False)

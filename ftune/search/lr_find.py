@@ -67,7 +67,7 @@ def find(
     Raises RequestError without a validation split, or where every rate diverged.
     """
     val, settings = judging(dataset), config.lr_find
-    parts = build(_with_rate(config, 1.0), dataset, base)
+    parts = build(with_rate(config, 1.0), dataset, base)
     rates = spaced(settings.low, settings.high, settings.per_decade)
     done: list[Point] = []
 
@@ -88,18 +88,14 @@ def find(
 
 
 def resolve_auto_lr(
-    config: RunConfig, dataset: Dataset, base: Base | None
-) -> tuple[RunConfig, list[str]]:
+    config: RunConfig, dataset: Dataset, base: Base | None,
+    search: Callable[[RunConfig, Dataset, Base | None], LrFindResult] = find,
+) -> tuple[RunConfig, list[str]]:  # fmt: skip
     """Return the configuration with a number in the place of `lr: auto`, and notes about it."""
     if config.optimizer.lr != "auto":
         return config, []
-    finding = find(config, dataset, base)
-    return _with_rate(config, finding.suggested), notes_of(finding)
-
-
-def notes_of(finding: LrFindResult) -> list[str]:
-    """Return the open questions as notes of the training that uses the rate."""
-    return [RATE + note for note in finding.notes]
+    finding = search(config, dataset, base)
+    return with_rate(config, finding.suggested), [RATE + note for note in finding.notes]
 
 
 def spaced(low: float, high: float, per_decade: int) -> list[float]:
@@ -179,7 +175,7 @@ def _short_training(
     interrupted: Callable[[], bool],
 ) -> Point:  # fmt: skip
     """Return the point of a training of `steps` at one rate."""
-    short = _with_rate(config, rate)
+    short = with_rate(config, rate)
     faults = NonFinite()  # a rate that diverges shall be seen to
     train = replace(short.train, steps=steps, early_stop=None, non_finite=faults, spike_guard=None)
     look = replace(short.eval_, every=EvalInterval(steps=steps))
@@ -201,5 +197,6 @@ def _judged(rate: float, loss: float, steps: int, parts: Parts) -> Point:
     return Point(rate, loss, steps, row_losses(parts))
 
 
-def _with_rate(config: RunConfig, rate: float) -> RunConfig:
+def with_rate(config: RunConfig, rate: float) -> RunConfig:
+    """Return the configuration with another learning rate."""
     return replace(config, optimizer=replace(config.optimizer, lr=rate))

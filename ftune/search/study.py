@@ -98,15 +98,14 @@ class Study:
     def finish(self, trial: Trial, value: float | None, status: Status, reason: str = "") -> None:
         """Record how a trial ended."""
         state = next(state for state, name in _STATUS.items() if name == status and name != "open")
+        if reason:
+            self._note(trial, "reason", reason)
         with _writable(self.path):
-            if reason:
-                self._live(trial.number).set_user_attr("reason", reason)
             self._study.tell(trial.number, None if status != "done" else value, state=state)
 
     def link(self, trial: Trial, original: int) -> None:
         """Record that a trial has the settings of an earlier one, so that it is not trained."""
-        with _writable(self.path):
-            self._live(trial.number).set_user_attr("same_as", original)
+        self._note(trial, "same_as", original)
 
     def repeat(self) -> None:
         """End every linked trial whose original has ended, as that one ended.
@@ -126,13 +125,16 @@ class Study:
 
     def note_training(self, trial: Trial, key: str) -> None:
         """Record the key of the trial's training."""
-        with _writable(self.path):
-            self._live(trial.number).set_user_attr("training", key)
+        self._note(trial, "training", key)
 
     def trainings(self) -> dict[str, int]:
         """Return the number of the trial of each training key."""
         noted = {t.number: t.user_attrs.get("training") for t in self._all()}
         return {key: number for number, key in noted.items() if key}
+
+    def _note(self, trial: Trial, name: str, value: Any) -> None:
+        with _writable(self.path):
+            self._live(trial.number).set_user_attr(name, value)
 
     def _complete(self) -> None:
         """Places the trials that a dead process began to place; Optuna writes axis by axis."""

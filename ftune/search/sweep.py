@@ -12,11 +12,12 @@ from ftune.engine.selection import Selection
 from ftune.errors import RequestError
 from ftune.schema.search import Sweep
 from ftune.search.launch import Launcher
-from ftune.search.redacted_space import redacted_space
 from ftune.search.scheduler import Scheduler, SuccessiveHalving
-from ftune.search.space import configured, grid_points, grid_size, is_grid, parse_space
+from ftune.search.space import Space, configured, grid_points, grid_size, is_grid, parse_space
 from ftune.search.study import Study, Trial
 from ftune.search.trial_index import TrialIndex
+from ftune.security.redact import stored
+from ftune.security.secret_forms import HIDDEN
 
 
 def make_scheduler(
@@ -57,3 +58,21 @@ def trial_count(sweep: Sweep) -> int:
 def best_config(plain: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
     """Return the configuration of the best trial as plain values, without the sweep."""
     return dump(replace(configured(plain, trial.params), sweep=None))
+
+
+def redacted_space(plain: Mapping[str, Any], sweep: Sweep) -> Space:
+    """Return the axes with every value from the environment as a reference again.
+
+    Raises RequestError for a secret that is written out, as its trial could not be repeated.
+    """
+    redacted = stored(plain)["sweep"]
+    for block in ("scientific", "nuisance"):
+        for key, values in redacted[block].items():
+            if HIDDEN in str(values) and HIDDEN not in str(getattr(sweep, block)[key]):
+                raise RequestError(
+                    f"sweep.{block}.{key}: a secret is among the values, and a sweep keeps its "
+                    "values in a file; write ${oc.env:NAME}, and NAME under `runtime.env`"
+                )
+    return parse_space(
+        replace(sweep, scientific=redacted["scientific"], nuisance=redacted["nuisance"])
+    )

@@ -7,8 +7,7 @@ from typing import Any
 
 from ftune.engine.selection import Selection
 from ftune.schema.search import Sweep
-from ftune.search.labels import label
-from ftune.search.space import Range, parse_space
+from ftune.search.space import Axis, Choices, Range, parse_space
 from ftune.search.study import Trial, ranked
 
 MOST_LISTED = 10
@@ -83,3 +82,22 @@ def _edges(sweep: Sweep, order: Sequence[Trial]) -> list[str]:
         side = axis.edge(order[0].params[key]) if order and asked else None
         sentences += [f"{key}: the best value is at the {side} tried"] if side else []
     return sentences
+
+
+def label(value: Any, axis: Axis) -> str:
+    """A value as text that no other value of its axis has; of a block its name, if that is enough.
+
+    Two blocks of one name are told apart by their settings: `sgd(lr=0.1)`, `sgd(lr=0.1,
+    momentum=0.9)`.
+    """
+    if not isinstance(value, dict) or "name" not in value:
+        return str(value)
+    values = axis.values if isinstance(axis, Choices) else ()
+    alike = [other for other in values if _name(other) == value["name"]]
+    settings = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
+    enough = all(other == value for other in alike) or not settings
+    return str(value["name"]) if enough else f"{value['name']}({settings})"
+
+
+def _name(value: Any) -> Any:
+    return value.get("name") if isinstance(value, dict) else value

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from ftune.security.secret_forms import HIDDEN, hide_forms
@@ -141,3 +141,16 @@ def _pattern(value: str, spellings: bool = False) -> re.Pattern[str]:
     joined = "|".join(re.sub(r"(\\\s)+", r"\\s+", re.escape(way)) for way in sorted(ways, key=len))
     whole = is_place(value) or len(value) < 12
     return re.compile(rf"(?<!\w)(?:{joined})(?![\w.-]*\w)" if whole else joined)
+
+
+class RedactingStream:
+    """A text stream without secrets, whoever writes to it; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(redact(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from typing import Any
 
 from ftune.commands.drafts.roles import ONCE
 from ftune.commands.drafts.write import CHOOSE, counted, quoted
-from ftune.commands.init import templates
 from ftune.data.frame import Array, Frame
 
 TURNS = ({"role", "content"}, {"from", "value"})
@@ -23,7 +23,8 @@ def dialogues(frame: Frame, source: str, path: str, title: str) -> str:
     settings = _settings(frame)
     if not settings:
         return ""
-    lines = templates()["lora"].splitlines()[1:]
+    template = resources.files("ftune") / "templates" / "lora.yaml"
+    lines = template.read_text(encoding="utf-8").splitlines()[1:]
     start, end = lines.index("  source: jsonl"), lines.index("  transforms:")
     data = [f"  source: {source}", f"  path: {quoted(path)}"]
     data += [f"  {key}: {quoted(value)}" for key, value in settings.items()]

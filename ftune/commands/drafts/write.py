@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ class Draft:
 
     def _lines(self) -> Iterator[str]:
         roles, sizes, frame = self.roles, self.sizes, self.reading.frame
-        yield from (f"# {line}" for line in _wrapped(self.title, WIDTH - 2))
+        yield from (f"# {line}" for line in textwrap.wrap(self.title, WIDTH - 2))
         tagged = f"{{name: {roles.task.value}, multi_label: true}}"
         yield from _line(f"task: {tagged if roles.separator else roles.task.value}", roles.task.why)
         yield "data:"
@@ -84,7 +85,7 @@ class Draft:
             yield "  types:"
             yield from (f"    {quoted(name)}: {quoted(kind)}" for name, kind in value.items())
         for doubt in self.reading.doubts:
-            yield from (f"  # {line}" for line in _wrapped(f"{CHOOSE}: {doubt}", WIDTH - 4))
+            yield from (f"  # {line}" for line in textwrap.wrap(f"{CHOOSE}: {doubt}", WIDTH - 4))
 
     def _gaps(self) -> Iterator[str]:
         """Yield that rows without a target are left out, where there are any."""
@@ -191,15 +192,9 @@ def _line(text: str, why: str) -> Iterator[str]:
         yield f"{text:<{lead - 1}} # {why}"
         return
     indent = len(text) - len(text.lstrip())
-    for line in _wrapped(why, WIDTH - indent - 2):
+    for line in textwrap.wrap(why, WIDTH - indent - 2):
         yield f"{' ' * indent}# {line}"
     yield text
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
 
 
 def counted(count: int, noun: str) -> str:

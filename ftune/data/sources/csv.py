@@ -35,17 +35,17 @@ class Csv(TableFile):
     typed: ClassVar[bool] = False
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
 
-    delimiter: str | None = setting(None)
+    delimiter: str | None = setting(None, fact="layout")
     """What separates the values; null: a tab for .tsv, else a comma."""
-    missing: list[str] = setting(UNKNOWN)
+    missing: list[str] = setting(UNKNOWN, fact="layout")
     """Texts that mean an unknown value."""
-    quote: str = setting('"')
+    quote: str = setting('"', fact="layout")
     """The character around values that contain the delimiter."""
     header: list[str] | None = setting(None)
     """The column names of a file that has no header; null: its first line."""
-    skip: int = setting(0, at_least=0, exact=False)
+    skip: int = setting(0, at_least=0, exact=False, fact="layout")
     """Lines above the header that do not belong to the table."""
-    encoding: str = setting("utf-8")
+    encoding: str = setting("utf-8", fact="layout")
     """How the text is encoded: utf-8, latin-1, cp1252 … UTF-16 is known by its byte order mark."""
 
     def __post_init__(self) -> None:

@@ -49,13 +49,13 @@ class TableFile(Source):
 
     path: str | dict[str, str] = setting(path=True, exact=False)
     """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
-    types: dict[str, Any] = setting({}, open=True)
+    types: dict[str, Any] = setting({}, open=True, fact="layout")
     """What a column is, where the file alone would mislead: number, text or date by its name; with
     how it is written `{date: "%d/%m/%Y"}`, or the sign or unit beside its numbers, `{number: "%"}`,
     `{number: "kg"}`; `{number: "()"}`: numbers in brackets are below 0."""
-    decimal: Literal[".", ","] | None = setting(None)
+    decimal: Literal[".", ","] | None = setting(None, fact="layout")
     """What stands before the fraction of a number, a point or a comma; null: a point."""
-    thousands: str | None = setting(None)
+    thousands: str | None = setting(None, fact="layout")
     """What stands between the thousands of a number: one of , . ' or a space; null: nothing."""
 
     def __post_init__(self) -> None:

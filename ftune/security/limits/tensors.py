@@ -28,8 +28,8 @@ BY_NUMBER = b"\nbytearray\n"
 """How a pickle names what torch's weights-only loader makes as large as a number says."""
 
 
-def safetensors_file(path: Path, copies: int = 1) -> None:
-    """Raises CheckpointError where the header, or `copies` of the file, are more than there is."""
+def safetensors_file(path: Path) -> None:
+    """Raises CheckpointError where the header, or the file, is more than there is."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -45,7 +45,7 @@ def safetensors_file(path: Path, copies: int = 1) -> None:
         raise CheckpointError(
             f"{path}: damaged: its tensors claim {claimed:,} bytes, {size - 8 - length:,} are there"
         )
-    check(f"{path}: its tensors", size * copies, kind=CheckpointError)
+    check(f"{path}: its tensors", size, kind=CheckpointError)
 
 
 def _entries(path: Path, header: Any) -> Iterator[Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ftune.config.fields import settings_with
 from ftune.config.free import free_settings
-from ftune.schema.root import LANGUAGE
+from ftune.schema.root import LANGUAGE, RunConfig
 
 ALWAYS = {
     "base", "lr_find", "output", "sweep", "data.cache", "eval.train", "train.checkpoint_every",
@@ -45,3 +46,10 @@ def test_control_what_moves_numbers_is_not_free(key: str) -> None:
 
 def test_a_group_stands_for_its_settings() -> None:
     assert not {name for name in free() if name.startswith(("sweep.", "train.checkpoint_every."))}
+
+
+def test_facts_stand_on_the_fields_that_they_are_of() -> None:
+    assert settings_with(RunConfig, "length") == ("train.epochs", "train.steps", "train.early_stop")
+    assert settings_with(RunConfig, "cost") == ("data.cache", "eval.batch_size", "runtime.")
+    assert {"data.decimal", "data.delimiter"} <= set(settings_with(RunConfig, "layout"))
+    assert settings_with(RunConfig, "absent") == ()

@@ -15,7 +15,7 @@ from torch import Tensor
 from ftune.commands.export import export
 from ftune.console import Console
 from ftune.errors import LockedError, RunFailedError
-from ftune.exports import pt
+from ftune.exports import tensors
 from ftune.exports.atomic_target import atomic_target, disk_errors
 from ftune.exports.export_model import Batch, ExportModel
 from ftune.exports.verify import verify
@@ -139,7 +139,7 @@ def test_a_full_disk_under_transformers(texts: Callable[..., Path], tmp_path: Pa
 
 def spoiled(export_model: ExportModel, path: Path) -> list[str]:
     """Writes a file that is whole, with one weight that is not the model's."""
-    pt_write(export_model, path)
+    own_write(export_model, path)
     stored = torch.load(path, weights_only=True)
     stored["model"]["layer1.weight"] += 0.5
     torch.save(stored, path)
@@ -147,12 +147,12 @@ def spoiled(export_model: ExportModel, path: Path) -> list[str]:
 
 
 def torn(export_model: ExportModel, path: Path) -> list[str]:
-    pt_write(export_model, path)
+    own_write(export_model, path)
     path.write_bytes(path.read_bytes()[:-700])
     return []
 
 
-pt_write = pt.write
+own_write = tensors.write
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_spoiled_export_is_caught_and_not_kept(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pt, "write", fault)
+    monkeypatch.setattr(tensors, "write", fault)
     with pytest.raises((RunFailedError), match=words):
         export(load_base(table), "pt", tmp_path / "m.pt", QUIET)
     assert list(tmp_path.iterdir()) == []

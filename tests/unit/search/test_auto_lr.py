@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.trainings import QUIET, configuration
 
-from ftune.commands import auto_lr
+from ftune.commands import lr_find
 from ftune.errors import InterruptedRunError
 
 
@@ -23,7 +23,7 @@ def test_its_exit_code_is_the_signals(number: int, monkeypatch: pytest.MonkeyPat
         assert stopped()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(auto_lr, "find", interrupted_find)
+    monkeypatch.setattr(lr_find, "find", interrupted_find)
     with pytest.raises(InterruptedRunError, match="nothing was written") as caught:
-        auto_lr.search(configuration(), None, None, QUIET)  # type: ignore[arg-type]
+        lr_find.search(configuration(), None, None, QUIET)  # type: ignore[arg-type]
     assert caught.value.exit_code == 128 + number

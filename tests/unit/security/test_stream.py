@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from ftune.security.redacted_stream import RedactingStream
+from ftune.security.redact import RedactingStream
 from ftune.security.secret_forms import HIDDEN
 
 

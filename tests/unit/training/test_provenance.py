@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from support.trainings import QUIET, configuration, undisturbed
 
 from ftune.commands.request import Request
-from ftune.commands.train import finetune
+from ftune.commands.train import optimize
 from ftune.extend import load_code
 from ftune.runs.base import load_base
 from ftune.runs.files import read_json, sha256
@@ -64,7 +64,7 @@ def test_a_base_is_known_by_its_content(tmp_path: Path) -> None:
 def test_a_run_and_a_folder_as_base(tmp_path: Path) -> None:
     undisturbed(configuration(), tmp_path / "run")
     base = load_base(tmp_path / "run")
-    finetune(Request(configuration("train.steps=2"), "", tmp_path / "fine", QUIET, base))
+    optimize(Request(configuration("train.steps=2"), "", tmp_path / "fine", QUIET, base))
     facts = read_json(tmp_path / "fine" / "run.json")
     assert facts["base_sha256"] == base_fingerprint(str(tmp_path / "run"))
     folder = tmp_path / "hf"

@@ -13,7 +13,7 @@ from support.trainings import QUIET, begin, configuration
 from ftune.adapt.quantize import load_tensors
 from ftune.assembly import job
 from ftune.assembly.build import build, read_data
-from ftune.commands import auto_lr
+from ftune.commands import lr_find
 from ftune.commands.request import Request
 from ftune.commands.train import optimize
 from ftune.runs.base import weights
@@ -86,13 +86,13 @@ def test_seconds_include_the_search_of_the_rate(
 ) -> None:
     import time
 
-    real = vars(auto_lr)["find"]
+    real = vars(lr_find)["find"]
 
     def slow(*given: Any) -> Any:
         time.sleep(1.5)
         return real(*given)
 
-    monkeypatch.setattr(auto_lr, "find", slow)
+    monkeypatch.setattr(lr_find, "find", slow)
     config = configuration("optimizer.lr=auto", "lr_find.max_steps=2", "lr_find.per_decade=1")
     summary = optimize(Request(config, "t", tmp_path / "run", QUIET))
     assert summary["seconds"] > 1.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ftune.assembly.build import base_pipeline, build_task
 from ftune.assembly.initial_weights import build_model, restore_weights
-from ftune.assembly.loader import eval_batch_size, eval_batches, to_device
+from ftune.assembly.loader import eval_batch_size, eval_batches
 from ftune.data.beside import beside, truth_note
 from ftune.data.dataset import Split
 from ftune.data.frame import Frame
@@ -23,30 +23,17 @@ from ftune.data.new_rows import new_rows, unseen
 from ftune.data.pipeline import Pipeline
 from ftune.data.text.dialogues import word_lists
 from ftune.data.text.pipeline import TextPipeline
-from ftune.engine.evaluate import evaluate, inference, outputs
+from ftune.engine.evaluate import evaluate, outputs
 from ftune.errors import CheckpointError, DataError, RequestError
 from ftune.extend.forgotten import needing
-from ftune.models.call import counted
-from ftune.models.generate import generate
 from ftune.models.shapes import Built
+from ftune.predictor.tokens import Sampling, Told, continued, tags_of
 from ftune.runs.base import Base, load_base
 from ftune.runtime.device import choose
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.tasks.protocol import Batch, Task
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How text is drawn: `temperature` 0 takes the likeliest token each time."""
-
-    max_tokens: int = 200
-    temperature: float = 0.0
-    top_k: int | None = None
-    top_p: float | None = None
-    seed: int = 0
-
-
-Told = Callable[[int, int], None]
+__all__ = ["Predictor", "Sampling", "load", "restore"]
 
 
 def _nobody(done: int, total: int) -> None:
@@ -79,9 +66,10 @@ class Predictor:
 
     def outputs(self, frame: Frame, told: Told = _nobody) -> Tensor:
         """Raw outputs of the model: [rows, outputs]."""
-        split = Split(self.pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
-        order = torch.cat(list(split.slices(eval_batch_size(split.inputs, self.config))))
-        batches = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
+        split = _split(self.pipeline, frame)
+        size = eval_batch_size(split.inputs, self.config)
+        order = torch.cat(list(split.slices(size)))
+        batches = eval_batches(split, size, self.device)
         found = outputs(self.built.module, _watched(batches, len(split), told))
         return found[order.argsort()]
 
@@ -161,24 +149,14 @@ class Predictor:
 
     def _tags(self, pipeline: TextPipeline, frame: Frame, told: Told) -> dict[str, Any]:
         """The tag of each word; of words that were cut away or are no token, null."""
-        bare = frame.without(pipeline.target.names)
-        split = Split(pipeline.inputs(bare), None, torch.from_numpy(frame.rows.copy()))
+        split = _split(pipeline, frame.without(pipeline.target.names))
         column = pipeline.tokenization.columns.text or ""
         words = word_lists(frame, column, "data.text")
-        found: list[list[str | None]] = [[] for _ in words]
-        pieces = split.slices(eval_batch_size(split.inputs, self.config))
-        with inference(self.built.module):
-            for rows in pieces:
-                outputs, batch = counted(
-                    self.built.module, to_device(split.batch(rows), self.device)
-                )
-                tags = self.task.predictions(outputs)["prediction"]
-                for row, tag in zip(rows[batch["row"].cpu()].tolist(), tags, strict=True):
-                    found[row].append(str(tag))
-                told(sum(map(bool, found)), len(split))
-        for row, there in zip(found, words, strict=True):
-            row += [None] * (len(there) - len(row))
-        return {column: words, "prediction": found}
+        size = eval_batch_size(split.inputs, self.config)
+        tags = tags_of(self.built.module, self.task, split, size, self.device, told)
+        gaps = (len(there) - len(row) for row, there in zip(tags, words, strict=True))
+        padded = [[*row, *[None] * gap] for row, gap in zip(tags, gaps, strict=True)]
+        return {column: words, "prediction": padded}
 
     def generate(self, prompts: Sequence[str], sampling: Sampling | None = None) -> list[str]:
         """What the language model says after each prompt.
@@ -200,29 +178,11 @@ class Predictor:
         sampling: Sampling,
         told: Told = _nobody,
     ) -> list[str]:
-        generator = torch.Generator().manual_seed(sampling.seed)
         answers = []
-        for ids in prompts:
-            found = generate(
-                self.built.module,
-                torch.tensor(ids, device=self.device),
-                max_new_tokens=sampling.max_tokens,
-                context=self._context(pipeline),
-                temperature=sampling.temperature,
-                top_k=sampling.top_k,
-                top_p=sampling.top_p,
-                stop_ids=pipeline.stop_ids,
-                generator=generator,
-            )
-            answers.append(pipeline.decode(found))
+        for text in continued(self.built.module, pipeline, self.device, prompts, sampling):
+            answers.append(text)
             told(len(answers), len(prompts))
         return answers
-
-    def _context(self, pipeline: TextPipeline) -> int:
-        """How many tokens the model reads: its own positions, else those that it was trained on."""
-        config = getattr(self.built.module, "config", None)
-        known = getattr(config and config.get_text_config(), "max_position_embeddings", None)
-        return int(known or pipeline.features.shape[0])
 
     def evaluate(self, path: str | Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Metrics over all rows of a file that has the target, and the same by class or target."""
@@ -236,6 +196,10 @@ class Predictor:
         metrics, self.judged = self.task.metrics(), len(split)
         rows = eval_batches(split, eval_batch_size(split.inputs, self.config), self.device)
         return evaluate(self.built.module, metrics, rows), metrics.details()
+
+
+def _split(pipeline: Pipeline, frame: Frame) -> Split:
+    return Split(pipeline.inputs(frame), None, torch.from_numpy(frame.rows.copy()))
 
 
 def _spread(values: Any, places: Any, rows: int) -> list[Any]:
