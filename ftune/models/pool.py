@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.models.shapes import Inputs, Part, misfit, slid
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _IMAGE = "[channels, length] or [channels, height, width]"
 
@@ -30,13 +27,16 @@ class _Pool:
         if self.padding > self.kernel // 2:
             raise SettingError("padding", f"at most half the kernel: {self.kernel // 2}")
 
-    def _pool(self, inputs: Inputs, kinds: tuple[type[nn.Module], type[nn.Module]]) -> Part:
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from torch import nn
+
         channels, lengths = _spatial(inputs)
         stride = self.stride or self.kernel
         after = [slid(length, self.kernel, stride, self.padding) for length in lengths]
         if min(after) < 1:
             raise misfit(f"room for a window of {self.kernel}", inputs, "pool less")
-        module = kinds[len(lengths) - 1](self.kernel, stride, self.padding)
+        kind = getattr(nn, f"{type(self).__name__}{len(lengths)}d")
+        module = kind(self.kernel, stride, self.padding)
         return Part(module, Inputs((channels, *after)))
 
 
@@ -44,20 +44,10 @@ class _Pool:
 class MaxPool(_Pool):
     """Largest value of each window."""
 
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from torch import nn
-
-        return self._pool(inputs, (nn.MaxPool1d, nn.MaxPool2d))
-
 
 @dataclass(frozen=True)
 class AvgPool(_Pool):
     """Mean of each window."""
-
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from torch import nn
-
-        return self._pool(inputs, (nn.AvgPool1d, nn.AvgPool2d))
 
 
 @dataclass(frozen=True)
