@@ -12,7 +12,7 @@ from ftune.adapt import adaptable, quantize
 from ftune.adapt.edits import Edit
 from ftune.adapt.lora import Adapters
 from ftune.adapt.names import strip_wrappers
-from ftune.adapt.rules import matches, near_of
+from ftune.adapt.patterns import matches, near_of
 from ftune.adapt.schema import Rule
 from ftune.errors import RequestError
 

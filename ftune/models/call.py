@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ftune.batch import IGNORE_INDEX
@@ -45,6 +46,18 @@ def targets(batch: Mapping[str, Tensor]) -> int:
     if y is not None and _by_position(y):
         return int((y != IGNORE_INDEX).sum())
     return len(batch["x"])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards each module has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _by_position(y: Tensor) -> bool:

@@ -14,8 +14,8 @@ from ftune.models.shapes import Axes, Axis, Built, Inputs, Loading, Pooling
 from ftune.security.limits.form import of_form
 
 if TYPE_CHECKING:
-    from ftune.models.hf_files import Source
     from ftune.models.hf_modules import CausalLm, Encoder, Native
+    from ftune.models.hf_source import Source
 
 Kind = Literal["causal-lm", "encoder", "sequence", "token"]
 
