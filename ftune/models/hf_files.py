@@ -116,14 +116,12 @@ def load(
 
     from ftune.models.hf_grow import grow
 
-    factory, more = _factory(asked)
     if weights == "random":
-        with readable(source), quiet():
-            model = factory.from_config(
-                config, dtype=torch.float32, trust_remote_code=source.trusted, **more
-            )
+        with readable(source):
+            model = bare(config, asked, fresh=True, trusted=source.trusted)
         grow(model, tokens)
-        return _trimmed(model, asked["kind"])[0], None
+        return model, None
+    factory, more = _factory(asked)
     with readable(source), quiet():
         model, info = factory.from_pretrained(
             source.read_from, config=config, dtype=torch.float32, output_loading_info=True,

@@ -9,8 +9,6 @@ from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.models.shapes import Inputs, Part, misfit, slid
 
-_IMAGE = "[channels, length] or [channels, height, width]"
-
 
 @dataclass(frozen=True)
 class _Pool:
@@ -78,12 +76,9 @@ class GlobalPool:
 
 def _spatial(inputs: Inputs) -> tuple[int, list[int]]:
     if len(inputs.shape) not in (2, 3) or 0 in inputs.shape or inputs.time:
-        raise misfit(_IMAGE, inputs, _advice(inputs))
+        advice = "add `reshape`, or leave the pooling out"
+        if inputs.time:
+            advice = "these are steps of time: `globalpool` pools them, padding left out"
+        raise misfit("[channels, length] or [channels, height, width]", inputs, advice)
     channels, *lengths = inputs.shape
     return channels, lengths
-
-
-def _advice(inputs: Inputs) -> str:
-    if inputs.time:
-        return "these are steps of time: `globalpool` pools them, padding left out"
-    return "add `reshape`, or leave the pooling out"
