@@ -69,7 +69,9 @@ def _like_blocks(model: nn.Module) -> list[str]:
             for path, items in runs.items()}  # fmt: skip
     longest = max(runs, key=lambda path: (len(runs[path]), size[path]))
     members = {f"{longest}.{name}".lstrip(".") for name in runs[longest]}
-    classes = {type(m) for m in runs[longest].values()} - {nn.Sequential, nn.ModuleList}
+    # What also holds the run is a container like any other: its class says nothing of a block.
+    holders = {type(model.get_submodule(path)) for path in ("", longest, *parents(longest))}
+    classes = {type(m) for m in runs[longest].values()} - holders - {nn.Sequential, nn.ModuleList}
     blocks: list[str] = []
     for path, module in model.named_modules():
         inside = any(path.startswith(f"{block}.") for block in blocks)

@@ -11,6 +11,7 @@ from ftune.adapt.adaptable import matrix_of
 from ftune.adapt.attach import detach
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.methods import fold_methods, merge_methods, unmerge_methods
+from ftune.adapt.names import holders
 from ftune.adapt.quantize import plain_weight
 
 
@@ -28,7 +29,7 @@ def merge(model: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def _merge_lora(model: nn.Module) -> list[str]:
-    uses = _uses(model)
+    held_by = holders(model.named_modules())
     untied = []
     for path, (module, adapters) in adapted_modules(model).items():
         weight = module.weight
@@ -42,7 +43,7 @@ def _merge_lora(model: nn.Module) -> list[str]:
         if hasattr(weight, "quant_state"):  # 4-bit layers compute with nothing else
             module.__class__ = nn.Linear
         module._parameters["weight"] = nn.Parameter(folded.contiguous(), requires_grad=False)
-        untied += [path] if uses[id(weight)] > 1 else []
+        untied += [path] if len(held_by[id(weight)]) > 1 else []
     return untied
 
 
@@ -67,12 +68,3 @@ def folded(model: nn.Module) -> tuple[nn.Module, list[str]]:
     plain = fold_methods(plain)
     detach(plain)
     return plain, untied
-
-
-def _uses(model: nn.Module) -> dict[int, int]:
-    """How many modules hold each parameter, by identity."""
-    counts: dict[int, int] = {}
-    for module in model.modules():
-        for parameter in module._parameters.values():
-            counts[id(parameter)] = counts.get(id(parameter), 0) + 1
-    return counts

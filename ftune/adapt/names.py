@@ -69,6 +69,15 @@ def is_adapter(name: str) -> bool:
     return lora_part(name) is not None
 
 
+def holders(modules: Iterable[tuple[str, nn.Module]]) -> dict[int, list[str]]:
+    """Parameters by identity -> paths of the modules that hold them."""
+    paths: dict[int, list[str]] = {}
+    for path, module in modules:
+        for parameter in module.parameters(recurse=False):
+            paths.setdefault(id(parameter), []).append(path)
+    return paths
+
+
 def find_module(model: nn.Module, path: str) -> nn.Module:
     """The module at a plain path, inside its wrappers. Raises RequestError with the nearest."""
     module = model

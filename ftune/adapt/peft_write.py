@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ftune.adapt.adaptable import ROWS, TRANSPOSED, kind_of
 from ftune.adapt.edits import lora_edits
 from ftune.adapt.lora import Adapters, LoraAdapter, adapted_modules
-from ftune.adapt.names import is_adapter, strip_wrappers
+from ftune.adapt.names import holders, is_adapter, strip_wrappers
 from ftune.adapt.peft_format import CONFIG, PREFIX, WEIGHTS
 from ftune.adapt.quantize import base_state_dict
 from ftune.adapt.targets import own_modules
@@ -152,17 +152,13 @@ def _trained_modules(
 
     A weight that two modules share is saved for both: PEFT copies them apart.
     """
-    holders: dict[int, list[str]] = {}
-    for path, module in own.items():
-        for parameter in module._parameters.values():
-            if parameter is not None:
-                holders.setdefault(id(parameter), []).append(path)
+    held_by = holders(own.items())
     parameters = {strip_wrappers(name): p for name, p in model.named_parameters()}
     saved, biases = set(), False
     for name in (strip_wrappers(n) for n in trained if not is_adapter(n)):
         if not name.startswith(strip):
             continue
-        for path in holders[id(parameters[name])]:
+        for path in held_by[id(parameters[name])]:
             if path not in found:
                 saved.add(path)
             elif name.endswith(".bias"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ftune.adapt.methods import fixed_parameters
 from ftune.adapt.names import lora_part, owners, parents, strip_wrappers
+from ftune.adapt.patterns import matches, no_match, no_module_to_save
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.schema import Rule
-from ftune.config.spelling import nearest, nearest_part
 from ftune.errors import RequestError
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def resolve(
             continue
         matched = [name for name in names if matches(rule, scene.plain[name])]
         if not matched:
-            raise RequestError(_no_match(index, rule, list(scene.plain.values())))
+            raise RequestError(no_match(index, rule, list(scene.plain.values())))
         for name in matched:
             effects[name] = _applied(effects[name], rule, index)
     if any(rule.layer_decay for rule in rules):
@@ -118,13 +116,6 @@ class _Scene:
         weights = model.named_parameters() if model is not None else ()
         quantised = frozenset(name for name, weight in weights if is_quantised(weight))
         return cls({name: strip_wrappers(name) for name in names}, owner, maker, quantised)
-
-
-def matches(rule: Rule, name: str) -> bool:
-    """Whether a rule's pattern covers a name."""
-    if rule.is_regex:
-        return re.search(rule.match[1:-1], name) is not None
-    return fnmatch.fnmatchcase(name, rule.match)
 
 
 def _on_modules(
@@ -192,13 +183,7 @@ def _saved_modules(
         ]  # fmt: skip
         if not matched:
             own = (plain for name, plain in scene.plain.items() if name not in scene.owner)
-            paths = sorted({path for plain in own for path in parents(plain)})
-            near = nearest(pattern.strip("*."), paths)
-            hint = f"did you mean `{near}`?" if near else f"modules: {', '.join(paths[:12])}"
-            raise RequestError(
-                f"adapt.{index}.lora.modules_to_save: `{pattern}` matches no module that has "
-                f"parameters; {hint}"
-            )
+            raise RequestError(no_module_to_save(index, pattern, own))
         saved |= {name: replace(effects[name], train=True, rule=index) for name in matched}
     return saved
 
@@ -263,23 +248,3 @@ def _applied(effect: ParamPlan, rule: Rule, index: int, **more: object) -> Param
     if not changes and not more and effect.rule is not None:  # layer_decay alone explains less
         return effect
     return replace(effect, rule=index, **{**changes, **more})
-
-
-def _no_match(index: int, rule: Rule, names: Sequence[str]) -> str:
-    near = near_of(rule.match, names)
-    hint = f"did you mean {near}?" if near else "parameters: " + ", ".join(names[:12])
-    more = (
-        "" if near or len(names) <= 12 else f", … ({len(names)} in all; `ftune model` lists them)"
-    )
-    return f"adapt.{index}.match: `{rule.match}` matches no parameter; {hint}{more}"
-
-
-def near_of(pattern: str, names: Sequence[str]) -> str:
-    """What may be meant by a pattern that matches nothing: its first word that no name has."""
-    words = [word.strip(".") for word in re.split(r"[*?^$\\/|()\[\]+]+", pattern)]
-    strange = [word for word in words if word and not any(word in name for name in names)]
-    near = nearest_part(strange[0], names) if strange else None
-    if near is None:
-        return ""
-    meant = pattern.replace(strange[0], near[0])
-    return f"`{meant}`" if meant == near[1] else f"`{meant}`, as in `{near[1]}`"

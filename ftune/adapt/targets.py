@@ -11,8 +11,8 @@ from torch import nn
 from ftune.adapt import adaptable, quantize
 from ftune.adapt.edits import Edit
 from ftune.adapt.lora import Adapters
-from ftune.adapt.names import strip_wrappers
-from ftune.adapt.rules import matches, near_of
+from ftune.adapt.names import holders, strip_wrappers
+from ftune.adapt.patterns import matches, near_of
 from ftune.adapt.schema import Rule
 from ftune.errors import RequestError
 
@@ -115,11 +115,11 @@ def _adaptable(modules: Modules) -> Callable[[str], str | None]:
 
 
 def _quantisable(modules: Modules, kind: str) -> Callable[[str], str | None]:
-    uses = Counter(id(p) for m in modules.values() for p in m.parameters(recurse=False))
+    held_by = holders(modules.items())
 
     def why_not_adaptable(path: str) -> str | None:
         weight = modules[path]._parameters.get("weight")
-        return quantize.why_not_adaptable(modules[path], kind, uses[id(weight)] > 1)
+        return quantize.why_not_adaptable(modules[path], kind, len(held_by.get(id(weight), ())) > 1)
 
     return why_not_adaptable
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.random import fork_rng
 
 from ftune.engine.gradients import finite
 from ftune.engine.state import State
+from ftune.models.call import evaluating
 from ftune.objectives import Batch, Forward, Loss
 
 SHOWN = 5
@@ -34,7 +36,7 @@ class Diagnosis:
 
     def __call__(self, state: State, batches: Sequence[Batch]) -> str:
         """In words; empty where nothing can be found. Changes nothing."""
-        with suppress(RuntimeError), _quiet(state.model):
+        with suppress(RuntimeError), evaluating(state.model), fork_rng(), torch.enable_grad():
             tensor = first_tensor(state, batches, self.loss)
             return "; ".join(part for part in (tensor, self._rows(state, tensor)) if part)
         return ""
@@ -129,16 +131,3 @@ def _floats(output: Any) -> Iterator[Tensor]:
     elif isinstance(output, tuple | list):
         for value in output:
             yield from _floats(value)
-
-
-@contextmanager
-def _quiet(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and the same random numbers afterwards; gradients can be taken."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.random.fork_rng(), torch.enable_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -20,6 +20,17 @@ from ftune.optim.schedule import Schedule
 from ftune.optim.state import load_optimizer_tensors, optimizer_tensors
 from ftune.runtime.seeds import restore_rng, rng_state
 
+# Whole numbers by their names in a checkpoint's `loop`, which version 0.1 gave them.
+_COUNTS = {
+    "step": "step",
+    "waiting": "evals_since_gain",
+    "looked": "last_eval_step",
+    "split": "microbatch_splits",
+    "faults": "skipped_faults",
+    "skipped": "skipped",
+    "overflows": "overflows",
+}
+
 
 @dataclass
 class State:
@@ -94,13 +105,7 @@ class State:
         if self.average:
             saved |= {f"ema/{name}": tensor for name, tensor in self.average.weights.items()}
         return saved, {
-            "step": self.step,
-            "waiting": self.evals_since_gain,
-            "looked": self.last_eval_step,
-            "split": self.microbatch_splits,
-            "faults": self.skipped_faults,
-            "skipped": self.skipped,
-            "overflows": self.overflows,
+            **{key: getattr(self, name) for key, name in _COUNTS.items()},
             "recent": list(self.recent_losses),
             "best": vars(self.best) if self.best else None,
             "reference": vars(self.reference) if self.reference else None,
@@ -117,14 +122,11 @@ class State:
         """
         self.load_learned(tensors, loop)
         self.schedule.load(loop["schedule"])
-        self.step = _count(loop, "step")
-        self.evals_since_gain = _count(loop, "waiting")
-        self.last_eval_step = _count(loop, "looked")
-        self.microbatch_splits = _count(loop, "split", 1)
-        self.skipped_faults = _count(loop, "faults", 0)
-        # Version 0.1 counted faults alone.
-        self.skipped = _count(loop, "skipped", self.skipped_faults)
-        self.overflows = _count(loop, "overflows", 0)
+        # Version 0.1 counted faults alone, or nothing.
+        faults = loop.get("faults", 0)
+        counts = {"split": 1, "faults": 0, "skipped": faults, "overflows": 0, **loop}
+        for key, name in _COUNTS.items():
+            setattr(self, name, _count(counts, key))
         self.recent_losses = list(loop.get("recent", ()))
         self.best = _evaluation(loop["best"])
         self.reference = _evaluation(loop.get("reference", loop["best"]))  # 0.1: one for both
@@ -147,9 +149,9 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
-def _count(loop: Mapping[str, Any], name: str, default: int | None = None) -> int:
-    """A whole number of the loop; without a default it must be there. Raises CheckpointError."""
-    value = loop.get(name, default)
+def _count(loop: Mapping[str, Any], name: str) -> int:
+    """A whole number of the loop. Raises CheckpointError."""
+    value = loop.get(name)
     if type(value) is not int:
         raise CheckpointError(f"the checkpoint is damaged: its `{name}` is {value!r:.50}")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ftune.config.fields import setting
 from ftune.models.shapes import Inputs, Part
@@ -10,13 +11,16 @@ from ftune.models.shapes import Inputs, Part
 
 @dataclass(frozen=True)
 class _Activation:
+    module: ClassVar[str]
+    arguments: ClassVar[dict[str, int]] = {}
+
     as_: str | None = setting(None)
     """Name of the layer."""
 
     def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
         from torch import nn
 
-        return Part(getattr(nn, self.module)(), inputs)  # type: ignore[attr-defined]
+        return Part(getattr(nn, self.module)(**self.arguments), inputs)
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,11 @@ class Sigmoid(_Activation):
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(_Activation):
     """Shares that sum to one over the last dimension; not for a model's end, which gives logits."""
 
-    as_: str | None = setting(None)
-    """Name of the layer."""
-
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from torch import nn
-
-        return Part(nn.Softmax(dim=-1), inputs)
+    module = "Softmax"
+    arguments: ClassVar[dict[str, int]] = {"dim": -1}
 
 
 @dataclass(frozen=True)

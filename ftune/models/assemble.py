@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ftune.config.read import SettingError
@@ -79,31 +79,28 @@ def is_head(layer: Layer) -> bool:
 def flat(layers: Sequence[Layer]) -> Iterator[Layer]:
     """Every layer, those inside others in their place, repeated ones once."""
     for layer in layers:
-        inner = getattr(layer, "layers", ())
         yield layer
-        if isinstance(inner, tuple):  # an LSTM's `layers` is a number
-            yield from flat(inner)
+        yield from flat(_inner(layer))
 
 
 def count_layers(layers: Sequence[Layer]) -> int:
     """How many layers there are, repeated ones as often as they are repeated."""
-    total = 0
-    for layer in layers:
-        inner = getattr(layer, "layers", ())
-        nested = isinstance(inner, tuple) and inner  # an LSTM's `layers` is a number
-        total += getattr(layer, "times", 1) * count_layers(inner) if nested else 1
-    return total
+    return sum(_times(layer, count_layers) if _inner(layer) else 1 for layer in layers)
 
 
 def count_heads(layers: Sequence[Layer]) -> int:
     """How many layers have size `out`, nested and repeated ones included."""
-    total = 0
-    for layer in layers:
-        inner = getattr(layer, "layers", ())
-        total += is_head(layer)
-        if isinstance(inner, tuple):  # an LSTM's `layers` is a number
-            total += getattr(layer, "times", 1) * count_heads(inner)
-    return total
+    return sum(is_head(layer) + _times(layer, count_heads) for layer in layers)
+
+
+def _inner(layer: Layer) -> tuple[Layer, ...]:
+    inner = getattr(layer, "layers", ())
+    return inner if isinstance(inner, tuple) else ()  # an LSTM's `layers` is a number
+
+
+def _times(layer: Layer, count: Callable[[Sequence[Layer]], int]) -> int:
+    times: int = getattr(layer, "times", 1)
+    return times * count(_inner(layer))
 
 
 def check_names(layers: Sequence[Layer]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ftune.batch import IGNORE_INDEX
@@ -66,3 +67,15 @@ def _at(batch: Mapping[str, Tensor], counts: Tensor) -> Mapping[str, Tensor]:
 def targets(batch: Mapping[str, Tensor]) -> int:
     """Return how many targets of a batch count: rows, or positions whose target is not -100."""
     return int((batch["y"] != IGNORE_INDEX).sum()) if has_positions(batch) else len(batch["x"])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards each module has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftune.models.call import evaluating
+
 
 def count_macs(model: nn.Module, *sample: Tensor) -> int:
     """Return the multiply-adds of one forward pass of `sample`, in modules that have a weight."""
@@ -19,10 +21,8 @@ def count_macs(model: nn.Module, *sample: Tensor) -> int:
             counted += output.numel() * weight[0].numel()
 
     hooks = [m.register_forward_hook(count) for m in model.modules()]
-    training = model.training
-    with torch.no_grad():
-        model.eval()(*sample)
-    model.train(training)
+    with torch.no_grad(), evaluating(model):
+        model(*sample)
     for hook in hooks:
         hook.remove()
     return counted

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftune.models.call import evaluating
 from ftune.models.hf_modules import CausalLm
 
 
@@ -32,17 +33,16 @@ def generate(
     temperature), among the `top_k` likeliest and the likeliest that together have `top_p`.
     """
     assert ids.dim() == 1 and len(ids), "a prompt has at least one id"
-    training = model.training
-    follow = _reader(model.eval(), context)
+    follow = _reader(model, context)
     known, tokens = ids, list[int]()
-    while len(tokens) < max_new_tokens:
-        logits = follow(known).float().cpu()
-        chosen = _chosen(logits, temperature, top_k, top_p, generator)
-        if chosen in stop_ids:
-            break
-        tokens.append(chosen)
-        known = torch.cat([known, known.new_tensor([chosen])])
-    model.train(training)
+    with evaluating(model):
+        while len(tokens) < max_new_tokens:
+            logits = follow(known).float().cpu()
+            chosen = _chosen(logits, temperature, top_k, top_p, generator)
+            if chosen in stop_ids:
+                break
+            tokens.append(chosen)
+            known = torch.cat([known, known.new_tensor([chosen])])
     return tokens
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
-from ftune.models.shapes import Axes, Axis, Built, Inputs, Loading, Pooling
+from ftune.models.shapes import Built, Inputs, Loading, Pooling, head_axes
 from ftune.security.limits.form import of_form
 
 if TYPE_CHECKING:
-    from ftune.models.hf_files import Source
     from ftune.models.hf_modules import CausalLm, Encoder, Native
+    from ftune.models.hf_source import Source
 
 Kind = Literal["causal-lm", "encoder", "sequence", "token"]
 
@@ -189,13 +189,7 @@ class Hf:
         if isinstance(wrapper, CausalLm):
             story |= {"splits": wrapper.splits, "packs": wrapper.packs}
             return Built(wrapper, head, {}, story, report)
-        names = dict(wrapper.named_parameters())
-        axes: Axes = {
-            f"{head}.{tensor}": (Axis(0, (), "output"),)
-            for tensor in ("weight", "bias")
-            if f"{head}.{tensor}" in names
-        }
-        return Built(wrapper, head, axes, story, report)
+        return Built(wrapper, head, head_axes(wrapper, head), story, report)
 
 
 def is_hf(path: str | Path) -> bool:

@@ -10,20 +10,20 @@ import contextlib
 import importlib.util
 import inspect
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ftune.errors import CheckpointError, FtuneError, MissingExtraError, RequestError
-from ftune.hub import UNREACHABLE, reachable
+from ftune.errors import CheckpointError, MissingExtraError, RequestError
+from ftune.hub import reachable
 from ftune.log_suppression import quiet
-from ftune.models.shapes import Loading, Pooling
+from ftune.models.hf_source import Source, readable
+from ftune.models.shapes import Loading
 from ftune.security.limits import documents
 from ftune.security.limits.folders import check_layers, model_folder
 from ftune.security.limits.gguf import gguf_file
-from ftune.security.remote_code import Opened, check_kernels, opened, refusal
-from ftune.security.untrusted_files import NotTensorsError, global_in
+from ftune.security.remote_code import check_kernels, opened, refusal
 
 _FACTORIES = {
     "causal-lm": "AutoModelForCausalLM",
@@ -31,58 +31,6 @@ _FACTORIES = {
     "sequence": "AutoModelForSequenceClassification",
     "token": "AutoModelForTokenClassification",
 }
-_POOLINGS: dict[str, Pooling] = {
-    "pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls",
-    "pooling_mode_lasttoken": "last", "pooling_mode_max_tokens": "max",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model is read from. place: a folder or a hub name; gguf: the file in that folder.
-
-    opened: the same folder as transformers may read it, with its code or without.
-    """
-
-    place: str
-    gguf: str | None = None
-    local: bool = True
-    opened: Opened | None = None
-
-    def __str__(self) -> str:
-        return f"{self.place}/{self.gguf}" if self.gguf else self.place
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """How transformers is told."""
-        gguf = {"gguf_file": self.gguf} if self.gguf else {}
-        return {"local_files_only": self.local, "trust_remote_code": self.trusted, **gguf}
-
-    @property
-    def read_from(self) -> str:
-        return self.opened.place if self.opened else self.place
-
-    @property
-    def trusted(self) -> bool:
-        """Whether code from the folder may run: consent was given for this very code."""
-        return self.opened is not None and self.opened.trusted
-
-    def noted_pooling(self) -> Pooling | None:
-        """What sentence-transformers wrote beside the model, if it did."""
-        from transformers.utils.hub import cached_file
-
-        with quiet():
-            file = cached_file(
-                self.place, "1_Pooling/config.json", local_files_only=self.local,
-                _raise_exceptions_for_missing_entries=False,
-                _raise_exceptions_for_connection_errors=False,
-            )  # fmt: skip
-        with _told(self):
-            noted = documents.read(Path(file)) if file else {}
-        chosen = noted.get("pooling_mode")
-        if chosen in ("mean", "cls", "max", "lasttoken"):
-            return "last" if chosen == "lasttoken" else chosen
-        return next((name for key, name in _POOLINGS.items() if noted.get(key)), None)
 
 
 def find(path: str | None, hub: str | None) -> Source:
@@ -147,7 +95,7 @@ def read_config(source: Source) -> Any:
     """The model's configuration. Raises RequestError."""
     from transformers import AutoConfig
 
-    with _told(source), quiet():
+    with readable(source), quiet():
         config = AutoConfig.from_pretrained(source.read_from, **source.arguments)
     check_kernels(config, f"model.path: {source}")
     return config
@@ -168,15 +116,13 @@ def load(
 
     from ftune.models.hf_grow import grow
 
-    factory, more = _factory(asked)
     if weights == "random":
-        with _told(source), quiet():
-            model = factory.from_config(
-                config, dtype=torch.float32, trust_remote_code=source.trusted, **more
-            )
+        with readable(source):
+            model = bare(config, asked, fresh=True, trusted=source.trusted)
         grow(model, tokens)
-        return _trimmed(model, asked["kind"])[0], None
-    with _told(source), quiet():
+        return model, None
+    factory, more = _factory(asked)
+    with readable(source), quiet():
         model, info = factory.from_pretrained(
             source.read_from, config=config, dtype=torch.float32, output_loading_info=True,
             ignore_mismatched_sizes=True, **more, **source.arguments,
@@ -282,34 +228,3 @@ def own_config_of(stored: Mapping[str, Any], path: str | None, digest: str) -> A
     config = type(read_config(source)).from_dict(dict(stored))
     config._name_or_path = source.read_from
     return config
-
-
-@contextlib.contextmanager
-def _told(source: Source) -> Iterator[None]:
-    """What transformers raises, as one sentence."""
-    try:
-        yield
-    except FtuneError:
-        raise
-    except Exception as error:  # transformers and what it is made of raise all kinds
-        key = "path" if source.local and Path(source.place).is_dir() else "hub"
-        raise RequestError(f"model.{key}: {source}: {_sentence(error, source)}") from None
-
-
-def _sentence(error: Exception, source: Source) -> str:
-    text = str(error)
-    if isinstance(error, NotTensorsError):
-        return (
-            f"not loaded, because its weights are more than tensors and could run code "
-            f"({global_in(text)}); have them written by save_pretrained, as model.safetensors"
-        )
-    if "trust_remote_code" in text:
-        return refusal(source.place)
-    if not Path(source.place).is_dir() and source.local:
-        return UNREACHABLE
-    if "does not recognize this architecture" in text:
-        return "has an architecture that the installed transformers does not know; update it"
-    if "no file named" in text:
-        return "has no weights (model.safetensors, in shards or whole, or pytorch_model.bin)"
-    first, *_ = text.strip().splitlines() or [type(error).__name__]
-    return f"cannot be read: {first}"

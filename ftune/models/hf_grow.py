@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ftune.log_suppression import quiet
+from ftune.models.hf_source import Source
 
 
-class ModelFiles(Protocol):
-    """Where transformers reads a model from, and with which arguments."""
-
-    @property
-    def read_from(self) -> str: ...
-    @property
-    def arguments(self) -> Mapping[str, Any]: ...
-
-
-def brings(source: ModelFiles, tokens: int) -> bool:
+def brings(source: Source, tokens: int) -> bool:
     """Return whether the tokenizer of a model's files has `tokens` ids."""
     from transformers import AutoTokenizer
 

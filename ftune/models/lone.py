@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.models.activation import Dropout, Gelu, Relu, Sigmoid, Silu, Softmax, Tanh
 from ftune.models.arrange import Flatten, Reshape
+from ftune.models.call import evaluating
 from ftune.models.linear import Linear
 from ftune.models.mlp import Mlp
 from ftune.models.nested import Repeat, Residual
@@ -83,10 +84,8 @@ def alone(model: nn.Module, resting: Collection[nn.Module], *sample: Tensor) -> 
         norm.register_forward_pre_hook(measure) for norm in norms.values() if norm not in still
     ]
     if hooks:
-        training = model.training
-        with torch.no_grad():
-            model.eval()(*sample)
-        model.train(training)
+        with torch.no_grad(), evaluating(model):
+            model(*sample)
     for hook in hooks:
         hook.remove()
     return next((name for name, norm in norms.items() if norm in lone), "")

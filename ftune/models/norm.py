@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ftune.config.fields import setting
 from ftune.models.shapes import Inputs, Part, misfit
@@ -55,6 +55,8 @@ class GroupNorm:
 class LayerNorm:
     """Over the features of each sample or time step, or over a whole image (Ba et al. 2016)."""
 
+    module: ClassVar[str] = "LayerNorm"
+
     eps: float = setting(1e-5, above=0)
     """Added to the variance."""
     as_: str | None = setting(None)
@@ -64,23 +66,17 @@ class LayerNorm:
         from torch import nn
 
         _check(inputs)
-        return _part(nn.LayerNorm(_features(inputs), self.eps), inputs)
+        return _part(getattr(nn, self.module)(_features(inputs), self.eps), inputs)
 
 
 @dataclass(frozen=True)
-class RmsNorm:
+class RmsNorm(LayerNorm):
     """As layernorm, without the mean and the bias (Zhang and Sennrich 2019)."""
+
+    module: ClassVar[str] = "RMSNorm"
 
     eps: float = setting(1e-6, above=0)
     """Added to the mean square."""
-    as_: str | None = setting(None)
-    """Name of the layer in the checkpoint and in rules."""
-
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from torch import nn
-
-        _check(inputs)
-        return _part(nn.RMSNorm(_features(inputs), self.eps), inputs)
 
 
 def _check(inputs: Inputs) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.models.shapes import Inputs, Part, misfit, slid
-
-if TYPE_CHECKING:
-    from torch import nn
-
-_IMAGE = "[channels, length] or [channels, height, width]"
 
 
 @dataclass(frozen=True)
@@ -30,13 +25,16 @@ class _Pool:
         if self.padding > self.kernel // 2:
             raise SettingError("padding", f"at most half the kernel: {self.kernel // 2}")
 
-    def _pool(self, inputs: Inputs, kinds: tuple[type[nn.Module], type[nn.Module]]) -> Part:
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from torch import nn
+
         channels, lengths = _spatial(inputs)
         stride = self.stride or self.kernel
         after = [slid(length, self.kernel, stride, self.padding) for length in lengths]
         if min(after) < 1:
             raise misfit(f"room for a window of {self.kernel}", inputs, "pool less")
-        module = kinds[len(lengths) - 1](self.kernel, stride, self.padding)
+        kind = getattr(nn, f"{type(self).__name__}{len(lengths)}d")
+        module = kind(self.kernel, stride, self.padding)
         return Part(module, Inputs((channels, *after)))
 
 
@@ -44,20 +42,10 @@ class _Pool:
 class MaxPool(_Pool):
     """Largest value of each window."""
 
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from torch import nn
-
-        return self._pool(inputs, (nn.MaxPool1d, nn.MaxPool2d))
-
 
 @dataclass(frozen=True)
 class AvgPool(_Pool):
     """Mean of each window."""
-
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from torch import nn
-
-        return self._pool(inputs, (nn.AvgPool1d, nn.AvgPool2d))
 
 
 @dataclass(frozen=True)
@@ -88,12 +76,9 @@ class GlobalPool:
 
 def _spatial(inputs: Inputs) -> tuple[int, list[int]]:
     if len(inputs.shape) not in (2, 3) or 0 in inputs.shape or inputs.time:
-        raise misfit(_IMAGE, inputs, _advice(inputs))
+        advice = "add `reshape`, or leave the pooling out"
+        if inputs.time:
+            advice = "these are steps of time: `globalpool` pools them, padding left out"
+        raise misfit("[channels, length] or [channels, height, width]", inputs, advice)
     channels, *lengths = inputs.shape
     return channels, lengths
-
-
-def _advice(inputs: Inputs) -> str:
-    if inputs.time:
-        return "these are steps of time: `globalpool` pools them, padding left out"
-    return "add `reshape`, or leave the pooling out"

@@ -12,40 +12,29 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 
-class Lstm(nn.LSTM):
+class _Reader(nn.RNNBase):
     """-> the last state [batch, size], or all of them [batch, time, size]."""
 
     def __init__(self, features: int, size: int, layers: int, both: bool, last: bool) -> None:
-        super().__init__(features, size, layers, batch_first=True, bidirectional=both)
+        super().__init__(features, size, layers, batch_first=True, bidirectional=both)  # type: ignore[arg-type]
         self.last = last
 
-    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        if segments is None:
-            states, (final, _) = super().forward(x)
-            return _last(final, self.bidirectional) if self.last else states
-        samples = Samples.of(segments)
-        packed, (final, _) = super().forward(samples.pack(x))
+    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:
+        samples = None if segments is None else Samples.of(segments)
+        states, final = super().forward(x if samples is None else samples.pack(x))
+        final = final[0] if isinstance(final, tuple) else final  # an LSTM's cells go unread
         if self.last:
-            return samples.last_of_rows(_last(final, self.bidirectional))
-        return samples.unpack(packed)
+            final = _last(final, self.bidirectional)
+            return final if samples is None else samples.last_of_rows(final)
+        return states if samples is None else samples.unpack(states)
 
 
-class Gru(nn.GRU):
-    """-> the last state [batch, size], or all of them [batch, time, size]."""
+class Lstm(_Reader, nn.LSTM):  # type: ignore[misc]
+    """Long short-term memory."""
 
-    def __init__(self, features: int, size: int, layers: int, both: bool, last: bool) -> None:
-        super().__init__(features, size, layers, batch_first=True, bidirectional=both)
-        self.last = last
 
-    def forward(self, x: Tensor, segments: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        if segments is None:
-            states, final = super().forward(x)
-            return _last(final, self.bidirectional) if self.last else states
-        samples = Samples.of(segments)
-        packed, final = super().forward(samples.pack(x))
-        if self.last:
-            return samples.last_of_rows(_last(final, self.bidirectional))
-        return samples.unpack(packed)
+class Gru(_Reader, nn.GRU):  # type: ignore[misc]
+    """Gated recurrent unit."""
 
 
 def _last(final: Tensor, both: bool) -> Tensor:

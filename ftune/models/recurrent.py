@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ftune.config.fields import setting
 from ftune.models.shapes import Inputs, Part, misfit
-
-if TYPE_CHECKING:
-    from ftune.models import recurrence
 
 
 @dataclass(frozen=True)
@@ -26,13 +23,16 @@ class _Recurrent:
     as_: str | None = setting(None)
     """Name of the layer in the checkpoint and in rules."""
 
-    def _part(self, inputs: Inputs, kind: type[recurrence.Lstm] | type[recurrence.Gru]) -> Part:
+    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
+        from ftune.models import recurrence
+
         if len(inputs.shape) != 2 or 0 in inputs.shape:
             advice = "add `reshape: [time, features]` with the data's own numbers before it"
             raise misfit("[time, features]", inputs, advice)
         features = inputs.shape[1]
         last = self.output == "last"
         size = self.size * (2 if self.bidirectional else 1)
+        kind = getattr(recurrence, type(self).__name__)
         module = kind(features, self.size, self.layers, self.bidirectional, last)
         return Part(module, Inputs((size,)) if last else inputs.over_time(size))
 
@@ -41,17 +41,7 @@ class _Recurrent:
 class Lstm(_Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber 1997)."""
 
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from ftune.models import recurrence
-
-        return self._part(inputs, recurrence.Lstm)
-
 
 @dataclass(frozen=True)
 class Gru(_Recurrent):
     """Gated recurrent unit (Cho et al. 2014)."""
-
-    def build(self, inputs: Inputs, outputs: int) -> Part:  # noqa: ARG002
-        from ftune.models import recurrence
-
-        return self._part(inputs, recurrence.Gru)

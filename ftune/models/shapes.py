@@ -33,6 +33,12 @@ class Axis:
     role: Literal["input", "output"]
 
 
+def head_axes(model: nn.Module, head: str) -> Axes:
+    """The output axis of each tensor of the head."""
+    names = [name for name, _ in model.get_submodule(head).named_parameters()] if head else []
+    return {f"{head}.{name}": (Axis(0, (), "output"),) for name in names}
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What reaches a model or a layer.

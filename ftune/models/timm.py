@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
 from ftune.errors import MissingExtraError, RequestError
-from ftune.models.shapes import Axes, Axis, Built, Inputs
+from ftune.models.shapes import Built, Inputs, head_axes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -34,9 +34,7 @@ class Timm:
         module = self._created(_library(), inputs, outputs)
         layer = module.get_classifier()
         head = next((name for name, each in module.named_modules() if each is layer), "")
-        tensors = dict(layer.named_parameters()) if head else {}
-        axes: Axes = {f"{head}.{name}": (Axis(0, (), "output"),) for name in tensors}
-        return Built(module, head, axes)
+        return Built(module, head, head_axes(module, head))
 
     def _created(self, timm: ModuleType, inputs: Inputs, outputs: int) -> Any:
         try:

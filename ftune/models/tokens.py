@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ftune.models.call import evaluating
+
 
 class Chain(nn.Sequential):
     """One child after the other; those whose `forward` takes `segments` are given them."""
@@ -144,8 +146,6 @@ def sees_later(model: nn.Module, time: int, vocabulary: int) -> bool:
     """Whether what comes out at a position depends on the token after it."""
     ids = torch.arange(time).remainder(vocabulary).expand(2, -1).clone()
     ids[1, -1] = (ids[1, -1] + 1) % vocabulary
-    training = model.training
-    with torch.no_grad():
-        first, second = model.eval()(ids)[:, :-1]
-    model.train(training)
+    with torch.no_grad(), evaluating(model):
+        first, second = model(ids)[:, :-1]
     return not torch.allclose(first, second, rtol=1e-4, atol=1e-5)

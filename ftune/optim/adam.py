@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ftune.config.fields import setting
-from ftune.optim.groups import Group, construct, fastest
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
+from ftune.optim.torch_optimizer import TorchOptimizer
 
 
 @dataclass(frozen=True)
-class Adam:
-    """Adam (Kingma and Ba 2015): steps scaled by running moments of the gradient."""
-
-    lr: float | Literal["auto"] = setting(1e-3, above=0, words=("auto",))
-    """Peak learning rate; `auto` runs lr-find first."""
-
+class _Moments(TorchOptimizer):
     betas: tuple[float, float] = setting((0.9, 0.999), at_least=0, below=1)
     """Share kept of the running mean and of the running square of the gradient."""
 
     eps: float = setting(1e-8, above=0)
     """Added to the denominator."""
+
+
+@dataclass(frozen=True)
+class Adam(_Moments):
+    """Adam (Kingma and Ba 2015): steps scaled by running moments of the gradient."""
 
     weight_decay: float = setting(0.0, at_least=0)
     """L2 penalty, added to the gradient; for decay apart from the gradient use adamw."""
@@ -31,57 +28,21 @@ class Adam:
     amsgrad: bool = setting(False)
     """Divides by the largest running square so far (Reddi et al. 2018)."""
 
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import Adam as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, betas=self.betas, eps=self.eps,
-            amsgrad=self.amsgrad, **fastest(Kind, groups),
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
-
-    lr: float | Literal["auto"] = setting(1e-3, above=0, words=("auto",))
-    """Peak learning rate; `auto` runs lr-find first."""
-
-    betas: tuple[float, float] = setting((0.9, 0.999), at_least=0, below=1)
-    """Share kept of the running mean and of the running square of the gradient."""
-
-    eps: float = setting(1e-8, above=0)
-    """Added to the denominator."""
 
     weight_decay: float = setting(0.01, at_least=0)
     """Each step shrinks the weights by this share of the learning rate."""
 
-    amsgrad: bool = setting(False)
-    """Divides by the largest running square so far (Reddi et al. 2018)."""
-
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import AdamW as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, betas=self.betas, eps=self.eps,
-            amsgrad=self.amsgrad, **fastest(Kind, groups),
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
-class NAdam:
+class NAdam(_Moments):
     """Adam with Nesterov momentum (Dozat 2016)."""
 
     lr: float | Literal["auto"] = setting(2e-3, above=0, words=("auto",))
     """Peak learning rate; `auto` runs lr-find first."""
-
-    betas: tuple[float, float] = setting((0.9, 0.999), at_least=0, below=1)
-    """Share kept of the running mean and of the running square of the gradient."""
-
-    eps: float = setting(1e-8, above=0)
-    """Added to the denominator."""
 
     momentum_decay: float = setting(0.004, at_least=0)
     """How fast the momentum rises to its full value."""
@@ -92,41 +53,13 @@ class NAdam:
     decoupled_weight_decay: bool = setting(False)
     """Shrinks the weights directly, as adamw does."""
 
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import NAdam as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, betas=self.betas, eps=self.eps,
-            momentum_decay=self.momentum_decay, decoupled_weight_decay=self.decoupled_weight_decay,
-            **fastest(Kind, groups),
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
-class RAdam:
+class RAdam(_Moments):
     """Adam with the early variance rectified (Liu et al. 2020)."""
-
-    lr: float | Literal["auto"] = setting(1e-3, above=0, words=("auto",))
-    """Peak learning rate; `auto` runs lr-find first."""
-
-    betas: tuple[float, float] = setting((0.9, 0.999), at_least=0, below=1)
-    """Share kept of the running mean and of the running square of the gradient."""
-
-    eps: float = setting(1e-8, above=0)
-    """Added to the denominator."""
 
     weight_decay: float = setting(0.0, at_least=0)
     """L2 penalty, or decay apart from the gradient with `decoupled_weight_decay`."""
 
     decoupled_weight_decay: bool = setting(False)
     """Shrinks the weights directly, as adamw does."""
-
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import RAdam as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, betas=self.betas, eps=self.eps,
-            decoupled_weight_decay=self.decoupled_weight_decay, **fastest(Kind, groups),
-        )  # fmt: skip

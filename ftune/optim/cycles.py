@@ -8,16 +8,13 @@ from itertools import accumulate
 from math import cos, pi
 
 from ftune.config.decimals import as_written
-from ftune.config.fields import group, setting
-from ftune.optim.schedule import Curve, Schedule, Warmup
+from ftune.config.fields import setting
+from ftune.optim.schedule import Curve, Schedule, Warming
 
 
 @dataclass(frozen=True)
-class CosineRestarts:
+class CosineRestarts(Warming):
     """Half cosines one after the other, each from the peak (SGDR, Loshchilov and Hutter 2017)."""
-
-    warmup: Warmup = group(Warmup, short="fraction")
-    """Share of the steps over which the rate rises, or `{steps: n}`."""
 
     cycles: int = setting(4, at_least=1, at_most=1000)
     """How many half cosines the training is divided into."""
@@ -29,7 +26,6 @@ class CosineRestarts:
     """Rate at the end of each cycle, as a share of the peak."""
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
-        """The schedule of a training of `total` optimizer steps."""
         warmup, final = self.warmup.length(total), self.final
         length = max(1, total - warmup)
         ends = list(accumulate(self._lengths(), initial=0))  # in parts of which ends[-1] are all
@@ -68,7 +64,6 @@ class OneCycle:
     """Rate of the last step, as a share of the peak."""
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
-        """The schedule of a training of `total` optimizer steps."""
         last, peak = total - 1, self.peak_at * total - 1
         initial, final = self.initial, self.final
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ftune.config.fields import setting
-from ftune.optim.groups import Group, construct, fastest
+from ftune.optim.adam import AdamW
+from ftune.optim.groups import Group, construct
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -43,7 +44,6 @@ class Muon:
 
     def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
         """Muon over the flagged matrices, AdamW over the rest; either is left out if empty."""
-        from torch.optim import AdamW
         from torch.optim import Muon as Kind
 
         matrices = [group.matrices(True) for group in groups]
@@ -53,8 +53,5 @@ class Muon:
                 Kind, matrices, lr, self.weight_decay, momentum=self.momentum,
                 nesterov=self.nesterov, ns_steps=self.ns_steps, adjust_lr_fn="match_rms_adamw",
             ),
-            *construct(
-                AdamW, rest, lr, self.weight_decay, betas=self.betas, eps=self.eps,
-                **fastest(AdamW, rest),
-            ),
+            *AdamW(betas=self.betas, eps=self.eps, weight_decay=self.weight_decay).build(rest, lr),
         ]  # fmt: skip

@@ -6,16 +6,13 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from ftune.config.fields import group, setting
-from ftune.optim.schedule import Schedule, Warmup
+from ftune.config.fields import setting
+from ftune.optim.schedule import Schedule, Warming
 
 
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(Warming):
     """Drops when the selection metric has stopped to improve, as torch's ReduceLROnPlateau."""
-
-    warmup: Warmup = group(Warmup, short="fraction")
-    """Share of the steps over which the rate rises, or `{steps: n}`."""
 
     factor: float = setting(0.1, above=0, below=1)
     """What each drop multiplies the rate by."""
@@ -30,7 +27,6 @@ class Plateau:
     """Least rate, as a share of the peak."""
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
-        """The schedule of a training of `total` optimizer steps."""
         return PlateauState(self, self.warmup.length(total))
 
 
@@ -52,12 +48,10 @@ class PlateauState:
         self._heard = _Heard()
 
     def factor(self, step: int) -> float:
-        """The multiplier of the base rate for optimizer step `step`, from 0."""
         scale = self._heard.scale
         return scale * (step + 1) / (self._warmup + 1) if step < self._warmup else scale
 
     def observe(self, value: float) -> None:
-        """Takes the selection metric of an evaluation, turned so that lower is better."""
         heard, rule = self._heard, self._rule
         if self._improves(value):
             self._heard = replace(heard, best=value, waited=0)
@@ -79,5 +73,4 @@ class PlateauState:
         return {"best": self._heard.best, "waited": self._heard.waited, "scale": self._heard.scale}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` gave."""
         self._heard = _Heard(**state)

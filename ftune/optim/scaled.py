@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from ftune.config.fields import setting
-from ftune.optim.groups import Group, construct, fastest
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
+from ftune.optim.torch_optimizer import TorchOptimizer
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(TorchOptimizer):
     """Divides by a running root mean square of the gradient (Hinton 2012)."""
-
-    lr: float | Literal["auto"] = setting(1e-3, above=0, words=("auto",))
-    """Peak learning rate; `auto` runs lr-find first."""
 
     alpha: float = setting(0.99, at_least=0, below=1)
     """Share kept of the running square of the gradient."""
@@ -34,18 +28,9 @@ class RMSprop:
     weight_decay: float = setting(0.0, at_least=0)
     """L2 penalty, added to the gradient."""
 
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import RMSprop as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, alpha=self.alpha, eps=self.eps,
-            momentum=self.momentum, centered=self.centered, **fastest(Kind, groups),
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
-class Adagrad:
+class Adagrad(TorchOptimizer):
     """Divides by the root of the summed squares of all gradients (Duchi et al. 2011)."""
 
     lr: float | Literal["auto"] = setting(1e-2, above=0, words=("auto",))
@@ -63,18 +48,9 @@ class Adagrad:
     weight_decay: float = setting(0.0, at_least=0)
     """L2 penalty, added to the gradient."""
 
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import Adagrad as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, lr_decay=self.lr_decay, eps=self.eps,
-            initial_accumulator_value=self.initial_accumulator_value, **fastest(Kind, groups),
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
-class Adafactor:
+class Adafactor(TorchOptimizer):
     """Keeps row and column means of the squared gradient only (Shazeer and Stern 2018)."""
 
     lr: float | Literal["auto"] = setting(1e-2, above=0, words=("auto",))
@@ -95,11 +71,6 @@ class Adafactor:
     weight_decay: float = setting(0.0, at_least=0)
     """Each step shrinks the weights by this share of the learning rate."""
 
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import Adafactor as Kind
-
-        return construct(
-            Kind, groups, lr, self.weight_decay, beta2_decay=self.beta2_decay, d=self.d,
-            eps=(self.eps, self.least_scale), **fastest(Kind, groups),
-        )  # fmt: skip
+    def arguments(self) -> dict[str, Any]:
+        settings = super().arguments()
+        return settings | {"eps": (self.eps, settings.pop("least_scale"))}

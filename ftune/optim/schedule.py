@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ftune.config.decimals import nearest_step
-from ftune.config.fields import setting
+from ftune.config.fields import group, setting
 
 
 class Schedule(Protocol):
@@ -45,6 +45,14 @@ class Warmup:
         return nearest_step(self.fraction, total) if self.steps is None else self.steps
 
 
+@dataclass(frozen=True)
+class Warming:
+    """What every schedule with a warm-up has; `build(total, steps_per_epoch)` makes it."""
+
+    warmup: Warmup = group(Warmup, short="fraction")
+    """Share of the steps over which the rate rises, or `{steps: n}`."""
+
+
 class Curve:
     """A warm-up of `warmup` steps, then `body(t)` with t from 0, which is 1 at its start.
 
@@ -57,7 +65,6 @@ class Curve:
         self._body = body
 
     def factor(self, step: int) -> float:
-        """The multiplier of the base rate for optimizer step `step`, from 0."""
         if step < self._warmup:
             return (step + 1) / (self._warmup + 1)
         return self._body(step - self._warmup)

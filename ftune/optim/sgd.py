@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
-from ftune.optim.groups import Group, construct, fastest
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
+from ftune.optim.torch_optimizer import TorchOptimizer
 
 
 @dataclass(frozen=True)
-class Sgd:
+class Sgd(TorchOptimizer):
     """Stochastic gradient descent, with momentum as in torch.optim.SGD."""
+
+    kind: ClassVar[str] = "SGD"
 
     lr: float | Literal["auto"] = setting(0.1, above=0, words=("auto",))
     """Peak learning rate; `auto` runs lr-find first."""
@@ -37,12 +36,3 @@ class Sgd:
             raise SettingError("nesterov", "needs `momentum` above 0")
         if self.nesterov and self.dampening:
             raise SettingError("nesterov", "needs `dampening: 0`")
-
-    def build(self, groups: list[Group], lr: float) -> list[Optimizer]:
-        """The optimizer over `groups` at base rate `lr`."""
-        from torch.optim import SGD
-
-        return construct(
-            SGD, groups, lr, self.weight_decay, momentum=self.momentum, nesterov=self.nesterov,
-            dampening=self.dampening, **fastest(SGD, groups),
-        )  # fmt: skip

@@ -11,30 +11,26 @@ from typing import Literal
 from ftune.config.decimals import as_written, nearest_step
 from ftune.config.fields import group, setting
 from ftune.config.read import SettingError
-from ftune.optim.schedule import Curve, Schedule, Warmup
+from ftune.optim.schedule import Curve, Schedule, Warming, Warmup
 
 _DEFAULT_DROPS = (0.5, 0.75)
 _MOST_DROPS = 10**18  # more no floating-point power takes, and none is different
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Warming):
     """The same rate throughout."""
 
     warmup: Warmup = group(Warmup, short="fraction", default=Warmup(fraction=0.0))
     """Share of the steps over which the rate rises, or `{steps: n}`."""
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
-        """The schedule of a training of `total` optimizer steps."""
         return Curve(self.warmup.length(total), lambda _: 1.0)
 
 
 @dataclass(frozen=True)
-class WarmupStableDecay:
+class WarmupStableDecay(Warming):
     """Up, level, down (Hu et al. 2024): the level part may be prolonged later."""
-
-    warmup: Warmup = group(Warmup, short="fraction")
-    """Share of the steps over which the rate rises, or `{steps: n}`."""
 
     decay: float = setting(0.2, above=0, at_most=1)
     """Share of all steps over which the rate falls, at the end."""
@@ -51,7 +47,6 @@ class WarmupStableDecay:
             raise SettingError("decay", "`warmup` and `decay` together are more than all steps")
 
     def build(self, total: int, steps_per_epoch: int) -> Schedule:  # noqa: ARG002
-        """The schedule of a training of `total` optimizer steps."""
         warmup, final = self.warmup.length(total), self.final
         length = max(1, min(nearest_step(self.decay, total), total - warmup))
         level = total - warmup - length
@@ -65,11 +60,8 @@ class WarmupStableDecay:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Warming):
     """Drops by a factor at given times, or every so many epochs."""
-
-    warmup: Warmup = group(Warmup, short="fraction")
-    """Share of the steps over which the rate rises, or `{steps: n}`."""
 
     at: list[float] | None = setting(None, above=0, below=1)
     """Shares of the training after which the rate drops; [0.5, 0.75] without `every`."""

@@ -32,45 +32,47 @@ class Checkpointer(Callback):
         self, parts: Parts, folder: Path, resumed: Resumed, others: Sequence[Callback] = ()
     ) -> None:
         """others: callbacks whose `state_dict` goes into each checkpoint, before its own."""
-        train = parts.config.train
+        self.train = parts.config.train
         self.parts, self.folder, self.others = parts, folder, others
         self.selection = selection_of(parts)
-        self.saver = Saver(folder, train.keep, self.selection, resumed.ranking)
-        self.save_every = train.checkpoint_every.in_steps(parts.batches.steps_per_epoch)
+        self.saver = Saver(folder, self.train.keep, self.selection, resumed.ranking)
+        self.save_every = self.train.checkpoint_every.in_steps(parts.batches.steps_per_epoch)
         self.saved_step, self.saved_time = resumed.step, time.monotonic()
         self.anchor, self.regular = resumed.anchor, False
+        self.ranked: Evaluation | None = None
         self.metadata = {**story(parts), "exact": exactness(parts)}
 
     def save_due(self, state: State, scores: Scores | None) -> bool:
         """Return whether this state is among the best, the first, or due by the interval."""
-        ranked = self._ranked(state, scores) is not None
-        self.regular = ranked or state.step == 0 or self._interval_over(state)
+        self.ranked = self._ranked(state, scores)
+        self.regular = self.ranked is not None or state.step == 0 or self._interval_over(state)
         return self.regular
 
     def save(self, state: State, scores: Scores | None, decision: Decision) -> None:
         """Save where the decision says so, and at the end, which waits for the disk."""
+        del scores
         ending = decision.stop is not None
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
             self.saver.point(state.step, self._best(state))
         elif decision.save or ending:
-            self.write(state, scores, ending)
+            self._write(state, ending)
         if ending:
             self.saver.wait()
 
-    def write(self, state: State, scores: Scores | None = None, ending: bool = False) -> None:
+    def _write(self, state: State, ending: bool) -> None:
         """Write a checkpoint now. Raises DivergedError for weights that are not finite.
 
         These are never saved; where a later step is to answer for them, nothing is raised.
         """
         moving = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
         broken = first_broken(moving, "parameter")
-        if broken and (ending or self.parts.config.train.non_finite.policy == "stop"):
+        if broken and (ending or self.train.non_finite.policy == "stop"):
             raise DivergedError(f"after step {state.step:,}: {broken}; this state is not saved")
         if broken:
             return
-        if (ranked := self._ranked(state, scores)) is not None:
-            self.saver.rank(ranked)
-        if self.regular and self.parts.config.train.rolls_back:
+        if self.ranked is not None:
+            self.saver.rank(self.ranked)
+        if self.regular and self.train.rolls_back:
             self.anchor = state.step
         states = [callback.state_dict() for callback in (*self.others, self)]
         loop = {name: value for each in states for name, value in each.items()}
@@ -121,7 +123,7 @@ class Checkpointer(Callback):
         return {"metric": self.selection.metric, "value": state.best.value}
 
     def _interval_over(self, state: State) -> bool:
-        minutes = self.parts.config.train.checkpoint_every.minutes
+        minutes = self.train.checkpoint_every.minutes
         if minutes is not None and time.monotonic() - self.saved_time >= 60 * minutes:
             return True
         return self.save_every is not None and state.step % self.save_every == 0

@@ -66,6 +66,35 @@ def assert_modules_cover(model: nn.Module) -> None:
     assert sorted(owned) == sorted(id(p) for p in model.parameters())
 
 
+def repeated() -> nn.Module:
+    """Three transformers in a `repeat`, whose class is also that of the repeated layers."""
+    transformers = {"repeat": {"times": 3, "layers": [{"transformer": 2}]}}
+    layers = [{"embedding": 8}, transformers, "globalpool", {"linear": "out"}]
+    return build({"name": "sequential", "layers": layers}, Inputs((5,), vocabulary=10))
+
+
+def test_repeated_transformers_are_a_block_each() -> None:
+    model = repeated()
+    assert isinstance(model.get_submodule("repeat1.1"), type(model.get_submodule("repeat1")))
+    blocks = [[f"repeat1.{i}"] for i in (1, 2, 3)]
+    assert names(block_list(model)) == (["embedding1"], blocks, ["head"])
+    assert_modules_cover(model)
+
+
+class Stacked(nn.Sequential):
+    """A block that is a container as well."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 4), nn.Linear(4, 4))
+
+
+def test_containers_that_hold_no_run_are_blocks_in_every_stage() -> None:
+    stages = (nn.Sequential(*(Stacked() for _ in range(n))) for n in (3, 2))
+    model = nn.Sequential(next(stages), nn.Linear(4, 4), next(stages), nn.Linear(4, 2))
+    blocks = [["0.0"], ["0.1"], ["0.2", "1"], ["2.0"], ["2.1"]]
+    assert names(block_list(model)) == ([], blocks, ["3"])
+
+
 def test_an_mlp_is_a_stack_of_layers_with_their_norms() -> None:
     model = build({"name": "mlp", "hidden": [9, 7, 5], "norm": "batchnorm"}, Inputs((4,)))
     stem, blocks, head = block_list(model)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ftune.adapt.freeze import UnfreezeSchedule, frozen_subtrees
-from ftune.adapt.rules import ParamPlan, matches, resolve, rule_table
+from ftune.adapt.patterns import matches
+from ftune.adapt.rules import ParamPlan, resolve, rule_table
 from ftune.adapt.schema import Rule
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
