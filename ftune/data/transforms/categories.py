@@ -8,7 +8,7 @@ import numpy as np
 
 from ftune.data.frame import Array, Frame, State, as_text
 from ftune.data.spellings import places
-from ftune.data.transforms.choose import enumerated
+from ftune.data.transforms.choose import sentence
 from ftune.errors import DataError
 
 
@@ -55,7 +55,7 @@ def merged_note(transform: str, state: State, become: str) -> list[str]:
         for name, c in state.items()
         if "merged" in c
     ]
-    return [f"{transform}: rare categories {become}: {enumerated(parts)}."] if parts else []
+    return sentence(f"{transform}: rare categories {become}", parts)
 
 
 def _rows(count: int) -> str:
