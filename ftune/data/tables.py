@@ -12,7 +12,6 @@ from ftune.data import steps as chain
 from ftune.data.conform import converted
 from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.fit_targets import fit_targets
-from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.kind import Kind, TargetKind
 from ftune.data.lineage import Step
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TablePipeline(FittedPipeline):
+class TablePipeline(Pipeline):
     """Fitted transforms of inputs and targets.
 
     columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).

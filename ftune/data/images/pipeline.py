@@ -11,7 +11,6 @@ from ftune.data import steps as chain
 from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
-from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.images.decode import decoded, faulty, require_pillow
 from ftune.data.images.fitting import (
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ImagePipeline(FittedPipeline):
+class ImagePipeline(Pipeline):
     """Transforms of one column of image paths, and of the targets.
 
     steps: in the order of the configuration; the state of `normalize` is {column: {mean, std}}.
