@@ -71,7 +71,7 @@ class TablePipeline(Pipeline):
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
             )
-        over = sequences.steps_of(raw) if sequences.is_sequences(raw) else None
+        over = sequences.steps_of(raw) if raw.named("sequence") else None
         flat = over.frame if over else raw
         notes: list[str] = list(over.notes) if over else []
         known = (base.steps, _kinds(base, flat, over)) if base else ((), {})
