@@ -118,7 +118,6 @@ class TablePipeline(Pipeline):
 
     @property
     def codes(self) -> dict[str, tuple[str, ...]]:
-        """Of each ordinal column, what the codes from 0 stand for; 0 is the unknown."""
         from ftune.data.transforms.ordinal import Ordinal
 
         states = [step.state for step in self.steps if isinstance(step.transform, Ordinal)]
@@ -129,7 +128,6 @@ class TablePipeline(Pipeline):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
         features = self.features
         return self.common_json() | {
             "columns": dict(self.columns),
@@ -145,7 +143,6 @@ class TablePipeline(Pipeline):
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TablePipeline:
-        """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
         target, target_steps = cls.restored_targets(stored, arrays)
         features = stored["features"]
         names = features["names"]

@@ -164,7 +164,6 @@ class ImagePipeline(Pipeline):
         return [f"{n:,} ({names[n]})" if n in names else f"{n:,}" for n in numbers]
 
     def cached(self, cache: bool | str) -> ImagePipeline:
-        """A restored pipeline knows no folder of this machine; this is the one of `data.cache`."""
         return replace(self, cache=cache_folder(cache, "images"))
 
     def to_json(self) -> dict[str, Any]:
@@ -176,7 +175,6 @@ class ImagePipeline(Pipeline):
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> ImagePipeline:
-        """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
         target, target_steps = cls.restored_targets(stored, arrays)
         return cls(
             stored["column"],

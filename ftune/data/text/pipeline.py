@@ -191,11 +191,9 @@ class TextPipeline(Pipeline):
         return self.tokenizer.decode(ids, specials)
 
     def cached(self, setting: bool | str) -> TextPipeline:
-        """With the folder of `data.cache`, which is this machine's and not stored."""
         return replace(self, kept=cache_folder(setting, "text"))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
         return self.common_json() | {
             "columns": dict(self.columns),
             "tokenizer": self.tokenizer.to_json(),
