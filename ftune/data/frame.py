@@ -155,6 +155,11 @@ def listed(names: Sequence[str], most: int = 20) -> str:
     return first_of([f"`{name}`" for name in names], most)
 
 
+def row_count(count: int) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
+
+
 def spoken_rows(rows: list[int]) -> str:
     """`row 3`, or the count with the first five."""
     return spoken_count(len(rows), rows[:5])
