@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftune.data.frame import Frame, as_text
+from ftune.data.frame import Frame, as_text, listed
 from ftune.data.lineage import Step
 from ftune.data.pipeline import Pipeline
 from ftune.data.target import Target, tags_of
@@ -15,6 +15,9 @@ from ftune.data.transforms.columns import DropConstant, Rename
 
 if TYPE_CHECKING:
     from ftune.data.schema import Data
+
+SHOWN = 5
+"""Names in one sentence."""
 
 
 def fit_notes(steps: Sequence[Step], prior: Sequence[Step] = ()) -> list[str]:
@@ -41,7 +44,7 @@ def base_notes(prior: Pipeline | None, pipeline: Pipeline) -> list[str]:
         "columns of the base that this data lacks": gone,
         "columns that the base did not have": new,
     }
-    notes = [f"{what}: {listed(names)}." for what, names in lines.items() if names]
+    notes = [f"{what}: {listed(names, SHOWN)}." for what, names in lines.items() if names]
     cut = [p.tokenizer for p in (prior, pipeline) if p.tokenizer]
     if len(cut) == 2 and cut[0] != cut[1]:
         notes.append("another tokenizer than the base's, whose embeddings stand for other tokens.")
@@ -76,7 +79,7 @@ def absent_class_notes(train: Frame, target: Target) -> list[str]:
         texts = np.array([tag for row in rows for tag in row], dtype=object)
     there = set(texts)
     absent = [name for name in target.classes if name not in there]
-    return [f"classes without a training row: {listed(absent)}."] if absent else []
+    return [f"classes without a training row: {listed(absent, SHOWN)}."] if absent else []
 
 
 def tag_notes(train: Frame, target: Target) -> list[str]:
@@ -84,11 +87,4 @@ def tag_notes(train: Frame, target: Target) -> list[str]:
     if not target.separator or max(map(len, tags_of(train, target.names[0], target.separator))) > 1:
         return []
     message = f"data.separator: no row of `{target.names[0]}` has two tags separated by"
-    return [f'{message} "{target.separator}"; the labels are {listed(target.classes)}.']
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first five names in backquotes, and how many there are."""
-    return ", ".join(f"`{n}`" for n in names[:5]) + (
-        f" … ({len(names)} in all)" if len(names) > 5 else ""
-    )
+    return [f'{message} "{target.separator}"; the labels are {listed(target.classes, SHOWN)}.']

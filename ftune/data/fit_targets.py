@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ftune.data.frame import Frame
+from ftune.data.frame import Frame, listed
 from ftune.data.kind import TargetKind
 from ftune.data.lineage import Lineage, Past, Step
 from ftune.data.steps import fit_steps, fits_of
-from ftune.data.takeover import learns, listed, spoken, statistics_notes
+from ftune.data.takeover import learns, spoken, statistics_notes
 from ftune.data.target import Target
 from ftune.errors import DataError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -141,9 +141,23 @@ def any_in_row(mask: Array) -> npt.NDArray[np.bool_]:
 def exists(name: str, known: Iterable[str]) -> str:
     """What could have been meant by `name`: the nearest, and a list of what there is."""
     names = list(known)
-    near = nearest(name, names)
-    shown = ", ".join(names[:20]) + (f" … ({len(names)} in all)" if len(names) > 20 else "")
+    near, shown = nearest(name, names), first_of(names)
     return f"did you mean `{near}`? It has: {shown}" if near else f"it has: {shown}"
+
+
+def first_of(names: Sequence[str], most: int = 20) -> str:
+    """The first `most` names, and how many there are where that is not all of them."""
+    return ", ".join(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """`first_of`, each name in backticks."""
+    return first_of([f"`{name}`" for name in names], most)
+
+
+def row_count(count: int) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
 
 
 def spoken_rows(rows: list[int]) -> str:

@@ -13,11 +13,10 @@ from ftune.data.fit_notes import (
     absent_class_notes,
     base_notes,
     fit_notes,
-    listed,
     reading_notes,
     tag_notes,
 )
-from ftune.data.frame import Frame, as_text, no_column
+from ftune.data.frame import Frame, as_text, listed, no_column
 from ftune.data.kind import TargetKind
 from ftune.data.pipeline import Pipeline, fit
 from ftune.data.profile.profile import profile
@@ -134,8 +133,8 @@ def lacking(origin: str, columns: Sequence[str], first: str, wanted: Sequence[st
     if not lacks:
         return ""
     return (
-        f"{origin}: lacks {listed(lacks)} of {first}"
-        + (f", and has {listed(more)} instead" if more else "")
+        f"{origin}: lacks {listed(lacks, 5)} of {first}"
+        + (f", and has {listed(more, 5)} instead" if more else "")
         + "; both files need the same columns"
     )
 

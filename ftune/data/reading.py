@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data.frame import Frame
+from ftune.data.frame import Frame, row_count
 from ftune.data.once import answered
 from ftune.data.referenced_columns import referenced_columns
 from ftune.data.spellings import counted, merged, note, plain, respelt
@@ -97,7 +97,7 @@ def swallowed_classes(path: str, data: Data) -> str:
 
 
 def _spoken(words: Mapping[str, int]) -> str:
-    return ", ".join(f"`{text}` ({n:,} {'row' if n == 1 else 'rows'})" for text, n in words.items())
+    return ", ".join(f"`{text}` ({row_count(n)})" for text, n in words.items())
 
 
 def _swallowed(path: str, data: Data) -> dict[str, int]:

@@ -26,7 +26,8 @@ def in_reach(
     """
     if not transform.saturates:
         return known
-    counts = {name: _count(transform, frame, name, known[name]) for name in _numeric(frame, known)}
+    numeric = [n for n in known if n in frame.columns and frame.kind(n) == "number"]
+    counts = {name: _count(transform, frame, name, known[name]) for name in numeric}
     share = {name: beyond / rows for name, (beyond, rows) in counts.items() if rows}
     far = [] if keep else [name for name in share if share[name] > MOST]
     usual = USUAL + 2 * transform.beyond
@@ -34,10 +35,6 @@ def in_reach(
     if notes is not None:
         notes += _sentences(transform, counts, far, some)
     return {name: state for name, state in known.items() if name not in far}
-
-
-def _numeric(frame: Frame, known: State) -> list[str]:
-    return [n for n in known if n in frame.columns and frame.kind(n) == "number"]
 
 
 def _count(transform: Any, frame: Frame, name: str, state: dict[str, Any]) -> tuple[int, int]:

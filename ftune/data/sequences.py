@@ -36,10 +36,6 @@ class Steps:
     notes: list[str] = field(default_factory=list)
 
 
-def is_sequences(frame: Frame) -> bool:
-    return bool(frame.named("sequence"))
-
-
 def steps_of(frame: Frame) -> Steps:
     """The steps of a frame with sequences. Raises DataError where their lengths do not agree."""
     lengths = _lengths(frame)

@@ -46,7 +46,7 @@ def fit_steps(
     own = kinds_of(frame)
     fits, lineage = fits_of(prior, own if kinds is None else kinds), Lineage(own)
     steps: list[Step] = []
-    for transform in _expanded(transforms, base):
+    for transform in [step for listed in transforms for step in listed.steps(base)]:
         known = in_reach(transform, frame, lineage.known_to(fits, transform), keep, notes)
         state = transform.fit(frame, known or None)
         if notes is not None:
@@ -71,10 +71,6 @@ def fits_of(steps: Sequence[Step], kinds: Mapping[str, str]) -> dict[str, list[F
             fits.setdefault(name, []).append(fit)
         lineage.take(step.transform, step.state)
     return fits
-
-
-def _expanded(transforms: Sequence[Any], base: Sequence[Any]) -> list[Any]:
-    return [step for transform in transforms for step in transform.steps(base)]
 
 
 def apply_steps(steps: Sequence[Step], frame: Frame) -> Frame:

@@ -12,7 +12,6 @@ from ftune.data import steps as chain
 from ftune.data.conform import converted
 from ftune.data.features import Features, check_codes, features_of, to_tensor
 from ftune.data.fit_targets import fit_targets
-from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.kind import Kind, TargetKind
 from ftune.data.lineage import Step
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TablePipeline(FittedPipeline):
+class TablePipeline(Pipeline):
     """Fitted transforms of inputs and targets.
 
     columns: the raw columns that the inputs are made from, with what each holds (Frame.kind).
@@ -72,7 +71,7 @@ class TablePipeline(FittedPipeline):
             raise DataError(
                 f"{train.origin}: no columns are left as inputs beside {', '.join(left_out)}"
             )
-        over = sequences.steps_of(raw) if sequences.is_sequences(raw) else None
+        over = sequences.steps_of(raw) if raw.named("sequence") else None
         flat = over.frame if over else raw
         notes: list[str] = list(over.notes) if over else []
         known = (base.steps, _kinds(base, flat, over)) if base else ((), {})
@@ -119,7 +118,6 @@ class TablePipeline(FittedPipeline):
 
     @property
     def codes(self) -> dict[str, tuple[str, ...]]:
-        """Of each ordinal column, what the codes from 0 stand for; 0 is the unknown."""
         from ftune.data.transforms.ordinal import Ordinal
 
         states = [step.state for step in self.steps if isinstance(step.transform, Ordinal)]
@@ -130,7 +128,6 @@ class TablePipeline(FittedPipeline):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
         features = self.features
         return self.common_json() | {
             "columns": dict(self.columns),
@@ -146,7 +143,6 @@ class TablePipeline(FittedPipeline):
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> TablePipeline:
-        """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
         target, target_steps = cls.restored_targets(stored, arrays)
         features = stored["features"]
         names = features["names"]

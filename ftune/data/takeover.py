@@ -9,6 +9,7 @@ import numpy as np
 
 from ftune.config.fields import Setting, settings_of
 from ftune.data import TRANSFORMS
+from ftune.data.frame import listed
 from ftune.data.lineage import Fit, Fits, Past, agreeing
 
 MOST = 20
@@ -167,9 +168,3 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in backticks, at most so many of them."""
-    more = f" … ({len(names)} in all)" if len(names) > MOST else ""
-    return ", ".join(f"`{name}`" for name in names[:MOST]) + more

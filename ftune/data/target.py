@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftune.data import SOURCES
-from ftune.data.frame import Array, Frame, as_text, label_text
+from ftune.data.frame import Array, Frame, as_text, label_text, listed
 from ftune.data.spellings import places
 from ftune.data.target_faults import (
     missing_target,
     no_label,
     no_tags,
-    shown,
     texts_for_numbers,
     unknown_classes,
     unknown_tags,
@@ -228,8 +227,8 @@ def chosen_classes(frame: Frame, name: str, chosen: Sequence[Any]) -> tuple[str,
     absent = asked[indices < 0].tolist()
     if absent:
         raise DataError(
-            f"{frame.origin}: `classes` names {shown(absent)}, which no row has;"
-            f" `{name}` has: {shown(there)}"
+            f"{frame.origin}: `classes` names {listed(absent)}, which no row has;"
+            f" `{name}` has: {listed(there)}"
         )
     return tuple(dict.fromkeys(there[i] for i in indices))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ftune.data.frame import listed
+
 
 def unknown_classes(
     origin: str, name: str, labels: Sequence[str], where: str, known: Sequence[str]
@@ -12,7 +14,7 @@ def unknown_classes(
     """What is said of classes that the training rows do not tell."""
     examples = ", ".join(f"`{label}`" for label in list(dict.fromkeys(labels))[:5])
     return (
-        f"{origin}: target `{name}`: unknown class {examples} in {where}; known: {shown(known)}."
+        f"{origin}: target `{name}`: unknown class {examples} in {where}; known: {listed(known)}."
         " Keep only known ones with `classes`, or train on rows that have it"
     )
 
@@ -21,9 +23,9 @@ def unknown_tags(
     origin: str, name: str, tags: Sequence[str], where: str, known: Sequence[str]
 ) -> str:
     """What is said of tags that the first file does not have."""
-    odd = shown(list(dict.fromkeys(tags))[:5])
+    odd = listed(list(dict.fromkeys(tags))[:5])
     return (
-        f"{origin}: target `{name}`: unknown tag {odd} in {where}; known: {shown(known)}; correct"
+        f"{origin}: target `{name}`: unknown tag {odd} in {where}; known: {listed(known)}; correct"
         " it, or train on rows that have it"
     )
 
@@ -54,8 +56,3 @@ def no_label(origin: str, name: str, texts: Sequence[str], where: str) -> str:
         f"{origin}: the label `{name}` is {odd} in {where}; expected 0 or 1 (several tags in one"
         " column: `data.separator`)"
     )
-
-
-def shown(names: Sequence[str]) -> str:
-    more = f" … ({len(names)} in all)" if len(names) > 20 else ""
-    return ", ".join(f"`{n}`" for n in names[:20]) + more

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftune.data.frame import Frame, State
+from ftune.data.frame import Frame, State, row_count
 from ftune.data.spellings import places
 from ftune.data.transforms.categories import texts
 
@@ -65,7 +65,7 @@ def _counts(frame: Frame, name: str, categories: list[str]) -> Counter[str]:
 
 def _sentence(said: str, counts: Counter[str], column: dict[str, Any]) -> str:
     shown = ", ".join(
-        f"`{str(value)[:60]}` ({count:,} {'row' if count == 1 else 'rows'})"
+        f"`{str(value)[:60]}` ({row_count(count)})"
         for value, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN]
     )
     more = f" … ({len(counts):,} in all)" if len(counts) > SHOWN else ""

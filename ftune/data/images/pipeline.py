@@ -11,7 +11,6 @@ from ftune.data import steps as chain
 from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
-from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame, exists
 from ftune.data.images.decode import decoded, faulty, require_pillow
 from ftune.data.images.fitting import (
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ImagePipeline(FittedPipeline):
+class ImagePipeline(Pipeline):
     """Transforms of one column of image paths, and of the targets.
 
     steps: in the order of the configuration; the state of `normalize` is {column: {mean, std}}.
@@ -165,7 +164,6 @@ class ImagePipeline(FittedPipeline):
         return [f"{n:,} ({names[n]})" if n in names else f"{n:,}" for n in numbers]
 
     def cached(self, cache: bool | str) -> ImagePipeline:
-        """A restored pipeline knows no folder of this machine; this is the one of `data.cache`."""
         return replace(self, cache=cache_folder(cache, "images"))
 
     def to_json(self) -> dict[str, Any]:
@@ -177,7 +175,6 @@ class ImagePipeline(FittedPipeline):
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], arrays: Mapping[str, Array]) -> ImagePipeline:
-        """The inverse of `to_json` and `arrays`. Raises CheckpointError for another version."""
         target, target_steps = cls.restored_targets(stored, arrays)
         return cls(
             stored["column"],

@@ -43,8 +43,21 @@ def files_of(path: str | dict[str, str]) -> dict[str, str]:
     return {"all": path} if isinstance(path, str) else {p: path[p] for p in PARTS if p in path}
 
 
+class FileSource(Source):
+    """What is read from one path, or from one for each part."""
+
+    path: str | dict[str, str]
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+
+    @property
+    def part_files(self) -> dict[str, str]:
+        return files_of(self.path)
+
+
 @dataclass(frozen=True)
-class TableFile(Source):
+class TableFile(FileSource):
     """What files with texts among their values have in common: how those are written."""
 
     path: str | dict[str, str] = setting(path=True, exact=False)
@@ -59,7 +72,7 @@ class TableFile(Source):
     """What stands between the thousands of a number: one of , . ' or a space; null: nothing."""
 
     def __post_init__(self) -> None:
-        check_path(self.path)
+        super().__post_init__()
         if self.thousands is not None and (
             self.thousands not in (",", ".", "'", " ") or self.thousands == self.point
         ):
@@ -68,10 +81,6 @@ class TableFile(Source):
         for column, kind in self.types.items():
             if fault := fault_in(kind):
                 raise SettingError("types", f"`{column}: {kind}`: {fault}")
-
-    @property
-    def part_files(self) -> dict[str, str]:
-        return files_of(self.path)
 
     @property
     def declared_types(self) -> dict[str, Any]:

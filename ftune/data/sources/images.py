@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
-from ftune.data.sources.files import PARTS, check_path, files_of
-from ftune.data.sources.source import Source
+from ftune.data.sources.files import PARTS, FileSource
 from ftune.errors import AbsentDataError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ LITTER = ("thumbs.db", "desktop.ini", "__macosx")
 
 
 @dataclass(frozen=True)
-class Images(Source):
+class Images(FileSource):
     """A folder for each class: `path/<class>/*.jpg`, or `path/{train,val,test}/<class>/*.jpg`.
 
     The column `image` is the path within the folder, `label` the name of the class's folder; rows
@@ -38,13 +37,6 @@ class Images(Source):
 
     path: str | dict[str, str] = setting(path=True, exact=False)
     """The folder; or one for each part: {train: folder, val: folder, test: folder}."""
-
-    def __post_init__(self) -> None:
-        check_path(self.path)
-
-    @property
-    def part_files(self) -> dict[str, str]:
-        return files_of(self.path)
 
     def load(self) -> dict[str, Frame]:
         _require_pillow()

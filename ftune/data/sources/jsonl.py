@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ftune.data.sources.files import TableFile, read_parts
+from ftune.data.sources.typed import TypedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from pathlib import Path
+    from collections.abc import Collection
 
     import pyarrow as pa
 
@@ -17,48 +17,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Jsonl(TableFile):
+class Jsonl(TypedFile):
     """A text file with one JSON object a line, or an array of them; also packed (gz, bz2, zst).
 
     Nested objects become columns `outer.inner`.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
-
-    def load(self) -> dict[str, Frame]:
-        return read_parts(self.path, lambda path: self._read(path, None))
-
-    def load_as(self, known: Mapping[str, str], measured: Collection[str]) -> dict[str, Frame]:  # noqa: ARG002
-        """Read the files; known: see `as_declared`."""
-        return read_parts(self.path, lambda path: self._read(path, known))
-
-    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
-        """One file; a JSON value states its own type."""
-        return self._read(path, None)
+    format: ClassVar[str] = "JSON lines"
 
     def _read(self, path: str, known: Collection[str] | None) -> Frame:
-        from pathlib import Path
-
-        from ftune.data.sources.arrow import readable, to_frame
-        from ftune.data.sources.declared import as_declared
-
-        with readable(path, "JSON lines"):
-            frame = to_frame(as_declared(self._table(path), path, self, known), path)
+        frame = super()._read(path, known)
         return replace(frame, notes={**frame.notes, **_longer(Path(path), frame)})
 
-    def as_set(self, path: str) -> pa.Table:
-        """The file as `types` and the notation have it; other texts are as they stand."""
-        from ftune.data.sources.arrow import readable
-        from ftune.data.sources.declared import as_declared
-
-        with readable(path, "JSON lines"):
-            return as_declared(self._table(path), path, self)
-
-    def written(self, path: str, names: list[str]) -> pa.Table:
-        """These columns as the file has them."""
-        return self._table(path).select(names)
-
-    def _table(self, path: str) -> pa.Table:
+    def table(self, path: str) -> pa.Table:
         import pyarrow as pa
         from pyarrow import json
 
@@ -67,7 +39,7 @@ class Jsonl(TableFile):
         from ftune.data.sources.json_rows import opened
 
         file = existing(path)
-        with readable(path, "JSON lines"):
+        with readable(path, self.format):
             check_claims(file)
             try:
                 table = _verbatim(file, json.read_json(opened(path)))

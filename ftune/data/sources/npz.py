@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
-from ftune.data.sources.files import PARTS, check_path, files_of, read_parts
-from ftune.data.sources.source import Source
+from ftune.data.sources.files import PARTS, FileSource, read_parts
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Npz(Source):
+class Npz(FileSource):
     """Arrays saved by `numpy.savez`, one row each along the first axis; pickles are refused.
 
     A file whose keys all end in `_train`, `_val` or `_test` (`x_train` …) is its own split.
@@ -28,13 +27,6 @@ class Npz(Source):
 
     path: str | dict[str, str] = setting(path=True, exact=False)
     """The file; or one for each part: {train: a.npz, val: …, test: …}."""
-
-    def __post_init__(self) -> None:
-        check_path(self.path)
-
-    @property
-    def part_files(self) -> dict[str, str]:
-        return files_of(self.path)
 
     def load(self) -> dict[str, Frame]:
         if isinstance(self.path, str):

@@ -5,59 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ftune.data.sources.files import TableFile, read_parts
+from ftune.data.sources.typed import TypedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
     import pyarrow as pa
-
-    from ftune.data.frame import Frame
 
 
 @dataclass(frozen=True)
-class Parquet(TableFile):
+class Parquet(TypedFile):
     """A typed, compressed table. Lists of numbers of one length become arrays."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    format: ClassVar[str] = "Parquet"
 
-    def load(self) -> dict[str, Frame]:
-        return read_parts(self.path, lambda path: self._read(path, None))
-
-    def load_as(self, known: Mapping[str, str], measured: Collection[str]) -> dict[str, Frame]:  # noqa: ARG002
-        """Read the files; known: see `as_declared`."""
-        return read_parts(self.path, lambda path: self._read(path, known))
-
-    def read(self, path: str, types: Mapping[str, Any] | None = None) -> Frame:  # noqa: ARG002
-        """One file; a Parquet file states its own types."""
-        return self._read(path, None)
-
-    def _read(self, path: str, known: Collection[str] | None) -> Frame:
-        from ftune.data.sources.arrow import readable, to_frame
-        from ftune.data.sources.declared import as_declared
-
-        with readable(path, "Parquet"):
-            # No name holds the table, so that each column goes when it has been taken over.
-            return to_frame(as_declared(self._table(path), path, self, known), path)
-
-    def as_set(self, path: str) -> pa.Table:
-        """The file as `types` and the notation have it; other texts are as they stand."""
-        from ftune.data.sources.arrow import readable
-        from ftune.data.sources.declared import as_declared
-
-        with readable(path, "Parquet"):
-            return as_declared(self._table(path), path, self)
-
-    def written(self, path: str, names: list[str]) -> pa.Table:
-        """These columns as the file has them."""
-        return self._table(path).select(names)
-
-    def _table(self, path: str) -> pa.Table:
+    def table(self, path: str) -> pa.Table:
         from pyarrow import parquet
 
         from ftune.data.sources.arrow import existing, readable
 
-        with existing(path).open("rb") as file, readable(path, "Parquet"):
+        with existing(path).open("rb") as file, readable(path, self.format):
             parquet_file = parquet.ParquetFile(file)
             check_claims(path, parquet_file.metadata)
             texts = _texts(parquet_file.schema_arrow)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
-from ftune.data.sources.files import check_path, files_of, read_parts
-from ftune.data.sources.source import Source
+from ftune.data.sources.files import FileSource, read_parts
 from ftune.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Text(Source):
+class Text(FileSource):
     """A text file in UTF-8 (UTF-16 by its mark), also packed (gz, bz2, zst), as the column `text`.
     Its rows keep their order and line ends, so that they give back the file; the split takes the
     last rows for validation and test."""
@@ -31,13 +30,6 @@ class Text(Source):
     """The file; or one for each part: {train: a.txt, val: …, test: …}."""
     unit: Literal["lines", "paragraphs", "file"] = setting("lines")
     """What a row is; paragraphs end with empty lines."""
-
-    def __post_init__(self) -> None:
-        check_path(self.path)
-
-    @property
-    def part_files(self) -> dict[str, str]:
-        return files_of(self.path)
 
     def load(self) -> dict[str, Frame]:
         return read_parts(self.path, self.read)

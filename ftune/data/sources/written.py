@@ -52,7 +52,10 @@ def ways(name: str, texts: Texts, source: TableFile) -> list[Way]:
     if share(texts.values, texts.counts, usual):
         return []
     written = formats(texts.values, texts.counts, NEARLY_ALL)
-    return [Way(_date_setting(name, f), "date", _dates(texts.values, f)) for f in written]
+    return [
+        Way({"types": {name: {"date": f} if f else "date"}}, "date", _dates(texts.values, f))
+        for f in written
+    ]
 
 
 def fault(origin: str, name: str, texts: Texts, source: TableFile) -> str:
@@ -68,10 +71,6 @@ def fault(origin: str, name: str, texts: Texts, source: TableFile) -> str:
         return ""
     odd = pc.is_null(usual.numbers(texts.values))
     return mixed(origin, name, part, *texts.where(odd), REMEDY)
-
-
-def _date_setting(name: str, form: str) -> dict[str, Any]:
-    return {"types": {name: {"date": form} if form else "date"}}
 
 
 def _dates(values: pa.Array, form: str) -> pa.Array:

@@ -144,7 +144,9 @@ def chat_of(settings: Tokenize, tokenizer: Tokenizer) -> Chat | None:
 
 
 def _template(wish: str | None, tokenizer: Tokenizer) -> str:
-    known = tokenizer.templates | _chatml(tokenizer)
+    known = dict(tokenizer.templates)
+    if TURN_END in tokenizer.special_texts:  # ChatML fits every tokenizer that has its tokens
+        known["chatml"] = CHATML
     if wish is not None and ("{{" in wish or "{%" in wish):
         return wish
     if wish is not None and wish not in known:
@@ -160,11 +162,6 @@ def _template(wish: str | None, tokenizer: Tokenizer) -> str:
             + ", or use `prompt` and `response` with `chat: false`"
         )
     return known["default" if wish is None else wish]
-
-
-def _chatml(tokenizer: Tokenizer) -> dict[str, str]:
-    """ChatML fits every tokenizer that has its tokens."""
-    return {"chatml": CHATML} if TURN_END in tokenizer.special_texts else {}
 
 
 def _names(tokenizer: Tokenizer) -> dict[str, str]:

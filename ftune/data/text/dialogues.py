@@ -41,7 +41,10 @@ def conversations(frame: Frame, columns: TextColumns, answers: bool = True) -> l
     rows = _each(frame, columns.messages or "", "data.messages", read)
     if columns.system is not None:
         texts = _optional(frame, columns.system, "data.messages.system", str)
-        rows = [_with_system(text, turns) for text, turns in zip(texts, rows, strict=True)]
+        rows = [
+            [{"role": "system", "content": text}, *turns] if text else turns
+            for text, turns in zip(texts, rows, strict=True)
+        ]
     if columns.tools is None:
         return [Conversation(turns) for turns in rows]
     tools = _optional(frame, columns.tools, "data.messages.tools", _tools)
@@ -53,10 +56,6 @@ def check_asked(frame: Frame, rows: Sequence[Sequence[Turn]]) -> None:
     blank = np.array([not turns for turns in rows], dtype=bool)
     if blank.any():
         raise DataError(f"{frame.origin}: no turn to answer in {frame.where(blank)}")
-
-
-def _with_system(text: str | None, turns: list[Turn]) -> list[Turn]:
-    return [{"role": "system", "content": text}, *turns] if text else turns
 
 
 def _tools(value: Any) -> list[Any]:
@@ -77,7 +76,8 @@ def word_lists(frame: Frame, column: str, setting: str) -> list[list[str]]:
     """Words or tags of each row: a list, the same as JSON text, or a text with spaces between."""
 
     def read(value: Any) -> list[str]:
-        words = [label_text(float(v)) for v in value] if _is_array(value) else _words(value)
+        numbers = isinstance(value, np.ndarray)
+        words = [label_text(float(v)) for v in value] if numbers else _words(value)
         if not words:
             raise WrongRowError("the list is empty")
         blank = [i for i, word in enumerate(words, 1) if not word.strip()]
@@ -86,10 +86,6 @@ def word_lists(frame: Frame, column: str, setting: str) -> list[list[str]]:
         return words
 
     return _each(frame, column, setting, read)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
 
 
 def _words(value: str) -> list[str]:

@@ -13,7 +13,6 @@ import torch
 from ftune.data.disk_cache import cache_folder
 from ftune.data.features import Features
 from ftune.data.fit_targets import fit_targets
-from ftune.data.fitted import FittedPipeline
 from ftune.data.frame import Array, Frame
 from ftune.data.kind import Kind, TargetKind
 from ftune.data.lineage import Step
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TextPipeline(FittedPipeline):
+class TextPipeline(Pipeline):
     """What was fitted on the training rows.
 
     columns: those that a prediction needs. tokenization: from a frame to
@@ -192,11 +191,9 @@ class TextPipeline(FittedPipeline):
         return self.tokenizer.decode(ids, specials)
 
     def cached(self, setting: bool | str) -> TextPipeline:
-        """With the folder of `data.cache`, which is this machine's and not stored."""
         return replace(self, kept=cache_folder(setting, "text"))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the arrays, as JSON values."""
         return self.common_json() | {
             "columns": dict(self.columns),
             "tokenizer": self.tokenizer.to_json(),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ftune.batch import IGNORE_INDEX
-from ftune.data.frame import Array, spoken_rows
+from ftune.data.frame import Array, row_count, spoken_rows
 from ftune.data.text.chat import Chat, RefusedError
 from ftune.data.text.dialogues import Conversation, spoken_faults
 from ftune.data.text.ragged import Ragged, Rows, side_by_side
@@ -113,18 +113,14 @@ def _unwritten(chat: Chat, rows: Sequence[Conversation]) -> list[str]:
     blank = sum(any(counts(t) and not _says(t) for t in row.turns) for row in rows)
     counted = {"tool calls": (calls, "tool_calls"), "tools": (tools, "tools")}
     return [
-        f"the chat template writes no {what}: those of {_rows(number)} are left out."
+        f"the chat template writes no {what}: those of {row_count(number)} are left out."
         for what, (number, name) in counted.items()
         if number and name not in chat.source
-    ] + [f"an answer is empty in {_rows(blank)}."] * bool(blank)
+    ] + [f"an answer is empty in {row_count(blank)}."] * bool(blank)
 
 
 def _says(turn: Turn) -> bool:
     return bool(turn["content"].strip()) or "tool_calls" in turn
-
-
-def _rows(number: int) -> str:
-    return f"{number:,} {'row' if number == 1 else 'rows'}"
 
 
 def stream(tokenizer: Tokenizer, texts: Sequence[str], eos: bool) -> tuple[Array, list[str]]:

@@ -42,12 +42,8 @@ class TextColumns:
         """Raises DataError where the task cannot use these columns."""
         given: dict[str, Any] = {name: getattr(data, name) for name in SETTINGS}
         if (messages := data.messages) is not None:
-            given |= {
-                "messages": messages.column,
-                "role": messages.role,
-                "content": messages.content,
-            }
-            given |= {"roles": messages.roles, "tools": messages.tools, "system": messages.system}
+            given |= dataclasses.asdict(messages)
+            given["messages"] = given.pop("column")
         running = bool(data.source.ordered)
         if running and not any(given.values()):
             given["text"] = "text"
@@ -85,7 +81,7 @@ class TextColumns:
 
     def check(self, frame: Frame) -> None:
         """Refuses a frame without the columns to learn from. Raises DataError."""
-        for name in ("text", "prompt", "response"):
+        for name in SETTINGS:
             if getattr(self, name) is not None:
                 self.template(name).check(frame)
 

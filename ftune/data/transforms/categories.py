@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ftune.data.frame import Array, Frame, State, as_text
+from ftune.data.frame import Array, Frame, State, as_text, row_count
 from ftune.data.spellings import places
-from ftune.data.transforms.choose import enumerated
+from ftune.data.transforms.choose import sentence
 from ftune.errors import DataError
 
 
@@ -51,15 +51,11 @@ def frequent(
 def merged_note(transform: str, state: State, become: str) -> list[str]:
     """One sentence about the categories that have no place of their own, if there are any."""
     parts = [
-        f"`{name}` ({c['merged'][0]:,} of {c['of']:,} categories, {_rows(c['merged'][1])})"
+        f"`{name}` ({c['merged'][0]:,} of {c['of']:,} categories, {row_count(c['merged'][1])})"
         for name, c in state.items()
         if "merged" in c
     ]
-    return [f"{transform}: rare categories {become}: {enumerated(parts)}."] if parts else []
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} {'row' if count == 1 else 'rows'}"
+    return sentence(f"{transform}: rare categories {become}", parts)
 
 
 def codes(values: Array, categories: list[str]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ftune.data.frame import Array, Frame, Kind, State, any_in_row
 from ftune.errors import DataError
 
 
-def chosen(frame: Frame, columns: Sequence[str] | None, *kinds: Kind) -> list[str]:
+def chosen(frame: Frame, columns: Collection[str] | None, *kinds: Kind) -> list[str]:
     """The columns named, or by default every column of these kinds."""
     if columns is None:
         return frame.named(*kinds)
@@ -57,6 +57,11 @@ def known(frame: Frame, name: str) -> Array:
 def enumerated(parts: Sequence[str], most: int = 20) -> str:
     """The first `most` of `parts` with commas between, and how many there are in all."""
     return ", ".join(parts[:most]) + (f" … ({len(parts):,} in all)" if len(parts) > most else "")
+
+
+def sentence(intro: str, parts: Sequence[str], end: str = ".") -> list[str]:
+    """`intro: a, b.`, or nothing where there are no parts."""
+    return [f"{intro}: {enumerated(parts)}{end}"] if parts else []
 
 
 def infinite_values(frame: Frame, name: str, mask: Array) -> DataError:

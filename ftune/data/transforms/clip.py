@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame
 
 
 @dataclass(frozen=True)
-class Clip(Transform):
+class Clip(ColumnTransform):
     """Moves values beyond the bounds to the bounds; the inverse of a target changes nothing."""
 
     invertible = True
@@ -51,14 +51,7 @@ class Clip(Transform):
         mask: Array = (values < low) | (values > high)
         return mask
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each
-
-        return fit_each(
-            chosen(frame, self.columns, "number"), prior, lambda n: self._bounds(frame, n)
-        )
-
-    def _bounds(self, frame: Frame, name: str) -> dict[str, Any]:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         import numpy as np
 
         from ftune.data.transforms.choose import known
@@ -70,14 +63,12 @@ class Clip(Transform):
             high = float(quantiles[1]) if high is None else high
         return {"low": low, "high": high}
 
-    def apply(self, frame: Frame, state: State) -> Frame:
+    def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
         import numpy as np
 
         from ftune.data.transforms.choose import numbers
 
-        return frame.with_columns(
-            {name: np.clip(numbers(frame, name), c["low"], c["high"]) for name, c in state.items()}
-        )
+        return np.clip(numbers(frame, name), column["low"], column["high"])
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:  # noqa: ARG002
         return values

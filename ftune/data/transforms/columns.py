@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ftune.config.fields import setting
@@ -13,34 +13,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Select(Transform):
-    """Keeps these columns, in this order."""
+class Listed(Transform):
+    """What concerns the columns that it lists."""
 
     touches = False
+
+    columns: list[str] = setting()
+    """Names of the columns."""
+
+    def fit(self, frame: Frame, prior: State | None) -> State:  # noqa: ARG002
+        return {name: {} for name in self.columns if frame[name] is not None}
+
+
+@dataclass(frozen=True)
+class Select(Listed):
+    """Keeps these columns, in this order."""
 
     columns: list[str] = setting()
     """Names of the columns to keep."""
 
-    def fit(self, frame: Frame, prior: State | None) -> State:  # noqa: ARG002
-        return {name: {} for name in self.columns if frame[name] is not None}
-
     def apply(self, frame: Frame, state: State) -> Frame:
-        from dataclasses import replace
-
         return replace(frame, columns={name: frame[name] for name in state})
 
 
 @dataclass(frozen=True)
-class Drop(Transform):
+class Drop(Listed):
     """Leaves these columns out."""
-
-    touches = False
 
     columns: list[str] = setting()
     """Names of the columns to leave out."""
-
-    def fit(self, frame: Frame, prior: State | None) -> State:  # noqa: ARG002
-        return {name: {} for name in self.columns if frame[name] is not None}
 
     def apply(self, frame: Frame, state: State) -> Frame:
         return frame.without(state)
@@ -70,11 +71,11 @@ class DropConstant(Transform):
         return frame.without(name for name, column in state.items() if column["constant"])
 
     def notes(self, state: State) -> list[str]:
-        from ftune.data.transforms.choose import enumerated
+        from ftune.data.transforms.choose import sentence
 
         names = [f"`{name}`" for name, column in state.items() if column["constant"]]
-        intro = "drop_constant: left out, as they are the same in all training rows: "
-        return [f"{intro}{enumerated(names)}."] if names else []
+        intro = "drop_constant: left out, as they are the same in all training rows"
+        return sentence(intro, names)
 
 
 def is_constant(frame: Frame, name: str) -> bool:

@@ -23,6 +23,7 @@ class CenterCrop(Transform):
     kinds = ("images",)
     stage = "place"
     exact = True
+    fixes_size: ClassVar[bool] = True
     fill: ClassVar[int | None] = 0
 
     size: int | list[int] = setting(at_least=1)
@@ -30,10 +31,6 @@ class CenterCrop(Transform):
 
     def __post_init__(self) -> None:
         check_pair("size", self.size)
-
-    @property
-    def fixes_size(self) -> bool:
-        return True
 
     def plain(self) -> tuple[Any, ...]:
         """What stands for it in evaluation: itself."""
@@ -108,6 +105,7 @@ class RandomResizedCrop(Transform):
     kinds = ("images",)
     stage = "place"
     draws: ClassVar[int] = 22
+    fixes_size: ClassVar[bool] = True
     fill: ClassVar[int | None] = None
 
     size: int | list[int] = setting(at_least=1)
@@ -121,10 +119,6 @@ class RandomResizedCrop(Transform):
         check_pair("size", self.size)
         check_range("area", self.area)
         check_range("ratio", self.ratio)
-
-    @property
-    def fixes_size(self) -> bool:
-        return True
 
     def plain(self) -> tuple[Any, ...]:
         from ftune.data.transforms.resize import Resize

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame, Kind, State
 
 PERIODS = {
     "month": 12.0,
@@ -25,8 +25,10 @@ PERIODS = {
 
 
 @dataclass(frozen=True)
-class Date(Transform):
+class Date(ColumnTransform):
     """Replaces a date by its parts, named `sold.month`; a missing date gives missing parts."""
+
+    of: ClassVar[tuple[Kind, ...]] = ("date",)
 
     columns: list[str] | None = setting(None)
     """Which columns; null: all dates."""
@@ -42,14 +44,9 @@ class Date(Transform):
     def learns(self) -> bool:
         return self.parts is None
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each
-
-        return fit_each(chosen(frame, self.columns, "date"), prior, lambda n: self._fit(frame, n))
-
     def unlisted(self, frame: Frame, known: State) -> list[str]:
         """Parts that vary in `frame` but are not made, as they did not where `known` was fitted."""
-        from ftune.data.transforms.choose import enumerated
+        from ftune.data.transforms.choose import sentence
 
         dates = {name: _dates(frame, name) for name in known if self.parts is None}
         parts = [
@@ -58,12 +55,10 @@ class Date(Transform):
             for part in _usual(values)
             if part not in known[name]["parts"] and _varies(values, part)
         ]
-        intro = "date: parts that vary now but did not in the base's rows are not made: "
-        return (
-            [f"{intro}{enumerated(parts)}; `data.statistics: refit` makes them."] if parts else []
-        )
+        intro = "date: parts that vary now but did not in the base's rows are not made"
+        return sentence(intro, parts, "; `data.statistics: refit` makes them.")
 
-    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         if self.parts is not None:
             return {"parts": list(self.parts)}
         dates = _dates(frame, name)
@@ -76,11 +71,10 @@ class Date(Transform):
 
     def notes(self, state: State) -> list[str]:
         """The parts that were not made."""
-        from ftune.data.transforms.choose import enumerated
+        from ftune.data.transforms.choose import sentence
 
         still = [f"`{name}.{part}`" for name, c in state.items() for part in c.get("still", ())]
-        intro = "date: parts that are the same in all training rows are not made: "
-        return [f"{intro}{enumerated(still)}."] if still else []
+        return sentence("date: parts that are the same in all training rows are not made", still)
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:
         """The columns that stand for a date, by name."""

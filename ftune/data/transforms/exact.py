@@ -20,8 +20,9 @@ def mean_of(values: Array) -> tuple[float, float]:
     return mean, (origin - mean) + shift
 
 
-def centred(values: Array, column: Mapping[str, Any]) -> Array:
-    """Returns `values` minus the mean in `column`; version 0.1 stored no `rest`."""
+def standardized(values: Array, column: Mapping[str, Any]) -> Array:
+    """Returns `values` minus the mean in `column`, by its scale; 0.1 stored no `rest`."""
     difference: Array = values - column["mean"]
     rest = column.get("rest", 0.0)
-    return difference - rest if rest else difference
+    result: Array = (difference - rest if rest else difference) / column["scale"]
+    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ftune.config.fields import setting
 from ftune.data.transforms.transform import Transform
@@ -25,9 +25,6 @@ class Grayscale(Transform):
     @property
     def removes_color(self) -> bool:
         return self.channels == 1
-
-    def plain(self) -> tuple[Any, ...]:
-        return (self,)
 
     def on_image(self, image: Image) -> Image:
         grey = image.convert("L")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame, Kind, State
 
 
 @dataclass(frozen=True)
-class Impute(Transform):
+class Impute(ColumnTransform):
     """Fills missing values with one learnt from the training rows."""
+
+    of: ClassVar[tuple[Kind, ...]] = ("number", "text", "array")
 
     strategy: Literal["median", "mean", "most_frequent", "constant"] = setting("median")
     """What fills a number; `most_frequent` holds for texts too. Ties: the smallest."""
@@ -38,12 +40,12 @@ class Impute(Transform):
 
     def unlisted(self, frame: Frame, known: State) -> list[str]:
         """Gaps that get no flag, as the rows which `known` was fitted on had none."""
-        from ftune.data.transforms.choose import enumerated
+        from ftune.data.transforms.choose import sentence
 
         gaps = {n: int(frame.missing(n).sum()) for n in known if self._flagged(frame, n)}
         rows = [f"`{n}` ({gaps[n]:,})" for n in gaps if gaps[n] and not known[n]["flag"]]
-        intro = "impute: columns with gaps that the base's rows did not have get no flag: "
-        return [f"{intro}{enumerated(rows)}; `data.statistics: refit` makes it."] if rows else []
+        intro = "impute: columns with gaps that the base's rows did not have get no flag"
+        return sentence(intro, rows, "; `data.statistics: refit` makes it.")
 
     def _flagged(self, frame: Frame, name: str) -> bool:
         """Whether gaps get a flag; the category that unknown texts become tells of them already."""
@@ -51,13 +53,7 @@ class Impute(Transform):
         apart = kind == "number" or (kind == "text" and self.strategy == "most_frequent")
         return self.indicator and apart
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each
-
-        names = chosen(frame, self.columns, "number", "text", "array")
-        return fit_each(names, prior, lambda name: self._fit(frame, name))
-
-    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         text = frame.kind(name) == "text"
         value = self._text(frame, name) if text else self._number(frame, name)
         return {

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame
 
 
 @dataclass(frozen=True)
-class Log(Transform):
+class Log(ColumnTransform):
     """sign(x) · log(1 + |x|): for amounts that span orders of magnitude, negative ones too."""
 
     invertible = True
@@ -21,19 +21,16 @@ class Log(Transform):
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers."""
 
-    def fit(self, frame: Frame, prior: State | None) -> State:  # noqa: ARG002
-        from ftune.data.transforms.choose import chosen, numbers
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:  # noqa: ARG002
+        return {}
 
-        names = chosen(frame, self.columns, "number")
-        return {name: {} for name in names if numbers(frame, name) is not None}
-
-    def apply(self, frame: Frame, state: State) -> Frame:
+    def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:  # noqa: ARG002
         import numpy as np
 
         from ftune.data.transforms.choose import numbers
 
-        columns = {name: numbers(frame, name) for name in state}
-        return frame.with_columns({n: np.sign(x) * np.log1p(np.abs(x)) for n, x in columns.items()})
+        values = numbers(frame, name)
+        return np.sign(values) * np.log1p(np.abs(values))
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:  # noqa: ARG002
         import numpy as np

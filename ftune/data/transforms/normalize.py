@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
@@ -30,9 +30,6 @@ class Normalize(Transform):
             raise SettingError("std", f"expected {len(self.mean)} numbers, one for each mean")
         if isinstance(self.mean, str) and self.std is not None:
             raise SettingError("std", f"comes with `mean: {self.mean}`; leave it out")
-
-    def plain(self) -> tuple[Any, ...]:
-        return (self,)
 
     @property
     def learns(self) -> bool:

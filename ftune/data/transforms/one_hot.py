@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame, Kind, State
 
 
 @dataclass(frozen=True)
-class OneHot(Transform):
+class OneHot(ColumnTransform):
     """Replaces a text column by one flag a category, named `education=Bachelors`.
 
     Rare categories share the flag `education=other`; where all are rare the column is left out. A
     category that the training rows did not have is `other` where there is one, else no flag is set.
     """
+
+    of: ClassVar[tuple[Kind, ...]] = ("text",)
 
     min_count: int | None = setting(1, at_least=1)
     """Categories with fewer training rows than this become `other`; null: 2 to 10, one in 2,000 of
@@ -28,32 +30,25 @@ class OneHot(Transform):
     columns: list[str] | None = setting(None)
     """Which columns; null: all texts."""
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each
-
-        return fit_each(chosen(frame, self.columns, "text"), prior, lambda n: self._fit(frame, n))
-
-    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         from ftune.data.transforms.categories import frequent, texts
 
         common, rare = frequent(texts(frame, name), self.min_count, self.most)
-        other = bool(
-            rare and common
-        )  # of nothing but rare ones, the flag would be the same for all
+        other = bool(rare and common)  # of rare ones alone, the flag would be the same for all
         # A category of that very name shares the flag of the rare ones.
         names = [c for c in common if not (other and c == "other")]
         return {"categories": names, "other": other, **rare}
 
     def notes(self, state: State) -> list[str]:
         from ftune.data.transforms.categories import merged_note
-        from ftune.data.transforms.choose import enumerated
+        from ftune.data.transforms.choose import sentence
 
         flagged = {name: column for name, column in state.items() if column["other"]}
         bare = [f"`{n}` ({c['of']:,} categories)" for n, c in state.items() if _is_bare(c)]
-        intro = "one_hot: left out, as no category has enough rows of its own: "
+        intro = "one_hot: left out, as no category has enough rows of its own"
         return [
             *merged_note("one_hot", flagged, "share the flag `other`"),
-            *([f"{intro}{enumerated(bare)}."] if bare else []),
+            *sentence(intro, bare),
         ]
 
     def makes(self, name: str, column: dict[str, Any]) -> list[str]:

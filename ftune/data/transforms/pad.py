@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ftune.config.fields import setting
 from ftune.data.transforms.pair import check_pair, pair
@@ -27,9 +27,6 @@ class Pad(Transform):
 
     def __post_init__(self) -> None:
         check_pair("size", self.size)
-
-    def plain(self) -> tuple[Any, ...]:
-        return (self,)
 
     def on_image(self, image: Image) -> Image:
         from PIL.Image import new

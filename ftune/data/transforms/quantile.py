@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame
 
 TAIL = 1e-7
 """Ranks end this far from 0 and 1, so that the normal ends at ±5.2 (as scikit-learn does)."""
 
 
 @dataclass(frozen=True)
-class Quantile(Transform):
+class Quantile(ColumnTransform):
     """Maps values through their empirical distribution; outliers lose their reach.
 
     A column that is constant in the training rows gives the middle there, exactly (scikit-learn:
@@ -33,29 +33,24 @@ class Quantile(Transform):
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers."""
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         import numpy as np
 
-        from ftune.data.transforms.choose import chosen, fit_each, known
+        from ftune.data.transforms.choose import known
 
-        def points(name: str) -> dict[str, Any]:
-            values = known(frame, name)
-            grid = np.linspace(0, 1, min(self.quantiles, len(values)))
-            return {"points": np.maximum.accumulate(np.quantile(values, grid))}
-
-        return fit_each(chosen(frame, self.columns, "number"), prior, points)
+        values = known(frame, name)
+        grid = np.linspace(0, 1, min(self.quantiles, len(values)))
+        return {"points": np.maximum.accumulate(np.quantile(values, grid))}
 
     def saturated(self, values: Array, column: dict[str, Any]) -> Array:
         """Which values lie beyond all that were seen."""
         mask: Array = (values < column["points"][0]) | (values > column["points"][-1])
         return mask
 
-    def apply(self, frame: Frame, state: State) -> Frame:
+    def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
         from ftune.data.transforms.choose import numbers
 
-        return frame.with_columns(
-            {name: self._forward(numbers(frame, name), c["points"]) for name, c in state.items()}
-        )
+        return self._forward(numbers(frame, name), column["points"])
 
     def _forward(self, values: Array, points: Array) -> Array:
         """The mean of the lowest and highest rank, so that repeated values sit in their middle."""

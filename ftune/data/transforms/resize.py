@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ftune.config.fields import setting
 from ftune.data.transforms.pair import check_pair, pair
@@ -36,9 +36,6 @@ class Resize(Transform):
 
     def __post_init__(self) -> None:
         check_pair("size", self.size)
-
-    def plain(self) -> tuple[Any, ...]:
-        return (self,)
 
     def on_image(self, image: Image) -> Image:
         """One decoded image; the long side is rounded down, as torchvision does."""

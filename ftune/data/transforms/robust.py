@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame, Kind, State
 
 NORMAL = 1.3489795003921634
 """The distance of the quartiles of a normal distribution, in its deviations."""
@@ -20,7 +20,7 @@ FEW, FEW_SHARE = 10, 0.01
 
 
 @dataclass(frozen=True)
-class Robust(Transform):
+class Robust(ColumnTransform):
     """Subtracts the median, divides by the quartiles' distance (of a normal column: by its
     deviation), and draws far values in, so that none is beyond the bound.
 
@@ -31,19 +31,14 @@ class Robust(Transform):
     """
 
     saturates = True
+    of: ClassVar[tuple[Kind, ...]] = ("number", "array")
 
     bound: float = setting(3.0, above=0)
     """What z approaches: z / sqrt(1 + (z / bound)²)."""
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers and arrays (not what one_hot and ordinal make)."""
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each
-
-        names = chosen(frame, self.columns, "number", "array")
-        return fit_each(names, prior, lambda name: self._fit(frame, name))
-
-    def _fit(self, frame: Frame, name: str) -> dict[str, Any]:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         from ftune.data.transforms.choose import known
         from ftune.data.transforms.standardize import moments
 
@@ -61,36 +56,31 @@ class Robust(Transform):
         mask: Array = (values < low) | (values > high) | far
         return mask
 
-    def apply(self, frame: Frame, state: State) -> Frame:
-        return frame.with_columns(
-            {name: self._scaled(frame, name, column) for name, column in state.items()}
-        )
-
-    def _scaled(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
+    def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
         from ftune.data.transforms.choose import numbers
-        from ftune.data.transforms.exact import centred
+        from ftune.data.transforms.exact import standardized
 
         values = numbers(frame, name)
-        if frame.kind(name) == "array":
-            scaled: Array = centred(values, column) / column["scale"]
-            return scaled
         if "range" in column:
             values = _within(values, *column["range"])
-        return _bounded(centred(values, column) / column["scale"], self.bound)
+        scaled = standardized(values, column)
+        return scaled if frame.kind(name) == "array" else _bounded(scaled, self.bound)
 
     def notes(self, state: State) -> list[str]:
         """What was drawn in, and which columns are nearly constant."""
-        from ftune.data.transforms.choose import enumerated
+        from ftune.data.transforms.choose import sentence
 
         far = [f"`{name}` ({c['far']:,})" for name, c in state.items() if c.get("far")]
         few = [f"`{name}` ({_spoken(c)})" for name, c in state.items() if "range" in c]
         limit = f"{FAR * self.bound:g} deviations from the median"
-        sentences = {
-            f"robust: training values more than {limit} were drawn in: ": far,
-            "robust: nearly constant columns, of which values beyond the range of the training rows"
-            " count as its ends: ": few,
-        }
-        return [f"{intro}{enumerated(names)}." for intro, names in sentences.items() if names]
+        return [
+            *sentence(f"robust: training values more than {limit} were drawn in", far),
+            *sentence(
+                "robust: nearly constant columns, of which values beyond the range of the training"
+                " rows count as its ends",
+                few,
+            ),
+        ]
 
 
 def _quartiles(values: Array) -> dict[str, Any]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame, Kind
 
 
 @dataclass(frozen=True)
-class Scale(Transform):
+class Scale(ColumnTransform):
     """Multiplies by a number, or maps the range of the training rows to a given one."""
 
     invertible = True
+    of: ClassVar[tuple[Kind, ...]] = ("number", "array")
 
     by: float | None = setting(None)
     """The factor: 0.0625 brings pixels of 0 to 16 to 0 to 1."""
@@ -38,13 +39,7 @@ class Scale(Transform):
     def learns(self) -> bool:
         return self.by is None
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each
-
-        names = chosen(frame, self.columns, "number", "array")
-        return fit_each(names, prior, lambda name: self._line(frame, name))
-
-    def _line(self, frame: Frame, name: str) -> dict[str, Any]:
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
         from ftune.data.transforms.choose import known
 
         if self.range is None:
@@ -55,15 +50,12 @@ class Scale(Transform):
         # From `low`, not from 0: of timestamps 0 is so far that the difference would be rounded.
         return {"factor": factor, "offset": self.range[0], "origin": low}
 
-    def apply(self, frame: Frame, state: State) -> Frame:
+    def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
         from ftune.data.transforms.choose import numbers
 
-        return frame.with_columns(
-            {
-                name: (numbers(frame, name) - _origin(c)) * c["factor"] + c["offset"]
-                for name, c in state.items()
-            }
-        )
+        values = numbers(frame, name) - _origin(column)
+        result: Array = values * column["factor"] + column["offset"]
+        return result
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
         result: Array = (values - column["offset"]) / column["factor"] + _origin(column)

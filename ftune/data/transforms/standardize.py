@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ftune.config.fields import setting
-from ftune.data.transforms.transform import Transform
+from ftune.data.transforms.each import ColumnTransform
 
 if TYPE_CHECKING:
-    from ftune.data.frame import Array, Frame, State
+    from ftune.data.frame import Array, Frame, Kind
 
 
 @dataclass(frozen=True)
-class Standardize(Transform):
+class Standardize(ColumnTransform):
     """Subtracts the mean and divides by the standard deviation (1 where that is 0).
 
     Each numeric column has its own; an array (image) has one over all its values. A column that is
@@ -21,23 +21,21 @@ class Standardize(Transform):
     """
 
     invertible = True
+    of: ClassVar[tuple[Kind, ...]] = ("number", "array")
 
     columns: list[str] | None = setting(None)
     """Which columns; null: all numbers and arrays (not what one_hot and ordinal make)."""
 
-    def fit(self, frame: Frame, prior: State | None) -> State:
-        from ftune.data.transforms.choose import chosen, fit_each, known
+    def learnt(self, frame: Frame, name: str) -> dict[str, Any]:
+        from ftune.data.transforms.choose import known
 
-        names = chosen(frame, self.columns, "number", "array")
-        return fit_each(names, prior, lambda name: moments(known(frame, name)))
+        return moments(known(frame, name))
 
-    def apply(self, frame: Frame, state: State) -> Frame:
+    def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
         from ftune.data.transforms.choose import numbers
-        from ftune.data.transforms.exact import centred
+        from ftune.data.transforms.exact import standardized
 
-        return frame.with_columns(
-            {name: centred(numbers(frame, name), c) / c["scale"] for name, c in state.items()}
-        )
+        return standardized(numbers(frame, name), column)
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
         result: Array = values * column["scale"] + column.get("rest", 0.0) + column["mean"]

@@ -71,7 +71,7 @@ class Transform:
 
     def plain(self) -> tuple[Any, ...]:
         """Return the transforms of images that stand for it in evaluation."""
-        return ()
+        return (self,) if self.stage in ("shape", "normalize") else ()
 
     def require(self, channels: int) -> None:
         """Raise DataError where it cannot be applied to images of so many channels."""

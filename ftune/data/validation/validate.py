@@ -81,7 +81,7 @@ def _check(
     """Adds to the faults of the file what is wrong in it, also what ends the reading."""
     if first and (lacks := lacking(file.path, file.names, first.file.path, first.file.names)):
         file.faults.append(lacks)
-    divided = part == "all" or (part == "train" and not _has_val(data))
+    divided = part == "all" or (part == "train" and "val" not in data.source.part_files)
     check = FileCheck(file, data, kind, first is None, divided, first.classes if first else ())
     if part == "val" and data.split.stratify:
         file.faults.append(nothing_to_divide(file.path))
@@ -102,10 +102,6 @@ def _between(checks: list[FileCheck], data: Data) -> list[str]:
         for first, other in pairs
     )
     return [fault for fault in shares if fault]
-
-
-def _has_val(data: Data) -> bool:
-    return "val" in data.source.part_files
 
 
 def _files(data: Data) -> Iterator[tuple[str, Callable[[], DataFile]]]:
