@@ -8,6 +8,7 @@ from typing import Any
 
 from ftune.config.fields import group, setting
 from ftune.optim.schedule import Schedule, Warmup
+from ftune.security.limits.form import of_form
 
 
 @dataclass(frozen=True)
@@ -80,4 +81,5 @@ class PlateauState:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave."""
-        self._heard = _Heard(**state)
+        with of_form("the state of the plateau in a checkpoint"):
+            self._heard = _Heard(**state)

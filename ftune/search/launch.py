@@ -126,7 +126,7 @@ def _begun(request: TrialRequest, console: Console) -> Run | Summary | None:
         with of_form(str(folder.path)):
             if folder.facts()["status"] == "done":
                 return _summary("done", folder.summary()["best"])
-            return reopen(folder, console)
+        return reopen(folder, console)
     except CheckpointError:  # every checkpoint is damaged
         return None
 

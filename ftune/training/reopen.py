@@ -16,6 +16,7 @@ from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
+from ftune.runs.record import Record
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.resume_check import LATER, exactness
 from ftune.training.resumed import Resumed
@@ -63,10 +64,10 @@ def _continued(
         console.warn(remark)
     dataset = read_data(config, fitted=base_pipeline(saved))
     if config.runtime.threads == "auto":
-        threads = saved.meta["exact"]["threads"]
+        threads = saved.exact.count("threads")
         config = replace(config, runtime=replace(config.runtime, threads=threads))
     parts = build(config, dataset, resumed=saved)
-    differing = differences(parts, saved.meta["exact"], folder.facts())
+    differing = differences(parts, saved.exact.values, folder.facts())
     if differing and not allow_inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -77,11 +78,10 @@ def _continued(
     # Of a rate that was searched for, only the beginning knew what was in doubt.
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     state = start(parts)
-    state.load(saved.training, saved.meta["loop"])
+    loop = saved.loop
+    state.load(saved.training, loop.to_json())
     folder.describe(status="running", pid=os.getpid())
-    return Run(
-        parts, folder, state, console, resumed=Resumed.of(saved.meta["loop"], selection_of(parts))
-    )
+    return Run(parts, folder, state, console, resumed=Resumed.of(loop, selection_of(parts)))
 
 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
@@ -118,5 +118,5 @@ def differences(
 
 def _same_data(dataset: Dataset, facts: Mapping[str, Any]) -> bool:
     """Whether a run began with it; one of ftune 0.1 noted nothing of the raw targets."""
-    raw = raw_fingerprint(dataset)
-    return bool(fingerprint(dataset) == facts["data"] and raw == facts.get("raw_targets", raw))
+    raw, data = raw_fingerprint(dataset), Record(facts, "run.json").text("data")
+    return bool(fingerprint(dataset) == data and raw == facts.get("raw_targets", raw))

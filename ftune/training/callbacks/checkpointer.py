@@ -94,8 +94,9 @@ class Checkpointer(Callback):
         self.saver.wait()
         saved = self._anchored()
         load_tensors(state.model, {**saved.frozen, **saved.model})
-        state.load_learned(saved.training, saved.meta["loop"])
-        return f"the weights are those of step {saved.meta['loop']['step']:,} again"
+        loop = saved.loop
+        state.load_learned(saved.training, loop.to_json())
+        return f"the weights are those of step {loop.step:,} again"
 
     def close(self) -> None:
         self.saver.close()
