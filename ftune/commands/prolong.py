@@ -21,7 +21,7 @@ from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
-from ftune.training.checkpoint_content import checkpoint_of, story
+from ftune.training.checkpoint_content import checkpoint_of, model_card
 from ftune.training.reopen import differences
 from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
@@ -149,7 +149,7 @@ def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -
     new.write_summary({k: spent[k] for k in ("seconds", "train_seconds") if k in spent})
     loop = parent.saved.loop.to_json()
     recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor")}
-    metadata = {**story(parts), "exact": exactness(parts)}
+    metadata = {**model_card(parts), "exact": exactness(parts)}
     checkpoint.save(new.checkpoints, checkpoint_of(parts, state, metadata, recorded), parent.step)
     new.describe(begun=True)
     return new

@@ -11,7 +11,7 @@ import torch
 from ftune.exports.atomic_target import write_file
 from ftune.exports.export_model import ExportModel
 from ftune.exports.tensors import content, read
-from ftune.runs.base import ARRAYS, STORY
+from ftune.runs.base import ARRAYS, CARD
 
 __all__ = ["read", "write"]
 
@@ -21,7 +21,7 @@ def write(export_model: ExportModel, path: Path) -> list[str]:
     whole = {
         "model": dict(tensors),
         ARRAYS: dict(export_model.base.pipeline),
-        STORY: json.dumps(story),
+        CARD: json.dumps(story),
     }
     buffer = io.BytesIO()
     torch.save(whole, buffer)

@@ -30,6 +30,7 @@ from ftune.runs.files import (
     write_durable,
 )
 from ftune.runs.loop_state import LoopState
+from ftune.runs.model_card import ModelCard
 from ftune.runs.record import Record
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
@@ -63,6 +64,11 @@ class Checkpoint:
     def loop(self) -> LoopState:
         """Where the training stands. Raises CheckpointError for a damaged record."""
         return LoopState.parse(self.meta.get("loop"), self.state_file)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model needs beside its weights. Raises CheckpointError for a damaged record."""
+        return ModelCard.parse(self.meta, self.state_file)
 
     @property
     def exact(self) -> Record:

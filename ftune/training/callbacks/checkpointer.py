@@ -19,7 +19,7 @@ from ftune.engine.state import State
 from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
-from ftune.training.checkpoint_content import checkpoint_of, story
+from ftune.training.checkpoint_content import checkpoint_of, model_card
 from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
 from ftune.training.saving import Facts, Saver
@@ -39,7 +39,7 @@ class Checkpointer(Callback):
         self.save_every = train.checkpoint_every.in_steps(parts.batches.steps_per_epoch)
         self.saved_step, self.saved_time = resumed.step, time.monotonic()
         self.anchor, self.regular = resumed.anchor, False
-        self.metadata = {**story(parts), "exact": exactness(parts)}
+        self.metadata = {**model_card(parts), "exact": exactness(parts)}
 
     def save_due(self, state: State, scores: Scores | None) -> bool:
         """Return whether this state is among the best, the first, or due by the interval."""
