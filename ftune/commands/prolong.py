@@ -112,7 +112,7 @@ def _threads(parent: _Parent, config: RunConfig) -> Any:
 
 
 def _refuse_differences(parent: _Parent, parts: Parts, inexact: bool) -> None:
-    differing = differences(parts, parent.saved.exact.values, parent.folder.facts(), OTHER_LENGTH)
+    differing = differences(parts, parent.saved.exact.values, parent.folder.record, OTHER_LENGTH)
     if differing and not inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
