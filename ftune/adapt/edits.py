@@ -17,7 +17,6 @@ from ftune.adapt.lora import adapted_modules
 from ftune.adapt.methods import inject
 from ftune.adapt.quantize import quantize_module
 from ftune.errors import CheckpointError
-from ftune.security.limits.form import of_form
 
 
 @dataclass(frozen=True)
@@ -79,20 +78,29 @@ def write_edits(edits: Iterable[Edit]) -> dict[str, Any]:
 
 def read_edits(meta: Mapping[str, Any]) -> tuple[Edit, ...]:
     """Return the log in a checkpoint's metadata. Raises CheckpointError for a damaged one."""
-    with of_form("the adapters in a checkpoint"):
-        try:
-            edits = tuple(Edit(**stored) for stored in meta.get("adapters", ()))
-        except TypeError as error:
-            raise CheckpointError(
-                f"the checkpoint's list of adapters is damaged: {error}"
-            ) from None
-        unknown = [edit.kind for edit in edits if edit.kind not in KINDS]
-    if unknown:
-        raise CheckpointError(
-            f"the checkpoint's list of adapters is damaged: `{unknown[0]}` is none of "
-            f"{', '.join(KINDS)}"
-        )
-    return edits
+    stored = meta.get("adapters", ())
+    if not isinstance(stored, list | tuple):
+        raise _damaged(f"it is {stored!r:.50}")
+    return tuple(_edit(row) for row in stored)
+
+
+def _edit(stored: object) -> Edit:
+    if not isinstance(stored, Mapping):
+        raise _damaged(f"{stored!r:.50} is no object")
+    fields = {"name": "default", "settings": {}, **stored}
+    types = {"kind": str, "module": str, "name": str, "settings": Mapping}
+    for name, expected in types.items():
+        if not isinstance(fields.get(name), expected):
+            raise _damaged(f"`{name}` is {fields.get(name)!r:.50}")
+    if unknown := [name for name in fields if name not in types]:
+        raise _damaged(f"there is no `{unknown[0]}`")
+    if fields["kind"] not in KINDS:
+        raise _damaged(f"`{fields['kind']}` is none of {', '.join(KINDS)}")
+    return Edit(**fields)
+
+
+def _damaged(reason: str) -> CheckpointError:
+    return CheckpointError(f"the checkpoint's list of adapters is damaged: {reason}")
 
 
 def lora_edits(model: nn.Module) -> list[Edit]:

@@ -13,7 +13,7 @@ from ftune.adapt.names import strip_wrappers
 from ftune.adapt.quantize import SCALE
 from ftune.adapt.rules import ParamPlan
 from ftune.adapt.schema import Rule
-from ftune.assembly.initial_weights import InitialModel, origin
+from ftune.assembly.initial_weights import InitialModel, inputs_of, origin
 from ftune.assembly.loader import to_device
 from ftune.assembly.objective import choose_objective
 from ftune.config.decimals import nearest_step
@@ -38,6 +38,7 @@ from ftune.runtime.precision import choose_precision
 from ftune.runtime.seeds import choose_determinism, seed_all
 from ftune.runtime.threads import choose_threads
 from ftune.schema.root import NO_MODEL, RunConfig
+from ftune.security.limits.form import of_form
 from ftune.tasks.own import with_metrics
 from ftune.tasks.protocol import Task
 
@@ -198,9 +199,13 @@ def start(parts: Parts) -> State:
 
 def base_pipeline(base: Base | Checkpoint | None) -> Pipeline | None:
     """The fitted transforms of a base, if there is one and ftune wrote it."""
-    if base is None or "pipeline" not in base.meta:
+    stored = base.card.pipeline if base else None
+    if base is None or stored is None:
         return None
-    return restore(base.meta["pipeline"], {k: t.numpy() for k, t in base.pipeline.items()})
+    pipeline = restore(stored, {k: t.numpy() for k, t in base.pipeline.items()})
+    with of_form("the data pipeline in a checkpoint"):
+        inputs_of(pipeline)  # its features fit together
+    return pipeline
 
 
 def _batches(config: RunConfig, train: Split, norm: str) -> Batches:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ftune.adapt.edits import ADAPTERS, Edit, read_edits, replay
+from ftune.adapt.edits import ADAPTERS, Edit, replay
 from ftune.adapt.lora import CHILD
 from ftune.adapt.names import owners, strip_wrappers
 from ftune.adapt.peft_format import placed
@@ -26,8 +25,8 @@ from ftune.errors import CheckpointError, RequestError
 from ftune.models.shapes import Axis, Built, Inputs, Loading
 from ftune.runs.base import Adapter, Base
 from ftune.runs.checkpoint import Checkpoint
+from ftune.runs.model_card import ModelCard
 from ftune.schema.root import RunConfig
-from ftune.security.limits.form import of_form
 from ftune.security.limits.modules import weighed
 from ftune.security.redact import stored
 from ftune.tasks.protocol import Task
@@ -91,13 +90,12 @@ def origin(
     resumed: the checkpoint of this very training; structure and weights are those in it.
     """
     if resumed is not None:
-        built = build_model(config, pipeline, task, resumed.meta)
+        card = resumed.card
+        built = build_model(config, pipeline, task, card)
         built.module.to(device)  # before adapters: 4 bits are packed where they are used
-        restore_weights(
-            built.module, resumed.meta, {**resumed.frozen, **resumed.model}, resumed.path
-        )
-        return restored(config, built, resumed.meta)
-    built = build_model(config, pipeline, task, _own_story(config, base), fresh=True)
+        restore_weights(built.module, card.edits, {**resumed.frozen, **resumed.model}, resumed.path)
+        return restored(config, built, card)
+    built = build_model(config, pipeline, task, _own_card(config, base), fresh=True)
     built.module.to(device)
     brought = _adapters_of(base, built.module)
     _replay_brought(built.module, brought, base)
@@ -114,40 +112,26 @@ def origin(
     return InitialModel(built, report, tuple(edits.values()), fresh, config.adapt)
 
 
-def restored(config: RunConfig, built: Built, meta: Mapping[str, Any]) -> InitialModel:
-    """Return the model that `restore_weights` filled, with the edits that its metadata holds."""
-    edits = with_rules(read_edits(meta), config.adapt)
-    return InitialModel(built, None, edits, meta.get("fresh", built.head), config.adapt)
+def restored(config: RunConfig, built: Built, card: ModelCard) -> InitialModel:
+    """Return the model that `restore_weights` filled, with the edits that its card holds."""
+    edits = with_rules(card.edits, config.adapt)
+    fresh = built.head if card.fresh is None else card.fresh
+    return InitialModel(built, None, edits, fresh, config.adapt)
 
 
 def build_model(
-    config: RunConfig, pipeline: Pipeline, task: Task, meta: Mapping[str, Any], fresh: bool = False
+    config: RunConfig, pipeline: Pipeline, task: Task, card: ModelCard, fresh: bool = False
 ) -> Built:
     """The declared structure for a pipeline's inputs and a task's outputs.
 
-    Freshly initialised, or as its library loads it; from the story in the `meta` of a checkpoint
+    Freshly initialised, or as its library loads it; from the card of a checkpoint
     only the structure, for weights to come; with `fresh` initialised, where not all may come.
     """
-    features = pipeline.features
-    with of_form("the data pipeline in a checkpoint"):
-        named = (
-            (None, {}, {})
-            if features.time
-            else (features.names, features.categories, pipeline.codes)
-        )
-        inputs = Inputs(
-            features.shape,
-            *named,
-            features.vocabulary,
-            task.positions,
-            features.time,
-            features.ragged,
-        )
-    story = meta.get("model")
+    inputs = inputs_of(pipeline, task.positions)
     with weighed("model"):
         built: Built = (
-            config.model.restore(inputs, task.outputs, story, fresh)
-            if story
+            config.model.restore(inputs, task.outputs, card.model, fresh)
+            if card.model
             else config.model.build(inputs, task.outputs)
         )
     axes = {
@@ -156,30 +140,45 @@ def build_model(
     return replace(built, axes=axes)
 
 
+def inputs_of(pipeline: Pipeline, positions: bool = False) -> Inputs:
+    """Return what a pipeline gives a model. Raises AssertionError for one that contradicts itself.
+
+    positions: whether the task has an output for each position.
+    """
+    features = pipeline.features
+    named = (
+        (None, {}, {}) if features.time else (features.names, features.categories, pipeline.codes)
+    )
+    return Inputs(
+        features.shape, *named, features.vocabulary, positions, features.time, features.ragged
+    )
+
+
 def restore_weights(
-    model: nn.Module, meta: Mapping[str, Any], tensors: Mapping[str, Tensor], source: Path | None
+    model: nn.Module, edits: Sequence[Edit], tensors: Mapping[str, Tensor], source: Path | None
 ) -> None:
     """Adapters and all tensors of a checkpoint into the bare structure. Raises CheckpointError."""
-    replay(model, read_edits(meta))
+    replay(model, edits)
     try:
         load_tensors(model, tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from None
 
 
-def _own_story(config: RunConfig, base: Base | None) -> Mapping[str, Any]:
-    """The meta of a base that has this very model: its structure needs no other files."""
-    if base is None or not base.meta.get("model"):
-        return {}
-    same = stored(dump(config))["model"] == base.meta["config"].get("model")
-    return base.meta if same else {}
+def _own_card(config: RunConfig, base: Base | None) -> ModelCard:
+    """The card of a base that has this very model: its structure needs no other files."""
+    card = base.card if base else ModelCard()
+    if not card.model:
+        return ModelCard()
+    same = stored(dump(config))["model"] == (card.config or {}).get("model")
+    return card if same else ModelCard()
 
 
 def _adapters_of(base: Base | None, model: nn.Module) -> list[Edit]:
     """What a base brings on top of its weights. Quantised weights are taken as plain ones."""
     if base is None:
         return []
-    edits = [edit for edit in read_edits(base.meta) if edit.kind in ADAPTERS]
+    edits = [edit for edit in base.card.edits if edit.kind in ADAPTERS]
     for adapter in base.adapters:
         edits += _placed(model, adapter)[0]
     return edits
@@ -207,8 +206,8 @@ def _loaded(built: Built, base: Base) -> Transfer | None:
     """The tensors of a base, and of the adapters on it, into a model that has a place for them."""
     report = None
     if base.tensors:
-        axes = axes_of(base.meta.get("axes", {}))
-        report = transfer(built.module, built.axes, built.head, unpacked(base.tensors), axes)
+        stored_axes = base.card.axes
+        report = transfer(built.module, built.axes, built.head, unpacked(base.tensors), stored_axes)
     for adapter in base.adapters:
         report = report or _as_transfer(built)
         own = dict(built.module.state_dict())
@@ -259,15 +258,6 @@ def _is_fresh(built: Built, found: Transfer | None) -> bool:
         return True
     fresh = [name for name, _, _ in (*found.missing, *found.mismatched)]
     return any(name.startswith(f"{built.head}.") for name in (*fresh, *found.partial))
-
-
-def axes_of(plain: Mapping[str, Any]) -> dict[str, tuple[Axis, ...]]:
-    """Named axes as a checkpoint holds them, back from JSON."""
-    with of_form("the axes in a checkpoint"):
-        return {
-            name: tuple(Axis(a["dim"], tuple(a["names"]), a["role"]) for a in of_tensor)
-            for name, of_tensor in plain.items()
-        }
 
 
 def _named_outputs(axes: Sequence[Axis], names: tuple[str, ...]) -> tuple[Axis, ...]:

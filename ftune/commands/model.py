@@ -41,7 +41,7 @@ def model_of_config(config: RunConfig, base: Base | None, console: Console) -> d
 def model_of_base(base: Base, console: Console) -> dict[str, Any]:
     """Print the model of a run or an exported file with the effects of its rules."""
     predictor = restore(base)
-    begin = restored(predictor.config, predictor.built, base.meta)
+    begin = restored(predictor.config, predictor.built, base.card)
     return _show(begin.module, begin.effects, console)
 
 

@@ -22,7 +22,7 @@ from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE, RunConfig
-from ftune.training.checkpoint_content import checkpoint_of, story
+from ftune.training.checkpoint_content import checkpoint_of, model_card
 from ftune.training.reopen import differences
 from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
@@ -43,12 +43,12 @@ class _Parent:
 
     @property
     def step(self) -> int:
-        return int(self.saved.meta["loop"]["step"])
+        return self.saved.loop.step
 
     @property
     def total(self) -> int:
         """Its length in steps, as planned."""
-        return int(self.saved.meta["exact"]["total"])
+        return int(self.saved.exact.count("total"))
 
 
 def prolong(
@@ -65,13 +65,13 @@ def prolong(
     parts = build(config, dataset, resumed=parent.saved)
     _refuse_differences(parent, parts, inexact)
     state = start(parts)
-    state.load(parent.saved.training, parent.saved.meta["loop"])
+    state.load(parent.saved.training, parent.saved.loop.to_json())
     _refuse_ended(parent, parts, state)
     parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
     new = _new_folder(parent, parts, state, out)
     for message in _messages(parent, parts, state):
         console.info(message)
-    resumed = Resumed.of(parent.saved.meta["loop"], selection_of(parts))
+    resumed = Resumed.of(parent.saved.loop, selection_of(parts))
     return train(Run(parts, new, state, console, resumed=resumed)) | {"parent": str(folder.path)}
 
 
@@ -109,11 +109,11 @@ def _length(changes: Sequence[str]) -> list[str]:
 
 def _threads(parent: _Parent, config: RunConfig) -> Any:
     auto = config.runtime.threads == "auto"
-    return parent.saved.meta["exact"]["threads"] if auto else config.runtime.threads
+    return parent.saved.exact.count("threads") if auto else config.runtime.threads
 
 
 def _refuse_differences(parent: _Parent, parts: Parts, inexact: bool) -> None:
-    differing = differences(parts, parent.saved.meta["exact"], parent.folder.facts(), OTHER_LENGTH)
+    differing = differences(parts, parent.saved.exact.values, parent.folder.record, OTHER_LENGTH)
     if differing and not inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -148,9 +148,9 @@ def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -
         shutil.copy(metrics, new.path / "metrics.jsonl")
     spent = parent.folder.summary()
     new.write_summary({k: spent[k] for k in ("seconds", "train_seconds") if k in spent})
-    loop = parent.saved.meta["loop"]
-    recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor") if key in loop}
-    metadata = {**story(parts), "exact": exactness(parts)}
+    loop = parent.saved.loop.to_json()
+    recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor")}
+    metadata = {**model_card(parts), "exact": exactness(parts)}
     checkpoint.save(new.checkpoints, checkpoint_of(parts, state, metadata, recorded), parent.step)
     new.describe(begun=True)
     return new
@@ -160,7 +160,7 @@ def _messages(parent: _Parent, parts: Parts, state: State) -> list[str]:
     """Return what is said of the length, and of the jump of the rate with the new schedule."""
     config, rate = parent.config, parts.config.optimizer.lr
     before = config.schedule.build(parent.total, parts.batches.steps_per_epoch)
-    before.load(parent.saved.meta["loop"]["schedule"])
+    before.load(dict(parent.saved.loop.schedule))
     last = rate * before.factor(max(state.updates - 1, 0))
     following = rate * state.schedule.factor(state.updates)
     return [

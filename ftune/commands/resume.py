@@ -15,11 +15,12 @@ from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
 from ftune.report.comparison import flat
 from ftune.runs.folder import RunFolder
+from ftune.runs.record import refuse
+from ftune.runs.run_record import RunRecord
 from ftune.runtime.processes import refuse_several
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.schema.search import Sweep
 from ftune.search.sweep import choose_sampler, trial_count
-from ftune.security.limits.form import of_form
 
 TRIALS = "sweep.trials"
 Change = tuple[str, Any, Any]
@@ -123,9 +124,7 @@ def _extend(folder: RunFolder, changes: Sequence[str]) -> None:
 
     The samplers ask the study how far they are, so that those of a longer sweep follow.
     """
-    with of_form(str(folder.path)):
-        command = folder.facts()["command"]
-        kind = COMMANDS[command].kind
+    command, kind = folder.record.command, _command(folder.record).kind
     if kind != "sweep":
         raise RequestError(f"{changes[0]}: {folder.path} is of {command} and has no trials")
     old = LANGUAGE.load(folder.config_file).sweep
@@ -139,16 +138,22 @@ def _extend(folder: RunFolder, changes: Sequence[str]) -> None:
     folder.describe(status="interrupted")
 
 
+def _command(record: RunRecord) -> Command:
+    """Return the command of a run. Raises CheckpointError for one that ftune does not have."""
+    if record.command not in COMMANDS:
+        refuse(record.file, "command", record.command, f"one of {', '.join(COMMANDS)}")
+    return COMMANDS[record.command]
+
+
 def _resume(
     folder: RunFolder, allow_inexact: bool, console: Console, moved: Sequence[str]
 ) -> dict[str, Any]:
-    with of_form(str(folder.path)):
-        facts = folder.facts()
-        status, command = facts["status"], COMMANDS[facts["command"]]
-    if status == "done":
+    record = folder.record
+    command = _command(record)
+    if record.status == "done":
         hint = _longer(folder, command)
         console.info(f"{folder.path} is done; there is nothing to continue{hint}")
         return folder.summary()
-    with needing(facts.get("code"), folder.path):
+    with needing(record.code, folder.path):
         LANGUAGE.load(folder.config_file)
     return command.resume(folder, console, allow_inexact, moved)

@@ -13,7 +13,6 @@ from ftune.commands.request import Request
 from ftune.console import Console
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
-from ftune.security.limits.form import of_form
 from ftune.training.reopen import reopen
 from ftune.training.run import new_run
 from ftune.training.train import train
@@ -41,7 +40,6 @@ def continue_training(
     folder: RunFolder, console: Console, allow_inexact: bool, moved: Sequence[str]
 ) -> dict[str, Any]:
     """Continue a locked run from its newest whole checkpoint and return its summary."""
-    with of_form(str(folder.path)):
-        run = reopen(folder, console, allow_inexact, moved)
+    run = reopen(folder, console, allow_inexact, moved)
     console.info(f"continues at step {run.state.step:,} of {run.parts.total:,}")
     return train(run)

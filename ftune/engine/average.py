@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ftune.errors import CheckpointError
+
 
 class EMA:
     """average ← decay · average + (1 − decay) · weights, after each step.
@@ -48,6 +50,8 @@ class EMA:
             parameter.data, self.weights[name] = self.weights[name], parameter.data
 
     def load(self, weights: Mapping[str, Tensor], updates: int) -> None:
+        if missing := [name for name in self.weights if name not in weights]:
+            raise CheckpointError(f"the checkpoint holds no average of {missing[0]}")
         self.updates = updates
         for name, tensor in self.weights.items():
             tensor.copy_(weights[name])

@@ -40,7 +40,7 @@ class ExportModel:
 
     @property
     def adapted(self) -> bool:
-        return bool(self.base.meta.get("adapters"))
+        return bool(self.base.card.edits)
 
     @cached_property
     def merged(self) -> tuple[nn.Module, list[str]]:
@@ -57,7 +57,7 @@ class ExportModel:
     @property
     def kind(self) -> str:
         """What kind of transformers model it is; "" for all others."""
-        return str(self.predictor.built.story.get("kind", ""))
+        return str(self.predictor.built.model_card.get("kind", ""))
 
     @property
     def inner(self) -> Any:

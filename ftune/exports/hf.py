@@ -34,7 +34,7 @@ def write(export_model: ExportModel, path: Path) -> list[str]:
             "--format hf: only a model of transformers (`model.name: hf`) can be written so; "
             "this one: safetensors, pt, onnx or torch-export"
         )
-    if export_model.predictor.built.story.get("code"):
+    if export_model.predictor.built.model_card.get("code"):
         raise RequestError(
             "--format hf: the model's class is code of its base's own folder, which is not copied "
             "on; write safetensors or pt, and load them with that folder's code"

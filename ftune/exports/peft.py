@@ -83,7 +83,7 @@ def _source(export_model: ExportModel) -> str | None:
 def _trained(export_model: ExportModel) -> list[str]:
     """Names of the parameters that the run's rules train."""
     predictor = export_model.predictor
-    effects = restored(predictor.config, predictor.built, export_model.base.meta).effects
+    effects = restored(predictor.config, predictor.built, export_model.base.card).effects
     return [name for name, effect in effects.items() if effect.train]
 
 

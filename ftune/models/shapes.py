@@ -110,14 +110,14 @@ class Loading:
 class Built:
     """A model. `head`: dotted name of the output layer; `axes`: by name in the state dict.
 
-    `story`: JSON from which the model's schema can `restore` the structure without the files it
-    came from. `report`: what was loaded from those files.
+    `model_card`: JSON from which the model's schema can `restore` the structure without the files
+    it came from. `report`: what was loaded from those files.
     """
 
     module: nn.Module
     head: str
     axes: Axes
-    story: Mapping[str, Any] = field(default_factory=dict)
+    model_card: Mapping[str, Any] = field(default_factory=dict)
     report: Loading | None = None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ftune.config.fields import setting
 from ftune.optim.schedule import Schedule, Warming
+from ftune.security.limits.form import of_form
 
 
 @dataclass(frozen=True)
@@ -73,4 +74,6 @@ class PlateauState:
         return {"best": self._heard.best, "waited": self._heard.waited, "scale": self._heard.scale}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._heard = _Heard(**state)
+        """Takes back what `state` gave."""
+        with of_form("the state of the plateau in a checkpoint"):
+            self._heard = _Heard(**state)

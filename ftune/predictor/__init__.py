@@ -220,24 +220,25 @@ def load(run: str | Path, changes: Sequence[str] = ()) -> Predictor:
 
 def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:
     """Raises CheckpointError for weights without the configuration they were trained with."""
-    if "pipeline" not in base.meta:
+    card = base.card
+    if card.pipeline is None or card.config is None:
         raise CheckpointError(
             f"{base.source} holds no transforms: a run folder is needed, or an ftune export to "
             ".safetensors or .pt"
         )
     source = f"the configuration in {base.source}"
-    with needing(base.meta.get("code"), base.source):
-        config = LANGUAGE.of(base.meta["config"], changes, source, kept=True)
+    with needing(card.code, base.source):
+        config = LANGUAGE.of(card.config, changes, source, kept=True)
     found = base_pipeline(base)
     assert found is not None
     pipeline = found.cached(config.data.cache)
-    counts = torch.tensor(base.meta["class_counts"], dtype=torch.long)
+    counts = torch.tensor(card.class_counts, dtype=torch.long)
     seen = torch.repeat_interleave(torch.arange(len(counts)), counts)
     task = build_task(config, pipeline, seen)
     if config.runtime.threads != "auto":
         torch.set_num_threads(config.runtime.threads)
-    built, device = build_model(config, pipeline, task, base.meta), choose(config.runtime.device)
+    built, device = build_model(config, pipeline, task, card), choose(config.runtime.device)
     built.module.to(device)
-    restore_weights(built.module, base.meta, base.tensors, base.source)
+    restore_weights(built.module, card.edits, base.tensors, base.source)
     built.module.eval()
     return Predictor(config, pipeline, task, built, device)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ftune.adapt.edits import read_edits, write_edits
+from ftune.adapt.edits import write_edits
 from ftune.adapt.names import lora_part
 from ftune.config.spelling import suggestion
 from ftune.errors import CheckpointError, RequestError
@@ -16,7 +16,7 @@ from ftune.runs.base import Adapter, Base, load_base
 
 def names_of(base: Base) -> set[str]:
     """The names of the LoRA adapters that a base has, or brings on top."""
-    stored = [edit.name for edit in read_edits(base.meta) if edit.kind == "lora"]
+    stored = [edit.name for edit in base.card.edits if edit.kind == "lora"]
     return {*stored, *(edit.name for adapter in base.adapters for edit in adapter.edits)}
 
 
@@ -29,7 +29,7 @@ def only(base: Base, names: Sequence[str]) -> Base:
         if name not in known:
             hint = suggestion(name, known) or "it has none"
             raise RequestError(f"--adapter {name}: {base.source} has no such adapter; {hint}")
-    edits = [e for e in read_edits(base.meta) if e.kind != "lora" or e.name in names]
+    edits = [e for e in base.card.edits if e.kind != "lora" or e.name in names]
     tensors = {
         key: tensor
         for key, tensor in base.tensors.items()

@@ -1,4 +1,4 @@
-"""`--base`: a trained model from wherever it lies, as tensors and, where known, their story.
+"""`--base`: a trained model from wherever it lies, as tensors and, where known, their card.
 
 Only tensors and JSON are read; files that would run code go through `security.untrusted_files`.
 """
@@ -17,6 +17,7 @@ from ftune.places import url_fault
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
+from ftune.runs.model_card import ModelCard
 from ftune.runs.nested import split_key, weights_in
 from ftune.security.limits import documents
 from ftune.security.untrusted_files import read_safetensors, read_torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ftune.adapt.edits import Edit
 
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
-STORY = "ftune"
+CARD = "ftune"
 ARRAYS = "ftune.pipeline"
 
 
@@ -55,6 +56,11 @@ class Base:
     adapters: tuple[Adapter, ...] = ()
     key: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model needs beside its weights. Raises CheckpointError for a damaged record."""
+        return ModelCard.parse(self.meta, self.source)
 
     @property
     def names(self) -> str | list[str]:
@@ -148,32 +154,32 @@ def weights(found: Checkpoint) -> dict[str, Tensor]:
 
 
 def _from_safetensors(path: Path) -> Base:
-    metadata, tensors = read_safetensors(path)
-    story = _story(path, metadata.get(STORY))
+    stored, tensors = read_safetensors(path)
+    metadata = _metadata(path, stored.get(CARD))
     own = {k: t for k, t in tensors.items() if not k.startswith(f"{ARRAYS}/")}
     arrays = {k.removeprefix(f"{ARRAYS}/"): t for k, t in tensors.items() if k not in own}
-    return Base(path, own, story, arrays)
+    return Base(path, own, metadata, arrays)
 
 
 def _from_torch(path: Path, key: str) -> Base:
     content = read_torch(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict")
-    story, arrays = _story(path, content.get(STORY)), content.get(ARRAYS)
+    metadata, arrays = _metadata(path, content.get(CARD)), content.get(ARRAYS)
     arrays = arrays if isinstance(arrays, Mapping) else {}
-    weights = {k: v for k, v in content.items() if k not in (STORY, ARRAYS)}
+    weights = {k: v for k, v in content.items() if k not in (CARD, ARRAYS)}
     tensors, notes = weights_in(path, weights, key)
-    return Base(path, tensors, story, arrays, key=key, notes=tuple(notes))
+    return Base(path, tensors, metadata, arrays, key=key, notes=tuple(notes))
 
 
-def _story(path: Path, text: object) -> dict[str, Any]:
+def _metadata(path: Path, text: object) -> dict[str, Any]:
     """What ftune wrote beside the tensors, as JSON; empty in the files of others."""
     if not isinstance(text, str):
         return {}
-    story = documents.loads(text, f"{path}: its `{STORY}`")
-    if not isinstance(story, dict):
-        raise CheckpointError(f"{path}: damaged: its `{STORY}` is no JSON object")
-    return _placeless(story)
+    metadata = documents.loads(text, f"{path}: its `{CARD}`")
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: damaged: its `{CARD}` is no JSON object")
+    return _placeless(metadata)
 
 
 def _placeless(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,9 @@ from ftune.runs.files import (
     write_atomic,
     write_durable,
 )
+from ftune.runs.loop_state import LoopState
+from ftune.runs.model_card import ModelCard
+from ftune.runs.record import Record
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
 from ftune.security.limits.memory import check
@@ -51,6 +54,26 @@ class Checkpoint:
     pipeline: Mapping[str, Tensor] = field(default_factory=dict)
     frozen: Mapping[str, Tensor] = field(default_factory=dict)
     path: Path | None = None
+
+    @property
+    def state_file(self) -> Path | str:
+        """Where `meta` was read from, for messages."""
+        return self.path / "state.json" if self.path else "the checkpoint"
+
+    @property
+    def loop(self) -> LoopState:
+        """Where the training stands. Raises CheckpointError for a damaged record."""
+        return LoopState.parse(self.meta.get("loop"), self.state_file)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model needs beside its weights. Raises CheckpointError for a damaged record."""
+        return ModelCard.parse(self.meta, self.state_file)
+
+    @property
+    def exact(self) -> Record:
+        """What a continued training must have in common. Raises CheckpointError."""
+        return Record.parse(self.meta.get("exact"), self.state_file, "exact")
 
     def copied(self) -> Checkpoint:
         """The same in memory of its own, so that training can go on while it is written.

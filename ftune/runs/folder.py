@@ -18,6 +18,7 @@ from ftune.errors import CheckpointError, LockedError, RequestError
 from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
 from ftune.runs.lock import NAME, Lock, busy
 from ftune.runs.process import alive, identity
+from ftune.runs.run_record import RunRecord
 from ftune.security.limits import documents
 from ftune.security.limits.form import of_form
 from ftune.security.limits.memory import check
@@ -139,6 +140,11 @@ class RunFolder:
         if facts.get("status") == "running" and not alive(facts, self.path):
             facts["status"] = "interrupted"
         return facts
+
+    @property
+    def record(self) -> RunRecord:
+        """The facts that a continuation depends on. Raises CheckpointError for a damaged file."""
+        return RunRecord.parse(self.facts(), self.path / "run.json")
 
     def write_config(self, text: str) -> None:
         write_atomic(self.config_file, text.encode())

@@ -123,10 +123,11 @@ def _begun(request: TrialRequest, console: Console) -> Run | Summary | None:
         return None
     folder = RunFolder(request.folder)
     try:
-        with of_form(str(folder.path)):
-            if folder.facts()["status"] == "done":
-                return _summary("done", folder.summary()["best"])
-            return reopen(folder, console)
+        if folder.record.status == "done":
+            with of_form(str(folder.path)):
+                best = folder.summary()["best"]
+                return _summary("done", best)
+        return reopen(folder, console)
     except CheckpointError:  # every checkpoint is damaged
         return None
 

@@ -32,8 +32,8 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Everything that a resume, an evaluation, a prediction or a finetune will need.
 
-    told: `story` and `exact` of the parts, the same all through a run. recorded: what the recorder
-    goes on from.
+    told: `model_card` and `exact` of the parts, the same all through a run. recorded: what the
+    recorder goes on from.
     """
     training, loop = state.tensors()
     weights, still = base_state_dict(parts.model, packed=True), parts.frozen
@@ -46,7 +46,7 @@ def checkpoint_of(
     )
 
 
-def story(parts: Parts) -> dict[str, Any]:
+def model_card(parts: Parts) -> dict[str, Any]:
     """What a model needs beside its weights to be used again."""
     axes = {
         name: [{"dim": a.dim, "names": list(a.names), "role": a.role} for a in of_tensor]
@@ -57,7 +57,7 @@ def story(parts: Parts) -> dict[str, Any]:
         "pipeline": parts.dataset.pipeline.to_json(),
         "axes": axes,
         "head": parts.built.head,
-        "model": redact_tree(parts.built.story),
+        "model": redact_tree(parts.built.model_card),
         **write_edits(parts.origin.edits),
         "fresh": parts.origin.fresh,
         "class_counts": class_counts(parts),

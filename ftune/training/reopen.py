@@ -12,10 +12,11 @@ from ftune.assembly.job import selection_of
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint
-from ftune.errors import RequestError
+from ftune.errors import CheckpointError, RequestError
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
+from ftune.runs.run_record import RunRecord
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.resume_check import LATER, exactness
 from ftune.training.resumed import Resumed
@@ -50,10 +51,10 @@ def _continued(
 ) -> Run:
     config = LANGUAGE.load(folder.config_file, moved)
     text = to_yaml(dump(config))
-    facts = folder.facts()
-    if "parent" in facts and not facts.get("begun"):
+    record = folder.record
+    if record.parent is not None and not record.begun:
         raise RequestError(
-            f"{folder.path} was ended before it had taken over {facts['parent']}; delete it and "
+            f"{folder.path} was ended before it had taken over {record.parent}; delete it and "
             "prolong that one again"
         )
     if not any(folder.checkpoints.glob("step-*")):  # killed before its first checkpoint
@@ -63,10 +64,10 @@ def _continued(
         console.warn(remark)
     dataset = read_data(config, fitted=base_pipeline(saved))
     if config.runtime.threads == "auto":
-        threads = saved.meta["exact"]["threads"]
+        threads = saved.exact.count("threads")
         config = replace(config, runtime=replace(config.runtime, threads=threads))
     parts = build(config, dataset, resumed=saved)
-    differing = differences(parts, saved.meta["exact"], folder.facts())
+    differing = differences(parts, saved.exact.values, record)
     if differing and not allow_inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -75,29 +76,28 @@ def _continued(
     if moved:
         folder.write_config(text)
     # Of a rate that was searched for, only the beginning knew what was in doubt.
-    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
+    parts.notes = list(dict.fromkeys([*folder.record.notes, *parts.notes]))
     state = start(parts)
-    state.load(saved.training, saved.meta["loop"])
+    loop = saved.loop
+    state.load(saved.training, loop.to_json())
     folder.describe(status="running", pid=os.getpid())
-    return Run(
-        parts, folder, state, console, resumed=Resumed.of(saved.meta["loop"], selection_of(parts))
-    )
+    return Run(parts, folder, state, console, resumed=Resumed.of(loop, selection_of(parts)))
 
 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     """A run that has not saved anything yet, from its beginning."""
     base = load_bases(config.base) if config.base else None
     dataset = read_data(config, prior=base_pipeline(base))
-    if not _same_data(dataset, folder.facts()):
+    if not _same_data(dataset, folder.record):
         raise RequestError(f"{folder.path}: {DATA_CHANGED}")
     parts = build(config, dataset, base)
-    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
+    parts.notes = list(dict.fromkeys([*folder.record.notes, *parts.notes]))
     folder.describe(status="running", pid=os.getpid())
     return Run(parts, folder, start(parts), console)
 
 
 def differences(
-    parts: Parts, saved: Mapping[str, Any], facts: Mapping[str, Any], meant: tuple[str, ...] = ()
+    parts: Parts, saved: Mapping[str, Any], record: RunRecord, meant: tuple[str, ...] = ()
 ) -> list[str]:
     """In words, what would keep the continued run from giving the same bits.
 
@@ -109,14 +109,16 @@ def differences(
     sentences = [
         f"{k}: was {saved.get(k)}, is {now.get(k)}" for k in names if saved.get(k) != now.get(k)
     ]
-    if not _same_data(parts.dataset, facts):
+    if not _same_data(parts.dataset, record):
         sentences.append(DATA_CHANGED)
-    if "raw_targets" not in facts and loses_targets(parts.dataset):
+    if not record.has_raw_targets and loses_targets(parts.dataset):
         sentences.append(JUDGED_OTHERWISE)
     return sentences
 
 
-def _same_data(dataset: Dataset, facts: Mapping[str, Any]) -> bool:
+def _same_data(dataset: Dataset, record: RunRecord) -> bool:
     """Whether a run began with it; one of ftune 0.1 noted nothing of the raw targets."""
-    raw = raw_fingerprint(dataset)
-    return bool(fingerprint(dataset) == facts["data"] and raw == facts.get("raw_targets", raw))
+    if record.data is None:
+        raise CheckpointError(f"{record.file}: damaged: no `data`")
+    same_raw = not record.has_raw_targets or raw_fingerprint(dataset) == record.raw_targets
+    return fingerprint(dataset) == record.data and same_raw

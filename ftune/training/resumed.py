@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ftune.engine.selection import Evaluation, Selection
+from ftune.runs.loop_state import LoopState
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,9 @@ class Resumed:
     anchor: int | None = None
 
     @classmethod
-    def of(cls, loop: Mapping[str, Any], selection: Selection) -> Resumed:
-        """Read the loop state of a checkpoint; in its ranking larger values are better."""
+    def of(cls, loop: LoopState, selection: Selection) -> Resumed:
+        """Return where the loop of a checkpoint goes on; in its ranking larger is better."""
         ranking = tuple(
-            Evaluation(row["step"], -selection.cost(row["value"]), row["loss"])
-            for row in loop.get("ranking", ())
+            Evaluation(mark.step, -selection.cost(mark.value), mark.loss) for mark in loop.ranking
         )
-        parts = loop.get("unlogged_parts", {})
-        return cls(loop["step"], tuple(loop["unlogged"]), parts, ranking, loop.get("anchor"))
+        return cls(loop.step, loop.unlogged, loop.unlogged_parts, ranking, loop.anchor)

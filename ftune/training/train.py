@@ -105,7 +105,7 @@ def _known(run: Run, step: int) -> Scores:
 
     Those of ftune 0.1 may have compared with other targets.
     """
-    if "raw_targets" not in run.folder.facts() and loses_targets(run.parts.dataset):
+    if not run.folder.record.has_raw_targets and loses_targets(run.parts.dataset):
         return {}
     lines = read_metrics(run.folder.path / "metrics.jsonl")
     about = ("step", "epoch", "split", "time")

@@ -19,7 +19,7 @@ from ftune.engine.state import State
 from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
-from ftune.training.checkpoint_content import checkpoint_of, story
+from ftune.training.checkpoint_content import checkpoint_of, model_card
 from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
 from ftune.training.saving import Facts, Saver
@@ -40,7 +40,7 @@ class Checkpointer(Callback):
         self.saved_step, self.saved_time = resumed.step, time.monotonic()
         self.anchor, self.regular = resumed.anchor, False
         self.ranked: Evaluation | None = None
-        self.metadata = {**story(parts), "exact": exactness(parts)}
+        self.metadata = {**model_card(parts), "exact": exactness(parts)}
 
     def save_due(self, state: State, scores: Scores | None) -> bool:
         """Return whether this state is among the best, the first, or due by the interval."""
@@ -96,8 +96,9 @@ class Checkpointer(Callback):
         self.saver.wait()
         saved = self._anchored()
         load_tensors(state.model, {**saved.frozen, **saved.model})
-        state.load_learned(saved.training, saved.meta["loop"])
-        return f"the weights are those of step {saved.meta['loop']['step']:,} again"
+        loop = saved.loop
+        state.load_learned(saved.training, loop.to_json())
+        return f"the weights are those of step {loop.step:,} again"
 
     def close(self) -> None:
         self.saver.close()

@@ -19,6 +19,7 @@ from ftune.exports.export_model import ExportModel
 from ftune.log_suppression import quiet
 from ftune.predictor import restore
 from ftune.runs.base import load_base
+from ftune.runs.model_card import ModelCard
 from ftune.schema.root import LANGUAGE
 
 Make = Callable[..., Path]
@@ -104,7 +105,7 @@ def adapted() -> Callable[..., ExportModel]:
         config = LANGUAGE.of({**base.meta["config"], "adapt": [rule]}, [])
         found = restore(base)
         with quiet():
-            built = build_model(config, found.pipeline, found.task, {})
+            built = build_model(config, found.pipeline, found.task, ModelCard())
         specs = edits_of_rules(config.adapt, built.module)
         replay(built.module, specs)
         torch.manual_seed(1)

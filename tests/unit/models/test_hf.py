@@ -72,7 +72,7 @@ def ids(rows: int = 2, time: int = 12) -> Tensor:
 
 def restored(model: Hf, built: Built, inputs: Inputs, outputs: int) -> nn.Module:
     """As from a checkpoint: the story went through JSON, the weights come from outside."""
-    again = model.restore(inputs, outputs, json.loads(json.dumps(built.story)))
+    again = model.restore(inputs, outputs, json.loads(json.dumps(built.model_card)))
     assert (again.head, again.axes, again.report) == (built.head, built.axes, None)
     again.module.load_state_dict(built.module.state_dict())
     return again.module.eval()
@@ -180,22 +180,22 @@ def test_normalized_vectors_and_dropout_before_the_head(tmp_path: Path) -> None:
 def test_pooling_is_found_by_itself(tmp_path: Path) -> None:
     notes = tmp_path / "bert" / "1_Pooling"
     folder = saved(tmp_path / "bert", "bert")
-    assert Hf(str(folder)).build(WORDS, 3).story["pooling"] == "mean"
+    assert Hf(str(folder)).build(WORDS, 3).model_card["pooling"] == "mean"
     notes.mkdir()
     for noted, found in (({"pooling_mode_cls_token": True}, "cls"),
                          ({"pooling_mode_mean_tokens": False, "pooling_mode_max_tokens": True},
                           "max"), ({"pooling_mode": "lasttoken"}, "last")):  # fmt: skip
         (notes / "config.json").write_text(json.dumps(noted))
-        assert Hf(str(folder)).build(WORDS, 3).story["pooling"] == found
+        assert Hf(str(folder)).build(WORDS, 3).model_card["pooling"] == found
     llama = saved(tmp_path / "llama", "llama", "AutoModelForCausalLM")
-    assert Hf(str(llama)).build(WORDS, 3).story["pooling"] == "last"
+    assert Hf(str(llama)).build(WORDS, 3).model_card["pooling"] == "last"
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "llama"])
 def test_a_classifier_keeps_the_head_it_has(name: str, tmp_path: Path) -> None:
     folder = saved(tmp_path, name, "AutoModelForSequenceClassification", num_labels=3)
     built = Hf(str(folder)).build(WORDS, 3)
-    assert built.story["kind"] == "sequence"
+    assert built.model_card["kind"] == "sequence"
     x, theirs = ids(), reference(folder, "AutoModelForSequenceClassification")
     with torch.no_grad():
         alone = torch.cat([theirs(x[i, PADDED[i] > 0][None]).logits for i in range(2)])
@@ -214,7 +214,7 @@ def test_tags_are_an_output_of_each_token(tmp_path: Path) -> None:
     for name in ("bert", "llama"):
         folder = saved(tmp_path / name, name)
         built = Hf(str(folder)).build(EACH, 5)
-        assert built.story["kind"] == "token"
+        assert built.model_card["kind"] == "token"
         assert built.module.eval()(ids(), PADDED).shape == (2, 12, 5)
         assert built.report
         assert {f"{built.head}.weight", f"{built.head}.bias"} <= set(built.report.missing)
@@ -236,7 +236,7 @@ def test_shards_are_read(tmp_path: Path) -> None:
 def test_weights_of_half_precision_become_whole(tmp_path: Path) -> None:
     folder = saved(tmp_path, "llama", "AutoModelForCausalLM", dtype="bfloat16")
     built = Hf(str(folder)).build(EACH, VOCABULARY)
-    again = Hf().restore(EACH, VOCABULARY, built.story)
+    again = Hf().restore(EACH, VOCABULARY, built.model_card)
     for module in (built.module, again.module):
         assert {p.dtype for p in module.parameters()} == {torch.float32}
 

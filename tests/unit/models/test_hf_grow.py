@@ -44,7 +44,7 @@ def test_added_tokens_get_the_mean(models: dict[str, Path]) -> None:
         assert not torch.allclose(theirs[name][0], mean, atol=1e-3), "control: rows differ"
     assert built.report is not None
     assert set(built.report.grown) == {"lm.model.embed_tokens.weight", "lm.lm_head.weight"}
-    again = Hf().restore(inputs(old + 2), old + 2, built.story)
+    again = Hf().restore(inputs(old + 2), old + 2, built.model_card)
     again.module.load_state_dict(own)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
-from ftune.runs.base import ARRAYS, STORY, Base, load_base
+from ftune.runs.base import ARRAYS, CARD, Base, load_base
 
 
 def weights() -> dict[str, Tensor]:
@@ -132,7 +132,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
     "half a zip": ("m.pt", b"PK\x03\x04" + b"\0" * 40, "not a torch file"),
     "a list": ("m.pt", [torch.ones(1)], "holds a list"),
     "no tensors": ("m.pt", {"epoch": 3, "lr": 0.1}, "no tensors; keys: epoch, lr"),
-    "bad story": ("m.pt", {"w": torch.ones(1), STORY: "{", ARRAYS: {}}, "no JSON"),
+    "bad story": ("m.pt", {"w": torch.ones(1), CARD: "{", ARRAYS: {}}, "no JSON"),
     "not safetensors": ("m.safetensors", b"\xff" * 100, "not a safetensors file"),
     "another suffix": ("m.h5", b"", "expected a run folder"),
 }

@@ -18,12 +18,12 @@ from support.fuzz import hunt
 from support.planted import PLANTED
 from support.trainings import QUIET, begin, configuration
 
-from ftune.assembly.initial_weights import axes_of
 from ftune.commands.resume import resume
 from ftune.commands.runs import best_of
 from ftune.data.pipeline import restore
 from ftune.errors import CheckpointError, DataError
 from ftune.runs.folder import RunFolder
+from ftune.runs.model_card import ModelCard
 from ftune.training.train import train
 
 NPZ = {
@@ -65,8 +65,8 @@ def test_stored_state_of_another_form() -> None:
     for stored in ({"kind": 3}, {"version": 1, "target": 3}, {"version": 1, "columns": "a"}):
         with pytest.raises(CheckpointError, match="the data pipeline in a checkpoint: damaged"):
             restore(stored, {})
-    with pytest.raises(CheckpointError, match="the axes in a checkpoint: damaged"):
-        axes_of({"a": [3]})
+    with pytest.raises(CheckpointError, match=r"state\.json: damaged: its `axes\.a\.0` is 3"):
+        ModelCard.parse({"axes": {"a": [3]}}, "state.json")
     best: object
     for best in (3, "x", {"value": "x"}, {"value": None}, []):
         assert best_of({"best": best}) == ""
