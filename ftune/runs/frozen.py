@@ -55,8 +55,8 @@ def store(folder: Path, tensors: Mapping[str, Tensor], storage: FrozenStorage) -
         write_atomic(note, digest.encode("ascii"))
         return {"frozen": digest}
     wanted = {name: digest_of(tensor) for name, tensor in tensors.items()}
-    found = _referenced(folder, wanted, storage) or _written(folder, tensors, wanted, storage)
-    return {"references": found.write(folder)}
+    record = _referenced(folder, wanted, storage) or _written(folder, tensors, wanted, storage)
+    return {"references": record.write(folder)}
 
 
 def digest_of(tensor: Tensor) -> Digest:

@@ -143,8 +143,8 @@ def _candidates(record: ReferencedFile, folder: Path, access: Access) -> Iterato
     elif access.base is not None:
         yield from _moved(record, access.base)
         return
-    elif place := _places(folder).get(record.sha256):
-        yield Path(place)
+    elif moved := _places(folder).get(record.sha256):
+        yield Path(moved)
     yield Path(record.path)
 
 

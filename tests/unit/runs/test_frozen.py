@@ -14,8 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.sweeps import PLAIN
 from support.trainings import QUIET, configuration, trace, undisturbed
+from typer.testing import CliRunner
 
 from ftune.assembly.build import build, read_data
+from ftune.cli import app
 from ftune.commands.export import export
 from ftune.commands.request import Request
 from ftune.commands.resume import resume
@@ -257,3 +259,52 @@ def test_a_damaged_record(base: Path, tmp_path: Path) -> None:
     record.write_text(record.read_text().replace("second", "first"))
     with pytest.raises(CheckpointError, match=r"frozen\.json: damaged"):
         load_base(tmp_path / "run")
+
+
+def answer(*words: str | Path) -> tuple[int, str]:
+    """Exit code and everything that a command says."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def commands(base: Path, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """Every command that opens a run that was paused in the middle; `resume` ends it."""
+    run = finetuning(tmp_path / "run", str(base))
+    run.pause_at = 4
+    train(run)
+    table = tmp_path / "rows.csv"
+    names = restore(load_base(tmp_path / "run")).pipeline.features.names
+    table.write_text(f"{','.join(names)}\n5.0,3.0,4.0,1.0\n")
+    return {
+        "predict": ["predict", tmp_path / "run", "--input", table, "--output", tmp_path / "p.csv"],
+        "evaluate": ["evaluate", tmp_path / "run"],
+        "export": ["export", tmp_path / "run", "--format", "pt", "--out", tmp_path / "m.pt"],
+        "resume": ["resume", tmp_path / "run"],
+    }
+
+
+def test_verify_hashes_the_whole_file(
+    commands: dict[str, list[str | Path]], base: Path
+) -> None:  # fmt: skip
+    for name in ("predict", "evaluate"):
+        assert answer(*commands[name], "--verify")[0] == 0
+    change_last_byte(base)
+    for name in ("predict", "evaluate"):
+        assert answer(*commands[name])[0] == 0
+        code, text = answer(*commands[name], "--verify")
+        assert code == 2 and "--base NEW" in text, text
+    for name in ("export", "resume"):
+        code, text = answer(*commands[name])
+        assert code == 2 and "is another file now" in " ".join(text.split()), text
+
+
+def test_every_command_takes_the_new_place(
+    commands: dict[str, list[str | Path]], base: Path, tmp_path: Path
+) -> None:
+    moved = base.rename(tmp_path / "moved.safetensors")
+    for words in commands.values():
+        code, text = answer(*words)
+        assert code == 2 and "is not there" in " ".join(text.split()), text
+        assert answer(*words, "--base", moved)[0] == 0
+    assert answer(*commands["predict"])[0] == 0  # `resume` noted it
