@@ -308,3 +308,33 @@ def test_every_command_takes_the_new_place(
         assert code == 2 and "is not there" in " ".join(text.split()), text
         assert answer(*words, "--base", moved)[0] == 0
     assert answer(*commands["predict"])[0] == 0  # `resume` noted it
+
+
+def test_a_model_of_hugging_face(tmp_path: Path) -> None:
+    """A LoRA on its folder stores none of its weights, and is resumed without loading them anew."""
+    pytest.importorskip("transformers")
+    from support.tiny_hf import SENTENCES, save_models
+
+    folder = save_models(tmp_path)["llama"]
+    (tmp_path / "words.txt").write_text("\n\n".join(SENTENCES * 8))
+    plain = {
+        "task": "causal-lm",
+        "data": {"source": "text", "path": str(tmp_path / "words.txt"), "split": {"val": 0.3},
+                 "transforms": [{"tokenize": {"max_length": 16}}]},
+        "model": {"name": "hf", "path": str(folder)},
+        "adapt": [{"match": "*.q_proj", "lora": {"rank": 2}}],
+        "train": {"steps": 4, "batch_size": 4, "checkpoint_every": {"steps": 1}},
+        "runtime": {"threads": 1, "device": "cpu"},
+    }  # fmt: skip
+    config = configuration(plain=plain)
+    run = new_run("finetune", "", tmp_path / "run", build(config, read_data(config)), QUIET)
+    run.pause_at = 2
+    train(run)
+    record = json.loads((tmp_path / "run/checkpoints/frozen.json").read_text())
+    assert [Path(file["path"]) for file in record["files"]] == [folder / "model.safetensors"]
+    assert frozen_size(tmp_path / "run") == 0
+    assert (
+        record["tensors"]["lm.lm_head.weight"] == record["tensors"]["lm.model.embed_tokens.weight"]
+    )
+    assert train(reopen(RunFolder(tmp_path / "run"), QUIET))["status"] == "done"
+    assert restore(load_base(tmp_path / "run", LIGHT)).generate(["the cat"])
