@@ -17,7 +17,7 @@ from ftune.places import url_fault
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
-from ftune.runs.nested import split_key, weights_in
+from ftune.runs.nested import TORCH, split_key, weights_in
 from ftune.runs.references import WHOLE, Access
 from ftune.security.limits import documents
 from ftune.security.untrusted_files import read_safetensors, read_torch
@@ -25,7 +25,6 @@ from ftune.security.untrusted_files import read_safetensors, read_torch
 if TYPE_CHECKING:
     from ftune.adapt.edits import Edit
 
-TORCH = (".pt", ".pth", ".bin", ".ckpt")
 STORY = "ftune"
 ARRAYS = "ftune.pipeline"
 

@@ -20,7 +20,7 @@ from ftune.runs import references
 from ftune.runs.files import replacing, sha256, write_atomic, write_json
 from ftune.runs.references import RECORD, ReferencedFile, References
 from ftune.runs.tensors import bytes_of, write_tensors
-from ftune.security.untrusted_files import read_safetensors
+from ftune.security.consent import opened
 
 FROZEN, SHARED = "frozen.safetensors", "frozen-{}.safetensors"
 Digest = tuple[torch.dtype, torch.Size, str]
@@ -70,7 +70,8 @@ def _referenced(
     """References to files that are there; None where one of the tensors is in none of them."""
     shared = sorted(storage.shared.glob(SHARED.format("*"))) if storage.shared else []
     holders: dict[Digest, tuple[Path, str]] = {}
-    for file in (*storage.sources, *shared):
+    with_consent = {Path(entry["file"]).resolve() for entry in opened()}  # none is run twice
+    for file in (f for f in (*storage.sources, *shared) if f.resolve() not in with_consent):
         if missing := set(wanted.values()) - set(holders):
             with suppress(FtuneError, OSError):  # it is damaged, or gone: it holds nothing
                 holders |= dict(_held(file, missing))
@@ -90,7 +91,7 @@ def _referenced(
 def _held(file: Path, wanted: Collection[Digest]) -> Iterator[tuple[Digest, tuple[Path, str]]]:
     """Which of the wanted tensors a file holds, and under which name; also in a smaller dtype."""
     shapes = {(shape, dtype) for dtype, shape, _ in wanted}
-    for name, tensor in read_safetensors(file)[1].items():
+    for name, tensor in references.content_of(file).items():
         for shape, dtype in shapes:
             same_kind = dtype == tensor.dtype or (
                 dtype.is_floating_point and tensor.is_floating_point()

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from ftune.errors import CheckpointError, ReferencedFileError
 from ftune.runs.files import read_json, sha256, write_atomic, write_json
+from ftune.runs.nested import TORCH, weights_in
 from ftune.runs.tensors import DTYPES
 from ftune.security.limits.form import of_form
 from ftune.security.limits.memory import check
-from ftune.security.untrusted_files import read_safetensors
+from ftune.security.untrusted_files import read_safetensors, read_torch
 
 RECORD, PLACES = "frozen.json", "places.json"
 MOST_HEADER = 2**26
@@ -89,7 +90,7 @@ class References:
 
         Raises ReferencedFileError for a file that is absent or another, CheckpointError for damage.
         """
-        contents = [read_safetensors(located(file, folder, access))[1] for file in self.files]
+        contents = [content_of(located(file, folder, access)) for file in self.files]
         with of_form(str(folder / RECORD)):
             return {
                 name: contents[number][key].to(DTYPES[dtype])
@@ -122,6 +123,14 @@ def located(record: ReferencedFile, folder: Path, access: Access = WHOLE) -> Pat
     if record.beside:
         raise CheckpointError(f"{file}: damaged")
     raise ReferencedFileError(_message(record, folder, access, "is another file now"))
+
+
+def content_of(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file by name, of torch.save's the weights. Raises CheckpointError."""
+    if file.suffix not in TORCH:
+        return read_safetensors(file)[1]
+    content = read_torch(file)
+    return weights_in(file, content, "")[0] if isinstance(content, Mapping) else {}
 
 
 def note_place(run: Path, base: Path) -> None:
@@ -175,7 +184,10 @@ def _message(record: ReferencedFile, folder: Path, access: Access, fault: str) -
 
 
 def header(path: Path) -> str:
-    """sha256 of a safetensors file's header, which holds names, types and shapes."""
+    """sha256 of a safetensors file's header, which holds names, types and shapes.
+
+    Of another file as much of its beginning as its first bytes, taken for a length, say.
+    """
     with path.open("rb") as file:
         start = file.read(8)
         length = min(int.from_bytes(start, "little"), MOST_HEADER)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ftune.runs import checkpoint
 from ftune.runs.frozen import IN_RUN, FrozenStorage
-from ftune.runs.nested import split_key
+from ftune.runs.nested import TORCH, split_key
 from ftune.runs.references import RECORD, files_of
 from ftune.schema.root import RunConfig
 
@@ -25,7 +25,7 @@ def frozen_storage(config: RunConfig, folder: Path) -> FrozenStorage:
 
 
 def _sources(config: RunConfig) -> Iterator[Path]:
-    """The safetensors files of the base, and of the files of a model of Hugging Face."""
+    """The files of tensors of the base, and of the files of a model of Hugging Face."""
     bases: Sequence[str] = [config.base] if isinstance(config.base, str) else config.base or []
     source = getattr(config.model, "source", None)
     for name in (*bases, *([source] if isinstance(source, str) else [])):
@@ -34,7 +34,7 @@ def _sources(config: RunConfig) -> Iterator[Path]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_file() and path.suffix == ".safetensors":
+    if path.is_file() and path.suffix in (".safetensors", *TORCH):
         yield path.resolve()
     elif (path / "checkpoints").is_dir():
         for name in ("best", "latest"):

@@ -101,6 +101,17 @@ def test_a_run_refers_to_the_file_of_its_base(base: Path, tmp_path: Path) -> Non
     assert len(saved.frozen) == 6
 
 
+def test_a_file_of_torch(base: Path, tmp_path: Path) -> None:
+    torch.save({"model": load_file(base)}, tmp_path / "w.pt")
+    train(finetuning(tmp_path / "run", str(tmp_path / "w.pt")))
+    assert frozen_size(tmp_path / "run") == 0
+    whole = load_base(tmp_path / "run").tensors
+    assert torch.equal(whole["second.weight"], load_file(base)["second.weight"])
+    change_last_byte(tmp_path / "w.pt")
+    with pytest.raises(ReferencedFileError, match="is another file now"):
+        load_base(tmp_path / "run")
+
+
 def test_the_folder_is_small(base: Path, tmp_path: Path) -> None:
     """At most 2.2 times what moves, and 5 MB; with all weights it is more than the base."""
     train(finetuning(tmp_path / "run", str(base)))
