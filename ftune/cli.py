@@ -124,7 +124,7 @@ def sweep(
 @command(app)
 def resume(
     console: Console, run_path: opt.RunPath, changes: opt.Longer = None, out: opt.Out = None,
-    allow_inexact: opt.Inexact = False,
+    allow_inexact: opt.Inexact = False, base: opt.MovedBase = None,
 ) -> Summary:  # fmt: skip
     """Continue an interrupted run or sweep exactly; or a training for longer, as a new run."""
     from ftune.runs.folder import RunFolder
@@ -132,7 +132,7 @@ def resume(
     folder = RunFolder.open(run_path)
     from ftune.commands.resume import resume
 
-    return resume(folder, allow_inexact, console, changes or [], out)
+    return resume(folder, allow_inexact, console, changes or [], out, base)
 
 
 @command(app)
@@ -151,12 +151,13 @@ def rerun(
 @command(app)
 def evaluate(
     console: Console, run_path: opt.RunPath, changes: opt.Changes = None,
-    split: opt.SplitName = None, adapter: opt.Adapter = None,
+    split: opt.SplitName = None, adapter: opt.Adapter = None, base: opt.MovedBase = None,
+    verify: opt.Verify = False,
 ) -> Summary:  # fmt: skip
     """Metrics on a split, or on new data with data.path=FILE."""
     from ftune.commands.evaluate import evaluate
 
-    return evaluate(base_of(run_path, adapter), changes or [], split, console)
+    return evaluate(base_of(run_path, adapter, verify, base), changes or [], split, console)
 
 
 @command(app)
@@ -165,6 +166,7 @@ def predict(
     target: opt.Output = None, keep: opt.Keep = None, skip_bad: opt.SkipBad = False,
     prompt: opt.Prompt = None, max_tokens: opt.MaxTokens = 200, temperature: opt.Temperature = 0.0,
     top_k: opt.TopK = None, top_p: opt.TopP = None, seed: opt.Seed = 0, adapter: opt.Adapter = None,
+    base: opt.MovedBase = None, verify: opt.Verify = False,
 ) -> Summary:  # fmt: skip
     """Predictions for new data, transforms included."""
     console.stdout_taken = str(target) == "-"
@@ -173,9 +175,9 @@ def predict(
 
     sampling = Sampling(max_tokens, temperature, top_k, top_p, seed)
     columns = [name for name in (keep or "").split(",") if name]
-    base = base_of(run_path, adapter)
+    model = base_of(run_path, adapter, verify, base)
     return predict(
-        base, source, target, prompt, sampling, console, columns, skip_bad, changes or []
+        model, source, target, prompt, sampling, console, columns, skip_bad, changes or []
     )
 
 
@@ -183,6 +185,7 @@ def predict(
 def export(
     console: Console, run_path: opt.RunPath, form: opt.Format, out: opt.ExportPath,
     merged: opt.Merged = None, adapter: opt.Adapter = None, overwrite: opt.Overwrite = False,
+    base: opt.MovedBase = None,
 ) -> Summary:  # fmt: skip
     """Write a trained model as others load it; read back and compared."""
     from ftune.exports import accept
@@ -191,7 +194,7 @@ def export(
     accept(form, out, adapters, overwrite)  # before torch is imported
     from ftune.commands.export import export
 
-    return export(base_of(run_path, adapter), form, out, console, adapters, overwrite)
+    return export(base_of(run_path, adapter, moved=base), form, out, console, adapters, overwrite)
 
 
 @command(app, shared=("json",))

@@ -86,6 +86,9 @@ Resolved = Annotated[bool, _option("--resolved", "Print the values, each with fi
 ForCommand = Annotated[Text, _option("--for", "Which command; else what the file asks.", "COMMAND")]
 BASE = "A trained model: run, .safetensors, .pth, HF or PEFT folder; adapters may follow."
 BasePath = Annotated[Texts, _option("--base", BASE)]
+FROZEN = "Where the files lie now that hold its frozen weights."
+MovedBase = Annotated[File, _option("--base", FROZEN, "NEW", parser=local_path)]
+Verify = Annotated[bool, _option("--verify", "Hash the files of the frozen weights, too.")]
 Again = Annotated[
     Text, _option("--resume", "Go on with the run in --out, if there is one.", "auto")
 ]

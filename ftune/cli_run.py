@@ -168,9 +168,15 @@ def is_model(path: Path) -> bool:
     return path.is_dir() or path.suffix in (".safetensors", ".pt", ".pth")
 
 
-def base_of(run_path: Path, adapters: list[str] | None) -> Base:
-    """Load a trained model with only the named adapters; with all, where none is named."""
+def base_of(
+    run_path: Path, adapters: list[str] | None, verify: bool = True, moved: Path | None = None
+) -> Base:
+    """Load a trained model with only the named adapters; with all, where none is named.
+
+    verify, moved: how the files are opened that a run refers to, and where they lie now.
+    """
     from ftune.runs.adapters import only
     from ftune.runs.base import load_base
+    from ftune.runs.references import Access
 
-    return only(load_base(run_path), adapters or [])
+    return only(load_base(run_path, Access(verify, moved)), adapters or [])

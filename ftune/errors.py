@@ -6,6 +6,7 @@ FtuneError
 │   ├── DataError                    a table, a split or a target that cannot be used
 │   │   └── AbsentDataError          a file or folder of data that is not where it should be
 │   ├── CheckpointError              a base or run that cannot be read or does not fit
+│   ├── ReferencedFileError          a file that a run refers to is absent, or another one now
 │   ├── LockedError                  a folder or file that another process is writing
 │   └── MissingExtraError            a feature whose optional packages are not installed
 ├── RunFailedError          exit 1   the run began and could not be finished
@@ -79,6 +80,13 @@ class AbsentDataError(DataError):
 
 class CheckpointError(RequestError):
     """A base, checkpoint or run folder that cannot be read, is damaged, or does not fit."""
+
+
+class ReferencedFileError(RequestError):
+    """A file that holds the frozen weights of a run is absent, or another one now.
+
+    No CheckpointError: an earlier checkpoint of the run refers to the same file.
+    """
 
 
 class LockedError(RequestError):

@@ -16,6 +16,7 @@ from ftune.extend.forgotten import needing
 from ftune.report.comparison import flat
 from ftune.runs.folder import RunFolder
 from ftune.runs.record import refuse
+from ftune.runs.references import note_place
 from ftune.runs.run_record import RunRecord
 from ftune.runtime.processes import refuse_several
 from ftune.schema.root import LANGUAGE, RunConfig
@@ -29,16 +30,20 @@ Change = tuple[str, Any, Any]
 
 def resume(
     folder: RunFolder, allow_inexact: bool, console: Console,
-    changes: Sequence[str] = (), out: Path | None = None,
+    changes: Sequence[str] = (), out: Path | None = None, base: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Continue from the newest whole checkpoint, or a sweep from its study; return the summary.
 
     The folder is locked before it is read, as another process could change it meanwhile. The
     summary of a run that is done is returned as it is.
     changes: where its data lies now; or its length, for a new run; or the trials of a sweep.
+    base: where the files lie now that hold its frozen weights, noted in the run.
     Raises LockedError where another process writes the run.
     """
     refuse_several()
+    if base is not None:
+        with folder.locked() as own:
+            note_place(own.path, base)
     if {key_of(change) for change in changes} == {TRIALS}:
         with folder.locked() as own:
             _extend(own, changes)

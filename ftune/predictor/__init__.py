@@ -29,6 +29,7 @@ from ftune.extend.forgotten import needing
 from ftune.models.shapes import Built
 from ftune.predictor.tokens import Sampling, Told, continued, tags_of
 from ftune.runs.base import Base, load_base
+from ftune.runs.references import Access
 from ftune.runtime.device import choose
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.tasks.protocol import Batch, Task
@@ -215,7 +216,7 @@ def _printable(path: object) -> str:
 
 def load(run: str | Path, changes: Sequence[str] = ()) -> Predictor:
     """The best model of a run folder, or of a file that `ftune export` wrote."""
-    return restore(load_base(Path(run)), changes)
+    return restore(load_base(Path(run), Access(verify=False)), changes)
 
 
 def restore(base: Base, changes: Sequence[str] = ()) -> Predictor:

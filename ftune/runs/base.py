@@ -18,14 +18,14 @@ from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
 from ftune.runs.model_card import ModelCard
-from ftune.runs.nested import split_key, weights_in
+from ftune.runs.nested import TORCH, split_key, weights_in
+from ftune.runs.references import WHOLE, Access
 from ftune.security.limits import documents
 from ftune.security.untrusted_files import read_safetensors, read_torch
 
 if TYPE_CHECKING:
     from ftune.adapt.edits import Edit
 
-TORCH = (".pt", ".pth", ".bin", ".ckpt")
 CARD = "ftune"
 ARRAYS = "ftune.pipeline"
 
@@ -71,11 +71,12 @@ class Base:
         return [first, *rest] if rest else first
 
 
-def load_base(path: Path) -> Base:
+def load_base(path: Path, access: Access = WHOLE) -> Base:
     """Reads a run folder, a checkpoint folder, `.safetensors` or `.pt`/`.pth`, or `file.pt:key`.
 
     Of Hugging Face models (folders, `.gguf`) only the place is noted: their library reads them.
     Raises CheckpointError for anything else, and for a file that would run code without consent.
+    access: how the files are opened that a run refers to; raises ReferencedFileError for these.
     """
     if fault := url_fault(path):
         raise CheckpointError(fault)
@@ -85,7 +86,7 @@ def load_base(path: Path) -> Base:
     if key and path.suffix not in TORCH:
         raise CheckpointError(f"{path}:{key}: only a file of torch.save holds weights under a key")
     if path.is_dir():
-        return _from_folder(path)
+        return _from_folder(path, access)
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     if path.suffix == ".gguf":
@@ -98,23 +99,23 @@ def load_base(path: Path) -> Base:
     )
 
 
-def best_checkpoint(folder: Path) -> Checkpoint:
+def best_checkpoint(folder: Path, access: Access = WHOLE) -> Checkpoint:
     """The best of a run's `checkpoints`, else the latest, else the newest that is whole."""
     for name in ("best", "latest"):
         target = checkpoint.pointed(folder, name)
         if target is not None:
             try:
-                return checkpoint.load(target)
+                return checkpoint.load(target, access=access)
             except CheckpointError:
                 continue
-    return checkpoint.newest_valid(folder)[0]
+    return checkpoint.newest_valid(folder, access)[0]
 
 
-def _from_folder(path: Path) -> Base:
+def _from_folder(path: Path, access: Access) -> Base:
     if (path / "checkpoints").is_dir():
-        saved = best_checkpoint(path / "checkpoints")
+        saved = best_checkpoint(path / "checkpoints", access)
     elif (path / "manifest.json").is_file():
-        saved = checkpoint.load(path)
+        saved = checkpoint.load(path, access=access)
     elif (path / "adapter_config.json").is_file():
         return _from_peft(path)
     elif (path / "config.json").is_file():

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
+from ftune.runs import references
 from ftune.runs.files import (
     free_bytes,
     read_json,
@@ -29,14 +30,17 @@ from ftune.runs.files import (
     write_atomic,
     write_durable,
 )
+from ftune.runs.frozen import FROZEN, IN_RUN, FrozenStorage, store
 from ftune.runs.loop_state import LoopState
 from ftune.runs.model_card import ModelCard
 from ftune.runs.record import Record
+from ftune.runs.references import WHOLE, Access
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory
 from ftune.security.limits.memory import check
 
-FORMAT = 1
+FORMAT, REFERRING = 1, 2
+"""Of a checkpoint that holds everything, and of one with its frozen tensors in other files."""
 
 
 @dataclass
@@ -94,14 +98,14 @@ class Checkpoint:
         return _bytes(self.frozen)
 
 
-def save(folder: Path, checkpoint: Checkpoint, step: int) -> Path:
+def save(folder: Path, checkpoint: Checkpoint, step: int, storage: FrozenStorage = IN_RUN) -> Path:
     """Writes `folder/step-00000012` and returns it. Raises RunFailedError when the disk is full."""
     target = place(folder, step)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             temporary.mkdir()
-            frozen = _write_frozen(folder, checkpoint.frozen) if checkpoint.frozen else None
+            frozen = store(folder, checkpoint.frozen, storage) if checkpoint.frozen else {}
             _write(temporary, checkpoint, frozen)
             if target.exists():  # the same step once more, after a resume
                 shutil.rmtree(target)
@@ -138,10 +142,11 @@ def prune(folder: Path, keep: int, others: Collection[str] = ()) -> None:
         shutil.rmtree(torn) if torn.is_dir() else torn.unlink()
 
 
-def load(path: Path, frozen: bool = True) -> Checkpoint:
+def load(path: Path, frozen: bool = True, access: Access = WHOLE) -> Checkpoint:
     """Reads one checkpoint folder and checks every file against its hash.
 
-    `frozen`: also what no step changes, from the folder above.
+    `frozen`: also what no step changes, from the folder above or, by `access`, from the files that
+    are referred to. Raises CheckpointError, ReferencedFileError for one of these.
     """
     manifest_file = path / "manifest.json"
     if not manifest_file.is_file():
@@ -149,10 +154,10 @@ def load(path: Path, frozen: bool = True) -> Checkpoint:
     try:
         manifest = read_json(manifest_file)
         hashes, version = dict(manifest["files"]), int(manifest["format"])
-        shared = manifest.get("frozen")
+        shared, record = manifest.get("frozen"), manifest.get("references")
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{manifest_file}: damaged") from None
-    if version > FORMAT:
+    if version > REFERRING:
         raise CheckpointError(f"{path}: written by a newer ftune (format {version})")
     if version < 1 or set(hashes) != FILES:
         raise CheckpointError(f"{manifest_file}: damaged")
@@ -170,13 +175,14 @@ def load(path: Path, frozen: bool = True) -> Checkpoint:
             parts["frozen"] = load_file(path.parent / FROZEN)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: {error}") from None
+    if record and frozen:
+        parts["frozen"] = references.read(path.parent, record).tensors_in(path.parent, access)
     meta = read_json(path / "state.json")
     if not isinstance(meta, dict):
         raise CheckpointError(f"{path / 'state.json'}: damaged: no mapping")
     return Checkpoint(meta=meta, path=path, **parts)
 
 
-FROZEN = "frozen.safetensors"
 TENSOR_FILES = ("model", "training", "pipeline")
 FILES = {"state.json", *(f"{name}.safetensors" for name in TENSOR_FILES)}
 
@@ -190,36 +196,26 @@ def pointed(folder: Path, name: str) -> Path | None:
     return target if target.is_dir() else None
 
 
-def newest_valid(folder: Path) -> tuple[Checkpoint, list[str]]:
+def newest_valid(folder: Path, access: Access = WHOLE) -> tuple[Checkpoint, list[str]]:
     """The newest checkpoint that is whole, with a sentence for each damaged one passed over."""
     remarks: list[str] = []
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
-            return load(path), remarks
+            return load(path, access=access), remarks
         except CheckpointError as error:
             remarks.append(f"passed over a damaged checkpoint: {error}")
     raise CheckpointError("\n".join([f"{folder}: no usable checkpoint", *remarks]))
 
 
-def _write_frozen(folder: Path, tensors: Mapping[str, Tensor]) -> str:
-    """What no step changes, once a run; returns its sha256, which is noted beside it."""
-    file, note = folder / FROZEN, folder / f".{FROZEN}.sha256"
-    if file.is_file() and note.is_file():
-        return note.read_text(encoding="ascii")
-    with replacing(file) as temporary:
-        digest = write_tensors(temporary, tensors)
-    write_atomic(note, digest.encode("ascii"))
-    return digest
-
-
-def _write(folder: Path, checkpoint: Checkpoint, frozen: str | None) -> None:
+def _write(folder: Path, checkpoint: Checkpoint, frozen: Mapping[str, str]) -> None:
     hashes = {}
     for name in TENSOR_FILES:
         file = folder / f"{name}.safetensors"
         hashes[file.name] = write_tensors(file, getattr(checkpoint, name))
     write_durable(folder / "state.json", json.dumps(checkpoint.meta).encode())
     hashes["state.json"] = sha256(folder / "state.json")
-    manifest = {"format": FORMAT, "files": hashes} | ({"frozen": frozen} if frozen else {})
+    version = REFERRING if "references" in frozen else FORMAT
+    manifest = {"format": version, "files": hashes, **frozen}
     write_durable(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
     sync_folder(folder)
 

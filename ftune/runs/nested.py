@@ -12,6 +12,7 @@ from ftune.config.spelling import nearest
 from ftune.errors import CheckpointError
 from ftune.security.untrusted_files import named_tensors
 
+TORCH = (".pt", ".pth", ".bin", ".ckpt")
 NESTS = ("model", "state_dict", "model_state_dict", "module", "net", "weights", "ema")
 MOST_LEVELS = 4
 

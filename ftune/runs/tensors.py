@@ -37,6 +37,7 @@ _TYPES = {
     torch.bool: "BOOL",
 }
 _RANKS = {kind: rank for rank, kind in enumerate(_TYPES)}
+DTYPES = {str(kind).removeprefix("torch."): kind for kind in _TYPES}
 PIECE = 2**24
 
 
@@ -56,7 +57,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 def _pieces(tensors: Mapping[str, Tensor], ordered: list[str]) -> Iterator[bytes | memoryview]:
     yield _header(tensors, ordered)
     for name in ordered:
-        data = _memory(tensors[name])
+        data = bytes_of(tensors[name])
         for at in range(0, len(data), PIECE):
             yield data[at : at + PIECE]
 
@@ -73,7 +74,7 @@ def _header(tensors: Mapping[str, Tensor], ordered: list[str]) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def _memory(tensor: Tensor) -> memoryview:
+def bytes_of(tensor: Tensor) -> memoryview:
     """A tensor's bytes; where it is contiguous on the CPU, without a copy."""
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     data: Any = flat.numpy()

@@ -28,6 +28,9 @@ class Output:
 
     folder: str = setting("runs", path=True)
     """Folder that receives the run folders."""
+    standalone: bool = setting(False)
+    """Whether each run holds all its weights itself; else frozen ones that are bit for bit those of
+    a file of the base stay there, and the run refers to them by path and hash."""
 
 
 NO_MODEL = "the configuration has no `model:` block, and no base brings one"

@@ -13,6 +13,7 @@ from ftune.errors import FtuneError, OutOfMemoryError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import free_bytes
+from ftune.runs.frozen import IN_RUN, FrozenStorage
 
 Facts = Mapping[str, Any]
 
@@ -24,9 +25,11 @@ class Saver:
     """
 
     def __init__(
-        self, folder: Path, keep: int, selection: Selection, ranking: Sequence[Evaluation] = ()
-    ) -> None:
+        self, folder: Path, keep: int, selection: Selection, ranking: Sequence[Evaluation] = (),
+        storage: FrozenStorage = IN_RUN,
+    ) -> None:  # fmt: skip
         """ranking: the best evaluations so far, of a resumed run."""
+        self.storage = storage
         self.folder, self.keep, self.selection = folder, keep, selection
         self.pool = ThreadPoolExecutor(1, "checkpoint")
         self.pool.submit(int).result()  # the thread is there before memory is short
@@ -80,7 +83,7 @@ class Saver:
     def _write(
         self, content: Checkpoint, step: int, best: Facts | None, steps: Collection[int]
     ) -> None:
-        checkpoint.save(self.folder, content, step)
+        checkpoint.save(self.folder, content, step, self.storage)
         self.point(step, best)
         names = [checkpoint.place(self.folder, number).name for number in steps]
         checkpoint.prune(self.folder, self.keep, names)

@@ -20,6 +20,7 @@ from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.training.checkpoint_content import checkpoint_of, model_card
+from ftune.training.frozen_storage import frozen_storage
 from ftune.training.resume_check import exactness
 from ftune.training.resumed import Resumed
 from ftune.training.saving import Facts, Saver
@@ -35,7 +36,8 @@ class Checkpointer(Callback):
         self.train = parts.config.train
         self.parts, self.folder, self.others = parts, folder, others
         self.selection = selection_of(parts)
-        self.saver = Saver(folder, self.train.keep, self.selection, resumed.ranking)
+        storage = frozen_storage(parts.config, folder)
+        self.saver = Saver(folder, self.train.keep, self.selection, resumed.ranking, storage)
         self.save_every = self.train.checkpoint_every.in_steps(parts.batches.steps_per_epoch)
         self.saved_step, self.saved_time = resumed.step, time.monotonic()
         self.anchor, self.regular = resumed.anchor, False
