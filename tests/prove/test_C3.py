@@ -105,7 +105,7 @@ def test_c3_control(disk: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch)
             old.rename(target)
         if not target.exists():
             return save(folder, content, step)
-        checkpoint._write(target, content, None)
+        checkpoint._write(target, content, {})
         return target
 
     monkeypatch.setattr(checkpoint, "save", in_place)

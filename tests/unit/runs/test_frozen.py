@@ -143,6 +143,7 @@ def test_used_like_one_that_holds_everything(base: Path, tmp_path: Path) -> None
         train(finetuning(tmp_path / name, str(base), *more))
         export(load_base(tmp_path / name), "safetensors", tmp_path / f"{name}.safetensors", QUIET)
     names = restore(load_base(tmp_path / "run")).pipeline.features.names
+    assert names is not None
     rows = [dict(zip(names, (5.0, 3.0, 4.0, 1.0), strict=True))]
     said = [restore(load_base(tmp_path / n)).predict(rows) for n in ("run", "whole")]
     assert str(said[0]) == str(said[1])
@@ -286,6 +287,7 @@ def commands(base: Path, tmp_path: Path) -> dict[str, list[str | Path]]:
     train(run)
     table = tmp_path / "rows.csv"
     names = restore(load_base(tmp_path / "run")).pipeline.features.names
+    assert names is not None
     table.write_text(f"{','.join(names)}\n5.0,3.0,4.0,1.0\n")
     return {
         "predict": ["predict", tmp_path / "run", "--input", table, "--output", tmp_path / "p.csv"],

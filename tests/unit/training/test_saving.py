@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch, steps: int = 5) -> None:
     """A writer that is behind: a few steps are made before it looks at what it shall write."""
     made, write = threading.Semaphore(0), checkpoint._write
 
-    def late(folder: Path, content: Checkpoint, frozen: str | None) -> None:
+    def late(folder: Path, content: Checkpoint, frozen: Mapping[str, str]) -> None:
         for _ in range(steps):
             made.acquire(timeout=0.05)
         write(folder, content, frozen)
