@@ -1,18 +1,19 @@
 """`extends: base.yaml`: several files as one tree, in which each value keeps its file and line.
 
 A file stands over those that it extends, of a list the later over the earlier. Mappings are
-merged, everything else is replaced. Where a file chooses another variant of a
+merged, everything else is replaced (`OmegaConf.merge`). Where a file chooses another variant of a
 block (`optimizer.name`, `data.source`), the settings written for the old one are dropped.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from ftune.config.fields import Spec, settings_of
 from ftune.config.tree import MAX_BYTES, Mark, Node, parse, read_text
@@ -53,7 +54,7 @@ def compose(path: Path, schema: type) -> Composed:
         for upper in range(1, len(layers))
         for sentence in _drop_old_variants(layers[:upper], layers[upper], schema, "")
     ]
-    return Composed(functools.reduce(_merged, layers), files.folders, dropped)
+    return Composed(_merged(layers), files.folders, dropped)
 
 
 _Above = tuple[Path, str, Mark]  # a file's real path, its name in messages, its `extends`
@@ -192,11 +193,37 @@ def _drop(blocks: Sequence[Node], own: Any, path: str, mark: Mark) -> Iterator[s
                 yield f"{path}.{name} ({where}) is dropped: {mark} chooses another variant"
 
 
-def _merged(lower: Node, upper: Node) -> Node:
-    """Return one tree of two, the upper over the lower, each value with its own place."""
-    if not isinstance(lower.value, dict) or not isinstance(upper.value, dict):
-        return upper
-    children = dict(lower.value)
-    for key, node in upper.value.items():
-        children[key] = _merged(children[key], node) if key in children else node
-    return Node(children, upper.mark, {**lower.keys, **upper.keys})
+class _Leaf:
+    """A node that OmegaConf takes as it is: no interpolation, no conversion, no copy."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __deepcopy__(self, memo: object) -> _Leaf:
+        return self
+
+
+def _merged(layers: Sequence[Node]) -> Node:
+    """Return one tree of all layers, the later over the earlier, each value with its own place."""
+    marks: dict[tuple[str, ...], tuple[Mark, dict[str, Mark]]] = {}
+    trees = [
+        OmegaConf.create(_boxed(layer, (), marks), flags={"allow_objects": True})
+        for layer in layers
+    ]
+    merged = OmegaConf.to_container(OmegaConf.unsafe_merge(*trees))
+    return _unboxed(merged, (), marks)
+
+
+def _boxed(node: Node, path: tuple[str, ...], marks: dict[Any, Any]) -> Any:
+    if not isinstance(node.value, dict):
+        return _Leaf(node)  # a list too: lists are replaced
+    marks[path] = (node.mark, {**marks.get(path, ((), {}))[1], **node.keys})
+    return {key: _boxed(child, (*path, key), marks) for key, child in node.value.items()}
+
+
+def _unboxed(value: Any, path: tuple[str, ...], marks: dict[Any, Any]) -> Node:
+    if isinstance(value, _Leaf):
+        return value.node
+    mark, keys = marks[path]
+    children = {key: _unboxed(child, (*path, key), marks) for key, child in value.items()}
+    return Node(children, mark, {key: keys[key] for key in children})
