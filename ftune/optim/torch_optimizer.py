@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ftune.config.fields import setting
@@ -30,4 +30,5 @@ class TorchOptimizer:
 
     def arguments(self) -> dict[str, Any]:
         """What torch's class takes, but for the rate."""
-        return {name: value for name, value in vars(self).items() if name != "lr"}
+        names = [field.name for field in fields(self) if field.name != "lr"]
+        return {name: getattr(self, name) for name in names}

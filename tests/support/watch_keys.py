@@ -13,7 +13,7 @@ import pytest
 
 from ftune.config.fields import setting, settings_of
 from ftune.optim import OPTIMIZERS
-from ftune.optim.sgd import Sgd
+from ftune.optim.muon import Muon
 from ftune.schema.root import RunConfig
 
 # Read from the tree of nodes, before there is an object (tests/unit/config: interpolate, extends).
@@ -75,7 +75,7 @@ class Watch:
 def optimizer_with_an_unread_key(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The negative control: an optimizer `extended` with a key that nothing reads."""
     extended = dataclasses.make_dataclass(
-        "Extended", [("unread", float, setting(0.0))], bases=(Sgd,), frozen=True
+        "Extended", [("unread", float, setting(0.0))], bases=(Muon,), frozen=True
     )
     extended.__module__ = __name__
     patch.setitem(OPTIMIZERS._entries, "extended", extended)
