@@ -42,8 +42,12 @@ class TextColumns:
         """Raises DataError where the task cannot use these columns."""
         given: dict[str, Any] = {name: getattr(data, name) for name in SETTINGS}
         if (messages := data.messages) is not None:
-            given |= dataclasses.asdict(messages)
-            given["messages"] = given.pop("column")
+            given |= {
+                "messages": messages.column,
+                "role": messages.role,
+                "content": messages.content,
+            }
+            given |= {"roles": messages.roles, "tools": messages.tools, "system": messages.system}
         running = bool(data.source.ordered)
         if running and not any(given.values()):
             given["text"] = "text"
