@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ftune"
 
 FLOORS = [
     {"registry", "errors", "log_suppression", "hub", "places", "batch"},
-    {"security"},
+    {"security", "record"},
     {"console"},
     {"config"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},

@@ -16,7 +16,7 @@ from ftune.adapt.attach import attach_lora
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.methods import inject
 from ftune.adapt.quantize import quantize_module
-from ftune.errors import CheckpointError
+from ftune.record import Record
 
 
 @dataclass(frozen=True)
@@ -78,29 +78,18 @@ def write_edits(edits: Iterable[Edit]) -> dict[str, Any]:
 
 def read_edits(meta: Mapping[str, Any]) -> tuple[Edit, ...]:
     """Return the log in a checkpoint's metadata. Raises CheckpointError for a damaged one."""
-    stored = meta.get("adapters", ())
-    if not isinstance(stored, list | tuple):
-        raise _damaged(f"it is {stored!r:.50}")
-    return tuple(_edit(row) for row in stored)
+    return tuple(map(_edit, Record.parse(meta, "the checkpoint").records("adapters", ())))
 
 
-def _edit(stored: object) -> Edit:
-    if not isinstance(stored, Mapping):
-        raise _damaged(f"{stored!r:.50} is no object")
-    fields = {"name": "default", "settings": {}, **stored}
-    types = {"kind": str, "module": str, "name": str, "settings": Mapping}
-    for name, expected in types.items():
-        if not isinstance(fields.get(name), expected):
-            raise _damaged(f"`{name}` is {fields.get(name)!r:.50}")
-    if unknown := [name for name in fields if name not in types]:
-        raise _damaged(f"there is no `{unknown[0]}`")
-    if fields["kind"] not in KINDS:
-        raise _damaged(f"`{fields['kind']}` is none of {', '.join(KINDS)}")
-    return Edit(**fields)
-
-
-def _damaged(reason: str) -> CheckpointError:
-    return CheckpointError(f"the checkpoint's list of adapters is damaged: {reason}")
+def _edit(stored: Record) -> Edit:
+    if unknown := sorted(set(stored.values) - {"kind", "module", "name", "settings"}):
+        stored.refuse(unknown[0], "a setting of an edit")
+    return Edit(
+        stored.choice("kind", list(KINDS)),
+        stored.text("module"),
+        stored.text("name", "default"),
+        stored.object("settings", {}),
+    )
 
 
 def lora_edits(model: nn.Module) -> list[Edit]:

@@ -13,9 +13,9 @@ from ftune.config.free import free_settings
 from ftune.console import Console, cell
 from ftune.errors import RequestError
 from ftune.extend.forgotten import needing
+from ftune.record import refuse
 from ftune.report.comparison import flat
 from ftune.runs.folder import RunFolder
-from ftune.runs.record import refuse
 from ftune.runs.references import note_place
 from ftune.runs.run_record import RunRecord
 from ftune.runtime.processes import refuse_several

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ftune.config.fields import setting
 from ftune.config.read import SettingError
 from ftune.errors import RequestError
+from ftune.models.hf_card import HfCard, Kind, rebuilding
 from ftune.models.shapes import Built, Inputs, Loading, Pooling, head_axes
 from ftune.security.limits.form import of_form
 
 if TYPE_CHECKING:
     from ftune.models.hf_modules import CausalLm, Encoder, Native
     from ftune.models.hf_source import Source
-
-Kind = Literal["causal-lm", "encoder", "sequence", "token"]
 
 
 @dataclass(frozen=True)
@@ -83,24 +82,30 @@ class Hf:
         self,
         inputs: Inputs,  # noqa: ARG002
         outputs: int,
-        story: Mapping[str, Any],
+        stored: Mapping[str, Any],
         fresh: bool = False,
     ) -> Built:
-        """The structure alone, from the story in a checkpoint.
+        """The structure alone, from the card in a checkpoint.
 
         fresh: weights are initialised; else they have no meaning until all are loaded.
+        Raises CheckpointError for a card that describes no model.
         """
         from ftune.models.hf_files import bare, config_of, own_config_of
+        from ftune.models.hf_modules import CausalLm
 
-        kind, pooling, code = story["kind"], story["pooling"], story.get("code")
-        config = story["config"]
-        config = own_config_of(config, self.path, code) if code else config_of(config)
-        module = bare(config, self._asked(kind, config, outputs), fresh, trusted=bool(code))
-        wrapper = self._wrapped(module, kind, pooling, outputs)
-        for ability in ("splits", "packs"):
-            if ability in story:
-                setattr(wrapper, ability, story[ability])
-        return self._built(wrapper, kind, pooling, outputs, None, code)
+        card = HfCard.parse(stored)
+        with rebuilding():
+            config = (
+                own_config_of(card.config, self.path, card.code)
+                if card.code
+                else config_of(card.config)
+            )
+            asked = self._asked(card.kind, config, outputs)
+            module = bare(config, asked, fresh, trusted=bool(card.code))
+        wrapper = self._wrapped(module, card.kind, card.pooling, outputs)
+        if isinstance(wrapper, CausalLm):
+            wrapper.splits, wrapper.packs = card.splits, card.packs
+        return self._built(wrapper, card.kind, card.pooling, outputs, None, card.code)
 
     def _kind(self, config: Any, inputs: Inputs, outputs: int) -> Kind:
         """Raises RequestError where a chosen kind does not give what the task needs."""
@@ -184,12 +189,11 @@ class Hf:
         from ftune.models.hf_modules import CausalLm
 
         head = wrapper.head_name(outputs)
-        story: dict[str, Any] = {"kind": kind, "pooling": pooling, "config": plain(wrapper.config)}
-        story |= {"code": code} if code else {}
+        card = HfCard(kind, pooling, plain(wrapper.config), code)
         if isinstance(wrapper, CausalLm):
-            story |= {"splits": wrapper.splits, "packs": wrapper.packs}
-            return Built(wrapper, head, {}, story, report)
-        return Built(wrapper, head, head_axes(wrapper, head), story, report)
+            card = replace(card, splits=wrapper.splits, packs=wrapper.packs)
+        axes = {} if isinstance(wrapper, CausalLm) else head_axes(wrapper, head)
+        return Built(wrapper, head, axes, card.to_json(), report)
 
 
 def is_hf(path: str | Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ftune.config.fields import setting
 from ftune.optim.schedule import Schedule, Warming
-from ftune.security.limits.form import of_form
+from ftune.record import Record
 
 
 @dataclass(frozen=True)
@@ -75,5 +75,7 @@ class PlateauState:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave."""
-        with of_form("the state of the plateau in a checkpoint"):
-            self._heard = _Heard(**state)
+        heard = Record.parse(state, "the checkpoint", "schedule")
+        self._heard = _Heard(
+            heard.number("best", None), heard.count("waited", 0), heard.number("scale", 1.0)
+        )

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ftune.errors import CheckpointError, RunFailedError
+from ftune.record import Record
 from ftune.runs import references
 from ftune.runs.files import (
     free_bytes,
@@ -33,7 +34,6 @@ from ftune.runs.files import (
 from ftune.runs.frozen import FROZEN, IN_RUN, FrozenStorage, store
 from ftune.runs.loop_state import LoopState
 from ftune.runs.model_card import ModelCard
-from ftune.runs.record import Record
 from ftune.runs.references import WHOLE, Access
 from ftune.runs.tensors import write_tensors
 from ftune.runtime.memory import memory

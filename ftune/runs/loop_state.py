@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftune.runs.record import Record
+from ftune.record import Record
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ftune.adapt.edits import Edit, read_edits
 from ftune.models.shapes import Axis
-from ftune.runs.record import Record
+from ftune.record import Record
 
 
 @dataclass(frozen=True)

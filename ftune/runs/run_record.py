@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftune.runs.record import Record
+from ftune.record import Record
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,15 @@ def test_the_form_of_version_0_1() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", [[{"kind": "lora"}], [3], 3, [{"kind": "prune", "module": "0"}], [{"kind": []}]]
+    "stored",
+    [
+        [{"kind": "lora"}],
+        [3],
+        3,
+        [{"kind": "prune", "module": "0"}],
+        [{"kind": []}],
+        [{"kind": "int8", "module": "0", "rank": 2}],
+    ],
 )
 def test_a_damaged_log_is_refused(stored: Any) -> None:
     with pytest.raises(CheckpointError, match="damaged"):

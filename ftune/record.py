@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,6 +44,14 @@ class Record:
     def text(self, name: str, default: Any = REQUIRED) -> Any:
         value = self._value(name, default)
         return self._of(name, value, value is default or isinstance(value, str), "a text")
+
+    def flag(self, name: str, default: Any = REQUIRED) -> Any:
+        value = self._value(name, default)
+        return self._of(name, value, value is default or type(value) is bool, "true or false")
+
+    def choice(self, name: str, choices: Sequence[str]) -> Any:
+        value = self._value(name, REQUIRED)
+        return self._of(name, value, value in choices, f"one of {', '.join(choices)}")
 
     def numbers(self, name: str, default: Any = REQUIRED) -> tuple[Any, ...]:
         return self._tuple(name, default, (int, float), "a list of numbers")
