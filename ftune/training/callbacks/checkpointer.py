@@ -57,11 +57,11 @@ class Checkpointer(Callback):
         if state.step == self.saved_step:  # resumed here: saved, but perhaps killed before pointing
             self.saver.point(state.step, self._best(state))
         elif decision.save or ending:
-            self._write(state, ending)
+            self.write(state, ending)
         if ending:
             self.saver.wait()
 
-    def _write(self, state: State, ending: bool) -> None:
+    def write(self, state: State, ending: bool = False) -> None:
         """Write a checkpoint now. Raises DivergedError for weights that are not finite.
 
         These are never saved; where a later step is to answer for them, nothing is raised.

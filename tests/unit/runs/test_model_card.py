@@ -42,8 +42,8 @@ DAMAGED = [
     ("config", 3, "its `config` is 3, not an object"),
     ("axes", {"w": [{"dim": "1", "names": [], "role": "input"}]}, "`axes.w.0.dim` is '1', not a"),
     ("axes", {"w": [{"dim": 1, "names": [], "role": "x"}]}, "is 'x', not input or output"),
-    ("adapters", [{"kind": "lora"}], "list of adapters is damaged: `module` is None"),
-    ("adapters", [{"kind": "lora", "module": "", "rule": 1}], "is damaged: there is no `rule`"),
+    ("adapters", [{"kind": "lora"}], "damaged: no `adapters.0.module`"),
+    ("adapters", [{"kind": "lora", "module": "", "rule": 1}], "its `adapters.0.rule` is 1, not a setting of an edit"),
     ("class_counts", "12", "its `class_counts` is '12', not a list of numbers"),
 ]
 
