@@ -43,7 +43,11 @@ DAMAGED = [
     ("axes", {"w": [{"dim": "1", "names": [], "role": "input"}]}, "`axes.w.0.dim` is '1', not a"),
     ("axes", {"w": [{"dim": 1, "names": [], "role": "x"}]}, "is 'x', not input or output"),
     ("adapters", [{"kind": "lora"}], "damaged: no `adapters.0.module`"),
-    ("adapters", [{"kind": "lora", "module": "", "rule": 1}], "its `adapters.0.rule` is 1, not a setting of an edit"),
+    (
+        "adapters",
+        [{"kind": "lora", "module": "", "rule": 1}],
+        "its `adapters.0.rule` is 1, not a setting of an edit",
+    ),
     ("class_counts", "12", "its `class_counts` is '12', not a list of numbers"),
 ]
 
