@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 import ftune
 from ftune.adapt.peft_write import write_peft
-from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.build import build, read_data
+from ftune.assembly.parts import Parts
 from ftune.commands.base_config import with_base
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import read_metrics

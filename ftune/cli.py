@@ -233,7 +233,8 @@ def compare(console: Console, run_paths: opt.RunPaths) -> Summary:
 def main() -> None:
     """The console script."""
     sys.stderr = RedactingStream(sys.stderr)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     try:
         app()
     except Exception:  # a fault of ftune itself, or one whose traceback was asked for

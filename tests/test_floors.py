@@ -27,6 +27,7 @@ FLOORS = [
     {"cli_options"},
     {"cli_run"},
     {"library", "cli", ""},
+    {"__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ONLY_IN_CONFIG = {"omegaconf", "yaml"}

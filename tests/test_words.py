@@ -79,7 +79,7 @@ REPLACED = [
     ("*", "told", ATTRIBUTE),  # metadata
     ("*", "story", ATTRIBUTE),  # model_card
 ]
-PENDING = {"of_form", "origin"}
+PENDING = {"of_form"}
 """Words of REPLACED that still wait for their turn; none may be added."""
 VAGUE = {"found", "place", "kept", "made", "said", "told", "one"}
 VAGUE_ALLOWED = 15  # to be 20

@@ -48,7 +48,7 @@ class LoraAdapter(nn.Module):
         self.register_parameter("magnitude", None)
         self._initialise(init)
         if dora:
-            self.magnitude = nn.Parameter(self._lengths(matrix))
+            self.magnitude = nn.Parameter(self.row_lengths(matrix))
 
     def _initialise(self, init: str) -> None:
         if self.kind.takes_ids:
@@ -86,10 +86,10 @@ class LoraAdapter(nn.Module):
 
     def _gain(self, matrix: Tensor) -> Tensor:
         assert self.magnitude is not None
-        return self.magnitude / self._lengths(matrix)
+        return self.magnitude / self.row_lengths(matrix)
 
     @torch.no_grad()
-    def _lengths(self, matrix: Tensor) -> Tensor:
+    def row_lengths(self, matrix: Tensor) -> Tensor:
         """‖W + scaling · B · A‖ of each output, [outputs]."""
         adapted = matrix.to(self.A.dtype) + self.scaling * (self.B @ self.A)
         lengths: Tensor = torch.linalg.vector_norm(adapted, dim=1)

@@ -121,7 +121,7 @@ def _config(
         "peft_type": "LORA", "r": rank, "lora_alpha": alpha,
         "rank_pattern": {f"^{re.escape(p)}": r for p, r in ranks.items() if r != rank},
         "alpha_pattern": {f"^{re.escape(p)}": a for p, a in alphas.items() if a != alpha},
-        "target_modules": _targets(list(adapters), own),
+        "target_modules": target_modules(list(adapters), own),
         "lora_dropout": _most_common(a.dropout for a in adapters.values()),
         "use_rslora": rslora, "use_dora": any(a.magnitude is not None for a in adapters.values()),
         "fan_in_fan_out": any(kind_of(module) is TRANSPOSED for module, _ in found.values()),
@@ -134,7 +134,7 @@ def _most_common(values: Iterable[Any]) -> Any:
     return Counter(values).most_common(1)[0][0]
 
 
-def _targets(paths: list[str], own: Mapping[str, nn.Module]) -> list[str] | str:
+def target_modules(paths: list[str], own: Mapping[str, nn.Module]) -> list[str] | str:
     """What makes PEFT adapt exactly `paths`: last names, full names, or a pattern."""
     wanted = set(paths)
     for names in ({path.rpartition(".")[2] for path in paths}, wanted):

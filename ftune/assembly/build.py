@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ftune.adapt.freeze import UnfreezeSchedule
-from ftune.adapt.names import strip_wrappers
-from ftune.adapt.quantize import SCALE
-from ftune.adapt.rules import ParamPlan
-from ftune.adapt.schema import Rule
-from ftune.assembly.initial_weights import InitialModel, inputs_of, origin
+from ftune.assembly.caveats import far_from_zero, left_out_rows, refuse_blind, refuse_idle
+from ftune.assembly.initial_weights import load_initial
 from ftune.assembly.loader import to_device
 from ftune.assembly.objective import choose_objective
+from ftune.assembly.parameter_groups import parameter_groups
+from ftune.assembly.parts import Parts, moving
+from ftune.assembly.structure import inputs_of
 from ftune.config.decimals import nearest_step
 from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split
 from ftune.data.pipeline import Pipeline, restore
 from ftune.data.prepare import prepare
-from ftune.distributed import group as distributed
 from ftune.engine.average import EMA
 from ftune.engine.state import State
 from ftune.errors import AbsentDataError, DataError, RequestError
 from ftune.models.call import arguments
 from ftune.models.flops import count_macs
 from ftune.models.lone import alone, lone_batches
-from ftune.models.shapes import Built
-from ftune.optim import SCHEDULES
-from ftune.optim.groups import Group
 from ftune.runs.base import Base
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runtime.device import choose
@@ -41,47 +34,6 @@ from ftune.schema.root import NO_MODEL, RunConfig
 from ftune.security.limits.form import of_form
 from ftune.tasks.own import with_metrics
 from ftune.tasks.protocol import Task
-
-
-@dataclass
-class Parts:
-    """Everything a training consists of, built and connected, not yet moving."""
-
-    config: RunConfig
-    dataset: Dataset
-    device: torch.device
-    threads: int
-    origin: InitialModel
-    task: Task
-    rules: Sequence[Rule]
-    effects: Mapping[str, ParamPlan]
-    phases: UnfreezeSchedule
-    batches: Batches
-    total: int
-    notes: list[str] = field(default_factory=list)
-    group: distributed.Group = field(default_factory=distributed.Solo)
-
-    @property
-    def model(self) -> nn.Module:
-        return self.origin.module
-
-    @property
-    def built(self) -> Built:
-        return self.origin.built
-
-    @property
-    def frozen(self) -> frozenset[str]:
-        """Tensors of a checkpoint that are never trained, also under their other names (tied)."""
-        return never_trained(self.model, self.effects)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {name: p.numel() for name, p in self.model.named_parameters()}
-
-    @property
-    def trainable(self) -> int:
-        """Parameters that move at some time of the training."""
-        return sum(n for name, n in self.sizes.items() if self.effects[name].train)
 
 
 def read_data(
@@ -109,14 +61,14 @@ def build(
     if config.model is None:
         raise RequestError(NO_MODEL)
     if dataset.val is None:
-        _refuse_blind(config)
+        refuse_blind(config)
     device = choose(config.runtime.device)
     seed_all(config.seed)
     pipeline = dataset.pipeline
     task = build_task(config, pipeline, dataset.train.y)
-    begin = origin(config, pipeline, task, base, resumed, device)
+    begin = load_initial(config, pipeline, task, base, resumed, device)
     model, effects = begin.module, begin.effects
-    _refuse_idle(effects)
+    refuse_idle(effects)
     phases = UnfreezeSchedule(model, effects)
     example = arguments(to_device(dataset.train.batch(torch.arange(1)), device))
     batches = _batches(config, dataset.train, alone(model, phases.resting(), *example))
@@ -125,45 +77,11 @@ def build(
     total = config.train.steps or max(1, nearest_step(config.train.epochs, batches.steps_per_epoch))
     notes = [*dataset.notes, *(base.notes if base else ())]
     notes += begin.transfer.notes if begin.transfer else []
-    notes += [*_left_out(config, batches), *_far_from_zero(config, dataset)]
+    notes += [*left_out_rows(config, batches), *far_from_zero(config, dataset)]
     return Parts(
         config, dataset, device, threads, begin, task, begin.rules, effects, phases, batches, total,
         notes,
     )  # fmt: skip
-
-
-def _far_from_zero(config: RunConfig, dataset: Dataset) -> list[str]:
-    """Fresh outputs are near 0; targets far from it take most of the training to reach."""
-    numbers = config.task.target_kind == "numbers" and dataset.train.y is not None
-    size = float(dataset.train.y.abs().mean()) if numbers and dataset.train.y is not None else 0.0
-    if size <= 30:
-        return []
-    return [
-        f"the targets are far from 0 (mean size {size:,.0f}); "
-        "`data.target_transforms: [standardize]` would train faster"
-    ]
-
-
-def _refuse_blind(config: RunConfig) -> None:
-    """Without validation rows nothing reads these settings: better a refusal than silence."""
-    needs = {
-        "train.early_stop": config.train.early_stop is not None,
-        "schedule.name=plateau": isinstance(config.schedule, SCHEDULES["plateau"]),
-        "eval.metric": config.eval_.metric != "auto",
-    }
-    for key, used in needs.items():
-        if used:
-            raise RequestError(f"{key} goes by the validation split: give `data.split.val`")
-
-
-def _refuse_idle(effects: Mapping[str, ParamPlan]) -> None:
-    """A step needs something to train, in the first epoch too."""
-    first = min((e.from_epoch for e in effects.values() if e.train), default=0)
-    if first:
-        raise RequestError(
-            f"adapt: no parameter is trained before epoch {first}; write `from_epoch: 0` for those "
-            "that begin"
-        )
 
 
 def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) -> Task:
@@ -186,7 +104,7 @@ def start(parts: Parts) -> State:
     assert rate != "auto", "lr-find settles the rate before"
     state = State(
         model=parts.model,
-        optimizers=config.optimizer.build(_groups(parts), rate),
+        optimizers=config.optimizer.build(parameter_groups(parts), rate),
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
         set_trainable=parts.phases.enter,
         scaler=precision.scaler(),
@@ -222,60 +140,3 @@ def _batches(config: RunConfig, train: Split, norm: str) -> Batches:
         train.inputs.lengths,
         lone=not norm,
     )
-
-
-def moving(parts: Parts) -> frozenset[str]:
-    """The parameters that are trained at some time."""
-    return frozenset(name for name, effect in parts.effects.items() if effect.train)
-
-
-def never_trained(model: nn.Module, effects: Mapping[str, ParamPlan]) -> frozenset[str]:
-    """Names in the state dict of parameters that no phase trains, all names of each."""
-    named = dict(model.named_parameters(remove_duplicate=False))
-    still = {id(p) for name, p in named.items() if name in effects and not effects[name].train}
-    names = [strip_wrappers(name) for name, p in named.items() if id(p) in still]
-    return frozenset([*names, *(name + SCALE for name in names)])
-
-
-def _left_out(config: RunConfig, batches: Batches) -> list[str]:
-    """In words, which rows each epoch does without, and which share a micro-batch."""
-    rows = batches.left_out
-    if batches.shared:
-        return [
-            "the last micro-batch of an epoch would be one row, which has no batch statistics; it"
-            " shares the rows of the one before it"
-        ]
-    if not rows:
-        return []
-    why = "drop_last" if config.train.drop_last else "one row alone has no batch statistics"
-    many = "1 row is left out of each epoch, another" if rows == 1 else (
-        f"{rows:,} rows are left out of each epoch, others")  # fmt: skip
-    return [f"{many} each time: {why}"]
-
-
-def _groups(parts: Parts) -> list[Group]:
-    """Parameters that are ever trained, by what distinguishes them; fixed for the whole run."""
-    modules = dict(parts.model.named_modules())
-    members: dict[tuple[float, float | None, int], list[tuple[str, nn.Parameter]]] = {}
-    for name, parameter in parts.model.named_parameters():
-        effect = parts.effects[name]
-        if effect.train:
-            # torch's fused SGD cannot have some momenta begin later than others of their group.
-            key = (effect.lr_scale, effect.weight_decay, effect.from_epoch)
-            members.setdefault(key, []).append((name, parameter))
-
-    def is_matrix(name: str, parameter: nn.Parameter) -> bool:
-        owner = modules[name.rpartition(".")[0]]
-        inner = parameter.dim() == 2 and not isinstance(owner, nn.Embedding)
-        return inner and not name.startswith(parts.built.head + ".")
-
-    return [
-        Group(
-            names=tuple(name for name, _ in items),
-            parameters=tuple(p for _, p in items),
-            lr_scale=scale,
-            weight_decay=decay,
-            matrix=tuple(is_matrix(name, p) for name, p in items),
-        )
-        for (scale, decay, _), items in members.items()
-    ]

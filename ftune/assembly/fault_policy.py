@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from ftune.assembly.build import Parts
 from ftune.assembly.loader import BatchLoader, prefetched
+from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import FaultPolicy, ResilientStep, SpikeGuard, Statistics

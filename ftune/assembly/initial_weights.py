@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,15 +19,15 @@ from ftune.adapt.schema import Rule
 from ftune.adapt.targets import edits_of_rules, with_rules
 from ftune.adapt.transfer import Transfer, transfer
 from ftune.adapt.whole import broken_tensor
+from ftune.assembly.structure import build_model
 from ftune.config.dump import dump
 from ftune.data.pipeline import Pipeline
 from ftune.errors import CheckpointError, RequestError
-from ftune.models.shapes import Axis, Built, Inputs, Loading
+from ftune.models.shapes import Built, Loading
 from ftune.runs.base import Adapter, Base
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.model_card import ModelCard
 from ftune.schema.root import RunConfig
-from ftune.security.limits.modules import weighed
 from ftune.security.redact import stored
 from ftune.tasks.protocol import Task
 
@@ -75,7 +75,7 @@ class InitialModel:
         return (*implied, *head, *self.given)
 
 
-def origin(
+def load_initial(
     config: RunConfig,
     pipeline: Pipeline,
     task: Task,
@@ -117,41 +117,6 @@ def restored(config: RunConfig, built: Built, card: ModelCard) -> InitialModel:
     edits = with_rules(card.edits, config.adapt)
     fresh = built.head if card.fresh is None else card.fresh
     return InitialModel(built, None, edits, fresh, config.adapt)
-
-
-def build_model(
-    config: RunConfig, pipeline: Pipeline, task: Task, card: ModelCard, fresh: bool = False
-) -> Built:
-    """The declared structure for a pipeline's inputs and a task's outputs.
-
-    Freshly initialised, or as its library loads it; from the card of a checkpoint
-    only the structure, for weights to come; with `fresh` initialised, where not all may come.
-    """
-    inputs = inputs_of(pipeline, task.positions)
-    with weighed("model"):
-        built: Built = (
-            config.model.restore(inputs, task.outputs, card.model, fresh)
-            if card.model
-            else config.model.build(inputs, task.outputs)
-        )
-    axes = {
-        name: _named_outputs(features, task.output_names) for name, features in built.axes.items()
-    }
-    return replace(built, axes=axes)
-
-
-def inputs_of(pipeline: Pipeline, positions: bool = False) -> Inputs:
-    """Return what a pipeline gives a model. Raises AssertionError for one that contradicts itself.
-
-    positions: whether the task has an output for each position.
-    """
-    features = pipeline.features
-    named = (
-        (None, {}, {}) if features.time else (features.names, features.categories, pipeline.codes)
-    )
-    return Inputs(
-        features.shape, *named, features.vocabulary, positions, features.time, features.ragged
-    )
 
 
 def restore_weights(
@@ -258,7 +223,3 @@ def _is_fresh(built: Built, found: Transfer | None) -> bool:
         return True
     fresh = [name for name, _, _ in (*found.missing, *found.mismatched)]
     return any(name.startswith(f"{built.head}.") for name in (*fresh, *found.partial))
-
-
-def _named_outputs(axes: Sequence[Axis], names: tuple[str, ...]) -> tuple[Axis, ...]:
-    return tuple(replace(a, names=names) if a.role == "output" else a for a in axes)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from ftune.adapt.names import owners
-from ftune.assembly.build import Parts
 from ftune.assembly.fault_policy import resilient_step, spike_guard
 from ftune.assembly.loader import eval_batch_size, eval_batches
 from ftune.assembly.objective import choose_objective
+from ftune.assembly.parts import Parts
 from ftune.data.dataset import Split
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftune.assembly.build import Parts, base_pipeline, build, read_data, start
+from ftune.assembly.build import base_pipeline, build, read_data, start
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.commands.dispatch import COMMANDS
 from ftune.config.fields import settings_with
 from ftune.console import Console

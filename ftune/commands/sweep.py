@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftune.assembly.build import Parts, base_pipeline, build, read_data
+from ftune.assembly.build import base_pipeline, build, read_data
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.commands.base_config import with_base
 from ftune.commands.request import Request
 from ftune.config.dump import dump

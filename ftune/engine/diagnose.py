@@ -107,7 +107,9 @@ def _first_output(state: State, batch: Batch, loss: Callable[[Forward, Batch], L
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, _: Any, output: Any) -> None:
-            if not modules and any(not bool(torch.isfinite(t).all()) for t in _floats(output)):
+            if not modules and any(
+                not bool(torch.isfinite(t).all()) for t in float_tensors(output)
+            ):
                 modules.append(f"{name} ({type(module).__name__})" if name else "the model")
 
         return hook
@@ -121,13 +123,13 @@ def _first_output(state: State, batch: Batch, loss: Callable[[Forward, Batch], L
     return f"first not finite: the output of {modules[0]}" if modules else ""
 
 
-def _floats(output: Any) -> Iterator[Tensor]:
+def float_tensors(output: Any) -> Iterator[Tensor]:
     if isinstance(output, Tensor):
         if output.is_floating_point():
             yield output
     elif isinstance(output, Mapping):
         for value in output.values():
-            yield from _floats(value)
+            yield from float_tensors(value)
     elif isinstance(output, tuple | list):
         for value in output:
-            yield from _floats(value)
+            yield from float_tensors(value)

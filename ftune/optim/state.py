@@ -126,12 +126,12 @@ def _fill(optimizer: Optimizer, tensors: Mapping[str, Tensor], updated: set[str]
         optimizer.state.pop(parameter, None)
         if name in updated:
             optimizer.state[parameter] = {
-                key: tensor.to(_home(key, parameter, group), copy=True)
+                key: tensor.to(device_of(key, parameter, group), copy=True)
                 for key, tensor in by_name.get(name, {}).items()
             }
 
 
-def _home(key: str, parameter: Tensor, group: Mapping[str, Any]) -> torch.device:
+def device_of(key: str, parameter: Tensor, group: Mapping[str, Any]) -> torch.device:
     """Counters stay on the CPU, where reading them costs nothing, unless a fused kernel does."""
     counter = key in ("step", "mu_product")
     return torch.device("cpu") if counter and not group.get("fused") else parameter.device

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ftune.assembly.build import base_pipeline, build_task
-from ftune.assembly.initial_weights import build_model, restore_weights
+from ftune.assembly.initial_weights import restore_weights
 from ftune.assembly.loader import eval_batch_size, eval_batches
+from ftune.assembly.structure import build_model
 from ftune.data.beside import beside, truth_note
 from ftune.data.dataset import Split
 from ftune.data.frame import Frame

@@ -18,7 +18,7 @@ def identity() -> dict[str, Any]:
 
     What the system does not tell (no /proc) is None.
     """
-    return {"host": platform.node(), "boot": _boot(), "began": _stat(os.getpid())[1]}
+    return {"host": platform.node(), "boot": _boot(), "began": process_stat(os.getpid())[1]}
 
 
 def alive(facts: Mapping[str, Any], folder: Path) -> bool:
@@ -31,7 +31,7 @@ def alive(facts: Mapping[str, Any], folder: Path) -> bool:
         return time.time() - _changed(folder) < SILENT_SECONDS
     if not isinstance(pid, int) or pid == os.getpid() or noted.get("boot") not in (None, _boot()):
         return False
-    state, began = _stat(pid)
+    state, began = process_stat(pid)
     if state in ("Z", "X") or (noted.get("began") and began and began != noted["began"]):
         return False
     try:
@@ -65,7 +65,7 @@ def _boot() -> str | None:
         return None
 
 
-def _stat(pid: int) -> tuple[str | None, int | None]:
+def process_stat(pid: int) -> tuple[str | None, int | None]:
     """State and start, in ticks since the boot, of a process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

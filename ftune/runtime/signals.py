@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# Windows has neither.
+SAVE: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+
 
 class Stopper:
     """Holds the signal that asked for a stop, if one did.
@@ -26,13 +30,13 @@ class Stopper:
         self.save = False
 
     def __call__(self, number: int, _: FrameType | None) -> None:
-        if number == signal.SIGUSR1:
+        if number == SAVE:
             self.save = True
             return
         if self.signal is not None:
             os._exit(128 + number)
         self.signal = number
-        if number == signal.SIGHUP:
+        if number == HANGUP:
             _leave_terminals()
         if self.error is not None:
             raise self.error(number)
@@ -70,9 +74,10 @@ def stopper() -> Iterator[Stopper]:
 
 
 def _heard() -> list[signal.Signals]:
-    always = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return always if ignored else [*always, signal.SIGHUP]
+    always = [signal.SIGINT, signal.SIGTERM, *([SAVE] if SAVE else [])]
+    if HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN:
+        return always
+    return [*always, HANGUP]
 
 
 def _leave_terminals() -> None:

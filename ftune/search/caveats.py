@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftune.assembly.build import Parts
+from ftune.assembly.parts import Parts
 from ftune.optim import SCHEDULES
 from ftune.search.ties import Point, best_of, learned, rivals
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from ftune.assembly.build import Parts
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.config.dump import dump
 from ftune.config.free import free_settings
 from ftune.data.dataset import fingerprint, raw_fingerprint

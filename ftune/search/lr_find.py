@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ftune.assembly.build import Parts, build, start
+from ftune.assembly.build import build, start
 from ftune.assembly.job import job, score
+from ftune.assembly.parts import Parts
 from ftune.data.dataset import Dataset, Split
 from ftune.engine.callback import NullCallback
 from ftune.engine.loop import fit

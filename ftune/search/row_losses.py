@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ftune.assembly.build import Parts
 from ftune.assembly.job import score
+from ftune.assembly.parts import Parts
 from ftune.tasks.protocol import Task
 
 MOST_UNITS = 1000

@@ -11,8 +11,8 @@ import torch
 from ftune.adapt.edits import write_edits
 from ftune.adapt.quantize import base_state_dict
 from ftune.adapt.rules import rule_table
-from ftune.assembly.build import Parts
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.profile.profile import show

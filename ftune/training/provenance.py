@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ftune.assembly.build import Parts
+from ftune.assembly.parts import Parts
 from ftune.data.dataset import Dataset, fingerprint, raw_fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code

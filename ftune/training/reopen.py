@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ftune.assembly.build import Parts, base_pipeline, build, read_data, start
+from ftune.assembly.build import base_pipeline, build, read_data, start
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.data.dataset import Dataset, fingerprint, loses_targets, raw_fingerprint

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ftune.assembly.build import Parts
+from ftune.assembly.parts import Parts
 from ftune.config.dump import dump
 from ftune.config.free import free_settings
 from ftune.runtime.precision import choose_precision

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftune.assembly.build import Parts, start
+from ftune.assembly.build import start
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.engine.state import State

@@ -95,12 +95,12 @@ def final_scores(run: Run) -> Scores:
     here = state.best is not None and state.best.step == state.step
     if target is not None and not here:
         load_tensors(parts.model, weights(checkpoint.load(target)))
-        return score_all(parts, _known(run, state.best.step if state.best else -1))
+        return score_all(parts, logged_scores(run, state.best.step if state.best else -1))
     with state.evaluated():
-        return score_all(parts, _known(run, state.step))
+        return score_all(parts, logged_scores(run, state.step))
 
 
-def _known(run: Run, step: int) -> Scores:
+def logged_scores(run: Run, step: int) -> Scores:
     """The validation scores that were written down at a step, which need not be found again.
 
     Those of ftune 0.1 may have compared with other targets.

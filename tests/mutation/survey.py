@@ -188,5 +188,5 @@ def import_quietly(names: Iterable[str]) -> None:
 
 
 def _module(file: str) -> str:
-    parts = Path(file).with_suffix("").parts[1:]
+    parts = Path(file).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from ftune.assembly import fault_policy
-from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.assembly.fault_policy import batch_loader
 from ftune.assembly.loader import BatchLoader, Load, prefetched
+from ftune.assembly.parts import Parts
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import RngKey

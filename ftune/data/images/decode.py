@@ -75,7 +75,7 @@ def _images(
     frame: Frame, column: str, files: Sequence[Path | Picture], shapes: Sequence[Any]
 ) -> Iterator[Array]:
     faults: dict[int, str] = {}
-    for row, image in enumerate(_ahead(lambda file: _tried(read, file, shapes), files)):
+    for row, image in enumerate(ahead(lambda file: _tried(read, file, shapes), files)):
         if isinstance(image, UnusableError):
             faults[row] = str(image)
         elif not faults:
@@ -88,7 +88,7 @@ def faulty(frame: Frame, column: str, shapes: Sequence[Any]) -> dict[int, str]:
     gaps = np.flatnonzero(frame.missing(column))
     places = np.flatnonzero(~frame.missing(column))
     files = files_of(frame.take(places), column)
-    tried = _ahead(lambda file: _tried(read, file, shapes), files)
+    tried = ahead(lambda file: _tried(read, file, shapes), files)
     faults = {int(index): "no path" for index in gaps}
     for index, image in zip(places, tried, strict=True):
         if isinstance(image, UnusableError):
@@ -111,7 +111,7 @@ def sizes_of(frame: Frame, column: str) -> Array:
 
 def headers(files: Sequence[Path | Picture]) -> Iterator[tuple[int, int] | UnusableError]:
     """Of each file its height and width, or why it cannot be used; nothing is decoded."""
-    return _ahead(lambda file: _tried(size_of, file), files)
+    return ahead(lambda file: _tried(size_of, file), files)
 
 
 def _refuse(frame: Frame, column: str, faults: dict[int, str]) -> None:
@@ -144,7 +144,7 @@ def _tried(function: Callable[..., T], *given: Any) -> T | UnusableError:
         return error
 
 
-def _ahead(work: Callable[[S], T], files: Sequence[S]) -> Iterator[T]:
+def ahead(work: Callable[[S], T], files: Sequence[S]) -> Iterator[T]:
     """The results in order, a bounded number of them ahead of whoever takes them."""
     from PIL import Image
 

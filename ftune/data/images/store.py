@@ -65,7 +65,7 @@ class ImageStore:
                 return {"x": x}
             for stream, step in self.erase:
                 x = step.erase(x, uniform.uniforms(rng_key, numbers, stream, step.draws))
-            mixed = self._mixed(x, int(numbers[0]), rng_key)
+            mixed = self.mix_rows(x, int(numbers[0]), rng_key)
             x = mixed["x"].contiguous(memory_format=torch.channels_last)
         return mixed | {"x": x}
 
@@ -94,7 +94,7 @@ class ImageStore:
         for group in _grouped(steps):
             drawn = [(step, _drawn(rng_key, rows, stream, step)) for stream, step in group]
             if group[0][1].stage == "place":
-                x, sizes, alike = _placed(x, sizes, alike, drawn)
+                x, sizes, alike = resample(x, sizes, alike, drawn)
             else:
                 assert alike, "colours of images of several sizes"
                 step, u = drawn[0]
@@ -116,7 +116,7 @@ class ImageStore:
         )
         return x.sub_(mean.permute(2, 0, 1)).div_(std.permute(2, 0, 1))
 
-    def _mixed(self, x: torch.Tensor, first: int, rng_key: RngKey) -> dict[str, torch.Tensor]:
+    def mix_rows(self, x: torch.Tensor, first: int, rng_key: RngKey) -> dict[str, torch.Tensor]:
         import torch
 
         if not self.mix or len(x) < 2:
@@ -176,7 +176,7 @@ def _grouped(steps: Sequence[tuple[int, Any]]) -> list[list[tuple[int, Any]]]:
     return groups
 
 
-def _placed(
+def resample(
     x: torch.Tensor, sizes: Array, alike: bool, drawn: Sequence[tuple[Any, Array]]
 ) -> tuple[torch.Tensor, Array, bool]:
     """All these places in one resampling; x [n, h, w, c] of any type, and so the result."""

@@ -53,15 +53,15 @@ class Scale(ColumnTransform):
     def changed(self, frame: Frame, name: str, column: dict[str, Any]) -> Array:
         from ftune.data.transforms.choose import numbers
 
-        values = numbers(frame, name) - _origin(column)
+        values = numbers(frame, name) - _offset_before(column)
         result: Array = values * column["factor"] + column["offset"]
         return result
 
     def invert(self, values: Array, column: dict[str, Any]) -> Array:
-        result: Array = (values - column["offset"]) / column["factor"] + _origin(column)
+        result: Array = (values - column["offset"]) / column["factor"] + _offset_before(column)
         return result
 
 
-def _origin(column: dict[str, Any]) -> float:
+def _offset_before(column: dict[str, Any]) -> float:
     """What is subtracted first; version 0.1 had it in the offset."""
     return float(column.get("origin", 0.0))

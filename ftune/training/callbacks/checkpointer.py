@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
-from ftune.assembly.build import Parts
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
 from ftune.engine.diagnose import first_broken

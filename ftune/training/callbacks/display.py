@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftune.assembly.build import Parts
 from ftune.assembly.job import selection_of
+from ftune.assembly.parts import Parts
 from ftune.console import Console, Progress
 from ftune.engine.callback import Callback
 from ftune.engine.selection import Scores

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ftune.assembly.build import Parts
+from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
 from ftune.engine.selection import Scores

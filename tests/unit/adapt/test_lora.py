@@ -139,7 +139,7 @@ def test_dora_with_dropout_drops_the_same_everywhere() -> None:
     dropped = nn.functional.dropout(x, 0.5)
     base = nn.functional.linear(x, model[0].weight, model[0].bias)
     adapter = model[0].lora["default"]
-    gain = adapter.magnitude / adapter._lengths(model[0].weight)
+    gain = adapter.magnitude / adapter.row_lengths(model[0].weight)
     plain = nn.functional.linear(dropped, model[0].weight)
     delta = nn.functional.linear(dropped, adapter.B @ adapter.A) * 2
     assert torch.allclose(found, base + (gain - 1) * plain + gain * delta, atol=1e-5)

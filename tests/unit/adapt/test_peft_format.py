@@ -126,14 +126,14 @@ def test_trained_modules_go_along_and_shared_ones_for_each_holder(tmp_path: Path
 
 def test_targets_are_exact() -> None:
     model, _ = adapted((llama, ids, {"model.layers.0.self_attn.q_proj": {}}))
-    from ftune.adapt.peft_write import _targets
+    from ftune.adapt.peft_write import target_modules
     from ftune.adapt.targets import own_modules
 
     own = own_modules(model)
-    assert _targets(ATTENTION, own) == ["q_proj", "v_proj"]
-    assert _targets(ATTENTION[:1], own) == ATTENTION[:1]
+    assert target_modules(ATTENTION, own) == ["q_proj", "v_proj"]
+    assert target_modules(ATTENTION[:1], own) == ATTENTION[:1]
     nested = {"a": nn.Linear(1, 1), "b.a": nn.Linear(1, 1)}
-    assert _targets(["a"], nested) == "a", "a pattern, since the name would reach b.a"
+    assert target_modules(["a"], nested) == "a", "a pattern, since the name would reach b.a"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from torch import Tensor
 
 import ftune
 from ftune.adapt import transfer as module
-from ftune.assembly.build import Parts, base_pipeline, build, read_data
+from ftune.assembly.build import base_pipeline, build, read_data
+from ftune.assembly.parts import Parts
 from ftune.engine.evaluate import outputs
 from ftune.errors import RequestError
 from ftune.runs.base import load_base

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.assembly.fault_policy import batch_loader
 from ftune.assembly.loader import prefetched
+from ftune.assembly.parts import Parts
 from ftune.errors import ConfigError, RequestError
 from ftune.schema.root import LANGUAGE, RunConfig
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine import diagnose
-from ftune.engine.diagnose import Diagnosis, _floats, first_broken, first_tensor
+from ftune.engine.diagnose import Diagnosis, first_broken, first_tensor, float_tensors
 from ftune.engine.state import State
 from ftune.objectives import TaskObjective
 from ftune.optim.schedule import Curve
@@ -203,7 +203,7 @@ def test_outputs_of_every_container_are_looked_into(make: Callable[[Tensor], Any
 
 def test_floats_are_found_in_order() -> None:
     a, b, c = torch.tensor(1.0), torch.tensor(2.0), torch.tensor(3.0)
-    found = list(_floats({"x": (a, [torch.tensor(1), {"y": b}]), "z": c, "w": "text"}))
+    found = list(float_tensors({"x": (a, [torch.tensor(1), {"y": b}]), "z": c, "w": "text"}))
     assert [float(tensor) for tensor in found] == [1.0, 2.0, 3.0]
 
 

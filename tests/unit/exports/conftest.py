@@ -14,7 +14,7 @@ from support.trainings import configuration, undisturbed
 
 from ftune.adapt.edits import replay, write_edits
 from ftune.adapt.targets import edits_of_rules
-from ftune.assembly.initial_weights import build_model
+from ftune.assembly.structure import build_model
 from ftune.exports.export_model import ExportModel
 from ftune.log_suppression import quiet
 from ftune.predictor import restore

@@ -15,7 +15,7 @@ from ftune.errors import CheckpointError
 from ftune.optim import OPTIMIZERS, SCHEDULES
 from ftune.optim.groups import Group, construct
 from ftune.optim.schedule import Warmup
-from ftune.optim.state import _home, load_optimizer_tensors, optimizer_tensors
+from ftune.optim.state import device_of, load_optimizer_tensors, optimizer_tensors
 
 FUSED = {"sgd", "adam", "adamw", "adagrad", "muon"}
 
@@ -82,7 +82,7 @@ def test_counters_come_back_where_torch_reads_them(key: str, fused: bool | None,
     """As torch.optim.Optimizer._process_value_according_to_param_policy; meta is any device."""
     parameter = torch.empty(2, device="meta")
     row = {} if fused is None else {"fused": fused}
-    assert _home(key, parameter, row).type == home
+    assert device_of(key, parameter, row).type == home
     if key == "step":
         kept = torch.optim.Optimizer._process_value_according_to_param_policy(
             parameter, torch.ones(()), 0, [{**row, "params": [0]}], key

@@ -46,14 +46,14 @@ def test_identity_is_noted_beside_the_own_number(tmp_path: Path) -> None:
     ids=["the same", "number given again", "after a restart"],
 )
 def test_on_this_machine(change: dict[str, Any], lives: bool, living: int, tmp_path: Path) -> None:
-    noted = NOW | {"began": process._stat(living)[1]} | change
+    noted = NOW | {"began": process.process_stat(living)[1]} | change
     assert alive({"pid": living, "process": noted}, tmp_path) is lives
 
 
 @pytest.mark.skipif(NOW["began"] is None, reason="needs /proc")
 def test_a_zombie_is_dead(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
-    while process._stat(child.pid)[0] != "Z":
+    while process.process_stat(child.pid)[0] != "Z":
         time.sleep(0.01)
     assert not alive({"pid": child.pid}, tmp_path)
     child.wait()

@@ -9,7 +9,8 @@ import pytest
 from support.sweeps import PLAIN
 from support.trainings import configuration, trace, undisturbed
 
-from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.build import build, read_data
+from ftune.assembly.parts import Parts
 from ftune.search.duplicates import configuration_key, training_key
 
 SGD = "optimizer={name: sgd, lr: 0.1, momentum: 0.0}"

@@ -12,8 +12,9 @@ from scipy import stats  # type: ignore[import-untyped]
 from support.trainings import EVERYTHING, configuration
 from torch.nn import functional as F
 
-from ftune.assembly.build import Parts, build, read_data
+from ftune.assembly.build import build, read_data
 from ftune.assembly.job import score
+from ftune.assembly.parts import Parts
 from ftune.search import row_losses as module
 from ftune.search.row_losses import RowLosses, row_losses
 from ftune.search.ties import UNKNOWN, Point, chosen, learned, rivals, tied

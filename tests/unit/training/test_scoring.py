@@ -20,7 +20,7 @@ from ftune.runs.base import weights
 from ftune.runs.checkpoint import load, pointed
 from ftune.runs.folder import RunFolder, read_metrics
 from ftune.training.reopen import reopen
-from ftune.training.train import _known, train
+from ftune.training.train import logged_scores, train
 
 TEXT: dict[str, Any] = {
     "task": "classification",
@@ -61,7 +61,7 @@ def test_what_was_scored_is_not_scored_again(
     load_tensors(run.parts.model, weights(load(best)))
     again = job.score(run.parts, run.parts.dataset.splits["val"])
     assert summary["metrics"]["val"] == again, "the very weights that are delivered"
-    assert _known(run, 7) == {}, "nobody looked there"
+    assert logged_scores(run, 7) == {}, "nobody looked there"
 
 
 def test_without_a_look_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

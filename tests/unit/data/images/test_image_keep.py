@@ -180,7 +180,7 @@ def test_work_is_done_ahead_in_order_and_bounded() -> None:
 
     token = decode.PROGRESS.set(lambda done, total: told.append((done, total)))
     try:
-        results = decode._ahead(work, [Path(str(i)) for i in range(1000)])
+        results = decode.ahead(work, [Path(str(i)) for i in range(1000)])
         assert [next(results) for _ in range(3)] == [0, 1, 2]
         most = decode.AHEAD * len(os.sched_getaffinity(0))
         assert len(begun) <= most + 3

@@ -16,7 +16,7 @@ from ftune.config.read import SettingError
 from ftune.data import TRANSFORMS
 from ftune.data.images import randaugment
 from ftune.data.images.boxes import boxes, middle
-from ftune.data.images.store import ImageStore, _placed
+from ftune.data.images.store import ImageStore, resample
 from ftune.data.images.uniform import uniforms
 from ftune.data.images.warp import warped
 from ftune.data.store import RngKey
@@ -117,7 +117,7 @@ def test_a_random_resized_crop_is_pillows(pixels: Pixels) -> None:
     x = torch.from_numpy(image)[None]
     for row in range(20):
         u = uniforms(RngKey(0, 0), np.array([row]), 0, step.draws)
-        ours, _, alike = _placed(x, np.array([[60, 80]]), False, [(step, u)])
+        ours, _, alike = resample(x, np.array([[60, 80]]), False, [(step, u)])
         (top, left, height, width), _ = (
             v[0] for v in boxes(u, np.array([[60, 80]]), step.area, step.ratio)
         )
@@ -230,7 +230,7 @@ def test_mixed_targets_say_what_is_in_the_image(step: Any) -> None:
     x = torch.arange(8.0)[:, None, None, None].expand(8, 1, 30, 30).contiguous()
     shares = []
     for first in range(200):
-        found = store._mixed(x, first, RngKey(0, 0))
+        found = store.mix_rows(x, first, RngKey(0, 0))
         own, partner = torch.arange(8.0), found["partner"].float()
         expected = own * found["share"] + partner * (1 - found["share"])
         assert torch.allclose(found["x"].mean(dim=(1, 2, 3)), expected, atol=1e-4)
@@ -242,21 +242,21 @@ def test_mixed_targets_say_what_is_in_the_image(step: Any) -> None:
         assert stats.kstest(shares, stats.beta(2, 2).cdf).pvalue < 0.001
     else:  # boxes are cut off at the rim, so more stays than was drawn
         assert 0.5 < np.mean(shares) < 0.75
-    again = store._mixed(x, 7, RngKey(0, 0))
-    assert torch.equal(again["x"], store._mixed(x, 7, RngKey(0, 0))["x"])
-    assert again["share"][0] != store._mixed(x, 7, RngKey(0, 1))["share"][0]
+    again = store.mix_rows(x, 7, RngKey(0, 0))
+    assert torch.equal(again["x"], store.mix_rows(x, 7, RngKey(0, 0))["x"])
+    assert again["share"][0] != store.mix_rows(x, 7, RngKey(0, 1))["share"][0]
 
 
 def test_batches_are_mixed_as_often_as_asked_and_by_either() -> None:
     x = torch.arange(4.0)[:, None, None, None].expand(4, 1, 16, 16).contiguous()
     store = ImageStore(None, mix=(Mixup(0.4, probability=0.5),))  # type: ignore[arg-type]
-    mixed = ["share" in store._mixed(x, first, RngKey(0, 0)) for first in range(400)]
+    mixed = ["share" in store.mix_rows(x, first, RngKey(0, 0)) for first in range(400)]
     assert np.mean(mixed) == pytest.approx(0.5, abs=0.08)
     store = ImageStore(None, mix=(Mixup(0.4), Cutmix()))  # type: ignore[arg-type]
-    whole = [store._mixed(x, first, RngKey(0, 0))["x"] for first in range(400)]
+    whole = [store.mix_rows(x, first, RngKey(0, 0))["x"] for first in range(400)]
     pasted = [bool((one == one.round()).all()) for one in whole]
     assert np.mean(pasted) == pytest.approx(0.5, abs=0.08)
-    assert set(store._mixed(x[:1], 0, RngKey(0, 0))) == {"x"}  # nobody to mix with
+    assert set(store.mix_rows(x[:1], 0, RngKey(0, 0))) == {"x"}  # nobody to mix with
 
 
 @pytest.mark.parametrize(

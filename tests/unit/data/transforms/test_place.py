@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ftune.data.frame import Array
-from ftune.data.images.store import _placed
+from ftune.data.images.store import resample
 from ftune.data.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
 from ftune.data.transforms.flip import Flip
 from ftune.data.transforms.rotate import Affine, Rotate
@@ -27,7 +27,7 @@ def picture(height: int, width: int, channels: int = 3) -> Array:
 def moved(step: Any, image: Array, u: Array) -> Array:
     """What the store makes of one image."""
     x, sizes = torch.from_numpy(image)[None], np.array([image.shape[:2]])
-    result, after, _ = _placed(x, sizes, True, [(step, u)])
+    result, after, _ = resample(x, sizes, True, [(step, u)])
     assert result.dtype == torch.uint8  # whole pixels stay bytes
     assert after[0].tolist() == list(result.shape[1:3])
     array: Array = result[0].numpy()
@@ -162,5 +162,5 @@ def test_what_comes_in_from_outside_has_the_fill(turn: bool | None) -> None:
     step: Any = {None: RandomCrop([30, 30], fill=9), True: Rotate(90, fill=9),
                  False: Affine(translate=0.5, fill=9)}[turn]  # fmt: skip
     x, u = torch.full((1, 20, 10, 3), 200), np.full((1, step.draws), 0.99)
-    result, _, _ = _placed(x, np.array([[20, 10]]), True, [(step, u)])
+    result, _, _ = resample(x, np.array([[20, 10]]), True, [(step, u)])
     assert {9, 200} <= set(result.round().flatten().tolist())

@@ -8,7 +8,9 @@ import pytest
 import torch
 from support.trainings import EVERYTHING, configuration
 
-from ftune.assembly.build import Parts, _groups, build, read_data, start
+from ftune.assembly.build import build, read_data, start
+from ftune.assembly.parameter_groups import parameter_groups
+from ftune.assembly.parts import Parts
 
 MUON: dict[str, Any] = {
     **EVERYTHING,
@@ -66,7 +68,7 @@ def test_muon_leaves_embeddings_to_adamw() -> None:
     built.model.add_module("table", torch.nn.Embedding(5, 3))
     moves = built.effects["layer1.weight"]
     built.effects = {**built.effects, "table.weight": moves}
-    (group,) = _groups(built)
+    (group,) = parameter_groups(built)
     flags = dict(zip(group.names, group.matrix, strict=True))
     assert {name for name, flag in flags.items() if flag} == {"layer1.weight", "layer2.weight"}
     assert flags["table.weight"] is False
@@ -80,7 +82,7 @@ def test_groups_part_by_rate_decay_and_the_epoch_they_begin_in() -> None:
         {"match": "layernorm1.*", "train": False},
     ]
     built = parts(plain={**MUON, "adapt": rules})
-    groups = _groups(built)
+    groups = parameter_groups(built)
     names = [name for group in groups for name in group.names]
     assert sorted(names) == sorted(
         n for n, _ in built.model.named_parameters() if "layernorm1" not in n
