@@ -80,19 +80,19 @@ def schema(console: Console, key: opt.Key = None) -> None:
 
 @command(app)
 def optimize(
-    console: Console, words: opt.Words = None, out: opt.Out = None, again: opt.Again = None
+    console: Console, words: opt.Words = None, out: opt.Out = None, resume_mode: opt.Again = None
 ) -> Summary:
     """Train the declared model."""
-    return start("optimize", console, words, out=out, again=again)
+    return start("optimize", console, words, out=out, resume_mode=resume_mode)
 
 
 @command(app)
 def finetune(
     console: Console, words: opt.Words = None, base: opt.BasePath = None, out: opt.Out = None,
-    again: opt.Again = None,
+    resume_mode: opt.Again = None,
 ) -> Summary:  # fmt: skip
     """Adapt a trained model to new data, parameters and strategy."""
-    return start("finetune", console, words, base, out, again)
+    return start("finetune", console, words, base, out, resume_mode)
 
 
 @command(app, "lr-find")
@@ -115,10 +115,10 @@ def lr_find(
 @command(app)
 def sweep(
     console: Console, words: opt.Words = None, base: opt.BasePath = None, plan: opt.Plan = False,
-    out: opt.Out = None, again: opt.Again = None,
+    out: opt.Out = None, resume_mode: opt.Again = None,
 ) -> Summary:  # fmt: skip
     """Find the learning rate, optimizer or structure, with evidence."""
-    return start("sweep", console, words, base, out, again, plan)
+    return start("sweep", console, words, base, out, resume_mode, plan)
 
 
 @command(app)

@@ -104,7 +104,7 @@ def disk_message(error: OSError) -> str:
 
 def start(
     name: str, console: Console, words: list[str] | None, bases: list[str] | None = None,
-    out: Path | None = None, again: str | None = None, plan: bool = False,
+    out: Path | None = None, resume_mode: str | None = None, plan: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Run the command `name` and return its summary, or with `--resume auto` go on with its run.
 
@@ -125,10 +125,10 @@ def start(
         stem = path.stem
         if row.base == "required" and given is None:
             console.info(f"configuration: {path}")
-    if again is not None:
+    if resume_mode is not None:
         from ftune.commands.resume import begun, resume
 
-        if (folder := begun(again, out, config)) is not None:
+        if (folder := begun(resume_mode, out, config)) is not None:
             return resume(folder, False, console)
     base = base or base_for(row.base, bases or [], config)
     return row.run(Request(config, stem, out, console, base, plan=plan))

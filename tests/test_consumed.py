@@ -33,7 +33,7 @@ def test_every_setting_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         watch = watch_all(monkeypatch)
         use_everything(tmp_path)
         assert watch.fields >= READ_BEFORE | NEEDS_TIMM
-        assert sorted(watch.unread) == []
+        assert sorted(watch.unread) == [], "use these settings in tests/support/every_key*.py"
 
     apart(use, tmp_path)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ftune.adapt.quantize import plain_weight
 
 
-class Dense:
+class MatrixLayout:
     """nn.Linear: weight [outputs, inputs]. The other kinds say where they differ."""
 
     takes_ids = False
@@ -45,7 +45,7 @@ class Dense:
         return vector
 
 
-class Transposed(Dense):
+class Transposed(MatrixLayout):
     """transformers' Conv1D, a linear layer with weight [inputs, outputs]."""
 
     def matrix(self, weight: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Rows(Transposed):
         return F.embedding(x, factor.t(), module.padding_idx)
 
 
-class Window(Dense):
+class Window(MatrixLayout):
     """nn.Conv1d, 2d and 3d, grouped or not: weight [outputs, inputs / groups, *kernel].
 
     Each group of inputs goes through the same A, each output through its own row of B; the sum
@@ -91,10 +91,10 @@ class Window(Dense):
         return vector.view(-1, *(1,) * (module.weight.dim() - 2))
 
 
-DENSE, TRANSPOSED, ROWS, WINDOW = Dense(), Transposed(), Rows(), Window()
+DENSE, TRANSPOSED, ROWS, WINDOW = MatrixLayout(), Transposed(), Rows(), Window()
 
 
-def kind_of(module: nn.Module) -> Dense | None:
+def layout_of(module: nn.Module) -> MatrixLayout | None:
     """How `module` is adapted, or None."""
     if isinstance(module, nn.Linear):
         return DENSE
@@ -110,7 +110,7 @@ def kind_of(module: nn.Module) -> Dense | None:
 
 def why_not_adaptable(module: nn.Module, parent: nn.Module | None) -> str | None:
     """Why `module` cannot be adapted, in words; None where it can."""
-    if kind_of(module) is None:
+    if layout_of(module) is None:
         return f"{type(module).__name__} has no matrix to adapt"
     if not isinstance(module._parameters.get("weight"), nn.Parameter):
         return "its weight is computed from others (a parametrisation)"
@@ -123,7 +123,7 @@ def why_not_adaptable(module: nn.Module, parent: nn.Module | None) -> str | None
 
 def matrix_of(module: nn.Module) -> Tensor:
     """The weight of an adaptable module as [outputs, inputs], dequantised."""
-    kind = kind_of(module)
+    kind = layout_of(module)
     assert kind is not None
     weight = module.weight
     assert isinstance(weight, Tensor)

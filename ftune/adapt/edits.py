@@ -14,7 +14,7 @@ from torch import nn
 
 from ftune.adapt.attach import attach_lora
 from ftune.adapt.lora import adapted_modules
-from ftune.adapt.methods import inject
+from ftune.adapt.peft_methods import inject
 from ftune.adapt.quantize import quantize_module
 from ftune.record import Record
 

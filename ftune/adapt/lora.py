@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ftune.adapt.adaptable import Dense, kind_of, matrix_of
+from ftune.adapt.adaptable import MatrixLayout, layout_of, matrix_of
 from ftune.adapt.names import strip_wrappers
 
 CHILD = "lora"
@@ -34,9 +34,9 @@ class LoraAdapter(nn.Module):
         rslora: bool = False, dora: bool = False, init: str = "kaiming",
     ) -> None:  # fmt: skip
         super().__init__()
-        kind = kind_of(module)
+        kind = layout_of(module)
         assert kind is not None
-        self.kind: Dense = kind
+        self.kind: MatrixLayout = kind
         self.settings = {"rank": rank, "alpha": alpha, "dropout": dropout,
                          "rslora": rslora, "dora": dora, "init": init}  # fmt: skip
         self.scaling = alpha / (math.sqrt(rank) if rslora else rank)

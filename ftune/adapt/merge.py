@@ -10,8 +10,8 @@ from torch import nn
 from ftune.adapt.adaptable import matrix_of
 from ftune.adapt.attach import detach
 from ftune.adapt.lora import adapted_modules
-from ftune.adapt.methods import fold_methods, merge_methods, unmerge_methods
 from ftune.adapt.names import holders
+from ftune.adapt.peft_methods import fold_methods, merge_methods, unmerge_methods
 from ftune.adapt.quantize import plain_weight
 
 

@@ -43,7 +43,7 @@ def lora_part(name: str) -> Part | None:
     return Part(match["module"], match["name"], match["part"]) if match else None
 
 
-def owners(names: Iterable[str]) -> dict[str, str]:
+def adapted_module_of(names: Iterable[str]) -> dict[str, str]:
     """Of a model's parameters or tensors those of adapters -> plain path of the adapted module."""
     names = list(names)
     wrapped = {strip_wrappers(name.rpartition(_WRAPPED)[0]) for name in names if _WRAPPED in name}

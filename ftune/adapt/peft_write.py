@@ -14,7 +14,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ftune.adapt.adaptable import ROWS, TRANSPOSED, kind_of
+from ftune.adapt.adaptable import ROWS, TRANSPOSED, layout_of
 from ftune.adapt.edits import lora_edits
 from ftune.adapt.lora import Adapters, LoraAdapter, adapted_modules
 from ftune.adapt.names import holders, is_adapter, strip_wrappers
@@ -124,7 +124,7 @@ def _config(
         "target_modules": target_modules(list(adapters), own),
         "lora_dropout": _most_common(a.dropout for a in adapters.values()),
         "use_rslora": rslora, "use_dora": any(a.magnitude is not None for a in adapters.values()),
-        "fan_in_fan_out": any(kind_of(module) is TRANSPOSED for module, _ in found.values()),
+        "fan_in_fan_out": any(layout_of(module) is TRANSPOSED for module, _ in found.values()),
         "bias": "lora_only" if biases else "none", "modules_to_save": sorted(saved) or None,
         "init_lora_weights": True, "inference_mode": True,
     }  # fmt: skip
@@ -172,7 +172,7 @@ def _trained_modules(
 
 def _adapter_tensors(found: Found) -> Iterable[tuple[str, Tensor]]:
     for path, (module, adapter) in found.items():
-        kind, kernel = kind_of(module), _kernel(module)
+        kind, kernel = layout_of(module), _kernel(module)
         flat = (1,) * len(kernel)
         if kind is ROWS:
             yield f"{path}.lora_embedding_A", adapter.A

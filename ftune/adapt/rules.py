@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ftune.adapt.methods import fixed_parameters
-from ftune.adapt.names import lora_part, owners, parents, strip_wrappers
+from ftune.adapt.names import adapted_module_of, lora_part, parents, strip_wrappers
 from ftune.adapt.patterns import matches, no_match, no_module_to_save
+from ftune.adapt.peft_methods import fixed_parameters
 from ftune.adapt.quantize import is_quantised
 from ftune.adapt.schema import Rule
 from ftune.errors import RequestError
@@ -63,7 +63,7 @@ def resolve(
     adapters it is trained, and everything else that no rule mentions is frozen. edits: those made
     on the model, which say what rule each adapter is of.
     """
-    scene = _Scene.of(names, edits, model)
+    roles = _Roles.of(names, edits, model)
     adapted = any(rule.adds_adapter for rule in rules)
     effects = {
         name: ParamPlan(train=not adapted or (bool(head) and name.startswith(f"{head}.")))
@@ -71,15 +71,15 @@ def resolve(
     }
     for index, rule in enumerate(rules):
         if rule.over_modules:
-            effects |= _on_modules(effects, rule, index, scene)
+            effects |= _on_modules(effects, rule, index, roles)
             continue
-        matched = [name for name in names if matches(rule, scene.plain[name])]
+        matched = [name for name in names if matches(rule, roles.plain[name])]
         if not matched:
-            raise RequestError(no_match(index, rule, list(scene.plain.values())))
+            raise RequestError(no_match(index, rule, list(roles.plain.values())))
         for name in matched:
             effects[name] = _applied(effects[name], rule, index)
     if any(rule.layer_decay for rule in rules):
-        effects = _decayed(effects, rules, scene, model, head)
+        effects = _decayed(effects, rules, roles, model, head)
     for name in fixed_parameters(model) if model is not None else ():
         effects[name] = replace(effects[name], train=False)
     _refuse_trained_bits(effects)
@@ -89,43 +89,43 @@ def resolve(
 
 
 @dataclass(frozen=True)
-class _Scene:
+class _Roles:
     """The parameters by what they are.
 
-    owner: of an adapter's parameter the path of its module; maker: the index of the rule that
+    owner: of an adapter's parameter the path of its module; asked_by: the index of the rule that
     asks for its edit; quantised: names of weights in 8 or 4 bits.
     """
 
     plain: Mapping[str, str]
     owner: Mapping[str, str]
-    maker: Mapping[str, int]
+    asked_by: Mapping[str, int]
     quantised: frozenset[str]
 
     @classmethod
-    def of(cls, names: Sequence[str], edits: Sequence[Edit], model: nn.Module | None) -> _Scene:
-        owner = owners(names)
+    def of(cls, names: Sequence[str], edits: Sequence[Edit], model: nn.Module | None) -> _Roles:
+        owner = adapted_module_of(names)
         lora = {(e.module, e.name): e.rule for e in edits if e.kind == "lora"}
         peft = [edit for edit in edits if edit.kind == "peft"]
-        maker: dict[str, int] = {}
+        asked_by: dict[str, int] = {}
         for name, module in owner.items():
             if part := lora_part(name):
                 rule = lora.get((module, part.name))
             else:
                 rule = next((e.rule for e in peft if f".{e.name}." in f"{name}."), None)
-            maker |= {} if rule is None else {name: rule}
+            asked_by |= {} if rule is None else {name: rule}
         weights = model.named_parameters() if model is not None else ()
         quantised = frozenset(name for name, weight in weights if is_quantised(weight))
-        return cls({name: strip_wrappers(name) for name in names}, owner, maker, quantised)
+        return cls({name: strip_wrappers(name) for name in names}, owner, asked_by, quantised)
 
 
 def _on_modules(
-    effects: Mapping[str, ParamPlan], rule: Rule, index: int, scene: _Scene
+    effects: Mapping[str, ParamPlan], rule: Rule, index: int, roles: _Roles
 ) -> dict[str, ParamPlan]:
     """An adapter's parameters are trained, those of the modules it is on are frozen."""
     changed = {}
-    adapted = set(scene.owner.values()) if rule.adds_adapter else set()
-    for name, plain in scene.plain.items():
-        module, part = scene.owner.get(name), lora_part(name)
+    adapted = set(roles.owner.values()) if rule.adds_adapter else set()
+    for name, plain in roles.plain.items():
+        module, part = roles.owner.get(name), lora_part(name)
         if module is None:
             path, _, kind = plain.rpartition(".")
             if not matches(rule, path):
@@ -133,17 +133,17 @@ def _on_modules(
             if path in adapted:
                 train = bool(rule.lora and rule.lora.bias and kind == "bias")
                 changed[name] = replace(effects[name], train=train, rule=index, from_epoch=0)
-            if rule.quantize and name in scene.quantised:
+            if rule.quantize and name in roles.quantised:
                 changed[name] = replace(
                     effects[name], train=False, rule=index, adapter=rule.quantize
                 )
-        elif rule.lora and part and scene.maker.get(name) == index:
+        elif rule.lora and part and roles.asked_by.get(name) == index:
             changed[name] = _of_lora(effects[name], rule, index, part.part)
-        elif rule.peft is not None and scene.maker.get(name) == index and matches(rule, module):
+        elif rule.peft is not None and roles.asked_by.get(name) == index and matches(rule, module):
             words = f"peft {rule.peft['type']}"
             changed[name] = _applied(effects[name], rule, index, train=True, adapter=words)
     if rule.lora:
-        changed |= _saved_modules(effects, rule, index, scene)
+        changed |= _saved_modules(effects, rule, index, roles)
     return changed
 
 
@@ -170,7 +170,7 @@ def _refuse_trained_bits(effects: Mapping[str, ParamPlan]) -> None:
 
 
 def _saved_modules(
-    effects: Mapping[str, ParamPlan], rule: Rule, index: int, scene: _Scene
+    effects: Mapping[str, ParamPlan], rule: Rule, index: int, roles: _Roles
 ) -> dict[str, ParamPlan]:
     """`modules_to_save`: modules that are trained in full beside the adapters."""
     assert rule.lora
@@ -178,18 +178,18 @@ def _saved_modules(
     for pattern in rule.lora.modules_to_save:
         whole = Rule(pattern, train=True)
         matched = [
-            name for name, plain in scene.plain.items()
-            if name not in scene.owner and any(matches(whole, path) for path in parents(plain))
+            name for name, plain in roles.plain.items()
+            if name not in roles.owner and any(matches(whole, path) for path in parents(plain))
         ]  # fmt: skip
         if not matched:
-            own = (plain for name, plain in scene.plain.items() if name not in scene.owner)
+            own = (plain for name, plain in roles.plain.items() if name not in roles.owner)
             raise RequestError(no_module_to_save(index, pattern, own))
         saved |= {name: replace(effects[name], train=True, rule=index) for name in matched}
     return saved
 
 
 def _decayed(
-    effects: dict[str, ParamPlan], rules: Sequence[Rule], scene: _Scene, model: nn.Module | None,
+    effects: dict[str, ParamPlan], rules: Sequence[Rule], roles: _Roles, model: nn.Module | None,
     head: str,
 ) -> dict[str, ParamPlan]:  # fmt: skip
     """The last `layer_decay` that matches multiplies the rate, whatever lr_scale says beside."""
@@ -198,8 +198,8 @@ def _decayed(
     assert model is not None, "layer_decay goes by the depth of modules"
     far = distances(model, head)
     for rule in rules:
-        for name, plain in scene.plain.items() if rule.layer_decay else ():
-            subject = plain if not rule.over_modules else scene.owner.get(name)
+        for name, plain in roles.plain.items() if rule.layer_decay else ():
+            subject = plain if not rule.over_modules else roles.owner.get(name)
             if rule.layer_decay and subject is not None and matches(rule, subject):
                 own = effects[name].lr_scale / effects[name].layer_decay
                 decay = rule.layer_decay ** far[name]

@@ -60,9 +60,8 @@ class Lora:
         }  # fmt: skip
 
 
-EFFECTS = (
-    "train", "lr_scale", "weight_decay", "from_epoch", "layer_decay", "lora", "peft", "quantize",
-)  # fmt: skip
+RATES = ("lr_scale", "weight_decay", "from_epoch", "layer_decay")
+EFFECTS = ("train", *RATES, "lora", "peft", "quantize")
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class Rule:
             raise SettingError(
                 "quantize", "quantised weights cannot be trained; adapters on them can"
             )
-        moves = any(getattr(self, e) is not None for e in EFFECTS[1:5])
+        moves = any(getattr(self, e) is not None for e in RATES)
         if self.quantize and moves and not self.adds_adapter:
             raise SettingError("quantize", "quantised weights have no learning rate or decay")
 

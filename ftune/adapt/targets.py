@@ -94,7 +94,7 @@ def _chosen(
     if not matched:
         raise RequestError(_no_module(index, rule, modules))
     fresh = [path for path in matched if head and f"{path}.".startswith(f"{head}.")]
-    leaves = [path for path in matched if path not in fresh and not _holds(modules[path])]
+    leaves = [path for path in matched if path not in fresh and not _is_container(modules[path])]
     reasons = {path: why_not_adaptable(path) for path in leaves}
     chosen = [path for path, reason in reasons.items() if reason is None]
     chosen = [path for path in chosen if next(modules[path].parameters(), None) is not None]
@@ -103,9 +103,9 @@ def _chosen(
     return chosen
 
 
-def _holds(module: nn.Module) -> bool:
+def _is_container(module: nn.Module) -> bool:
     """Whether a module is a container: what it has, its children have."""
-    return adaptable.kind_of(module) is None and next(module.children(), None) is not None
+    return adaptable.layout_of(module) is None and next(module.children(), None) is not None
 
 
 def _adaptable(modules: Modules) -> Callable[[str], str | None]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.adapt.key_mapping import renaming
-from ftune.adapt.names import owners, strip_wrappers
+from ftune.adapt.names import adapted_module_of, strip_wrappers
 from ftune.errors import CheckpointError
 
 
@@ -73,7 +73,7 @@ def transfer(
     Adapters that the base has are loaded as well, those that it lacks stay as they are.
     """
     tensors = model.state_dict()
-    adapters = {strip_wrappers(name) for name in owners(tensors)}
+    adapters = {strip_wrappers(name) for name in adapted_module_of(tensors)}
     own = {strip_wrappers(name): tensor for name, tensor in tensors.items()}
     renamed = renaming(base, own)
     named = {renamed(name): tensor for name, tensor in base.items()}

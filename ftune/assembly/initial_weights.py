@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ftune.adapt.edits import ADAPTERS, Edit, replay
 from ftune.adapt.lora import CHILD
-from ftune.adapt.names import owners, strip_wrappers
+from ftune.adapt.names import adapted_module_of, strip_wrappers
 from ftune.adapt.peft_format import placed
 from ftune.adapt.quantize import keep_packed, load_tensors, unpacked
 from ftune.adapt.rules import ParamPlan, resolve
@@ -191,7 +191,7 @@ def _refuse_broken(model: nn.Module, base: Base | None, config: RunConfig) -> No
     if not name:
         return
     source = base.source if base else Path(config.model.source)
-    if base and name in owners([name]):
+    if base and name in adapted_module_of([name]):
         source = next((adapter.source for adapter in base.adapters), source)
     raise CheckpointError(
         f"{source}: `{strip_wrappers(name)}` holds {fault}, which no training mends; take an "

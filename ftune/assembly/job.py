@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ftune.adapt.names import owners
+from ftune.adapt.names import adapted_module_of
 from ftune.assembly.fault_policy import resilient_step, spike_guard
 from ftune.assembly.loader import eval_batch_size, eval_batches
 from ftune.assembly.objective import choose_objective
@@ -132,7 +132,7 @@ def _inspect(parts: Parts, callback: Callback, seen: set[int], state: State) -> 
     moving = [(n, p) for n, p in parts.model.named_parameters() if p.requires_grad]
     idle = {n for n, p in moving if p.grad is None or not bool(p.grad.count_nonzero())}
     # One side of an adapter starts at 0, so the other has no gradient yet: together they must.
-    adapters = owners([n for n, _ in parts.model.named_parameters()])
+    adapters = adapted_module_of([n for n, _ in parts.model.named_parameters()])
     alive = {adapters[n] for n, _ in moving if n in adapters and n not in idle}
     idle = {n for n in idle if adapters.get(n) not in alive}
     unused = [n for n, p in moving if n in idle and p.grad is None]

@@ -30,7 +30,7 @@ def in_reach(
     counts = {name: _count(transform, frame, name, known[name]) for name in numeric}
     share = {name: beyond / rows for name, (beyond, rows) in counts.items() if rows}
     far = [] if keep else [name for name in share if share[name] > MOST]
-    usual = USUAL + 2 * transform.beyond
+    usual = USUAL + 2 * transform.saturated_share
     some = [name for name in share if name not in far and share[name] > usual]
     if notes is not None:
         notes += _sentences(transform, counts, far, some)

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, area_under_roc, ratio
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import Batch, directions_of
 from ftune.tasks.sums import Sums
 
-_GENERAL = directions("loss", "accuracy", "macro_f1")
-_BINARY = directions("f1", "precision", "recall", "auc")
+_GENERAL = directions_of("loss", "accuracy", "macro_f1")
+_BINARY = directions_of("f1", "precision", "recall", "auc")
 
 
 class ClassificationTask:

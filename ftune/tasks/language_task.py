@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ftune.tasks.counts import ratio
 from ftune.tasks.positions import counted_positions, summed_cross_entropy
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import Batch, directions_of
 from ftune.tasks.sums import Sums
 
 
@@ -20,7 +20,7 @@ class LanguageModelTask:
 
     output_names: tuple[str, ...] = ()
     positions = True
-    directions = directions("loss", "perplexity", "accuracy")
+    directions = directions_of("loss", "perplexity", "accuracy")
 
     def __init__(self, vocabulary: int, smoothing: float) -> None:
         self.outputs = vocabulary

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import Counts, ratio
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import Batch, directions_of
 from ftune.tasks.sums import Sums
 
 
 class MultiLabelTask:
     """One logit per label. y: [batch, labels] of 0 and 1."""
 
-    directions = directions("loss", "accuracy", "exact", "macro_f1")
+    directions = directions_of("loss", "accuracy", "exact", "macro_f1")
     positions = False
 
     def __init__(

@@ -24,7 +24,7 @@ DIRECTIONS: Mapping[str, Direction] = {
 """Which way is better, of every metric that ftune knows."""
 
 
-def directions(*names: str) -> dict[str, Direction]:
+def directions_of(*names: str) -> dict[str, Direction]:
     """Those of a task's metrics; `r2/NAME` goes as `r2`."""
     return {name: DIRECTIONS[name.partition("/")[0]] for name in names}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftune.tasks.counts import ratio
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import Batch, directions_of
 from ftune.tasks.sums import Sums
 
 
@@ -40,7 +40,7 @@ class RegressionTask:
         self.delta = delta
         self.invert = invert
         several = [f"r2/{name}" for name in targets] if self.outputs > 1 else []
-        self.directions = directions("loss", "rmse", "mae", "r2", *several)
+        self.directions = directions_of("loss", "rmse", "mae", "r2", *several)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """The error summed over rows and targets, and how many numbers that is."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from ftune.tasks.counts import Counts, ratio
 from ftune.tasks.entities import marks_entities, spans
 from ftune.tasks.positions import counted_positions, summed_cross_entropy
-from ftune.tasks.protocol import Batch, directions
+from ftune.tasks.protocol import Batch, directions_of
 from ftune.tasks.sums import Sums
 
 
@@ -29,7 +29,7 @@ class TaggingTask:
         self.smoothing = smoothing
         self.entities = marks_entities(tags)
         of_entities = ("entity_f1",) if self.entities else ()
-        self.directions = directions("loss", "accuracy", "macro_f1", *of_entities)
+        self.directions = directions_of("loss", "accuracy", "macro_f1", *of_entities)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, float]:
         """Cross-entropy summed over words, and how many they are."""

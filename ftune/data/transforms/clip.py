@@ -40,7 +40,7 @@ class Clip(ColumnTransform):
         return self.quantile is not None and None in (self.low, self.high)
 
     @property
-    def beyond(self) -> float:
+    def saturated_share(self) -> float:
         """The share of the rows it was fitted on that a learnt bound moves."""
         return (self.quantile or 0.0) * sum(bound is None for bound in (self.low, self.high))
 

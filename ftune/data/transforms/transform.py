@@ -41,7 +41,7 @@ class Transform:
         return True
 
     @property
-    def beyond(self) -> float:
+    def saturated_share(self) -> float:
         """The share of the rows it was fitted on that it saturates by design."""
         return 0.0
 

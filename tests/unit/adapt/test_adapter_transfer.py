@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ftune.adapt.edits import Edit, replay
-from ftune.adapt.names import find_module, lora_part, owners, strip_wrappers
+from ftune.adapt.names import adapted_module_of, find_module, lora_part, strip_wrappers
 from ftune.adapt.schema import Lora
 from ftune.adapt.transfer import transfer
 from ftune.errors import RequestError
@@ -55,8 +55,10 @@ def test_names() -> None:
     assert part is not None and (part.module, part.name, part.part) == ("a", "two", "magnitude")
     assert lora_part("a.lora.weight") is None and lora_part("a.lora_A.default.weight") is None
     names = ["a.base_layer.weight", "a.ia3_l.default", "ab.weight", "b.lora.x.A", "b.weight"]
-    assert owners(names) == {"a.ia3_l.default": "a", "b.lora.x.A": "b"}
-    assert owners(iter(names)) == owners(names), "names are gone through twice"
+    assert adapted_module_of(names) == {"a.ia3_l.default": "a", "b.lora.x.A": "b"}
+    assert adapted_module_of(iter(names)) == adapted_module_of(names), (
+        "names are gone through twice"
+    )
 
 
 def test_a_path_that_leads_nowhere() -> None:

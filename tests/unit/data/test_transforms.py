@@ -98,7 +98,7 @@ def state(pipeline: TablePipeline) -> str:
 
 def test_every_transform_has_a_case() -> None:
     tables = {n for n in TRANSFORMS if "table" in getattr(TRANSFORMS[n], "kinds", ("table",))}
-    assert set(CASES) == tables
+    assert set(CASES) == tables, "each transform of tables has a case in CASES, above"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ftune.adapt.edits import Edit, read_edits, replay, write_edits
 from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.merge import folded, merge, unmerge
-from ftune.adapt.methods import check_settings, fixed_parameters
+from ftune.adapt.peft_methods import check_settings, fixed_parameters
 from ftune.adapt.quantize import base_state_dict, load_tensors
 from ftune.adapt.rules import resolve, rule_table
 from ftune.adapt.schema import Lora, Rule
