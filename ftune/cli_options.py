@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ftune.places import url_fault
+from ftune.places import expanded, url_fault
 
 FOREIGN_COMMANDS = {
     "train": "`ftune optimize` trains a declared model, `ftune finetune` a trained one",
@@ -43,7 +43,7 @@ def local_path(text: str | Path) -> Path:
     fault = url_fault(text)
     if fault:
         raise typer.BadParameter(fault)
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 Text = str | None

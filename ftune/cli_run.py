@@ -15,6 +15,7 @@ import typer
 from ftune.cli_options import Code, CodeFrom, Json, Quiet
 from ftune.console import Console
 from ftune.errors import FtuneError, InterruptedRunError, RequestError
+from ftune.places import expanded
 from ftune.security.consent import granting
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def split(words: list[str] | None) -> tuple[str | None, list[str]]:
     deletes = first.startswith("~") and "/" not in first
     if deletes or ("=" in first and not first.startswith(("~/", "/", "./", "../"))):
         return None, words
-    return str(Path(first).expanduser()), words[1:]
+    return str(expanded(first)), words[1:]
 
 
 def read_config(

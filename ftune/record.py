@@ -59,6 +59,13 @@ class Record:
     def texts(self, name: str, default: Any = REQUIRED) -> tuple[str, ...]:
         return self._tuple(name, default, (str,), "a list of texts")
 
+    def entry(self, name: str, types: tuple[type, ...]) -> tuple[Any, ...]:
+        """Return a list whose items are of these types, one after the other."""
+        value = self._value(name, REQUIRED)
+        fits = isinstance(value, list | tuple) and tuple(map(type, value)) == types
+        expected = f"a list of {', '.join(kind.__name__ for kind in types)}"
+        return tuple(self._of(name, value, fits, expected))
+
     def object(self, name: str, default: Any = REQUIRED) -> Any:
         value = self._value(name, default)
         return self._of(name, value, value is default or isinstance(value, Mapping), "an object")

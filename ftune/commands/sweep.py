@@ -16,6 +16,7 @@ from ftune.config.dump import dump
 from ftune.console import Console, Progress
 from ftune.engine.selection import Selection
 from ftune.errors import InterruptedRunError, RequestError, RunFailedError
+from ftune.record import Record
 from ftune.report.sweep import show_result, summarise, trial_line
 from ftune.runs.adapters import load_bases
 from ftune.runs.base import Base
@@ -29,7 +30,6 @@ from ftune.search.lr_find import with_rate
 from ftune.search.space import check_space, configured, parse_space
 from ftune.search.study import Trial, ranked
 from ftune.search.sweep import choose_sampler, make_scheduler, redacted_space, trial_count
-from ftune.security.limits.form import of_form
 from ftune.training.provenance import gathered, resume_words
 from ftune.training.reopen import JUDGED_OTHERWISE
 from ftune.training.run import create_folder
@@ -65,10 +65,9 @@ def continue_sweep(
         raise RequestError(f"write the new data.path of a sweep into {folder.config_file}")
     config = LANGUAGE.load(folder.config_file)
     base = load_bases(config.base) if config.base else None
-    with of_form(str(folder.path)):
-        facts = folder.facts()
-        selection = Selection(str(facts["metric"]), "max" if float(facts["sign"]) > 0 else "min")
-    if config.data.target_transforms and "raw_targets" not in facts:
+    record = Record(folder.facts(), folder.path / "run.json")
+    selection = Selection(record.text("metric"), "max" if record.number("sign") > 0 else "min")
+    if config.data.target_transforms and "raw_targets" not in record.values:
         console.warn(f"of the trials that have ended, {JUDGED_OTHERWISE}")
     folder.describe(status="running", pid=os.getpid())
     return _run(folder, config, base, selection, console)

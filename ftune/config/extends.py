@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from ftune.config.fields import Spec, settings_of
 from ftune.config.tree import MAX_BYTES, Mark, Node, parse, read_text
 from ftune.errors import ConfigError, Problem, RequestError
-from ftune.places import url_fault
+from ftune.places import expanded, url_fault
 
 KEY = "extends"
 MAX_CHAIN = 8
@@ -99,7 +99,7 @@ class _Files:
         text = str(name.value)
         if fault := url_fault(text) or _unread(text):
             raise _refused(name.mark, fault)
-        path = Path(os.path.realpath(folder / os.path.expanduser(text)))  # noqa: PTH111
+        path = Path(os.path.realpath(folder / expanded(text)))
         source = _shown(path)
         if path in [above for above, _, _ in chain]:
             names = " → ".join([*(above for _, above, _ in chain), source])

@@ -14,7 +14,7 @@ from ftune.config.spelling import nearest, suggestion
 from ftune.config.tree import Mark, Node
 from ftune.config.types import WrongValueError, convert, without_words
 from ftune.errors import Problem
-from ftune.places import url_fault
+from ftune.places import expanded, url_fault
 from ftune.registry import Table
 from ftune.security.redact import notice
 
@@ -213,7 +213,7 @@ class Reader:
         if fault := url_fault(value):
             raise WrongValueError(fault)
         folder = self.folders.get(node.mark.source) or Path.cwd()
-        return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
+        return str(folder / expanded(value)) if isinstance(value, str) else value
 
     def _unknown_keys(
         self, node: Node, settings: Iterable[str], path: str, beside: Iterable[str] = (),

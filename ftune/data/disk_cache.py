@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ftune.data.frame import Array
+from ftune.places import expanded
 
 LIMIT = 4 * 10**9
 """Bytes of arrays that a folder may hold."""
@@ -32,7 +33,7 @@ def cache_folder(setting: bool | str, kind: str) -> Path | None:
     if setting is False:
         return None
     if isinstance(setting, str):
-        return Path(setting).expanduser() / kind
+        return expanded(setting) / kind
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "ftune" / kind
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ftune.errors import CheckpointError
-from ftune.places import url_fault
+from ftune.places import expanded, url_fault
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.files import read_json
@@ -80,7 +80,7 @@ def load_base(path: Path, access: Access = WHOLE) -> Base:
     """
     if fault := url_fault(path):
         raise CheckpointError(fault)
-    path, key = split_key(str(path.expanduser()))
+    path, key = split_key(str(expanded(path)))
     if not path.exists():
         raise CheckpointError(f"{path}: no such file or folder")
     if key and path.suffix not in TORCH:

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Any
 
 from ftune.errors import CheckpointError, LockedError, RequestError
+from ftune.record import Record
 from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
 from ftune.runs.lock import NAME, Lock, busy
 from ftune.runs.process import alive, identity
 from ftune.runs.run_record import RunRecord
 from ftune.security.limits import documents
-from ftune.security.limits.form import of_form
 from ftune.security.limits.memory import check
 from ftune.security.redact import redact_tree
 
@@ -90,10 +90,9 @@ class RunFolder:
         """
         if self.lock is not None and self.lock.held:
             return self
-        with of_form(str(self.path)):
-            facts = self.facts() if (self.path / "run.json").exists() else {}
-            if facts.get("status") == "running":
-                raise LockedError(f"{self.path} {busy(facts)}")
+        facts = self.facts() if (self.path / "run.json").exists() else {}
+        if facts.get("status") == "running":
+            raise LockedError(f"{self.path} {busy(facts)}")
         try:
             return replace(self, lock=Lock.take(self.path))
         except FileNotFoundError:
@@ -136,7 +135,9 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """run.json; a run whose process is gone is reported as interrupted, not as running."""
-        facts = _mapping(self.path / "run.json")
+        file = self.path / "run.json"
+        facts = _mapping(file)
+        Record(facts, file).object("process", None)
         if facts.get("status") == "running" and not alive(facts, self.path):
             facts["status"] = "interrupted"
         return facts

@@ -12,15 +12,14 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from ftune.errors import CheckpointError, ReferencedFileError
+from ftune.record import Record
 from ftune.runs.files import read_json, sha256, write_atomic, write_json
 from ftune.runs.nested import TORCH, weights_in
 from ftune.runs.tensors import DTYPES
-from ftune.security.limits.form import of_form
 from ftune.security.limits.memory import check
 from ftune.security.untrusted_files import read_safetensors, read_torch
 
@@ -61,6 +60,13 @@ class ReferencedFile:
             str(path.resolve()), stat.st_size, stat.st_mtime_ns, digest, header(path), beside
         )
 
+    @classmethod
+    def parse(cls, stored: Record) -> ReferencedFile:
+        """The inverse of `asdict`. Raises CheckpointError."""
+        texts = {name: stored.text(name) for name in ("path", "sha256", "header")}
+        counts = {name: stored.count(name) for name in ("size", "mtime_ns")}
+        return cls(**texts, **counts, beside=stored.text("beside", ""))
+
     def same(self, file: Path, verify: bool) -> bool:
         """Whether a file is this one."""
         stat = file.stat()
@@ -91,11 +97,13 @@ class References:
         Raises ReferencedFileError for a file that is absent or another, CheckpointError for damage.
         """
         contents = [content_of(located(file, folder, access)) for file in self.files]
-        with of_form(str(folder / RECORD)):
+        try:
             return {
                 name: contents[number][key].to(DTYPES[dtype])
                 for name, (number, key, dtype) in self.tensors.items()
             }
+        except LookupError as error:
+            raise CheckpointError(f"{folder / RECORD}: damaged: no tensor {error}") from None
 
 
 def read(folder: Path, expected: str) -> References:
@@ -103,11 +111,12 @@ def read(folder: Path, expected: str) -> References:
     file = folder / RECORD
     if not file.is_file() or sha256(file) != expected:
         raise CheckpointError(f"{file}: {'damaged' if file.is_file() else 'missing'}")
-    content = read_json(file)
-    with of_form(str(file)):
-        files = tuple(ReferencedFile(**entry) for entry in content["files"])
-        tensors = {n: (int(i), str(k), str(d)) for n, (i, k, d) in content["tensors"].items()}
-    return References(files, tensors)
+    record = Record.parse(read_json(file), file)
+    tensors = Record(record.object("tensors"), file, "tensors")
+    return References(
+        tuple(map(ReferencedFile.parse, record.records("files"))),
+        {name: tensors.entry(name, (int, str, str)) for name in tensors.values},
+    )
 
 
 def located(record: ReferencedFile, folder: Path, access: Access = WHOLE) -> Path:
@@ -169,9 +178,8 @@ def _moved(record: ReferencedFile, base: Path) -> Iterator[Path]:
 def _places(folder: Path) -> Mapping[str, str]:
     if not (folder / PLACES).is_file():
         return {}
-    places: Any = read_json(folder / PLACES)
-    with of_form(str(folder / PLACES)):
-        return {str(digest): str(path) for digest, path in places.items()}
+    places = Record.parse(read_json(folder / PLACES), folder / PLACES)
+    return {digest: places.text(digest) for digest in places.values}
 
 
 def _message(record: ReferencedFile, folder: Path, access: Access, fault: str) -> str:

@@ -20,6 +20,7 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import CheckpointError, InterruptedRunError, LockedError
+from ftune.record import Record
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runs.lock import Lock
@@ -28,7 +29,6 @@ from ftune.schema.root import RunConfig
 from ftune.search.duplicates import training_key
 from ftune.search.failures import failure_reason
 from ftune.search.lr_find import resolve_auto_lr
-from ftune.security.limits.form import of_form
 from ftune.training.reopen import reopen
 from ftune.training.run import Run, new_run
 from ftune.training.train import train
@@ -124,9 +124,10 @@ def _begun(request: TrialRequest, console: Console) -> Run | Summary | None:
     folder = RunFolder(request.folder)
     try:
         if folder.record.status == "done":
-            with of_form(str(folder.path)):
-                best = folder.summary()["best"]
-                return _summary("done", best)
+            summary = Record(folder.summary(), folder.path / "summary.json")
+            best = summary.object("best", None)
+            value = best and Record(best, summary.file, "best").number("value")
+            return _summary("done", value)
         return reopen(folder, console)
     except CheckpointError:  # every checkpoint is damaged
         return None
@@ -138,13 +139,14 @@ def _trained(run: Run, divisor: int | None) -> Summary:
         if divisor:
             run.pause_at = _rung_step(run, divisor)
         summary = train(run)
-    return _summary(summary["status"], summary["best"])
+    best = summary["best"]
+    return _summary(summary["status"], best and best["value"])
 
 
-def _summary(status: Literal["done", "paused"], best: dict[str, float] | None) -> Summary:
-    if best is None:
+def _summary(status: Literal["done", "paused"], value: float | None) -> Summary:
+    if value is None:
         return Summary("failed", reason="the metric was never a finite number")
-    return Summary(status, best["value"])
+    return Summary(status, value)
 
 
 def _rung_step(run: Run, divisor: int) -> int:

@@ -220,7 +220,7 @@ def _resumed(place: Path) -> None:
 
     quiet = Console(json_output=True, quiet=True)
     runs(place.parent, quiet)
-    vars(train)["train"] = lambda run: run.state
+    vars(train)["train"] = lambda run: {"steps": run.state.step}
     resume.resume(RunFolder.open(place), False, quiet)
 
 

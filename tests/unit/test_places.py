@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ftune.cli import app
 from ftune.errors import CheckpointError, ConfigError, RequestError
-from ftune.places import url_fault
+from ftune.places import expanded, url_fault
 from ftune.runs.base import load_base
 from ftune.schema.root import LANGUAGE
 
@@ -92,3 +92,9 @@ def test_one_name_is_a_list_of_one() -> None:
     assert config == whole
     with pytest.raises(ConfigError, match="expected a list"):
         configuration("data.transforms=[{drop: 5}]")
+
+
+def test_the_home_of_an_unknown_user_is_no_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert expanded("~/data") == Path("/home/ada/data")
+    assert expanded("~nobody-of-this-name/data") == Path("~nobody-of-this-name/data")
