@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ftune.record import strict
 from ftune.security.redact import redact, redact_tree
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ class Console:
         """Print the summary as one JSON line with `--json`: on stdout, unless it is taken."""
         if self.json_output:
             stream = sys.stderr if self.stdout_taken else sys.stdout
-            print(json.dumps(redact_tree(summary)), file=stream, flush=True)
+            print(
+                json.dumps(strict(redact_tree(summary)), allow_nan=False), file=stream, flush=True
+            )
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,3 +108,12 @@ def refuse(file: Path | str, key: str, value: object, expected: str) -> NoReturn
     """Raise CheckpointError for a value of a file that is not what was expected."""
     where = f"its `{key}`" if key else "it"
     raise CheckpointError(f"{file}: damaged: {where} is {value!r:.50}, not {expected}")
+
+
+def strict(value: Any) -> Any:
+    """Return a value as JSON knows it: what is no finite number is null (RFC 8259)."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: strict(item) for key, item in value.items()}
+    return [strict(item) for item in value] if isinstance(value, list | tuple) else value

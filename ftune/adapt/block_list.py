@@ -1,7 +1,8 @@
 """The blocks of any model in the order of its layers: a stem, like blocks, a head.
 
 Blocks are the longest run of like modules in a ModuleList or Sequential (the layers of a
-transformer), and with them every other module of that class (the stages of a residual network).
+transformer), and with them every other module of that class (the stages of a residual network);
+of plain Sequentials, as `repeat:` makes them, those of every other such run.
 A model without such a run is a plain stack: its first layer is the stem, its last the head, each
 other layer a block. Order is the order in which a model registers its modules.
 """
@@ -68,10 +69,17 @@ def _like_blocks(model: nn.Module) -> list[str]:
     size = {path: sum(p.numel() for m in items.values() for p in m.parameters())
             for path, items in runs.items()}  # fmt: skip
     longest = max(runs, key=lambda path: (len(runs[path]), size[path]))
-    members = {f"{longest}.{name}".lstrip(".") for name in runs[longest]}
     # What also holds the run is a container like any other: its class says nothing of a block.
     holders = {type(model.get_submodule(path)) for path in ("", longest, *parents(longest))}
-    classes = {type(m) for m in runs[longest].values()} - holders - {nn.Sequential, nn.ModuleList}
+    containers = holders | {nn.Sequential, nn.ModuleList}
+    classes = {type(m) for m in runs[longest].values()} - containers
+    likewise = runs if not classes else [longest]
+    members = {
+        f"{path}.{name}".lstrip(".")
+        for path in likewise
+        if path == longest or all(type(m) in containers for m in runs[path].values())
+        for name in runs[path]
+    }
     blocks: list[str] = []
     for path, module in model.named_modules():
         inside = any(path.startswith(f"{block}.") for block in blocks)

@@ -15,6 +15,9 @@ from ftune.predictor import restore
 from ftune.runs.base import Base
 from ftune.schema.root import RunConfig
 
+NEW_ROWS = (*LAYOUT, "data.drop_missing_target")
+"""Settings that say how a new file is read."""
+
 
 def evaluate(
     base: Base, changes: Sequence[str], split: str | None, console: Console
@@ -26,7 +29,13 @@ def evaluate(
     """
     path, others = new_path(changes)
     cost = settings_with(RunConfig, "cost")
-    check_settings(others, "evaluate", "data.path", *cost, *(LAYOUT if path else ()))
+    check_settings(
+        others,
+        "evaluate",
+        "data.path",
+        *cost,
+        *(NEW_ROWS if path else ()),
+    )
     predictor = restore(base, others)
     if path is not None and split is not None:
         raise RequestError(f"--split {split}: all rows of data.path are judged; give one of both")

@@ -44,6 +44,7 @@ def resume(
     if base is not None:
         with folder.locked() as own:
             note_place(own.path, base)
+        console.info(f"{folder.path}: frozen weights are read from {base} from now on")
     if {key_of(change) for change in changes} == {TRIALS}:
         with folder.locked() as own:
             _extend(own, changes)

@@ -10,11 +10,13 @@ from typing import Any
 
 from ftune.config.spelling import suggestion
 from ftune.console import Console
-from ftune.errors import RequestError
+from ftune.errors import CheckpointError, RequestError
 from ftune.report.comparison import COST, comparison, flat, short_names
-from ftune.runs.folder import RunFolder, list_runs
+from ftune.runs.folder import RunFolder
 from ftune.runs.process import elsewhere
 from ftune.tasks.protocol import DIRECTIONS
+
+Described = tuple[RunFolder, dict[str, Any], dict[str, Any]]
 
 
 def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, Any]:
@@ -22,7 +24,8 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
 
     sort: `test.accuracy`, `seconds`, … Raises RequestError where no run has it.
     """
-    listed = [(run, run.facts(), run.summary()) for run in list_runs(parent)]
+    described = [_described(RunFolder(file.parent), console) for file in parent.glob("*/run.json")]
+    listed = sorted(described, key=lambda run: str(run[1].get("started", "")))
     if not listed:
         console.info(f"no runs in {parent}")
     directions = [facts.get("directions") or {} for _, facts, _ in listed]
@@ -47,6 +50,15 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
         for run, facts, summary in listed
     ]
     return {"command": "runs", "status": "done", "runs": entries}
+
+
+def _described(run: RunFolder, console: Console) -> Described:
+    """Return a run with its facts and its summary; of a damaged one only that it is damaged."""
+    try:
+        return run, run.facts(), run.summary()
+    except CheckpointError as error:
+        console.warn(str(error))
+        return run, {"status": "damaged"}, {}
 
 
 def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from ftune.errors import CheckpointError, LockedError, RequestError
-from ftune.record import Record
+from ftune.record import Record, strict
 from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
 from ftune.runs.lock import NAME, Lock, busy
 from ftune.runs.process import alive, identity
@@ -151,7 +151,7 @@ class RunFolder:
         write_atomic(self.config_file, text.encode())
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        write_json(self.path / "summary.json", redact_tree(summary))
+        write_json(self.path / "summary.json", strict(redact_tree(summary)))
 
     def write_profile(self, profile: Mapping[str, Any]) -> None:
         """profile.json: what each column of the data holds."""
@@ -160,7 +160,7 @@ class RunFolder:
     def summary(self) -> dict[str, Any]:
         """summary.json, or an empty mapping for a run that has not ended."""
         file = self.path / "summary.json"
-        return _mapping(file) if file.exists() else {}
+        return dict(strict(_mapping(file))) if file.exists() else {}
 
 
 class Metrics:
@@ -209,12 +209,6 @@ def _mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: damaged: no mapping of facts")
     return content
-
-
-def list_runs(parent: Path) -> list[RunFolder]:
-    """The runs below a folder, oldest first."""
-    runs = [RunFolder(file.parent) for file in parent.glob("*/run.json")]
-    return sorted(runs, key=lambda run: str(run.facts().get("started", "")))
 
 
 def _is_empty(folder: Path) -> bool:

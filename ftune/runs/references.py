@@ -121,17 +121,22 @@ def read(folder: Path, expected: str) -> References:
 
 def located(record: ReferencedFile, folder: Path, access: Access = WHOLE) -> Path:
     """Where a file lies now, checked. Raises ReferencedFileError, CheckpointError for our own."""
-    file = next((path for path in _candidates(record, folder, access) if path.is_file()), None)
+    candidates = list(_candidates(record, folder, access))
+    file = next((path for path in candidates if path.is_file()), None)
     if file is None:
         if record.beside:
             raise CheckpointError(f"{folder / record.beside}: missing")
-        raise ReferencedFileError(_message(record, folder, access, "is not there"))
+        if access.base is not None and access.base.is_dir():
+            fault = f"{access.base}: holds no {Path(record.path).name} with these weights"
+        else:
+            fault = f"{candidates[0]}: is not there"
+        raise ReferencedFileError(_message(record, folder, fault))
     check(str(file), file.stat().st_size, kind=CheckpointError)
     if record.same(file, access.verify or bool(record.beside)):
         return file
     if record.beside:
         raise CheckpointError(f"{file}: damaged")
-    raise ReferencedFileError(_message(record, folder, access, "is another file now"))
+    raise ReferencedFileError(_message(record, folder, f"{file}: is another file now"))
 
 
 def content_of(file: Path) -> Mapping[str, Tensor]:
@@ -178,16 +183,18 @@ def _moved(record: ReferencedFile, base: Path) -> Iterator[Path]:
 def _places(folder: Path) -> Mapping[str, str]:
     if not (folder / PLACES).is_file():
         return {}
-    places = Record.parse(read_json(folder / PLACES), folder / PLACES)
-    return {digest: places.text(digest) for digest in places.values}
+    try:
+        places = Record.parse(read_json(folder / PLACES), folder / PLACES)
+        return {digest: places.text(digest) for digest in places.values}
+    except CheckpointError:  # only a hint: where it was needed, the file is said to be absent
+        return {}
 
 
-def _message(record: ReferencedFile, folder: Path, access: Access, fault: str) -> str:
-    file = record.path if access.base is None else str(access.base)
+def _message(record: ReferencedFile, folder: Path, fault: str) -> str:
+    run = folder.parent
     return (
-        f"{file}: {fault}; the frozen weights of {folder.parent} are those of {record.path} with "
-        f"sha256 {record.sha256}. Where it lies elsewhere now: --base NEW for `ftune predict`, "
-        "`evaluate`, `export` and `resume`, which notes it for every later command"
+        f"{fault}; {run} takes its frozen weights from it (sha256 {record.sha256[:12]}…). Where "
+        f"that file has moved to, note it once by `ftune resume {run} --base NEW`"
     )
 
 

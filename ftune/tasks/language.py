@@ -22,7 +22,8 @@ class CausalLm:
     metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "accuracy")
 
     label_smoothing: float = setting(0.0, at_least=0, below=1)
-    """Share of each target spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    """Share of each target spread evenly over the vocabulary (Szegedy et al. 2016), in training;
+    loss and perplexity of an evaluation are those without it."""
 
     @property
     def target_kind(self) -> Literal["tokens"]:

@@ -8,6 +8,7 @@ from typing import Any
 from ftune.assembly.job import selection_of
 from ftune.console import Console
 from ftune.engine.loop import Outcome
+from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
 from ftune.training.checkpoint_content import (
     beyond,
@@ -25,7 +26,7 @@ def summary_of(
 ) -> dict[str, Any]:
     parts, state, best = run.parts, run.state, run.state.best
     used = checkpoint.pointed(run.folder.checkpoints, "best" if best else "latest")
-    earlier = run.folder.summary() if status != "failed" else {}
+    earlier, damage = _earlier(run) if status != "failed" else ({}, [])
     seconds = time.monotonic() - began + earlier.get("seconds", 0.0)
     stepping = outcome.train_seconds if outcome else 0.0
     metric = selection_of(parts).metric
@@ -48,10 +49,19 @@ def summary_of(
         "notes": [
             *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
             *parts.notes,
+            *damage,
             *beyond(parts),
             *(ending(parts, state) if status == "done" else []),
         ],
     }
+
+
+def _earlier(run: Run) -> tuple[dict[str, Any], list[str]]:
+    """Return the summary of the training so far, and what is to be said where it is damaged."""
+    try:
+        return run.folder.summary(), []
+    except CheckpointError as error:
+        return {}, [f"{error}; it is written anew, without the seconds that were spent before"]
 
 
 def show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> None:

@@ -81,6 +81,17 @@ def test_repeated_transformers_are_a_block_each() -> None:
     assert_modules_cover(model)
 
 
+def test_the_blocks_of_two_repeats_all_count() -> None:
+    def repeat(times: int, heads: int) -> dict[str, object]:
+        return {"repeat": {"times": times, "layers": [{"transformer": heads}]}}
+
+    layers = [{"embedding": 8}, repeat(3, 2), repeat(2, 4), "globalpool", {"linear": "out"}]
+    model = build({"name": "sequential", "layers": layers}, Inputs((5,), vocabulary=10))
+    blocks = [[f"repeat{run}.{i}"] for run, n in ((1, 3), (2, 2)) for i in range(1, n + 1)]
+    assert names(block_list(model)) == (["embedding1"], blocks, ["head"])
+    assert_modules_cover(model)
+
+
 class Stacked(nn.Sequential):
     """A block that is a container as well."""
 

@@ -67,3 +67,18 @@ def test_figures_are_turned_so_that_the_smallest_is_the_best() -> None:
     summaries = [{"metrics": {"val": {"r2": 0.5, "rmse": 2.0}}}]
     assert figures_of(summaries, "val.r2") == {0: (False, -0.5)}
     assert figures_of(summaries, "val.rmse") == {0: (False, 2.0)}
+
+
+def test_the_oldest_comes_first_and_a_damaged_run_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, started in (("b", "2026-01-02"), ("a", "2026-01-03"), ("c", "2026-01-01")):
+        (tmp_path / name).mkdir()
+        RunFolder(tmp_path / name).describe(started=started, command="optimize", status="done")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "a/summary.json").write_text("[]")
+    listed = runs(tmp_path, Console(quiet=False))["runs"]
+    assert [(Path(run["run"]).name, run["status"]) for run in listed] == [
+        ("a", "damaged"), ("c", "done"), ("b", "done")
+    ]  # fmt: skip
+    assert "summary.json: damaged" in capsys.readouterr().err

@@ -28,7 +28,7 @@ def test_facts_of_another_form(facts: dict[str, str], tmp_path: Path) -> None:
     text = json.dumps({"command": "sweep", "status": "interrupted", **facts})
     (tmp_path / "run.json").write_text(text)
     (tmp_path / "config.yaml").write_text(CONFIG)
-    with pytest.raises(CheckpointError, match="of another form"):
+    with pytest.raises(CheckpointError, match="damaged"):
         resume(RunFolder(tmp_path), False, QUIET)
     assert (tmp_path / "run.json").read_text() == text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ftune.errors import RequestError
-from ftune.runs.folder import Metrics, RunFolder, list_runs, read_metrics
+from ftune.runs.folder import Metrics, RunFolder, read_metrics
 
 
 def dead_process() -> int:
@@ -79,12 +80,12 @@ def test_dead_and_living_process(tmp_path: Path) -> None:
     assert folder.facts()["status"] == "running"
 
 
-def test_list_is_oldest_first(tmp_path: Path) -> None:
-    for name, started in (("b", "2026-01-02"), ("a", "2026-01-03"), ("c", "2026-01-01")):
-        (tmp_path / name).mkdir()
-        RunFolder(tmp_path / name).describe(started=started)
-    (tmp_path / "other").mkdir()
-    assert [run.path.name for run in list_runs(tmp_path)] == ["c", "b", "a"]
+def test_a_summary_is_strict_json(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_summary({"metrics": {"test": {"auc": math.nan, "loss": [0.5, math.inf]}}})
+    text = (tmp_path / "summary.json").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    assert folder.summary() == {"metrics": {"test": {"auc": None, "loss": [0.5, None]}}}
 
 
 def written(path: Path, steps: range) -> None:

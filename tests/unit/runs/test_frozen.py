@@ -192,10 +192,27 @@ def test_a_file_that_has_moved(base: Path, tmp_path: Path) -> None:
     assert load_base(tmp_path / "run", Access(base=moved)).tensors
     with pytest.raises(ReferencedFileError, match="is another file now"):
         load_base(tmp_path / "run", Access(base=tmp_path / "run/config.yaml"))
+    with pytest.raises(
+        ReferencedFileError, match=r"new: holds no w.safetensors with these weights"
+    ):
+        load_base(tmp_path / "run", Access(base=tmp_path / "new"))
     moved = moved.rename(tmp_path / "new/w.safetensors")
     summary = resume(RunFolder(tmp_path / "run"), False, QUIET, base=tmp_path / "new")
     assert summary["status"] == "done"
     load_base(tmp_path / "run", LIGHT)
+    change_last_byte(moved)
+    with pytest.raises(ReferencedFileError, match=r"new/w.safetensors: is another file now"):
+        load_base(tmp_path / "run")
+
+
+def test_damaged_notes_of_a_place_are_no_damage_of_the_run(base: Path, tmp_path: Path) -> None:
+    train(finetuning(tmp_path / "run", str(base)))
+    places = tmp_path / "run/checkpoints/places.json"
+    places.write_text("xx")
+    load_base(tmp_path / "run")
+    base.rename(tmp_path / "moved.safetensors")
+    with pytest.raises(ReferencedFileError, match=r"is not there.*--base NEW"):
+        load_base(tmp_path / "run")
 
 
 def test_trials_of_a_sweep_share(base: Path, tmp_path: Path) -> None:

@@ -36,3 +36,12 @@ def test_a_run_without_its_data_is_damaged(paused: RunFolder) -> None:
     file.write_text(json.dumps({k: v for k, v in facts.items() if k != "data"}))
     with pytest.raises(CheckpointError, match=r"run\.json: damaged: no `data`"):
         resume(paused, False, QUIET)
+
+
+@pytest.mark.parametrize("damage", ["[]", "", '{"seconds": '])
+def test_a_damaged_summary_is_written_anew(paused: RunFolder, damage: str) -> None:
+    (paused.path / "summary.json").write_text(damage)
+    summary = resume(paused, False, QUIET)
+    assert summary["status"] == "done" and paused.record.status == "done"
+    assert any("summary.json: damaged" in note for note in summary["notes"]), summary["notes"]
+    assert paused.summary()["metrics"]
