@@ -15,7 +15,8 @@ from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason
 from ftune.engine.evaluate import Metric, evaluate_ranks
 from ftune.engine.loop import Job
-from ftune.engine.selection import Scores, Selection
+from ftune.engine.scores import Scores
+from ftune.engine.selection import Selection
 from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError, RequestError

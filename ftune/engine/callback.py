@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from ftune.engine.decision import Decision, Reason
-from ftune.engine.selection import Scores
+from ftune.engine.scores import Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 

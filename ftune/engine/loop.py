@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from ftune.distributed.group import Group, Solo
 from ftune.engine.decision import Decision, Reason
-from ftune.engine.selection import Scores, Selection
+from ftune.engine.scores import Scores
+from ftune.engine.selection import Selection
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from ftune.engine.state import State
-
-Scores = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation. value: of the selection metric, in its own direction."""
-
-    step: int
-    value: float
-    loss: float
+from ftune.engine.scores import Evaluation, Scores
+from ftune.engine.state import State
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.engine.average import EMA
-from ftune.engine.selection import Evaluation
+from ftune.engine.scores import Evaluation
 from ftune.errors import CheckpointError
 from ftune.models.call import counted
 from ftune.objectives import Forward

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ftune.engine.selection import Evaluation, Selection
+from ftune.engine.scores import Evaluation
+from ftune.engine.selection import Selection
 from ftune.runs.loop_state import LoopState
 
 

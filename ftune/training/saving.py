@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ftune.engine.selection import Evaluation, Selection
+from ftune.engine.scores import Evaluation
+from ftune.engine.selection import Selection
 from ftune.errors import FtuneError, OutOfMemoryError, RunFailedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint

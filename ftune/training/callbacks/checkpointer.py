@@ -14,7 +14,7 @@ from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
 from ftune.engine.diagnose import first_broken
-from ftune.engine.selection import Evaluation, Scores
+from ftune.engine.scores import Evaluation, Scores
 from ftune.engine.state import State
 from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint

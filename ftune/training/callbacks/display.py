@@ -8,7 +8,7 @@ from ftune.assembly.job import selection_of
 from ftune.assembly.parts import Parts
 from ftune.console import Console, Progress
 from ftune.engine.callback import Callback
-from ftune.engine.selection import Scores
+from ftune.engine.scores import Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.training.pace import Pace

@@ -10,7 +10,7 @@ from typing import Any
 from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
-from ftune.engine.selection import Scores
+from ftune.engine.scores import Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.runs.folder import Metrics

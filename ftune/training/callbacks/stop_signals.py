@@ -5,7 +5,7 @@ from __future__ import annotations
 from ftune.console import Console
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision, Reason
-from ftune.engine.selection import Scores
+from ftune.engine.scores import Scores
 from ftune.engine.state import State
 from ftune.runtime.signals import Stopper
 

@@ -15,7 +15,8 @@ from torch import nn
 from ftune.engine import loop
 from ftune.engine.decision import Decision, Reason
 from ftune.engine.loop import Job, Outcome, fit
-from ftune.engine.selection import Evaluation, Scores, Selection
+from ftune.engine.scores import Evaluation, Scores
+from ftune.engine.selection import Selection
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.optim.schedule import Curve

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from ftune.engine.selection import Evaluation, Selection
+from ftune.engine.scores import Evaluation
+from ftune.engine.selection import Selection
 from ftune.engine.state import State
 from ftune.optim.schedule import Curve
 

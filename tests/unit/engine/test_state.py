@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ftune.engine.average import EMA
 from ftune.engine.callback import NullCallback
 from ftune.engine.decision import Decision
-from ftune.engine.selection import Evaluation
+from ftune.engine.scores import Evaluation
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.errors import CheckpointError

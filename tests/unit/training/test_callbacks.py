@@ -15,7 +15,7 @@ from ftune.console import Console
 from ftune.engine.callback import Callback, Callbacks
 from ftune.engine.decision import Decision, Reason
 from ftune.engine.loop import Outcome, fit
-from ftune.engine.selection import Scores
+from ftune.engine.scores import Scores
 from ftune.engine.state import State
 from ftune.engine.step import StepResult
 from ftune.runs import checkpoint
