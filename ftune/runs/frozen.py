@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from ftune.errors import FtuneError
 from ftune.runs import references
 from ftune.runs.files import replacing, sha256, write_atomic, write_json
+from ftune.runs.gguf_tensors import GGUF
 from ftune.runs.references import RECORD, ReferencedFile, References
 from ftune.runs.tensors import bytes_of, write_tensors
 from ftune.security.consent import opened
@@ -81,7 +82,10 @@ def _referenced(
     try:
         for file in files:
             _retain(file)
-        records = [_record(folder, file, sha256(file), file in shared) for file in files]
+        records = [
+            replace(_record(folder, file, sha256(file), file in shared), content=content)
+            for file, content in ((file, _computed(file, holders)) for file in files)
+        ]
     except OSError:  # a base's folder that takes no note might lose the file
         return None
     places = {digest: (files.index(file), name) for digest, (file, name) in holders.items()}
@@ -100,6 +104,14 @@ def _held(file: Path, wanted: Collection[Digest]) -> Iterator[tuple[Digest, tupl
                 digest = digest_of(tensor.to(dtype))
                 if digest in wanted:
                     yield digest, (file, name)
+
+
+def _computed(file: Path, holders: Mapping[Digest, tuple[Path, str]]) -> str:
+    """What tells whether the tensors of a GGUF file come out the same; "" for stored ones."""
+    if file.suffix != GGUF:
+        return ""
+    used = {name: digest[2] for digest, (holder, name) in holders.items() if holder == file}
+    return references.content_digest(used)
 
 
 def _retain(file: Path) -> None:

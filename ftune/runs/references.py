@@ -18,8 +18,9 @@ from torch import Tensor
 from ftune.errors import CheckpointError, ReferencedFileError
 from ftune.record import Record
 from ftune.runs.files import read_json, sha256, write_atomic, write_json
+from ftune.runs.gguf_tensors import GGUF, GgufTensors
 from ftune.runs.nested import TORCH, weights_in
-from ftune.runs.tensors import DTYPES
+from ftune.runs.tensors import DTYPES, bytes_of
 from ftune.security.limits.memory import check
 from ftune.security.untrusted_files import read_safetensors, read_torch
 
@@ -44,7 +45,10 @@ WHOLE = Access()
 
 @dataclass(frozen=True)
 class ReferencedFile:
-    """A file of tensors. beside: its path from the checkpoints' folder, where a run wrote it."""
+    """A file of tensors. beside: its path from the checkpoints' folder, where a run wrote it.
+
+    content: `content_digest` of the tensors that are used, where they are computed from the file.
+    """
 
     path: str
     size: int
@@ -52,12 +56,19 @@ class ReferencedFile:
     sha256: str
     header: str
     beside: str = ""
+    content: str = ""
 
     @classmethod
-    def of(cls, path: Path, digest: str, beside: str = "") -> ReferencedFile:
+    def of(cls, path: Path, digest: str, beside: str = "", content: str = "") -> ReferencedFile:
         stat = path.stat()
         return cls(
-            str(path.resolve()), stat.st_size, stat.st_mtime_ns, digest, header(path), beside
+            str(path.resolve()),
+            stat.st_size,
+            stat.st_mtime_ns,
+            digest,
+            header(path),
+            beside,
+            content,
         )
 
     @classmethod
@@ -65,7 +76,8 @@ class ReferencedFile:
         """The inverse of `asdict`. Raises CheckpointError."""
         texts = {name: stored.text(name) for name in ("path", "sha256", "header")}
         counts = {name: stored.count(name) for name in ("size", "mtime_ns")}
-        return cls(**texts, **counts, beside=stored.text("beside", ""))
+        more = {name: stored.text(name, "") for name in ("beside", "content")}
+        return cls(**texts, **counts, **more)
 
     def same(self, file: Path, verify: bool) -> bool:
         """Whether a file is this one."""
@@ -97,13 +109,28 @@ class References:
         Raises ReferencedFileError for a file that is absent or another, CheckpointError for damage.
         """
         contents = [content_of(located(file, folder, access)) for file in self.files]
+        entries = dict.fromkeys(self.tensors.values())
         try:
-            return {
-                name: contents[number][key].to(DTYPES[dtype])
-                for name, (number, key, dtype) in self.tensors.items()
-            }
+            loaded = {(n, key, t): contents[n][key].to(DTYPES[t]) for n, key, t in entries}
         except LookupError as error:
             raise CheckpointError(f"{folder / RECORD}: damaged: no tensor {error}") from None
+        for number, file in enumerate(self.files):
+            if not file.content:
+                continue
+            used = {key: tensor for (n, key, _), tensor in loaded.items() if n == number}
+            digests = {k: hashlib.sha256(bytes_of(t)).hexdigest() for k, t in used.items()}
+            if content_digest(digests) != file.content:
+                raise CheckpointError(
+                    f"{file.path}: the installed gguf reads other weights from it than those that "
+                    f"{folder.parent} was trained on; install the version that the run used"
+                )
+        return {name: loaded[entry] for name, entry in self.tensors.items()}
+
+
+def content_digest(digests: Mapping[str, str]) -> str:
+    """sha256 over the names of tensors and the sha256 of each."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read(folder: Path, expected: str) -> References:
@@ -141,6 +168,8 @@ def located(record: ReferencedFile, folder: Path, access: Access = WHOLE) -> Pat
 
 def content_of(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name, of torch.save's the weights. Raises CheckpointError."""
+    if file.suffix == GGUF:
+        return GgufTensors(file)
     if file.suffix not in TORCH:
         return read_safetensors(file)[1]
     content = read_torch(file)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ftune.runs import checkpoint
 from ftune.runs.frozen import IN_RUN, FrozenStorage
+from ftune.runs.gguf_tensors import GGUF
 from ftune.runs.nested import TORCH, split_key
 from ftune.runs.references import RECORD, files_of
 from ftune.schema.root import RunConfig
@@ -34,7 +35,7 @@ def _sources(config: RunConfig) -> Iterator[Path]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_file() and path.suffix in (".safetensors", *TORCH):
+    if path.is_file() and path.suffix in (".safetensors", GGUF, *TORCH):
         yield path.resolve()
     elif (path / "checkpoints").is_dir():
         for name in ("best", "latest"):
