@@ -99,7 +99,7 @@ def test_c3_control(disk: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch)
     """Saving in place of the older checkpoint must lose it."""
     save = checkpoint.save
 
-    def in_place(folder: Path, content: checkpoint.Checkpoint, step: int) -> Path:
+    def in_place(folder: Path, content: checkpoint.Checkpoint, step: int, *_: object) -> Path:
         target = checkpoint.place(folder, step)
         for old in folder.glob("step-*"):
             old.rename(target)
