@@ -150,14 +150,15 @@ def faults_of(table: Mapping[str, Callable[[Path], Callable[[], Any]]], place: P
 
 def unguarded(monkeypatch: Any) -> None:
     """Takes the guards away, as if nobody had thought of them."""
-    from ftune.assembly import initial_weights
-    from ftune.data.sources import arrow
+    from ftune.assembly import structure
+    from ftune.data.sources import arrow, json_faults
     from ftune.security import untrusted_files as foreign
     from ftune.security.limits import documents, memory
 
     monkeypatch.setattr(documents, "levels", lambda _: 0)
     monkeypatch.setattr(documents, "nesting", lambda _: (0, 0))
+    monkeypatch.setattr(json_faults, "nesting", lambda _: (0, 0))
     monkeypatch.setattr(memory, "available", lambda: 2**62)
     monkeypatch.setattr(arrow, "MOST_COLUMNS", 2**62)
     monkeypatch.setattr(foreign, "loaded", lambda _, content: content)
-    monkeypatch.setattr(initial_weights, "weighed", contextlib.nullcontext)
+    monkeypatch.setattr(structure, "weighed", contextlib.nullcontext)
