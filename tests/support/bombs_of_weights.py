@@ -347,7 +347,7 @@ FOLDERS: dict[str, Bomb] = {
         write("checkpoints/step-*/model.safetensors", raw, sparse=len(raw) + 10**12), "resume"
     ),
     "a pointer 100,000 deep": run(write("checkpoints/best.json", DEEP), "evaluate"),
-    "a run.json 100,000 deep": run(write("run.json", DEEP), "runs"),
+    "a run.json 100,000 deep": run(write("run.json", DEEP), "resume"),
     "a run.json of holes": run(write("run.json", "{}", sparse=10**12), "runs"),
     "a summary 100,000 deep": run(write("summary.json", DEEP), "runs"),
     "metrics 100,000 deep": run(write("metrics.jsonl", DEEP), "resume"),
