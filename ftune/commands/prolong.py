@@ -68,7 +68,7 @@ def prolong(
     state = start(parts)
     state.load(parent.saved.training, parent.saved.loop.to_json())
     _refuse_ended(parent, parts, state)
-    parts.notes = list(dict.fromkeys([*folder.facts().get("notes", []), *parts.notes]))
+    parts.notes = list(dict.fromkeys([*folder.record.notes, *parts.notes]))
     new = _new_folder(parent, parts, state, out)
     for message in _messages(parent, parts, state):
         console.info(message)
@@ -78,7 +78,7 @@ def prolong(
 
 def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
     """Return the run to prolong. Raises RequestError for other runs and other settings."""
-    facts = folder.facts()
+    record = folder.record
     odd = [c for c in changes if not key_of(c).startswith((*LENGTH, "data.path"))]
     if odd:
         LANGUAGE.load(folder.config_file, odd)  # says it where there is no such setting
@@ -86,10 +86,10 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
             f"`{odd[0]}`: only {', '.join(LENGTH)} can be changed as a run goes on; with other "
             f"settings it is another training: ftune finetune --base {folder.path} {odd[0]}"
         )
-    command = COMMANDS.get(facts["command"])
-    if command is None or command.kind != "training" or facts["status"] == "running":
+    command = COMMANDS.get(record.command)
+    if command is None or command.kind != "training" or record.status == "running":
         raise RequestError(
-            f"{folder.path}: {facts['command']}, {facts['status']}; a training that has ended or "
+            f"{folder.path}: {record.command}, {record.status}; a training that has ended or "
             "was interrupted can be prolonged"
         )
     saved, _ = checkpoint.newest_valid(folder.checkpoints)
@@ -137,10 +137,10 @@ def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
 
 def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -> RunFolder:
     """Create a folder with all that was saved, and a checkpoint for the new length."""
-    facts = parent.folder.facts()
-    path = RunFolder.place(facts["command"], "prolonged", out, parent.folder.path.parent)
+    command = parent.folder.record.command
+    path = RunFolder.place(command, "prolonged", out, parent.folder.path.parent)
     new = folder_for(
-        parts, path, facts["command"], parent=str(parent.folder.path.resolve()),
+        parts, path, command, parent=str(parent.folder.path.resolve()),
         parent_step=parent.step,
     )  # fmt: skip
     shutil.copytree(parent.folder.checkpoints, new.checkpoints)

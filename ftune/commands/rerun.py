@@ -18,6 +18,7 @@ from ftune.report.run_diff import INPUTS, Difference, causes, results
 from ftune.runs import checkpoint
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import RunFolder
+from ftune.runs.run_record import RunRecord
 from ftune.schema.root import LANGUAGE
 from ftune.search.failures import failure_pattern
 from ftune.training.provenance import gathered
@@ -34,44 +35,43 @@ def rerun(
     """
     if odd := [change for change in moved if not change.startswith("data.path=")]:
         raise RequestError(f"`{odd[0]}`: a run is run again as it was; only data.path may move")
-    facts = folder.facts()
-    if facts["status"] == "running" or facts["command"] not in COMMANDS:
-        what = f"{facts['command']}, {facts['status']}"
+    record, facts = folder.record, folder.facts()
+    if record.status == "running" or record.command not in COMMANDS:
+        what = f"{record.command}, {record.status}"
         raise RequestError(f"{folder.path}: {what}; what has ended can be run again")
-    if "parent" in facts:
+    if record.parent is not None:
         raise RequestError(
-            f"{folder.path} goes on from step {facts['parent_step']:,} of {facts['parent']}; run "
+            f"{folder.path} goes on from step {record.parent_step or 0:,} of {record.parent}; run "
             "that one again, and prolong it"
         )
-    request = _request(folder, facts, moved, console)
+    request = _request(folder, moved, console)
     assert request.dataset is not None
     current = gathered(request.config, request.dataset)
-    of_trials = ["data", "raw_targets"] if _is_sweep(facts) else []
+    of_trials = ["data", "raw_targets"] if _is_sweep(record) else []
     later = ("threads", "determinism", *of_trials)
     changed = causes(facts, {key: value for key, value in current.items() if key not in later})
     if any(change.field.partition(".")[0] in INPUTS for change in changed):
         return _report(folder, None, changed, "not run: it would not start from the same", console)
-    command = facts["command"]
+    command = record.command
     target = RunFolder(RunFolder.place(command, "rerun", out, request.config.runs_folder))
-    until = _last_step(folder, facts)
+    until = _last_step(folder)
     failure = _run(command, replace(request, out=target.path, pause_at=until))
     differing = _differing(folder, facts, target, failure, until)
-    return _report(folder, target, differing, _extent(facts, until), console)
+    return _report(folder, target, differing, _extent(record, until), console)
 
 
-def _is_sweep(facts: Mapping[str, Any]) -> bool:
-    return COMMANDS[facts["command"]].kind == "sweep"
+def _is_sweep(record: RunRecord) -> bool:
+    return COMMANDS[record.command].kind == "sweep"
 
 
-def _request(
-    folder: RunFolder, facts: Mapping[str, Any], moved: Sequence[str], console: Console
-) -> Request:
+def _request(folder: RunFolder, moved: Sequence[str], console: Console) -> Request:
     """Return the same run to make, with its base and data. Raises RequestError without them."""
+    record = folder.record
     try:
-        with needing(facts.get("code"), "it"):
+        with needing(record.code, "it"):
             config = LANGUAGE.load(folder.config_file, moved)
-        if config.runtime.threads == "auto" and facts.get("threads"):
-            config = replace(config, runtime=replace(config.runtime, threads=facts["threads"]))
+        if config.runtime.threads == "auto" and record.threads:
+            config = replace(config, runtime=replace(config.runtime, threads=record.threads))
         base = load_bases(config.base) if config.base else None
         dataset = read_data(config, prior=base_pipeline(base))
     except FtuneError as error:
@@ -79,9 +79,10 @@ def _request(
     return Request(config, "", None, console, base, dataset)
 
 
-def _last_step(folder: RunFolder, facts: Mapping[str, Any]) -> int | None:
+def _last_step(folder: RunFolder) -> int | None:
     """Return the last step that an interrupted training has saved; None for other runs."""
-    if facts["status"] not in ("interrupted", "paused") or _is_sweep(facts):
+    record = folder.record
+    if record.status not in ("interrupted", "paused") or _is_sweep(record):
         return None
     latest = checkpoint.pointed(folder.checkpoints, "latest")
     if latest is None:
@@ -89,11 +90,11 @@ def _last_step(folder: RunFolder, facts: Mapping[str, Any]) -> int | None:
     return int(latest.name.rpartition("-")[2])
 
 
-def _extent(facts: Mapping[str, Any], until: int | None) -> str:
+def _extent(record: RunRecord, until: int | None) -> str:
     """Return what of the run is compared; empty for all of it."""
     if until is not None:
         return f"compared up to step {until:,}, where the run stopped"
-    unfinished = _is_sweep(facts) and facts["status"] == "interrupted"
+    unfinished = _is_sweep(record) and record.status == "interrupted"
     return "compared are the trials that the sweep had finished" if unfinished else ""
 
 
@@ -114,23 +115,22 @@ def _differing(
     folder: RunFolder, facts: Mapping[str, Any], target: RunFolder, failure: str, until: int | None
 ) -> list[Difference]:
     """Return what differs, in this order: causes, how it ended, then the first of the results."""
-    current = target.facts()
-    differences = causes(facts, current)
-    was = str(facts.get("reason") or "").replace(str(folder.path), "RUN")
-    now = str(current.get("reason") or failure).replace(str(target.path), "RUN")
-    if facts["status"] != "interrupted" and failure_pattern(was) != failure_pattern(now):
+    record = folder.record
+    differences = causes(facts, target.facts())
+    was = record.reason.replace(str(folder.path), "RUN")
+    now = (target.record.reason or failure).replace(str(target.path), "RUN")
+    if record.status != "interrupted" and failure_pattern(was) != failure_pattern(now):
         differences.append(Difference("reason", was or None, now or None))
-    return [*differences, *islice(_results(folder, facts, target, until), 1)]
+    return [*differences, *islice(_results(folder, target, until), 1)]
 
 
-def _results(
-    folder: RunFolder, facts: Mapping[str, Any], target: RunFolder, until: int | None
-) -> Iterator[Difference]:
+def _results(folder: RunFolder, target: RunFolder, until: int | None) -> Iterator[Difference]:
     """Yield the results that differ; of an interrupted sweep, those of the finished trials."""
-    if _is_sweep(facts) and facts["status"] == "interrupted":
+    record = folder.record
+    if _is_sweep(record) and record.status == "interrupted":
         for file in sorted((folder.path / "trials").glob("*/run.json")):
             trial = RunFolder(file.parent)
-            if trial.facts()["status"] == "done":
+            if trial.record.status == "done":
                 yield from results(trial, RunFolder(target.path / "trials" / trial.path.name))
         return
     yield from results(folder, target, until)

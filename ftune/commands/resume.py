@@ -95,10 +95,10 @@ def _ways_out(folder: RunFolder, changed: Sequence[Change]) -> str:
 
 def _changed(folder: RunFolder, config: RunConfig) -> list[Change]:
     """Return the settings that differ from the run's own, except those that a run fills in."""
-    facts = folder.facts()
-    with needing(facts.get("code"), folder.path):
+    record = folder.record
+    with needing(record.code, folder.path):
         began = flat(dump(LANGUAGE.load(folder.config_file)))
-    now, searched = flat(dump(config)), COMMANDS[facts["command"]].kind == "sweep"
+    now, searched = flat(dump(config)), COMMANDS[record.command].kind == "sweep"
     free = tuple(f"{key}." for key in free_settings(config) if key != "sweep" or not searched)
     return [
         (key, began.get(key), value)

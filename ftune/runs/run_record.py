@@ -13,14 +13,18 @@ from ftune.record import Record
 class RunRecord:
     """The facts of a run that a continuation depends on.
 
-    data, raw_targets: fingerprints; those of the raw targets are None in a run of 0.1. notes: of
-    its beginning. code: what it was begun with, for `extend.needing`. parent, begun: of a prolonged
-    run, and whether it has taken over its parent.
+    threads: that it computed with. data, raw_targets: fingerprints; those of the raw targets are
+    None in a run of 0.1. notes: of its beginning. code: what it was begun with, for
+    `extend.needing`. parent, parent_step, begun: of a prolonged run, and whether it has taken over
+    its parent. reason: why it failed.
     """
 
     file: Path | str
     command: str
     status: str
+    threads: int | None = None
+    parent_step: int | None = None
+    reason: str = ""
     data: str | None = None
     raw_targets: str | None = None
     has_raw_targets: bool = False
@@ -40,6 +44,9 @@ class RunRecord:
             file=file,
             command=facts.text("command"),
             status=facts.text("status"),
+            threads=facts.count("threads", None),
+            parent_step=facts.count("parent_step", None),
+            reason=facts.text("reason", None) or "",
             data=facts.text("data", None),
             raw_targets=facts.text("raw_targets", None),
             has_raw_targets="raw_targets" in facts.values,
