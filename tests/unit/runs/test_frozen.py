@@ -232,6 +232,16 @@ def test_trials_of_a_sweep_share(base: Path, tmp_path: Path) -> None:
     load_base(tmp_path / "elsewhere/trials" / trials[0].name)
 
 
+def test_a_trial_goes_on_elsewhere(tmp_path: Path) -> None:
+    """What all trials share is not in the new folder: it is referred to from there."""
+    rates = {"sweep": {"scientific": {"optimizer.lr": [0.001, 0.01]}}}
+    sweep(Request(configuration(plain=LORA | rates), "", tmp_path / "s", QUIET))
+    trial = RunFolder(sorted((tmp_path / "s/trials").iterdir())[0])
+    longer = tmp_path / "far/from/there/longer"
+    resume(trial, False, QUIET, ["train.epochs=5"], longer)
+    assert "second.weight" in load_base(longer).tensors
+
+
 def test_the_checkpoint_of_a_base_is_never_rotated_away(tmp_path: Path) -> None:
     undisturbed(configuration("train.epochs=1", plain=WIDE), tmp_path / "base")
     train(finetuning(tmp_path / "run", str(tmp_path / "base")))
