@@ -20,7 +20,7 @@ from ftune.runs import references
 from ftune.runs.files import replacing, sha256, write_atomic, write_json
 from ftune.runs.gguf_tensors import GGUF
 from ftune.runs.references import RECORD, ReferencedFile, References
-from ftune.runs.tensors import bytes_of, write_tensors
+from ftune.runs.tensors import bytes_of, content_digest, write_tensors
 from ftune.security.consent import opened
 
 FROZEN, SHARED = "frozen.safetensors", "frozen-{}.safetensors"
@@ -111,7 +111,7 @@ def _computed(file: Path, holders: Mapping[Digest, tuple[Path, str]]) -> str:
     if file.suffix != GGUF:
         return ""
     used = {name: digest[2] for digest, (holder, name) in holders.items() if holder == file}
-    return references.content_digest(used)
+    return content_digest(used)
 
 
 def _retain(file: Path) -> None:

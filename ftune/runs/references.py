@@ -20,7 +20,7 @@ from ftune.record import Record
 from ftune.runs.files import read_json, sha256, write_atomic, write_json
 from ftune.runs.gguf_tensors import GGUF, GgufTensors
 from ftune.runs.nested import TORCH, weights_in
-from ftune.runs.tensors import DTYPES, bytes_of
+from ftune.runs.tensors import DTYPES, bytes_of, content_digest
 from ftune.security.limits.memory import check
 from ftune.security.untrusted_files import read_safetensors, read_torch
 
@@ -125,12 +125,6 @@ class References:
                     f"{folder.parent} was trained on; install the version that the run used"
                 )
         return {name: loaded[entry] for name, entry in self.tensors.items()}
-
-
-def content_digest(digests: Mapping[str, str]) -> str:
-    """sha256 over the names of tensors and the sha256 of each."""
-    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read(folder: Path, expected: str) -> References:

@@ -79,3 +79,9 @@ def bytes_of(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     data: Any = flat.numpy()
     return memoryview(data)
+
+
+def content_digest(digests: Mapping[str, str]) -> str:
+    """sha256 over the names of tensors and the sha256 of each."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
