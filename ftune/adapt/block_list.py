@@ -73,13 +73,9 @@ def _like_blocks(model: nn.Module) -> list[str]:
     holders = {type(model.get_submodule(path)) for path in ("", longest, *parents(longest))}
     containers = holders | {nn.Sequential, nn.ModuleList}
     classes = {type(m) for m in runs[longest].values()} - containers
-    likewise = runs if not classes else [longest]
-    members = {
-        f"{path}.{name}".lstrip(".")
-        for path in likewise
-        if path == longest or all(type(m) in containers for m in runs[path].values())
-        for name in runs[path]
-    }
+    unnamed = [p for p, items in runs.items() if {type(m) for m in items.values()} <= containers]
+    chosen = [longest] if classes else unnamed
+    members = {f"{path}.{name}".lstrip(".") for path in chosen for name in runs[path]}
     blocks: list[str] = []
     for path, module in model.named_modules():
         inside = any(path.startswith(f"{block}.") for block in blocks)

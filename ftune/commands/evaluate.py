@@ -29,13 +29,7 @@ def evaluate(
     """
     path, others = new_path(changes)
     cost = settings_with(RunConfig, "cost")
-    check_settings(
-        others,
-        "evaluate",
-        "data.path",
-        *cost,
-        *(NEW_ROWS if path else ()),
-    )
+    check_settings(others, "evaluate", "data.path", *cost, *(NEW_ROWS if path else ()))
     predictor = restore(base, others)
     if path is not None and split is not None:
         raise RequestError(f"--split {split}: all rows of data.path are judged; give one of both")

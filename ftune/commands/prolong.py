@@ -22,6 +22,7 @@ from ftune.errors import RequestError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.folder import RunFolder
+from ftune.runs.run_record import RunRecord
 from ftune.schema.root import LANGUAGE, RunConfig
 from ftune.training.checkpoint_content import checkpoint_of, model_card
 from ftune.training.reopen import differences
@@ -39,6 +40,7 @@ class _Parent:
     """The run to prolong, with its newest whole checkpoint."""
 
     folder: RunFolder
+    record: RunRecord
     config: RunConfig
     saved: Checkpoint
 
@@ -68,7 +70,7 @@ def prolong(
     state = start(parts)
     state.load(parent.saved.training, parent.saved.loop.to_json())
     _refuse_ended(parent, parts, state)
-    parts.notes = list(dict.fromkeys([*folder.record.notes, *parts.notes]))
+    parts.notes = list(dict.fromkeys([*parent.record.notes, *parts.notes]))
     new = _new_folder(parent, parts, state, out)
     for message in _messages(parent, parts, state):
         console.info(message)
@@ -93,7 +95,7 @@ def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
             "was interrupted can be prolonged"
         )
     saved, _ = checkpoint.newest_valid(folder.checkpoints)
-    return _Parent(folder, LANGUAGE.load(folder.config_file), saved)
+    return _Parent(folder, record, LANGUAGE.load(folder.config_file), saved)
 
 
 def key_of(change: str) -> str:
@@ -114,7 +116,7 @@ def _threads(parent: _Parent, config: RunConfig) -> Any:
 
 
 def _refuse_differences(parent: _Parent, parts: Parts, inexact: bool) -> None:
-    differing = differences(parts, parent.saved.exact.values, parent.folder.record, OTHER_LENGTH)
+    differing = differences(parts, parent.saved.exact.values, parent.record, OTHER_LENGTH)
     if differing and not inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -137,7 +139,7 @@ def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
 
 def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -> RunFolder:
     """Create a folder with all that was saved, and a checkpoint for the new length."""
-    command = parent.folder.record.command
+    command = parent.record.command
     path = RunFolder.place(command, "prolonged", out, parent.folder.path.parent)
     new = folder_for(
         parts, path, command, parent=str(parent.folder.path.resolve()),

@@ -44,7 +44,7 @@ def rerun(
             f"{folder.path} goes on from step {record.parent_step or 0:,} of {record.parent}; run "
             "that one again, and prolong it"
         )
-    request = _request(folder, moved, console)
+    request = _request(folder, record, moved, console)
     assert request.dataset is not None
     current = gathered(request.config, request.dataset)
     of_trials = ["data", "raw_targets"] if _is_sweep(record) else []
@@ -54,9 +54,9 @@ def rerun(
         return _report(folder, None, changed, "not run: it would not start from the same", console)
     command = record.command
     target = RunFolder(RunFolder.place(command, "rerun", out, request.config.runs_folder))
-    until = _last_step(folder)
+    until = _last_step(folder, record)
     failure = _run(command, replace(request, out=target.path, pause_at=until))
-    differing = _differing(folder, facts, target, failure, until)
+    differing = _differing(folder, record, facts, target, failure, until)
     return _report(folder, target, differing, _extent(record, until), console)
 
 
@@ -64,9 +64,10 @@ def _is_sweep(record: RunRecord) -> bool:
     return COMMANDS[record.command].kind == "sweep"
 
 
-def _request(folder: RunFolder, moved: Sequence[str], console: Console) -> Request:
+def _request(
+    folder: RunFolder, record: RunRecord, moved: Sequence[str], console: Console
+) -> Request:
     """Return the same run to make, with its base and data. Raises RequestError without them."""
-    record = folder.record
     try:
         with needing(record.code, "it"):
             config = LANGUAGE.load(folder.config_file, moved)
@@ -79,9 +80,8 @@ def _request(folder: RunFolder, moved: Sequence[str], console: Console) -> Reque
     return Request(config, "", None, console, base, dataset)
 
 
-def _last_step(folder: RunFolder) -> int | None:
+def _last_step(folder: RunFolder, record: RunRecord) -> int | None:
     """Return the last step that an interrupted training has saved; None for other runs."""
-    record = folder.record
     if record.status not in ("interrupted", "paused") or _is_sweep(record):
         return None
     latest = checkpoint.pointed(folder.checkpoints, "latest")
@@ -112,21 +112,22 @@ def _run(command: str, request: Request) -> str:
 
 
 def _differing(
-    folder: RunFolder, facts: Mapping[str, Any], target: RunFolder, failure: str, until: int | None
-) -> list[Difference]:
+    folder: RunFolder, record: RunRecord, facts: Mapping[str, Any], target: RunFolder,
+    failure: str, until: int | None,
+) -> list[Difference]:  # fmt: skip
     """Return what differs, in this order: causes, how it ended, then the first of the results."""
-    record = folder.record
     differences = causes(facts, target.facts())
     was = record.reason.replace(str(folder.path), "RUN")
     now = (target.record.reason or failure).replace(str(target.path), "RUN")
     if record.status != "interrupted" and failure_pattern(was) != failure_pattern(now):
         differences.append(Difference("reason", was or None, now or None))
-    return [*differences, *islice(_results(folder, target, until), 1)]
+    return [*differences, *islice(_results(folder, record, target, until), 1)]
 
 
-def _results(folder: RunFolder, target: RunFolder, until: int | None) -> Iterator[Difference]:
+def _results(
+    folder: RunFolder, record: RunRecord, target: RunFolder, until: int | None
+) -> Iterator[Difference]:
     """Yield the results that differ; of an interrupted sweep, those of the finished trials."""
-    record = folder.record
     if _is_sweep(record) and record.status == "interrupted":
         for file in sorted((folder.path / "trials").glob("*/run.json")):
             trial = RunFolder(file.parent)

@@ -43,8 +43,9 @@ def resume(
     refuse_several()
     if base is not None:
         with folder.locked() as own:
-            note_place(own.path, base)
-        console.info(f"{folder.path}: frozen weights are read from {base} from now on")
+            noted = note_place(own.path, base)
+        told = f"are read from {base} from now on" if noted else "are all its own: --base is unused"
+        console.info(f"{folder.path}: frozen weights {told}")
     if {key_of(change) for change in changes} == {TRIALS}:
         with folder.locked() as own:
             _extend(own, changes)

@@ -143,7 +143,7 @@ def parse_value(text: str, mark: Mark) -> Node:
         return Node(text, mark)
     if node.value == {} and text.strip() != "{}":
         return Node(None, mark)
-    return _moved(node, mark)
+    return node_of(node.plain(), mark)
 
 
 def node_of(value: Any, mark: Mark) -> Node:
@@ -154,10 +154,6 @@ def node_of(value: Any, mark: Mark) -> Node:
     if isinstance(value, list | tuple):
         return Node([node_of(item, mark) for item in value], mark)
     return Node(value, mark)
-
-
-def _moved(node: Node, mark: Mark) -> Node:
-    return node_of(node.plain(), mark)
 
 
 def _check_depth(text: str, source: str) -> None:

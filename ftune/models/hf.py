@@ -192,8 +192,8 @@ class Hf:
         card = HfCard(kind, pooling, plain(wrapper.config), code)
         if isinstance(wrapper, CausalLm):
             card = replace(card, splits=wrapper.splits, packs=wrapper.packs)
-        axes = {} if isinstance(wrapper, CausalLm) else head_axes(wrapper, head)
-        return Built(wrapper, head, axes, card.to_json(), report)
+            return Built(wrapper, head, {}, card.to_json(), report)
+        return Built(wrapper, head, head_axes(wrapper, head), card.to_json(), report)
 
 
 def is_hf(path: str | Path) -> bool:

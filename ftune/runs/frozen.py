@@ -6,7 +6,6 @@ a model ties, is stored once.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from ftune.runs import references
 from ftune.runs.files import replacing, sha256, write_atomic, write_json
 from ftune.runs.gguf_tensors import GGUF
 from ftune.runs.references import RECORD, ReferencedFile, References
-from ftune.runs.tensors import bytes_of, content_digest, write_tensors
+from ftune.runs.tensors import content_digest, tensor_sha256, write_tensors
 from ftune.security.consent import opened
 
 FROZEN, SHARED = "frozen.safetensors", "frozen-{}.safetensors"
@@ -62,7 +61,7 @@ def store(folder: Path, tensors: Mapping[str, Tensor], storage: FrozenStorage) -
 
 def digest_of(tensor: Tensor) -> Digest:
     """What two tensors have in common whose bits are the same."""
-    return tensor.dtype, tensor.shape, hashlib.sha256(bytes_of(tensor)).hexdigest()
+    return tensor.dtype, tensor.shape, tensor_sha256(tensor)
 
 
 def _referenced(
@@ -83,8 +82,11 @@ def _referenced(
         for file in files:
             _retain(file)
         records = [
-            replace(_record(folder, file, sha256(file), file in shared), content=content)
-            for file, content in ((file, _computed(file, holders)) for file in files)
+            replace(
+                _record(folder, file, sha256(file), file in shared),
+                content=_computed(file, holders),
+            )
+            for file in files
         ]
     except OSError:  # a base's folder that takes no note might lose the file
         return None

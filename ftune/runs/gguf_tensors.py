@@ -44,10 +44,11 @@ class GgufTensors(Mapping[str, Tensor]):
         stored = self._stored[name.removesuffix(HALVES)]
         try:
             values = np.array(dequantize(stored.data, stored.tensor_type), dtype=np.float32)
+            if name.endswith(HALVES):
+                values = _in_halves(values, self._heads(name))
         except (NotImplementedError, ValueError) as error:
             raise CheckpointError(f"{self._file}: `{name}`: {error}") from None
-        ordered = _in_halves(values, self._heads(name)) if name.endswith(HALVES) else values
-        return torch.from_numpy(ordered)
+        return torch.from_numpy(values)
 
     def __iter__(self) -> Iterator[str]:
         for name in self._stored:

@@ -20,7 +20,7 @@ from ftune.record import Record
 from ftune.runs.files import read_json, sha256, write_atomic, write_json
 from ftune.runs.gguf_tensors import GGUF, GgufTensors
 from ftune.runs.nested import TORCH, weights_in
-from ftune.runs.tensors import DTYPES, bytes_of, content_digest
+from ftune.runs.tensors import DTYPES, content_digest, tensor_sha256
 from ftune.security.limits.memory import check
 from ftune.security.untrusted_files import read_safetensors, read_torch
 
@@ -59,16 +59,10 @@ class ReferencedFile:
     content: str = ""
 
     @classmethod
-    def of(cls, path: Path, digest: str, beside: str = "", content: str = "") -> ReferencedFile:
+    def of(cls, path: Path, digest: str, beside: str = "") -> ReferencedFile:
         stat = path.stat()
         return cls(
-            str(path.resolve()),
-            stat.st_size,
-            stat.st_mtime_ns,
-            digest,
-            header(path),
-            beside,
-            content,
+            str(path.resolve()), stat.st_size, stat.st_mtime_ns, digest, header(path), beside
         )
 
     @classmethod
@@ -117,8 +111,7 @@ class References:
         for number, file in enumerate(self.files):
             if not file.content:
                 continue
-            used = {key: tensor for (n, key, _), tensor in loaded.items() if n == number}
-            digests = {k: hashlib.sha256(bytes_of(t)).hexdigest() for k, t in used.items()}
+            digests = {key: tensor_sha256(t) for (n, key, _), t in loaded.items() if n == number}
             if content_digest(digests) != file.content:
                 raise CheckpointError(
                     f"{file.path}: the installed gguf reads other weights from it than those that "
@@ -170,16 +163,21 @@ def content_of(file: Path) -> Mapping[str, Tensor]:
     return weights_in(file, content, "")[0] if isinstance(content, Mapping) else {}
 
 
-def note_place(run: Path, base: Path) -> None:
+def note_place(run: Path, base: Path) -> bool:
     """Notes in a run, or in each trial of a sweep, where the files that it refers to lie now.
+
+    Returns whether it refers to any.
 
     Raises ReferencedFileError where `base` does not hold them.
     """
+    noted = False
     for file in (*run.glob(f"checkpoints/{RECORD}"), *run.glob(f"trials/*/checkpoints/{RECORD}")):
         folder = file.parent
         outside = [f for f in read(folder, sha256(file)).files if not f.beside]
         places = {f.sha256: str(located(f, folder, Access(base=base)).resolve()) for f in outside}
         write_json(folder / PLACES, places)
+        noted = noted or bool(places)
+    return noted
 
 
 def _candidates(record: ReferencedFile, folder: Path, access: Access) -> Iterator[Path]:

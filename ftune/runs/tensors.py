@@ -81,6 +81,11 @@ def bytes_of(tensor: Tensor) -> memoryview:
     return memoryview(data)
 
 
+def tensor_sha256(tensor: Tensor) -> str:
+    """sha256 of a tensor's bytes."""
+    return hashlib.sha256(bytes_of(tensor)).hexdigest()
+
+
 def content_digest(digests: Mapping[str, str]) -> str:
     """sha256 over the names of tensors and the sha256 of each."""
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(digests.items()))

@@ -22,6 +22,7 @@ from ftune.commands.export import export
 from ftune.commands.request import Request
 from ftune.commands.resume import resume
 from ftune.commands.sweep import sweep
+from ftune.console import Console
 from ftune.errors import CheckpointError, ReferencedFileError
 from ftune.predictor import restore
 from ftune.runs import checkpoint
@@ -213,6 +214,17 @@ def test_damaged_notes_of_a_place_are_no_damage_of_the_run(base: Path, tmp_path:
     base.rename(tmp_path / "moved.safetensors")
     with pytest.raises(ReferencedFileError, match=r"is not there.*--base NEW"):
         load_base(tmp_path / "run")
+
+
+def test_a_base_that_a_run_does_not_refer_to_is_said(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run with its own weights takes none from a base, whatever `--base` names."""
+    undisturbed(configuration("train.epochs=1", plain=WIDE), tmp_path / "own")
+    train(finetuning(tmp_path / "run", str(base)))
+    for name, words in (("own", "all its own: --base is unused"), ("run", "from now on")):
+        resume(RunFolder(tmp_path / name), False, Console(), base=base)
+        assert words in " ".join(capsys.readouterr().out.split()), name
 
 
 def test_trials_of_a_sweep_share(base: Path, tmp_path: Path) -> None:
