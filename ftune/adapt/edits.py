@@ -48,6 +48,7 @@ def _quantize(model: nn.Module, edit: Edit) -> None:
 
 
 KINDS: Mapping[str, Callable[[nn.Module, Edit], None]] = {
+    "bf16": _quantize,
     "int8": _quantize,
     "nf4": _quantize,
     "lora": _lora,

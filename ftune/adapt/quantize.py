@@ -1,4 +1,4 @@
-"""Frozen weights in 8 or 4 bits, and the plain tensors that files hold of them."""
+"""Frozen weights in 16, 8 or 4 bits, and the plain tensors that files hold of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftune.adapt.frozen_linear import HalfParameter, store_bf16
 from ftune.adapt.names import find_module, strip_wrappers
 from ftune.errors import CheckpointError, MissingExtraError, RequestError, RunFailedError
 from ftune.log_suppression import quiet
 
 SCALE = "_scale"
+QUANTISED = ("bf16", "int8", "nf4")
 
 
 def why_not_adaptable(module: nn.Module, kind: str, shared: bool = False) -> str | None:
@@ -40,7 +42,10 @@ def quantize_module(model: nn.Module, path: str, kind: str) -> None:
     reason = why_not_adaptable(module, kind)
     if reason:
         raise RequestError(f"`{path}` cannot be quantised to {kind}: {reason}")
-    if kind == "int8":
+    if kind == "bf16":
+        assert isinstance(module, nn.Linear)
+        store_bf16(module)
+    elif kind == "int8":
         _to_int8(module)
     else:
         _to_nf4(model, path, module)
@@ -83,11 +88,14 @@ def _nf4(weight: Tensor) -> Any:
 
 def is_quantised(weight: Any) -> bool:
     """Whether a weight is one of these."""
-    return weight is not None and (hasattr(weight, "qdata") or hasattr(weight, "quant_state"))
+    marked = hasattr(weight, "qdata") or hasattr(weight, "quant_state")
+    return weight is not None and (marked or isinstance(weight, HalfParameter))
 
 
 def plain_weight(weight: Tensor) -> Tensor:
-    """A weight as a tensor of floats; itself where it is one."""
+    """A weight as a tensor of floats, of 16 bits as one of 32; itself where it is one."""
+    if isinstance(weight, HalfParameter):
+        return weight.float()
     state = getattr(weight, "quant_state", None)
     if state is not None:
         import bitsandbytes as bnb
@@ -99,9 +107,9 @@ def plain_weight(weight: Tensor) -> Tensor:
 def base_state_dict(model: nn.Module, packed: bool = False) -> dict[str, Tensor]:
     """The state dict as files hold it: plain tensors under the names that users know.
 
-    Quantised weights are dequantised, or with `packed` kept exactly and small: 8-bit integers
-    under the weight's name and their scales [outputs, 1] under `…weight_scale`; for nf4 what
-    bitsandbytes stores.
+    Quantised weights are dequantised, or with `packed` kept exactly and small: 16 bits as they
+    are; 8-bit integers under the weight's name and their scales [outputs, 1] under
+    `…weight_scale`; for nf4 what bitsandbytes stores.
     """
     tensors: dict[str, Tensor] = {}
     tensor: Any
@@ -164,12 +172,15 @@ def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _fits(own: Tensor, given: Tensor) -> bool:
     """Whether shapes agree; what bitsandbytes packs has a shape of its own."""
-    return own.shape == given.shape or (is_quantised(own) and not hasattr(own, "qdata"))
+    return own.shape == given.shape or hasattr(own, "quant_state")
 
 
 def _load_quantised(model: nn.Module, name: str, own: Any, left: dict[str, Tensor]) -> None:
     path, _, _ = name.rpartition(".")
     given = left.pop(name)
+    if isinstance(own, HalfParameter):
+        own.copy_(given)
+        return
     if hasattr(own, "qdata") and not given.is_floating_point():
         own.qdata.copy_(given)
         own.scale.copy_(left.pop(name + SCALE))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ftune.adapt.names import adapted_module_of, lora_part, parents, strip_wrappers
 from ftune.adapt.patterns import matches, no_match, no_module_to_save
 from ftune.adapt.peft_methods import fixed_parameters
-from ftune.adapt.quantize import is_quantised
+from ftune.adapt.quantize import QUANTISED, is_quantised
 from ftune.adapt.schema import Rule
 from ftune.errors import RequestError
 
@@ -161,7 +161,7 @@ def _of_lora(effect: ParamPlan, rule: Rule, index: int, part: str) -> ParamPlan:
 def _refuse_trained_bits(effects: Mapping[str, ParamPlan]) -> None:
     """Quantised weights have no gradient; a rule that trains them is a contradiction."""
     for name, effect in effects.items():
-        if effect.train and effect.adapter in ("int8", "nf4"):
+        if effect.train and effect.adapter in QUANTISED:
             where = f"adapt.{effect.rule}" if effect.rule is not None else "adapt"
             raise RequestError(
                 f"{where}: `{strip_wrappers(name)}` is quantised to {effect.adapter} and cannot be "

@@ -96,8 +96,9 @@ class Rule:
     peft: dict[str, Any] | None = setting(None, open=True)
     """Another method of the PEFT library: `{type: ia3, …}` with PEFT's own settings."""
 
-    quantize: Literal["int8", "nf4"] | None = setting(None)
-    """Stores the frozen weights of these linear modules in 8 (any device) or 4 bits (CUDA)."""
+    quantize: Literal["bf16", "int8", "nf4"] | None = setting(None)
+    """Stores the frozen weights of these linear modules in fewer bits: bf16 or int8 on any device,
+    nf4 on CUDA."""
 
     def __post_init__(self) -> None:
         if self.from_epoch is not None and self.train is False:

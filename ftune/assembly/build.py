@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ftune.adapt.activation_checkpointing import checkpoint_blocks
 from ftune.adapt.freeze import UnfreezeSchedule
+from ftune.adapt.frozen_linear import precompute_casts
 from ftune.assembly.caveats import far_from_zero, left_out_rows, refuse_blind, refuse_idle
 from ftune.assembly.initial_weights import load_initial
 from ftune.assembly.loader import to_device
@@ -100,6 +102,10 @@ def start(parts: Parts) -> State:
     choose_determinism(config.runtime.deterministic, parts.device)
     seed_all(config.seed)
     precision = choose_precision(config.train.precision, parts.device)
+    if config.train.activation_checkpointing:
+        checkpoint_blocks(parts.model)
+    elif precision.dtype is not None:  # casts take memory of their own
+        precompute_casts(parts.model, parts.frozen, precision.dtype)
     rate = config.optimizer.lr
     assert rate != "auto", "lr-find settles the rate before"
     state = State(

@@ -134,4 +134,4 @@ def test_every_kind_of_a_rule_is_in_the_table() -> None:
     pytest.importorskip("peft")
     rules = (Rule("0", quantize="int8"), Rule("2", lora=Lora(2)), Rule("4", peft={"type": "ia3"}))
     kinds = {edit.kind for edit in edits_of_rules(rules, bare())}
-    assert kinds | {"nf4"} == set(KINDS)
+    assert kinds | {"bf16", "nf4"} == set(KINDS)
