@@ -8,13 +8,11 @@ import torch
 from torch import nn
 
 from ftune.models.call import counted, counted_states, output_layer
+from ftune.models.chunked import rows_at_once
 from ftune.objectives import ChunkedObjective, Forward, Objective, TaskObjective
 from ftune.runtime.precision import choose_precision
 from ftune.schema.root import RunConfig
 from ftune.tasks.protocol import Task
-
-CHUNK_BYTES = 2**27
-"""Of fp32 logits at once: little memory, and still rows enough for a fast product."""
 
 
 def choose_objective(
@@ -29,8 +27,7 @@ def choose_objective(
     head = None if own else _chunked_head(config, model, device)
     if head is None:
         return own or TaskObjective(task.loss, task.weight), partial(counted, model)
-    rows = max(1, CHUNK_BYTES // (4 * task.outputs))
-    objective = ChunkedObjective(head, task.loss, rows, task.weight)
+    objective = ChunkedObjective(head, task.loss, rows_at_once(task.outputs), task.weight)
     return objective, partial(counted_states, model)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ftune.distributed.group import Group
-from ftune.models.call import call, counted
+from ftune.models.call import call, counted_in_chunks
 
 
 class Metric(Protocol):
@@ -34,8 +34,8 @@ def observe(model: nn.Module, metrics: Metric, batches: Iterable[Mapping[str, Te
     """Show metrics the model's outputs for all rows of `batches`."""
     with inference(model):
         for batch in batches:
-            outputs, counting = counted(model, batch)
-            metrics.update(outputs.float(), counting)
+            for outputs, counting in counted_in_chunks(model, batch):
+                metrics.update(outputs.float(), counting)
 
 
 def evaluate_ranks(

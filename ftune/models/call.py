@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ftune.batch import IGNORE_INDEX
+from ftune.models.chunked import rows_at_once
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,6 +38,33 @@ def counted(model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Mapp
         return call(model, batch)[counts], _at(batch, counts)
     states, counting = counted_states(model, batch)
     return head(states), counting
+
+
+def counted_in_chunks(
+    model: nn.Module, batch: Mapping[str, Tensor]
+) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
+    """Yield what `counted` returns, of a wide output layer for some whole rows at a time."""
+    head = output_layer(model) if has_positions(batch) else None
+    if head is None:
+        yield counted(model, batch)
+        return
+    states, counting = counted_states(model, batch)
+    most = rows_at_once(len(next(head.parameters())))
+    for chunk in _whole_rows(counting["row"].bincount().tolist(), most):
+        part = {"y": counting["y"][chunk], "row": counting["row"][chunk]}
+        yield head(states[chunk]), {**counting, **part}
+
+
+def _whole_rows(sizes: list[int], most: int) -> Iterator[slice]:
+    """Yield the positions of rows of these sizes, at most so many at once, or of one row."""
+    begin = end = 0
+    for size in sizes:
+        if begin < end and end + size - begin > most:
+            yield slice(begin, end)
+            begin = end
+        end += size
+    if begin < end:
+        yield slice(begin, end)
 
 
 def counted_states(

@@ -13,8 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+CHUNK_BYTES = 2**27
+"""Of fp32 outputs at once: little memory, and still rows enough for a fast product."""
+
 SumOf = Callable[[Tensor, slice], Tensor]
 """(outputs of some rows, which rows) -> a scalar, to be added up."""
+
+
+def rows_at_once(outputs: int) -> int:
+    """Return of how many positions the outputs are computed together."""
+    return max(1, CHUNK_BYTES // (4 * outputs))
 
 
 def chunked_sum(states: Tensor, head: nn.Module, sum_of: SumOf, rows: int) -> Tensor:
