@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ftune.config.spelling import nearest
 from ftune.data import sequences
 from ftune.data import steps as chain
@@ -146,7 +148,7 @@ class TablePipeline(Pipeline):
         target, target_steps = cls.restored_targets(stored, arrays)
         features = stored["features"]
         names = features["names"]
-        return cls(
+        restored = cls(
             dict(stored["columns"]),
             chain.restore_steps(stored["steps"], arrays, "steps"),
             Features(
@@ -160,6 +162,24 @@ class TablePipeline(Pipeline):
             target_steps,
             ranges={name: (low, high) for name, (low, high) in stored.get("ranges", {}).items()},
         )
+        _apply_to_no_rows(restored)
+        return restored
+
+
+_NO_ROWS: dict[str, Array] = {
+    "number": np.empty(0), "text": np.empty(0, object), "date": np.empty(0, "datetime64[s]"),
+    "flag": np.empty(0, np.uint8), "code": np.empty(0, np.int64),
+}  # fmt: skip
+
+
+def _apply_to_no_rows(pipeline: TablePipeline) -> None:
+    """Apply what was restored once, where a statistic that is absent is still a damaged file's."""
+    rows = np.empty(0, np.int64)
+    if set(pipeline.columns.values()) <= set(_NO_ROWS):
+        columns = {name: _NO_ROWS[kind] for name, kind in pipeline.columns.items()}
+        chain.apply_steps(pipeline.steps, Frame(columns, "", rows))
+    targets = {name: _NO_ROWS["number"] for name in pipeline.target.names}
+    chain.apply_steps(pipeline.target_steps, Frame(targets, "", rows))
 
 
 def _needed(raw: Frame, steps: Sequence[Step]) -> list[str]:

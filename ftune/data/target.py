@@ -49,6 +49,8 @@ class Target:
     numeric: bool = False
 
     def __post_init__(self) -> None:
+        assert self.names or self.kind == "tokens"
+        assert all(isinstance(name, str) for name in (*self.names, *self.classes))
         if self.kind == "classes" and len(self.names) > 1:
             raise DataError(
                 f"target: {len(self.names)} columns ({', '.join(self.names)}), but a row has one"

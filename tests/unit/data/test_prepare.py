@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from ftune.data.dataset import Dataset, fingerprint
 from ftune.data.new_rows import new_rows
-from ftune.data.pipeline import fit
+from ftune.data.pipeline import fit, restore
 from ftune.data.prepare import prepare
 from ftune.data.reading import load
 from ftune.data.schema import Data
@@ -190,6 +190,24 @@ def test_fitted_is_used_as_it_is(read_data: ReadData) -> None:
     assert refitted.test and not torch.equal(refitted.test.x, first.test.x)
     with pytest.raises(CheckpointError, match="version 99"):
         TablePipeline.restore(stored | {"version": 99}, {})
+
+
+@pytest.mark.parametrize("damage", ["mean", "scale", "target", "class"])
+def test_a_stored_pipeline_that_lacks_something_is_damaged(
+    damage: str, read_data: ReadData
+) -> None:
+    data = read_data(source="sklearn", name="iris", transforms=["standardize"])
+    pipeline = prepare(data, "classes", 0).pipeline
+    stored = json.loads(json.dumps(pipeline.to_json()))
+    assert restore(stored, pipeline.arrays()) == pipeline
+    if damage == "target":
+        stored["target"]["names"] = []
+    elif damage == "class":
+        stored["target"]["classes"][0] = None
+    else:
+        del next(iter(stored["steps"][0]["state"].values()))[damage]
+    with pytest.raises(CheckpointError, match="the data pipeline in a checkpoint: damaged"):
+        restore(stored, pipeline.arrays())
 
 
 def test_a_renamed_column_is_no_change_to_the_base(read_data: ReadData, write: Write) -> None:
