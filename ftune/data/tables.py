@@ -178,7 +178,7 @@ def _apply_to_no_rows(pipeline: TablePipeline) -> None:
     if set(pipeline.columns.values()) <= set(_NO_ROWS):
         columns = {name: _NO_ROWS[kind] for name, kind in pipeline.columns.items()}
         chain.apply_steps(pipeline.steps, Frame(columns, "", rows))
-    targets = {name: _NO_ROWS["number"] for name in pipeline.target.names}
+    targets = dict.fromkeys(pipeline.target.names, _NO_ROWS["number"])
     chain.apply_steps(pipeline.target_steps, Frame(targets, "", rows))
 
 
