@@ -63,8 +63,12 @@ def test_n2_shrinks(file: Path, tmp_path: Path, ledger: Ledger) -> None:
 
 
 def test_n2_refuses_batch_statistics(file: Path, tmp_path: Path, ledger: Ledger) -> None:
-    code = run(tmp_path / "norm", plain(file, norm=True), 230 * MIB)
-    reason = RunFolder(tmp_path / "norm").facts()["reason"]
+    for spare in (230, 210, 190, 170):  # how much is enough differs with the load of the machine
+        out = tmp_path / f"norm-{spare}"
+        if code := run(out, plain(file, norm=True), spare * MIB):
+            break
+        assert told(out)["split"] == 1
+    reason = str(RunFolder(out).facts().get("reason"))
     refused = code == 1 and "`norm` normalises by the statistics of its batch" in reason
     ledger.counted("N2", 1, int(not refused), "batch statistics refused")
 
