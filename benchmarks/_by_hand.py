@@ -25,7 +25,7 @@ from ftune.assembly.parts import Parts
 from ftune.commands.base_config import with_base
 from ftune.runs.adapters import load_bases
 from ftune.runs.folder import read_metrics
-from ftune.schema.root import LANGUAGE
+from ftune.schema.root import LANGUAGE, RunConfig
 
 Row = tuple[list[int], int]  # ids, and how many of them are asked
 
@@ -63,17 +63,17 @@ def difference_of_curves(
     read = with_base(read, base)
     parts = build(read, read_data(read), base)
     write_peft(out / "first", parts.model, strip="lm.", task_type="CAUSAL_LM")
-    theirs = _losses(parts, gguf, rows / "train.jsonl", out / "first")
+    theirs = _losses(read, parts, gguf, rows / "train.jsonl", out / "first")
     return [abs(a - b) for a, b in zip(ours[: len(theirs)], theirs, strict=True)]
 
 
-def _losses(parts: Parts, gguf: Path, file: Path, adapter: Path) -> list[float]:
+def _losses(config: RunConfig, parts: Parts, gguf: Path, file: Path, adapter: Path) -> list[float]:
     """The loop: one batch, one step, a cosine with warm-up, clipping."""
     from peft import PeftModel
 
     model, tokenizer = transformers_model(gguf)
     model = PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
-    rate, train = parts.config.optimizer.lr, parts.config.train
+    rate, train = config.optimizer.lr, config.train
     moving = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(moving, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

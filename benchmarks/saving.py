@@ -18,6 +18,7 @@ from ftune.runs.adapters import load_bases
 from ftune.schema.root import LANGUAGE
 from ftune.training.callbacks.checkpointer import Checkpointer
 from ftune.training.run import Run, new_run
+from ftune.training.train import checkpointer_of
 
 PAIRS = 4
 BLOCK_SECONDS = 60.0
@@ -29,7 +30,7 @@ def opened(out: Path) -> Run:
     base = load_bases(str(_smollm()))
     config = with_base(LANGUAGE.load(CONFIGS / "gsm8k.yaml", where), base)
     parts = build(config, read_data(config), base)
-    return new_run("finetune", "saving", out, parts, Console(quiet=True))
+    return new_run("finetune", "saving", out, config, parts, Console(quiet=True))
 
 
 def block(
@@ -51,7 +52,7 @@ def block(
 def saving(out: Path) -> list[Figure]:
     """Blocks of a minute over the same batches, with and without in alternation."""
     run = opened(out / "run")
-    checkpointer = Checkpointer(run.parts, run.folder.checkpoints, run.resumed)
+    checkpointer = checkpointer_of(run)
     work = job(run.parts, checkpointer)
     run.state.set_trainable(0)
     checkpointer.write(run.state)  # what is frozen is written once, not each minute

@@ -179,6 +179,63 @@ def test_a_circle_is_found() -> None:
     assert circles(crooked | {"d.py": ""}) == []
 
 
+def reads_of_config(files: Mapping[str, str]) -> list[str]:
+    """Return every read of `config` of a `Parts` above assembly, by whatever name it goes."""
+    reads = []
+    for file, text in files.items():
+        tree, above = ast.parse(text), FLOOR_OF[room_of(file)] > FLOOR_OF["assembly"]
+        names = {"parts", *_names_of_parts(tree)}
+        reads += [
+            f"{file}:{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(tree)
+            if above and isinstance(node, ast.Attribute) and node.attr == "config"
+            if ast.unparse(node.value).rpartition(".")[2] in names or _makes_parts(node.value)
+        ]
+    return reads
+
+
+def _names_of_parts(tree: ast.AST) -> Iterator[str]:
+    """Yield what is declared as `Parts`, or assigned from what makes or holds them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
+            name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
+            if "Parts" in ast.unparse(node.annotation):
+                yield name
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs = zip(_each(target), _each(node.value), strict=False)
+                yield from (ast.unparse(name) for name, value in pairs if _makes_parts(value))
+
+
+def _each(value: ast.expr) -> list[ast.expr]:
+    return value.elts if isinstance(value, ast.Tuple) else [value]
+
+
+def _makes_parts(value: ast.expr) -> bool:
+    text = ast.unparse(value.func if isinstance(value, ast.Call) else value)
+    return text == "build" if isinstance(value, ast.Call) else text.rpartition(".")[2] == "parts"
+
+
+def test_nothing_above_assembly_reads_the_configuration_of_parts() -> None:
+    assert reads_of_config(sources(PACKAGE)) == []
+
+
+def test_a_read_by_another_name_is_found() -> None:
+    crooked = {
+        "training/a.py": "def f(parts):\n    config = parts.config",
+        "search/b.py": "def f(run):\n    return run.parts.config.train",
+        "commands/c.py": "def f(p: Parts):\n    return p.config",
+        "search/d.py": "def f(run):\n    one, built = 1, run.parts\n    return built.config",
+        "commands/e.py": "def f():\n    return build(c, d).config",
+        "training/f.py": "def f(run, config):\n    return run.config, config.train",
+        "assembly/g.py": "def f(parts):\n    return parts.config",
+    }
+    reads = reads_of_config(crooked)
+    assert [line.partition(":")[0] for line in reads] == [
+        "training/a.py", "search/b.py", "commands/c.py", "search/d.py", "commands/e.py",
+    ]  # fmt: skip
+
+
 LOAD_EVERY_VARIANT = """
 import sys
 import ftune.schema.root

@@ -80,9 +80,11 @@ def build(
     notes = [*dataset.notes, *(base.notes if base else ())]
     notes += begin.transfer.notes if begin.transfer else []
     notes += [*left_out_rows(config, batches), *far_from_zero(config, dataset)]
+    precision = choose_precision(config.train.precision, device)
+    every = config.eval_.every.in_steps(batches.steps_per_epoch)
     return Parts(
-        config, dataset, device, threads, begin, task, begin.rules, effects, phases, batches, total,
-        notes,
+        config, dataset, device, threads, precision, config.task.target_kind, begin, task,
+        begin.rules, effects, phases, batches, every, total, notes,
     )  # fmt: skip
 
 
@@ -101,11 +103,10 @@ def start(parts: Parts) -> State:
     torch.set_num_threads(parts.threads)
     choose_determinism(config.runtime.deterministic, parts.device)
     seed_all(config.seed)
-    precision = choose_precision(config.train.precision, parts.device)
     if config.train.activation_checkpointing:
         checkpoint_blocks(parts.model)
-    elif precision.dtype is not None:  # casts take memory of their own
-        precompute_casts(parts.model, parts.frozen, precision.dtype)
+    elif parts.precision.dtype is not None:  # casts take memory of their own
+        precompute_casts(parts.model, parts.frozen, parts.precision.dtype)
     rate = config.optimizer.lr
     assert rate != "auto", "lr-find settles the rate before"
     state = State(
@@ -113,7 +114,7 @@ def start(parts: Parts) -> State:
         optimizers=config.optimizer.build(parameter_groups(parts), rate),
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
         set_trainable=parts.phases.enter,
-        scaler=precision.scaler(),
+        scaler=parts.precision.scaler(),
         average=EMA(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
         base_lr=rate,
     )

@@ -21,7 +21,6 @@ from ftune.engine.state import State
 from ftune.engine.step import Step
 from ftune.errors import OutOfMemoryError, RequestError
 from ftune.runtime.memory import memory
-from ftune.runtime.precision import choose_precision
 
 Scored = dict[str, dict[str, float]]
 """Metrics by split."""
@@ -30,7 +29,6 @@ Scored = dict[str, dict[str, float]]
 def job(parts: Parts, callback: Callback) -> Job:
     """The parts as the callables that the engine runs."""
     train = parts.config.train
-    precision = choose_precision(train.precision, parts.device)
     inspected: set[int] = set()
     selection = selection_of(parts)
     objective, _ = choose_objective(parts.config, parts.task, parts.model, parts.device)
@@ -38,7 +36,7 @@ def job(parts: Parts, callback: Callback) -> Job:
         objective,
         train.clip_norm,
         train.clip_value,
-        precision.autocast if precision.dtype else None,
+        parts.precision.autocast if parts.precision.dtype else None,
         spike_guard(parts),
         parts.group,
     )
@@ -103,8 +101,7 @@ def score_all(parts: Parts, known: Scored | None = None) -> Scored:
 def _evaluate(
     parts: Parts, callback: Callback, selection: Selection, state: State, last: bool
 ) -> Scores | None:
-    every = parts.config.eval_.every.in_steps(parts.batches.steps_per_epoch)
-    due = last or (every is not None and state.step % every == 0)
+    due = last or (parts.eval_every is not None and state.step % parts.eval_every == 0)
     due = due and (state.step > 0 or parts.config.eval_.at_start)
     if not due or parts.dataset.val is None:
         return None

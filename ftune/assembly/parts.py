@@ -18,24 +18,32 @@ from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset
 from ftune.distributed import group as distributed
 from ftune.models.shapes import Built
+from ftune.runtime.precision import Precision
 from ftune.schema.root import RunConfig
 from ftune.tasks.protocol import Task
 
 
 @dataclass
 class Parts:
-    """Everything a training consists of, built and connected, not yet moving."""
+    """Everything a training consists of, built and connected, not yet moving.
+
+    config: read by assembly alone; floors above take typed values or the configuration as an
+    argument. precision, eval_every, total: what the configuration comes to here, in steps.
+    """
 
     config: RunConfig
     dataset: Dataset
     device: torch.device
     threads: int
+    precision: Precision
+    target_kind: str
     origin: InitialModel
     task: Task
     rules: Sequence[Rule]
     effects: Mapping[str, ParamPlan]
     phases: UnfreezeSchedule
     batches: Batches
+    eval_every: int | None
     total: int
     notes: list[str] = field(default_factory=list)
     group: distributed.Group = field(default_factory=distributed.Solo)

@@ -66,16 +66,17 @@ def prolong(
     config = replace(config, runtime=replace(config.runtime, threads=_threads(parent, config)))
     dataset = read_data(config, fitted=base_pipeline(parent.saved))
     parts = build(config, dataset, resumed=parent.saved)
-    _refuse_differences(parent, parts, inexact)
+    _refuse_differences(parent, config, parts, inexact)
     state = start(parts)
     state.load(parent.saved.training, parent.saved.loop.to_json())
     _refuse_ended(parent, parts, state)
     parts.notes = list(dict.fromkeys([*parent.record.notes, *parts.notes]))
-    new = _new_folder(parent, parts, state, out)
+    new = _new_folder(parent, config, parts, state, out)
     for message in _messages(parent, parts, state):
         console.info(message)
     resumed = Resumed.of(parent.saved.loop, selection_of(parts))
-    return train(Run(parts, new, state, console, resumed=resumed)) | {"parent": str(folder.path)}
+    run = Run(config, parts, new, state, console, resumed=resumed)
+    return train(run) | {"parent": str(folder.path)}
 
 
 def _parent(folder: RunFolder, changes: Sequence[str]) -> _Parent:
@@ -115,8 +116,9 @@ def _threads(parent: _Parent, config: RunConfig) -> Any:
     return parent.saved.exact.count("threads") if auto else config.runtime.threads
 
 
-def _refuse_differences(parent: _Parent, parts: Parts, inexact: bool) -> None:
-    differing = differences(parts, parent.saved.exact.values, parent.record, OTHER_LENGTH)
+def _refuse_differences(parent: _Parent, config: RunConfig, parts: Parts, inexact: bool) -> None:
+    saved = parent.saved.exact.values
+    differing = differences(config, parts, saved, parent.record, OTHER_LENGTH)
     if differing and not inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -137,12 +139,14 @@ def _refuse_ended(parent: _Parent, parts: Parts, state: State) -> None:
         )
 
 
-def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -> RunFolder:
+def _new_folder(
+    parent: _Parent, config: RunConfig, parts: Parts, state: State, out: Path | None
+) -> RunFolder:
     """Create a folder with all that was saved, and a checkpoint for the new length."""
     command = parent.record.command
     path = RunFolder.place(command, "prolonged", out, parent.folder.path.parent)
     new = folder_for(
-        parts, path, command, parent=str(parent.folder.path.resolve()),
+        config, parts, path, command, parent=str(parent.folder.path.resolve()),
         parent_step=parent.step,
     )  # fmt: skip
     shutil.copytree(parent.folder.checkpoints, new.checkpoints)
@@ -153,7 +157,7 @@ def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -
     new.write_summary({k: spent[k] for k in ("seconds", "train_seconds") if k in spent})
     loop = parent.saved.loop.to_json()
     recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor")}
-    metadata = {**model_card(parts), "exact": exactness(parts)}
+    metadata = {**model_card(config, parts), "exact": exactness(config, parts)}
     checkpoint.save(new.checkpoints, checkpoint_of(parts, state, metadata, recorded), parent.step)
     new.describe(begun=True)
     return new
@@ -161,8 +165,8 @@ def _new_folder(parent: _Parent, parts: Parts, state: State, out: Path | None) -
 
 def _messages(parent: _Parent, parts: Parts, state: State) -> list[str]:
     """Return what is said of the length, and of the jump of the rate with the new schedule."""
-    config, rate = parent.config, parts.config.optimizer.lr
-    before = config.schedule.build(parent.total, parts.batches.steps_per_epoch)
+    rate = state.base_lr
+    before = parent.config.schedule.build(parent.total, parts.batches.steps_per_epoch)
     before.load(dict(parent.saved.loop.schedule))
     last = rate * before.factor(max(state.updates - 1, 0))
     following = rate * state.schedule.factor(state.updates)

@@ -31,7 +31,7 @@ def optimize(request: Request) -> dict[str, Any]:
     parts = build(config, dataset, base)
     parts.notes += notes
     command = "optimize" if base is None else "finetune"
-    run = new_run(command, request.stem, request.out, parts, console, began)
+    run = new_run(command, request.stem, request.out, config, parts, console, began)
     run.pause_at = request.pause_at
     return train(run)
 

@@ -39,8 +39,8 @@ class Batches:
         lone: whether one row may be a micro-batch. Where not, it shares the rows of the one before
         it; a step of one row is left out.
         """
-        rows = batch_size * accumulate
-        whole, rest = divmod(size_of_set, rows)
+        self.rows_per_step = batch_size * accumulate
+        whole, rest = divmod(size_of_set, self.rows_per_step)
         self.left_out = rest if drop_last or (rest == 1 and not lone) else 0
         self.steps_per_epoch = whole + (rest > self.left_out)
         if not self.steps_per_epoch:
@@ -65,8 +65,7 @@ class Batches:
         rng = np.random.default_rng([self._seed, epoch])
         order = rng.permutation(self._size)
         if self._lengths is not None:
-            rows = self._batch_size * self._accumulate
-            order = _by_length(order, self._lengths.numpy(), rows, rng)
+            order = _by_length(order, self._lengths.numpy(), self.rows_per_step, rng)
         parts = torch.split(torch.from_numpy(order), self._batch_size)
         self._parts, self._epoch = _halved(parts) if self.shared else parts, epoch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ftune.assembly.parts import Parts
 from ftune.optim import SCHEDULES
@@ -35,9 +36,9 @@ def what_remains_open(
     return [*notes, *_beyond(survey, curve)]
 
 
-def before(parts: Parts, lengths: Sequence[int]) -> list[str]:
+def before(schedule: Any, parts: Parts, lengths: Sequence[int]) -> list[str]:
     """What begins or acts in the whole training, and never in the short ones."""
-    return [*_phases(parts, lengths), *_schedule(parts, lengths[-1])]
+    return [*_phases(parts, lengths), *_schedule(schedule, lengths[-1])]
 
 
 def _too_few_steps(survey: Sequence[Point], curve: Sequence[Point]) -> list[str]:
@@ -104,9 +105,8 @@ def _phases(parts: Parts, lengths: Sequence[int]) -> list[str]:
     return notes
 
 
-def _schedule(parts: Parts, steps: int) -> list[str]:
+def _schedule(schedule: Any, steps: int) -> list[str]:
     """Parts of a schedule that are not compressed with it."""
-    schedule = parts.config.schedule
     notes = []
     warmup = getattr(schedule, "warmup", None)
     if warmup is not None and warmup.steps and warmup.steps >= steps:

@@ -18,7 +18,6 @@ from ftune.assembly.parts import Parts
 from ftune.config.dump import dump
 from ftune.config.free import free_settings
 from ftune.data.dataset import fingerprint, raw_fingerprint
-from ftune.runtime.precision import choose_precision
 from ftune.schema.root import RunConfig
 
 # Free for a resume, which compares what they lead to; between trials they are what may differ.
@@ -30,11 +29,9 @@ def configuration_key(config: RunConfig) -> str:
     return _digest(_effective(config))
 
 
-def training_key(parts: Parts) -> str:
+def training_key(config: RunConfig, parts: Parts) -> str:
     """Equal for two built trainings only where every number of them is the same."""
-    config, rows = parts.config, len(parts.dataset.train)
-    plain, train = _effective(config), config.train
-    every = config.eval_.every.in_steps(parts.batches.steps_per_epoch)
+    plain, train, rows = _effective(config), config.train, len(parts.dataset.train)
     size, accumulate = min(train.batch_size, rows), train.accumulate
     accumulate = 1 if size == rows else accumulate
     plain["train"] |= {
@@ -42,23 +39,23 @@ def training_key(parts: Parts) -> str:
         "batch_size": size,
         "accumulate": accumulate,
         "drop_last": train.drop_last and rows % (size * accumulate) != 0,
-        "precision": str(choose_precision(train.precision, parts.device).dtype or torch.float32),
+        "precision": str(parts.precision.dtype or torch.float32),
     }
     plain["train"].pop("epochs", None)
     plain["eval"] |= {
-        "every": min(every or parts.total, parts.total),
+        "every": min(parts.eval_every or parts.total, parts.total),
         "metric": selection_of(parts).metric,
     }
     plain["runtime"] |= {"threads": parts.threads, "device": str(parts.device)}
-    _by_what_they_come_to(plain, parts)
+    _by_what_they_come_to(plain, config, parts)
     if (warmup := getattr(config.schedule, "warmup", None)) is not None:
         plain["schedule"]["warmup"] = warmup.length(parts.total)
     return _digest(plain)
 
 
-def _by_what_they_come_to(plain: dict[str, Any], parts: Parts) -> None:
+def _by_what_they_come_to(plain: dict[str, Any], config: RunConfig, parts: Parts) -> None:
     """Settings that only say which rows, which weights and which end; these are compared."""
-    config, dataset = parts.config, parts.dataset
+    dataset = parts.dataset
     early, evaluations = config.train.early_stop, -(-parts.total // plain["eval"]["every"])
     if early is not None and early.patience >= evaluations:
         plain["train"]["early_stop"] = None

@@ -99,11 +99,11 @@ class LocalLauncher:
         dataset = self._dataset(request.config)
         config, notes = resolve_auto_lr(request.config, dataset, self.base)
         parts = build(config, dataset, self.base)
-        if not request.claim(training_key(parts)):
+        if not request.claim(training_key(config, parts)):
             return None
         parts.notes += notes
         command = "finetune" if self.base else "optimize"
-        return new_run(command, "", request.folder, parts, self.console)
+        return new_run(command, "", request.folder, config, parts, self.console)
 
     def _dataset(self, config: RunConfig) -> Dataset:
         """Return the data of a trial, which is read again only where the settings of it differ."""
@@ -151,7 +151,7 @@ def _summary(status: Literal["done", "paused"], value: float | None) -> Summary:
 
 def _rung_step(run: Run, divisor: int) -> int:
     """Return the step to pause at: the first evaluation from 1/divisor of the training on."""
-    every = run.parts.config.eval_.every.in_steps(run.parts.batches.steps_per_epoch) or 1
+    every = run.parts.eval_every or 1
     return min(run.parts.total, every * math.ceil(run.parts.total / divisor / every))
 
 

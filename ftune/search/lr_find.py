@@ -85,7 +85,7 @@ def find(
     curve = refined(survey, train_at, lengths[1], settings.refine, settings.per_decade, untrained)
     finding = conclude(survey, curve, untrained)
     open_questions = what_remains_open(survey, curve, untrained, finding.on_edge)
-    return replace(finding, notes=(*open_questions, *before(parts, lengths)))
+    return replace(finding, notes=(*open_questions, *before(config.schedule, parts, lengths)))
 
 
 def resolve_auto_lr(

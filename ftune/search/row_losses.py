@@ -70,7 +70,7 @@ def _floor(parts: Parts, judged: float) -> float:
     probability; errors of numbers and losses of the user's own have no such floor.
     """
     own = getattr(parts.task, "own", None) is not None
-    if own or parts.config.task.target_kind == "numbers":
+    if own or parts.target_kind == "numbers":
         return 0.0
     return math.log((judged + 2) / (judged + 1))
 

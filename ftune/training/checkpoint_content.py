@@ -46,14 +46,14 @@ def checkpoint_of(
     )
 
 
-def model_card(parts: Parts) -> dict[str, Any]:
+def model_card(config: RunConfig, parts: Parts) -> dict[str, Any]:
     """What a model needs beside its weights to be used again."""
     axes = {
         name: [{"dim": a.dim, "names": list(a.names), "role": a.role} for a in of_tensor]
         for name, of_tensor in parts.built.axes.items()
     }
     return {
-        "config": stored(dump(parts.config)),
+        "config": stored(dump(config)),
         "pipeline": parts.dataset.pipeline.to_json(),
         "axes": axes,
         "head": parts.built.head,
@@ -75,7 +75,7 @@ def class_counts(parts: Parts) -> list[int]:
     return counts
 
 
-def show_parts(console: Console, parts: Parts) -> None:
+def show_parts(console: Console, config: RunConfig, parts: Parts) -> None:
     """The data, the base's table, the rules' table, and what is worth a sentence."""
     pipeline = parts.dataset.pipeline
     sizes = [f"{name} {len(s):,}" for name, s in parts.dataset.splits.items()]
@@ -89,29 +89,29 @@ def show_parts(console: Console, parts: Parts) -> None:
     if parts.rules:
         heads = ("rule", "tensors", "parameters", "state")
         console.table("", heads, rule_table(parts.rules, parts.effects, parts.sizes))
-    total = sum(parts.sizes.values())
+    total, threads = sum(parts.sizes.values()), parts.threads
     console.info(
         f"model: {total:,} parameters, {parts.trainable:,} trained; {parts.total:,} steps of "
-        f"{parts.config.train.batch_size * parts.config.train.accumulate} rows; "
-        f"{parts.device}, {parts.threads} thread{'s' if parts.threads > 1 else ''}"
+        f"{parts.batches.rows_per_step} rows; "
+        f"{parts.device}, {threads} thread{'s' if threads > 1 else ''}"
     )
-    for note in [*parts.notes, *beyond(parts)]:
+    for note in [*parts.notes, *beyond(config, parts)]:
         console.info(f"note: {note}")
-    for key in left_out(dump(parts.config)):
+    for key in left_out(dump(config)):
         console.info(
             f"note: {key}: a secret, so it is not kept and the run cannot be repeated from its "
             "config.yaml; ${oc.env:NAME} and `runtime.env: [NAME]` would be"
         )
 
 
-def beyond(parts: Parts) -> list[str]:
+def beyond(config: RunConfig, parts: Parts) -> list[str]:
     """What this training, whose length is known now, never reaches."""
     per_epoch = parts.batches.steps_per_epoch
     length = Length(parts.total, parts.total / per_epoch, per_epoch)
-    return unreached(parts.config, length, parts.dataset.val is not None)
+    return unreached(config, length, parts.dataset.val is not None)
 
 
-def ending(parts: Parts, state: State) -> list[str]:
+def ending(config: RunConfig, parts: Parts, state: State) -> list[str]:
     """What is worth a sentence after a training: steps without an update, no step that was best."""
     notes = []
     if state.skipped:
@@ -126,7 +126,7 @@ def ending(parts: Parts, state: State) -> list[str]:
             f"schedule and the average went; {reasons}"
         )
     if state.best is not None and state.best.step == 0:
-        notes.append(untrained(parts.config))
+        notes.append(untrained(config))
     if state.best is None and parts.dataset.val is not None:
         notes.append(
             f"validation {selection_of(parts).metric} was at no evaluation a finite number, so"

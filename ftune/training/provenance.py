@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from ftune.assembly.parts import Parts
 from ftune.data.dataset import Dataset, fingerprint, raw_fingerprint
 from ftune.errors import CheckpointError
 from ftune.extend import loaded_code
@@ -28,12 +27,6 @@ from ftune.runtime.versions import versions
 from ftune.schema.root import RunConfig
 from ftune.security.consent import OPTION, opened
 from ftune.security.redact import redact_words
-
-
-def facts_of(parts: Parts) -> dict[str, Any]:
-    """Of one training."""
-    facts = gathered(parts.config, parts.dataset, parts.threads)
-    return facts | {"directions": dict(parts.task.directions)}
 
 
 def gathered(config: RunConfig, dataset: Dataset, threads: int | None = None) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _continued(
         threads = saved.exact.count("threads")
         config = replace(config, runtime=replace(config.runtime, threads=threads))
     parts = build(config, dataset, resumed=saved)
-    differing = differences(parts, saved.exact.values, record)
+    differing = differences(config, parts, saved.exact.values, record)
     if differing and not allow_inexact:
         listed = "\n  ".join(differing)
         raise RequestError(
@@ -82,7 +82,8 @@ def _continued(
     loop = saved.loop
     state.load(saved.training, loop.to_json())
     folder.describe(status="running", pid=os.getpid())
-    return Run(parts, folder, state, console, resumed=Resumed.of(loop, selection_of(parts)))
+    resumed = Resumed.of(loop, selection_of(parts))
+    return Run(config, parts, folder, state, console, resumed=resumed)
 
 
 def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
@@ -94,17 +95,18 @@ def _anew(folder: RunFolder, config: RunConfig, console: Console) -> Run:
     parts = build(config, dataset, base)
     parts.notes = list(dict.fromkeys([*folder.record.notes, *parts.notes]))
     folder.describe(status="running", pid=os.getpid())
-    return Run(parts, folder, start(parts), console)
+    return Run(config, parts, folder, start(parts), console)
 
 
 def differences(
-    parts: Parts, saved: Mapping[str, Any], record: RunRecord, meant: tuple[str, ...] = ()
-) -> list[str]:
+    config: RunConfig, parts: Parts, saved: Mapping[str, Any], record: RunRecord,
+    meant: tuple[str, ...] = (),
+) -> list[str]:  # fmt: skip
     """In words, what would keep the continued run from giving the same bits.
 
     meant: settings, and blocks of them, that are to be others.
     """
-    now, saved = exactness(parts), {**LATER, **saved}
+    now, saved = exactness(config, parts), {**LATER, **saved}
     names = {**saved, **now}  # a block that was added or taken away has keys on one side only
     names = {k: v for k, v in names.items() if not any(f"{k}.".startswith(f"{m}.") for m in meant)}
     sentences = [

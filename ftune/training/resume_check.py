@@ -13,8 +13,8 @@ import torch
 from ftune.assembly.parts import Parts
 from ftune.config.dump import dump
 from ftune.config.free import free_settings
-from ftune.runtime.precision import choose_precision
 from ftune.runtime.versions import ftune_version
+from ftune.schema.root import RunConfig
 from ftune.security.redact import stored
 
 # Settings that are younger than version 0.1, with what every training did before.
@@ -23,15 +23,14 @@ LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics
 LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
 
 
-def exactness(parts: Parts) -> dict[str, Any]:
+def exactness(config: RunConfig, parts: Parts) -> dict[str, Any]:
     """Facts and settings by name, as JSON gives them back; a resume compares each."""
-    precision = choose_precision(parts.config.train.precision, parts.device)
-    settings = dict(_settings(stored(dump(parts.config)), _free(parts)))
+    settings = dict(_settings(stored(dump(config)), _free(config)))
     packages = _packages(parts, settings["model.name"])
     facts = {
         "threads": parts.threads,
         "device": str(parts.device),
-        "dtype": str(precision.dtype or torch.float32),
+        "dtype": str(parts.precision.dtype or torch.float32),
         "ftune": ftune_version(),
         "torch": torch.__version__,
         "rows": len(parts.dataset.train),
@@ -43,10 +42,10 @@ def exactness(parts: Parts) -> dict[str, Any]:
     return plain
 
 
-def _free(parts: Parts) -> frozenset[str]:
+def _free(config: RunConfig) -> frozenset[str]:
     """A rollback goes to the last checkpoint: then it matters when they are made."""
-    bound = {"train.checkpoint_every"} if parts.config.train.rolls_back else set()
-    return frozenset(free_settings(parts.config)) - bound
+    bound = {"train.checkpoint_every"} if config.train.rolls_back else set()
+    return frozenset(free_settings(config)) - bound
 
 
 def _settings(

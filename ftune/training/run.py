@@ -18,15 +18,19 @@ from ftune.engine.state import State
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import RunConfig
 from ftune.training.checkpoint_content import checkpoint_of
-from ftune.training.provenance import facts_of
+from ftune.training.provenance import gathered
 from ftune.training.resumed import Resumed
 from ftune.training.saving import check_space
 
 
 @dataclass
 class Run:
-    """A training with its folder; `pause_at` ends it at a step as a rung of a sweep."""
+    """A training with its folder; `pause_at` ends it at a step as a rung of a sweep.
 
+    config: what the run stores as its own, and what its callbacks are made by.
+    """
+
+    config: RunConfig
     parts: Parts
     folder: RunFolder
     state: State
@@ -37,7 +41,7 @@ class Run:
 
 
 def new_run(
-    command: str, stem: str, out: Path | None, parts: Parts, console: Console,
+    command: str, stem: str, out: Path | None, config: RunConfig, parts: Parts, console: Console,
     began: float | None = None,
 ) -> Run:  # fmt: skip
     """Creates the run folder and writes what is known before the first step.
@@ -47,16 +51,19 @@ def new_run(
     state = start(parts)  # refuses what cannot be built before anything is written
     selection_of(parts)
     moving = sum(p.numel() * p.element_size() for p in state.parameters)
-    check_space(out or parts.config.runs_folder, checkpoint_of(parts, state, {}), moving)
-    path = RunFolder.place(command, stem, out, parts.config.runs_folder)
-    folder = folder_for(parts, path, command)
-    return Run(parts, folder, state, console, began=began or time.monotonic())
+    check_space(out or config.runs_folder, checkpoint_of(parts, state, {}), moving)
+    path = RunFolder.place(command, stem, out, config.runs_folder)
+    folder = folder_for(config, parts, path, command)
+    return Run(config, parts, folder, state, console, began=began or time.monotonic())
 
 
-def folder_for(parts: Parts, place: Path, command: str, **more: Any) -> RunFolder:
+def folder_for(
+    config: RunConfig, parts: Parts, place: Path, command: str, **more: Any
+) -> RunFolder:
     """Create the locked folder of a training, with what is known before its first step."""
-    facts = {"notes": parts.notes, **more, **facts_of(parts)}
-    folder = create_folder(parts.config, place, command, **facts)
+    facts = {"notes": parts.notes, **more, **gathered(config, parts.dataset, parts.threads)}
+    directions = dict(parts.task.directions)
+    folder = create_folder(config, place, command, **facts, directions=directions)
     if parts.dataset.profile is not None:
         folder.write_profile(parts.dataset.profile.to_json())
     return folder

@@ -44,14 +44,14 @@ def summary_of(
         "metrics": scores,
         "best": picked,
         "checkpoint": str(used) if used else None,
-        "lr": parts.config.optimizer.lr,
+        "lr": state.base_lr,
         "skipped": state.skipped,
         "notes": [
             *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
             *parts.notes,
             *damage,
-            *beyond(parts),
-            *(ending(parts, state) if status == "done" else []),
+            *beyond(run.config, parts),
+            *(ending(run.config, parts, state) if status == "done" else []),
         ],
     }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
-from ftune.assembly.job import job, score_all
+from ftune.assembly.job import job, score_all, selection_of
 from ftune.console import Progress
 from ftune.data.dataset import loses_targets
-from ftune.engine.callback import Callbacks
+from ftune.engine.callback import Callback, Callbacks
 from ftune.engine.loop import Outcome, fit
 from ftune.errors import FtuneError, InterruptedRunError
 from ftune.runs import checkpoint
@@ -18,13 +19,16 @@ from ftune.runs.files import disk_error
 from ftune.runs.folder import read_metrics
 from ftune.runtime.memory import memory
 from ftune.runtime.signals import Stopper, stopper
-from ftune.training.callbacks.checkpointer import Checkpointer
+from ftune.training.callbacks.checkpointer import Checkpointer, CheckpointPolicy
 from ftune.training.callbacks.display import ProgressBar, Warnings
 from ftune.training.callbacks.metrics_log import MetricsLog
 from ftune.training.callbacks.stop_signals import StopSignals
-from ftune.training.checkpoint_content import ending, show_parts
+from ftune.training.checkpoint_content import ending, model_card, show_parts
+from ftune.training.frozen_storage import frozen_storage
 from ftune.training.provenance import resume_words
+from ftune.training.resume_check import exactness
 from ftune.training.run import Run
+from ftune.training.saving import Saver
 from ftune.training.summary import Scores, show_end, summary_of
 
 
@@ -42,7 +46,7 @@ def train(run: Run) -> dict[str, Any]:
 
 def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
     began, outcome, scores = run.began, None, Scores()
-    show_parts(run.console, run.parts)
+    show_parts(run.console, run.config, run.parts)
     try:
         with memory("the training"):
             outcome = _fit(run, stopping)
@@ -62,7 +66,7 @@ def _train(run: Run, stopping: Stopper) -> dict[str, Any]:
         return _end(run, "paused", began, outcome, {})
     summary = _end(run, "done", began, outcome, scores)
     show_end(run.console, summary, outcome)
-    for note in ending(run.parts, run.state):
+    for note in ending(run.config, run.parts, run.state):
         run.console.info(f"note: {note}")
     return summary
 
@@ -127,11 +131,29 @@ def default_callbacks(run: Run, bar: Progress, stopping: Stopper) -> Callbacks:
 
     The log comes before the checkpoints, which hold its state.
     """
-    log = MetricsLog(run.parts, run.folder.path / "metrics.jsonl", run.resumed)
+    parts, file = run.parts, run.folder.path / "metrics.jsonl"
+    per_epoch = parts.batches.steps_per_epoch
+    log = MetricsLog(file, per_epoch, run.config.train.log_every, run.resumed)
     return Callbacks(
         log,
-        ProgressBar(run.parts, bar),
+        ProgressBar(bar, selection_of(parts).metric, parts.target_kind == "tokens"),
         Warnings(run.console),
-        Checkpointer(run.parts, run.folder.checkpoints, run.resumed, [log]),
+        checkpointer_of(run, [log]),
         StopSignals(run.console, stopping, run.pause_at),
     )
+
+
+def checkpointer_of(run: Run, others: Sequence[Callback] = ()) -> Checkpointer:
+    """Return the callback that saves a run as its configuration says; others: see there."""
+    config, parts, folder = run.config, run.parts, run.folder.checkpoints
+    train, every = config.train, config.train.checkpoint_every
+    policy = CheckpointPolicy(
+        every.in_steps(parts.batches.steps_per_epoch),
+        every.minutes,
+        train.rolls_back,
+        refuses_broken=train.non_finite.policy == "stop",
+    )
+    metadata = {**model_card(config, parts), "exact": exactness(config, parts)}
+    storage = frozen_storage(config, folder)
+    saver = Saver(folder, train.keep, selection_of(parts), run.resumed.ranking, storage)
+    return Checkpointer(parts, saver, policy, metadata, run.resumed, others)

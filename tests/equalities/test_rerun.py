@@ -175,7 +175,7 @@ def test_an_interrupted_run_is_compared_as_far_as_it_went(
     at: int, place: Path, tmp_path: Path
 ) -> None:
     config = configured("table", place)
-    run = new_run("optimize", "", tmp_path / "run", build(config, read_data(config)), QUIET)
+    run = new_run("optimize", "", tmp_path / "run", config, build(config, read_data(config)), QUIET)
     run.pause_at = at
     train(run)
     run.folder.describe(status="interrupted")

@@ -55,7 +55,7 @@ def fill(disk: Path, leave: int) -> None:
 def fills_up(disk: Path, leave: int) -> tuple[str, bool]:
     """A training whose disk fills while it runs: what it says, and whether older ones are whole."""
     config = configuration(*CHANGES)
-    run = new_run("optimize", "", disk / "run", build(config, read_data(config)), QUIET)
+    run = new_run("optimize", "", disk / "run", config, build(config, read_data(config)), QUIET)
     run.pause_at = 4
     train(run)
     before = contents(disk / "run/checkpoints")
@@ -91,7 +91,7 @@ def test_c3_refused_before_the_start(disk: Path, ledger: Ledger) -> None:
     config = configuration(*CHANGES)
     parts = build(config, read_data(config))
     with pytest.raises(RunFailedError, match=r"not begun.* needs about [\d,]+ bytes.*[\d,]+ are"):
-        new_run("optimize", "", disk / "run", parts, QUIET)
+        new_run("optimize", "", disk / "run", config, parts, QUIET)
     ledger.counted("C3", 1, int((disk / "run").exists()), "start refused")
 
 

@@ -40,7 +40,7 @@ class _Poisoned(torch.autograd.Function):
 
 def begin(out: Path, *changes: str) -> Run:
     config = configuration(*SHORT, *changes)
-    return new_run("optimize", "", out, build(config, read_data(config)), QUIET)
+    return new_run("optimize", "", out, config, build(config, read_data(config)), QUIET)
 
 
 def spoil_row(run: Run, position: int, bad: float) -> int:

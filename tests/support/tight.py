@@ -68,7 +68,7 @@ def train_within(
     if not shrinks:
         fault_policy._bound_together = lambda *_: None
     config = LANGUAGE.of(configuration)
-    run = new_run("optimize", "", out, build(config, read_data(config)), QUIET)
+    run = new_run("optimize", "", out, config, build(config, read_data(config)), QUIET)
     if spare is not None:
         limit_memory(_in_use() + spare)
     seen.clear()

@@ -62,7 +62,7 @@ def configuration(*changes: str, plain: Mapping[str, Any] = EVERYTHING) -> RunCo
 
 
 def begin(config: RunConfig, out: Path, pause_at: int | None = None) -> Run:
-    run = new_run("optimize", "", out, build(config, read_data(config)), QUIET)
+    run = new_run("optimize", "", out, config, build(config, read_data(config)), QUIET)
     run.pause_at = pause_at
     return run
 

@@ -148,7 +148,8 @@ def test_a_method_of_peft_is_trained_on_without_a_rule(
     assert moving and all(".default" in name for name in moving)
     before = call(parts.model.eval(), {"x": torch.arange(5)[None]})
     assert torch.equal(before, restore(base).built.module(torch.arange(5)[None]))
-    assert train(new_run("finetune", "", tmp_path / "more", parts, QUIET))["status"] == "done"
+    run = new_run("finetune", "", tmp_path / "more", config, parts, QUIET)
+    assert train(run)["status"] == "done"
 
 
 def test_a_language_model_is_trained_on_with_new_rows_alone(place: Path, tmp_path: Path) -> None:

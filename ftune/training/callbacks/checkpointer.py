@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from ftune.adapt.quantize import load_tensors
-from ftune.assembly.job import selection_of
 from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
@@ -19,30 +18,41 @@ from ftune.engine.state import State
 from ftune.errors import CheckpointError, DivergedError
 from ftune.runs import checkpoint
 from ftune.runs.checkpoint import Checkpoint
-from ftune.training.checkpoint_content import checkpoint_of, model_card
-from ftune.training.frozen_storage import frozen_storage
-from ftune.training.resume_check import exactness
+from ftune.training.checkpoint_content import checkpoint_of
 from ftune.training.resumed import Resumed
 from ftune.training.saving import Facts, Saver
+
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """When a training is saved besides its best states.
+
+    every_steps, every_minutes: how often. rolls_back: whether a fault may go back to a checkpoint.
+    refuses_broken: whether weights that are not finite end the run.
+    """
+
+    every_steps: int | None
+    every_minutes: float | None
+    rolls_back: bool
+    refuses_broken: bool
 
 
 class Checkpointer(Callback):
     """Saves the best states, one at each interval and the last; rolls back to one of them."""
 
     def __init__(
-        self, parts: Parts, folder: Path, resumed: Resumed, others: Sequence[Callback] = ()
-    ) -> None:
-        """others: callbacks whose `state_dict` goes into each checkpoint, before its own."""
-        self.train = parts.config.train
-        self.parts, self.folder, self.others = parts, folder, others
-        self.selection = selection_of(parts)
-        storage = frozen_storage(parts.config, folder)
-        self.saver = Saver(folder, self.train.keep, self.selection, resumed.ranking, storage)
-        self.save_every = self.train.checkpoint_every.in_steps(parts.batches.steps_per_epoch)
+        self, parts: Parts, saver: Saver, policy: CheckpointPolicy, metadata: Mapping[str, Any],
+        resumed: Resumed, others: Sequence[Callback] = (),
+    ) -> None:  # fmt: skip
+        """metadata: `model_card` and `exactness` of the training, the same in each checkpoint.
+
+        others: callbacks whose `state_dict` goes into each checkpoint, before its own.
+        """
+        self.parts, self.saver, self.policy = parts, saver, policy
+        self.metadata, self.others, self.selection = metadata, others, saver.selection
         self.saved_step, self.saved_time = resumed.step, time.monotonic()
         self.anchor, self.regular = resumed.anchor, False
         self.ranked: Evaluation | None = None
-        self.metadata = {**model_card(parts), "exact": exactness(parts)}
 
     def save_due(self, state: State, scores: Scores | None) -> bool:
         """Return whether this state is among the best, the first, or due by the interval."""
@@ -68,13 +78,13 @@ class Checkpointer(Callback):
         """
         moving = ((n, p) for n, p in state.model.named_parameters() if p.requires_grad)
         broken = first_broken(moving, "parameter")
-        if broken and (ending or self.train.non_finite.policy == "stop"):
+        if broken and (ending or self.policy.refuses_broken):
             raise DivergedError(f"after step {state.step:,}: {broken}; this state is not saved")
         if broken:
             return
         if self.ranked is not None:
             self.saver.rank(self.ranked)
-        if self.regular and self.train.rolls_back:
+        if self.regular and self.policy.rolls_back:
             self.anchor = state.step
         states = [callback.state_dict() for callback in (*self.others, self)]
         loop = {name: value for each in states for name, value in each.items()}
@@ -108,8 +118,8 @@ class Checkpointer(Callback):
     def _anchored(self) -> Checkpoint:
         if self.anchor is not None:
             with suppress(CheckpointError):
-                return checkpoint.load(checkpoint.place(self.folder, self.anchor))
-        return checkpoint.newest_valid(self.folder)[0]
+                return checkpoint.load(checkpoint.place(self.saver.folder, self.anchor))
+        return checkpoint.newest_valid(self.saver.folder)[0]
 
     def _ranked(self, state: State, scores: Scores | None) -> Evaluation | None:
         """Return this evaluation if it is one of the best, else None."""
@@ -126,7 +136,7 @@ class Checkpointer(Callback):
         return {"metric": self.selection.metric, "value": state.best.value}
 
     def _interval_over(self, state: State) -> bool:
-        minutes = self.train.checkpoint_every.minutes
+        minutes, steps = self.policy.every_minutes, self.policy.every_steps
         if minutes is not None and time.monotonic() - self.saved_time >= 60 * minutes:
             return True
-        return self.save_every is not None and state.step % self.save_every == 0
+        return steps is not None and state.step % steps == 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftune.assembly.job import selection_of
-from ftune.assembly.parts import Parts
 from ftune.console import Console, Progress
 from ftune.engine.callback import Callback
 from ftune.engine.scores import Scores
@@ -17,9 +15,9 @@ from ftune.training.pace import Pace
 class ProgressBar(Callback):
     """Shows loss, speed and the newest validation score."""
 
-    def __init__(self, parts: Parts, bar: Progress) -> None:
-        self.bar, self.metric = bar, selection_of(parts).metric
-        self.pace = Pace(parts.config.task.target_kind == "tokens")
+    def __init__(self, bar: Progress, metric: str, tokens: bool) -> None:
+        """metric: which one is shown. tokens: whether a step weighs tokens."""
+        self.bar, self.metric, self.pace = bar, metric, Pace(tokens)
         self.newest: list[str] = []
 
     def on_step(self, state: State, result: StepResult) -> None:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ftune.assembly.parts import Parts
 from ftune.engine.callback import Callback
 from ftune.engine.decision import Decision
 from ftune.engine.scores import Scores
@@ -18,11 +17,11 @@ from ftune.training.resumed import Resumed
 
 
 class MetricsLog(Callback):
-    """Writes a line every `train.log_every` steps, after each evaluation and after each fault."""
+    """Writes a line every `log_every` steps, after each evaluation and after each fault."""
 
-    def __init__(self, parts: Parts, path: Path, resumed: Resumed) -> None:
-        self.per_epoch = parts.batches.steps_per_epoch
-        self.log_every = parts.config.train.log_every or max(1, self.per_epoch // 10)
+    def __init__(self, path: Path, per_epoch: int, log_every: int | None, resumed: Resumed) -> None:
+        """per_epoch: steps of one. log_every: None for ten lines an epoch."""
+        self.per_epoch, self.log_every = per_epoch, log_every or max(1, per_epoch // 10)
         self.metrics = Metrics(path, resumed.step)
         self.sum, self.count = resumed.unlogged
         self.parts_sum = dict(resumed.unlogged_parts)

@@ -21,7 +21,7 @@ from ftune.runs.base import load_base
 from ftune.runs.folder import RunFolder
 from ftune.schema.root import LANGUAGE
 from ftune.training.reopen import reopen
-from ftune.training.run import new_run
+from ftune.training.run import Run, new_run
 from ftune.training.train import train
 
 ROWS = 120
@@ -74,6 +74,10 @@ def parts_on(config: dict[str, Any], base: Path) -> Parts:
     found = load_base(base)
     read = LANGUAGE.of(config)
     return build(read, read_data(read, prior=base_pipeline(found)), found)
+
+
+def begun_on(config: dict[str, Any], base: Path, out: Path) -> Run:
+    return new_run("finetune", "", out, LANGUAGE.of(config), parts_on(config, base), QUIET)
 
 
 def started(config: dict[str, Any], base: Path) -> Tensor:
@@ -158,8 +162,9 @@ def test_notes_name_new_and_gone(base: Path, tmp_path: Path) -> None:
 
 def test_new_columns_learn(base: Path, tmp_path: Path) -> None:
     """Zero is where they start, not where they stay."""
-    parts = parts_on(plain(table(tmp_path / "new.csv", COLUMNS["extra"])), base)
-    train(new_run("finetune", "", tmp_path / "run", parts, QUIET))
+    run = begun_on(plain(table(tmp_path / "new.csv", COLUMNS["extra"])), base, tmp_path / "run")
+    train(run)
+    parts = run.parts
     names = list(parts.dataset.pipeline.features.names or ())
     weight = parts.model.get_parameter("body.weight")
     assert weight[:, names.index("wage")].any() and weight[:, names.index("team=red")].any()
@@ -169,8 +174,8 @@ def test_an_interrupted_finetune_equals_an_undisturbed_one(base: Path, tmp_path:
     adapt = [{"match": "body.*", "from_epoch": 1}]
     config = plain(table(tmp_path / "new.csv", COLUMNS["extra"]), adapt=adapt)
     config["base"] = str(base)
-    train(new_run("finetune", "", tmp_path / "whole", parts_on(config, base), QUIET))
-    run = new_run("finetune", "", tmp_path / "parts", parts_on(config, base), QUIET)
+    train(begun_on(config, base, tmp_path / "whole"))
+    run = begun_on(config, base, tmp_path / "parts")
     for stop in (4, 8, None):
         run.pause_at = stop
         train(run)
@@ -183,7 +188,7 @@ def test_an_interrupted_finetune_equals_an_undisturbed_one(base: Path, tmp_path:
 def test_unfreezing_happens_at_its_epoch_and_after_a_resume(base: Path, tmp_path: Path) -> None:
     adapt = [{"match": "body.*", "from_epoch": 2}]
     config = plain(table(tmp_path / "new.csv", BASE), adapt=adapt)
-    run = new_run("finetune", "", tmp_path / "run", parts_on(config, base), QUIET)
+    run = begun_on(config, base, tmp_path / "run")
     old, per_epoch = load_base(base).tensors["body.weight"], run.parts.batches.steps_per_epoch
     for stop, moved in ((per_epoch + 1, False), (2 * per_epoch, False), (2 * per_epoch + 1, True)):
         run.pause_at = stop
@@ -196,8 +201,8 @@ def test_killed_before_its_first_checkpoint(base: Path, tmp_path: Path) -> None:
     """The folder is there and nothing is saved: a resume begins anew, from the base."""
     config = plain(table(tmp_path / "new.csv", COLUMNS["extra"]))
     config["base"] = str(base)
-    train(new_run("finetune", "", tmp_path / "whole", parts_on(config, base), QUIET))
-    new_run("finetune", "", tmp_path / "parts", parts_on(config, base), QUIET)
+    train(begun_on(config, base, tmp_path / "whole"))
+    begun_on(config, base, tmp_path / "parts")
     train(reopen(RunFolder(tmp_path / "parts"), QUIET))
     assert trace(tmp_path / "whole") == trace(tmp_path / "parts")
 

@@ -182,7 +182,7 @@ def test_images_are_named(tmp_path: Path) -> None:
     write(tmp_path)
     plain = images(tmp_path)
     config = LANGUAGE.of(plain | {"train": {**plain.get("train", {}), "epochs": 1}})
-    run = new_run("optimize", "", tmp_path / "run", build(config, read_data(config)), QUIET)
+    run = new_run("optimize", "", tmp_path / "run", config, build(config, read_data(config)), QUIET)
     position = int(torch.cat(run.parts.batches.indices(0))[1])
     (name,) = named_rows(run.parts, [position])
     assert name.startswith(f"{int(run.parts.dataset.train.rows[position])} (")

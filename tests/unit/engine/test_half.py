@@ -403,5 +403,5 @@ def test_a_skipped_first_step_takes_no_parameter_for_idle(
     """Version 0.1 clipped it by an infinite norm, and said that finite gradients were missing."""
     run = half(tmp_path / "run", "train.epochs=1", "~adapt")
     run.state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20)
-    assert train(run)["skipped"] and run.parts.config.train.clip_norm
+    assert train(run)["skipped"] and run.config.train.clip_norm
     assert "without gradient" not in capsys.readouterr().err

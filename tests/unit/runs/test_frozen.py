@@ -56,7 +56,7 @@ LIGHT = Access(verify=False)
 def finetuning(out: Path, base: str, *changes: str, plain: Mapping[str, Any] = LORA) -> Run:
     config = configuration(f"base={base}", *changes, plain=plain)
     loaded = load_bases(base)
-    return new_run("finetune", "", out, build(config, read_data(config), loaded), QUIET)
+    return new_run("finetune", "", out, config, build(config, read_data(config), loaded), QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -379,7 +379,7 @@ def test_a_model_of_hugging_face(tmp_path: Path) -> None:
         "runtime": {"threads": 1, "device": "cpu"},
     }  # fmt: skip
     config = configuration(plain=plain)
-    run = new_run("finetune", "", tmp_path / "run", build(config, read_data(config)), QUIET)
+    run = new_run("finetune", "", tmp_path / "run", config, build(config, read_data(config)), QUIET)
     run.pause_at = 2
     train(run)
     record = json.loads((tmp_path / "run/checkpoints/frozen.json").read_text())

@@ -153,7 +153,7 @@ def test_a_resumed_run_keeps_it_too(tmp_path: Path) -> None:
     config = configuration(plain=SHORT)
     parts = build(config, read_data(config))
     parts.notes.append("learning rate: a guess")
-    run = new_run("optimize", "", tmp_path / "run", parts, QUIET)
+    run = new_run("optimize", "", tmp_path / "run", config, parts, QUIET)
     run.pause_at = 12
     train(run)
     summary = train(reopen(RunFolder(tmp_path / "run"), QUIET))

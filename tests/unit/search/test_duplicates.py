@@ -10,7 +10,6 @@ from support.sweeps import PLAIN
 from support.trainings import configuration, trace, undisturbed
 
 from ftune.assembly.build import build, read_data
-from ftune.assembly.parts import Parts
 from ftune.search.duplicates import configuration_key, training_key
 
 SGD = "optimizer={name: sgd, lr: 0.1, momentum: 0.0}"
@@ -59,22 +58,22 @@ DIFFERENT: dict[str, tuple[list[str], list[str]]] = {
 }  # fmt: skip
 
 
-def built(changes: list[str]) -> Parts:
+def built_key(changes: list[str]) -> str:
     config = configuration(*changes, plain=PLAIN)
-    return build(config, read_data(config))
+    return training_key(config, build(config, read_data(config)))
 
 
 @pytest.mark.parametrize("pair", EQUAL.values(), ids=EQUAL)
 def test_configurations_that_train_the_same(pair: tuple[list[str], list[str]]) -> None:
     one, other = (configuration_key(configuration(*c, plain=PLAIN)) for c in pair)
     assert one == other
-    one, other = (training_key(built(c)) for c in pair)
+    one, other = (built_key(c) for c in pair)
     assert one == other
 
 
 @pytest.mark.parametrize("pair", EQUAL_BUILT.values(), ids=EQUAL_BUILT)
 def test_trainings_that_are_the_same(pair: tuple[list[str], list[str]]) -> None:
-    one, other = (training_key(built(c)) for c in pair)
+    one, other = (built_key(c) for c in pair)
     assert one == other
     one, other = (configuration_key(configuration(*c, plain=PLAIN)) for c in pair)
     assert one != other, "known only when they are built"
@@ -85,7 +84,7 @@ def test_trainings_that_are_not(pair: tuple[list[str], list[str]]) -> None:
     one, other = (configuration_key(configuration(*c, plain=PLAIN)) for c in pair)
     assert one != other
     if "optimizer.lr=auto" not in pair[0]:
-        one, other = (training_key(built(c)) for c in pair)
+        one, other = (built_key(c) for c in pair)
         assert one != other
 
 

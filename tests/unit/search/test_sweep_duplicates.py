@@ -240,7 +240,7 @@ def test_control_compared_by_what_is_written_a_setting_is_trained_twice(
     """Not by parameters: what they come to is what is trained."""
     written: Iterator[int] = itertools.count()
     monkeypatch.setattr(trial_index, "configuration_key", lambda _: str(next(written)))
-    monkeypatch.setattr(launch, "training_key", lambda _: str(next(written)))
+    monkeypatch.setattr(launch, "training_key", lambda *_: str(next(written)))
     short(tmp_path / "s", BLOCKS)
     assert len(trained) == 4
     plain = PLAIN | SHORT | BLOCKS

@@ -136,7 +136,7 @@ def test_no_schedule_as_it_comes_is_noted(name: str) -> None:
 def test_the_numbers_are_those_of_the_training(tmp_path: Path) -> None:
     """The first step of the whole length is the one that the note names."""
     run = begin(configuration(*PLAIN, *BEYOND["warm-up"][0]), tmp_path / "run")
-    assert beyond(run.parts)[0].startswith(WARMUP)
+    assert beyond(run.config, run.parts)[0].startswith(WARMUP)
     summary = train(run)
     assert summary["notes"][0].startswith(WARMUP)
     rates = [m["lr"] for m in read_metrics(tmp_path / "run/metrics.jsonl") if m["split"] == "train"]
@@ -145,7 +145,7 @@ def test_the_numbers_are_those_of_the_training(tmp_path: Path) -> None:
 
 def test_without_validation_rows_no_evaluation_is_missed(tmp_path: Path) -> None:
     config = configuration(*PLAIN, "data.split.val=0", "eval.metric=auto", "eval.every=9")
-    assert beyond(begin(config, tmp_path / "run").parts) == []
+    assert beyond(config, begin(config, tmp_path / "run").parts) == []
 
 
 CHECKED: dict[str, tuple[tuple[str, ...], str]] = {
@@ -188,7 +188,9 @@ def test_the_case_of_a_user(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     if not CASE.exists():
         pytest.skip("the shared cases are not here")
     config = LANGUAGE.load(CASE, ("schedule={name: cosine, warmup: {steps: 500}}",))
-    train(new_run("optimize", "", tmp_path / "run", build(config, read_data(config)), Console()))
+    run = begin(config, tmp_path / "run")
+    run.console = Console()
+    train(run)
     said = capsys.readouterr().out
     assert "note: schedule.warmup is 500 steps and the training" in said
     with pytest.raises(ConfigError, match=r"eval.metric: `acuracy` is not a metric.*`accuracy`"):
@@ -237,7 +239,7 @@ def test_a_best_step_of_0_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert f"note: {note}" in capsys.readouterr().out
     config = configuration(*still, f"base={tmp_path / 'run'}")
     parts = build(config, read_data(config), load_base(tmp_path / "run"))
-    summary = train(new_run("finetune", "", tmp_path / "tuned", parts, QUIET))
+    summary = train(new_run("finetune", "", tmp_path / "tuned", config, parts, QUIET))
     assert summary["notes"][-1].endswith("the result is the base as it was")
 
 

@@ -158,8 +158,8 @@ def test_what_cannot_be_exact_is_named(
     train(begin(configuration(*SHORT), tmp_path / "run", pause_at=3))
     named = resume_check.exactness
 
-    def other(parts: Any) -> dict[str, Any]:
-        return named(parts) | {change: "another"}
+    def other(*of: Any) -> dict[str, Any]:
+        return named(*of) | {change: "another"}
 
     monkeypatch.setattr(reopen_module, "exactness", other)
     folder = RunFolder(tmp_path / "run")
