@@ -153,8 +153,8 @@ def _new_folder(
     metrics = parent.folder.path / "metrics.jsonl"
     if metrics.exists():
         shutil.copy(metrics, new.path / "metrics.jsonl")
-    spent = parent.folder.summary()
-    new.write_summary({k: spent[k] for k in ("seconds", "train_seconds") if k in spent})
+    spent = parent.folder.summary
+    new.write_summary({"seconds": spent.seconds, "train_seconds": spent.train_seconds})
     loop = parent.saved.loop.to_json()
     recorded = {key: loop[key] for key in ("unlogged", "ranking", "anchor")}
     metadata = {**model_card(config, parts), "exact": exactness(config, parts)}

@@ -160,7 +160,7 @@ def _resume(
     if record.status == "done":
         hint = _longer(folder, command)
         console.info(f"{folder.path} is done; there is nothing to continue{hint}")
-        return folder.summary()
+        return folder.summary_json()
     with needing(record.code, folder.path):
         LANGUAGE.load(folder.config_file)
     return command.resume(folder, console, allow_inexact, moved)

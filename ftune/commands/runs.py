@@ -14,9 +14,10 @@ from ftune.errors import CheckpointError, RequestError
 from ftune.report.comparison import COST, comparison, flat, short_names
 from ftune.runs.folder import RunFolder
 from ftune.runs.process import elsewhere
+from ftune.runs.run_record import Summary
 from ftune.tasks.protocol import DIRECTIONS
 
-Described = tuple[RunFolder, dict[str, Any], dict[str, Any]]
+Described = tuple[RunFolder, dict[str, Any], Summary]
 
 
 def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, Any]:
@@ -37,16 +38,20 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
             run.path.name,
             _date(facts),
             _status(facts),
-            summary.get("steps", ""),
-            summary.get("seconds", ""),
-            _figures(summary).get(sort) if sort else best_of(summary),
+            "" if summary.steps is None else summary.steps,
+            "" if summary.seconds is None else summary.seconds,
+            _figures(summary).get(sort) if sort else _best(summary),
         )
         for run, facts, summary in listed
     ]
     console.table("", ("run", "started", "status", "steps", "seconds", sort or "best"), rows)
     keys = ("command", "status")
     entries = [
-        {"run": str(run.path), **{key: facts.get(key) for key in keys}, "best": summary.get("best")}
+        {
+            "run": str(run.path),
+            **{key: facts.get(key) for key in keys},
+            "best": vars(summary.best) if summary.best else None,
+        }
         for run, facts, summary in listed
     ]
     return {"command": "runs", "status": "done", "runs": entries}
@@ -55,10 +60,10 @@ def runs(parent: Path, console: Console, sort: str | None = None) -> dict[str, A
 def _described(run: RunFolder, console: Console) -> Described:
     """Return a run with its facts and its summary; of a damaged one only that it is damaged."""
     try:
-        return run, run.facts(), run.summary()
+        return run, run.facts(), run.summary
     except CheckpointError as error:
         console.warn(str(error))
-        return run, {"status": "damaged"}, {}
+        return run, {"status": "damaged"}, Summary()
 
 
 def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:
 
 
 def figures_of(
-    summaries: Sequence[Mapping[str, Any]], key: str, noted: Sequence[Mapping[str, str]] = ()
+    summaries: Sequence[Summary], key: str, noted: Sequence[Mapping[str, str]] = ()
 ) -> dict[int, tuple[bool, float]]:
     """Return the sort key of each run that has the figure, best first. Raises RequestError.
 
@@ -101,10 +106,10 @@ def figures_of(
     raise RequestError(f"--sort {key}: no run has it; {suggestion(key, known)}")
 
 
-def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(summary: Summary) -> dict[str, Any]:
     """Return what runs can be sorted by: metrics as `test.accuracy`, cost as `seconds`."""
-    cost = {name: summary[name] for name in COST if isinstance(summary.get(name), int | float)}
-    return cost | flat(summary.get("metrics") or {})
+    cost = {name: getattr(summary, name) for name in COST}
+    return {k: v for k, v in cost.items() if v is not None} | flat(summary.metrics)
 
 
 def _date(facts: Mapping[str, Any]) -> str:
@@ -122,8 +127,5 @@ def _status(facts: Mapping[str, Any]) -> str:
     return f"running on {host}" if host else str(facts.get("status", ""))
 
 
-def best_of(summary: Mapping[str, Any]) -> str:
-    best = summary.get("best")
-    if not isinstance(best, dict) or not isinstance(best.get("value"), int | float):
-        return ""
-    return f"{best.get('metric')} {best['value']:.4g}"
+def _best(summary: Summary) -> str:
+    return f"{summary.best.metric} {summary.best.value:.4g}" if summary.best else ""

@@ -81,7 +81,8 @@ def setting(
     file it is written in. `open` marks a mapping whose keys are the user's own. `exact=False` marks
     what changes no number of a training, or is compared by what it leads to (a path by the data).
     `stored=False` marks what is not written into a run's configuration, being part of it already.
-    `fact`: `length` of a training, `cost` of an evaluation and no score, `layout` of a file.
+    `fact`: `length` of a training, `cost` of an evaluation and no score, `layout` of a file,
+    `trial` for what a resume compares by what it leads to, and a sweep's trials as it is written.
     Without a default the setting is required.
     """
     spec = Spec("plain", above, below, at_least, at_most, words, path, open, exact, stored, fact)

@@ -24,9 +24,9 @@ class Hf:
     """A model of Hugging Face transformers with its tokenizer: language models, encoders and
     classifiers. Weights are kept in 32 bits; code from a model's folder is never run."""
 
-    path: str | None = setting(None, path=True, exact=False)
+    path: str | None = setting(None, path=True, exact=False, fact="trial")
     """Its folder, or a .gguf file; null: the `hub`, or when fine-tuning the base."""
-    hub: str | None = setting(None, exact=False)
+    hub: str | None = setting(None, exact=False, fact="trial")
     """Its name on the Hugging Face hub, as `org/model`, instead of a path."""
     kind: Literal["auto", "causal-lm", "encoder", "sequence", "token"] = setting("auto")
     """causal-lm: predicts the next token. token: a head at each token. encoder: pooling and a new

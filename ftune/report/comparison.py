@@ -15,16 +15,16 @@ COST = ("steps", "seconds", "train_seconds", "peak_memory_bytes")
 def comparison(folders: Sequence[RunFolder]) -> dict[str, dict[str, list[Any]]]:
     """Return the tables `settings`, `metrics` and `cost`: name of a row -> a value for each run."""
     configs = [flat(parse(read_text(f.config_file), str(f.config_file)).plain()) for f in folders]
-    summaries = [folder.summary() for folder in folders]
+    summaries = [folder.summary for folder in folders]
     settings = {
         key: [config.get(key, ABSENT) for config in configs]
         for key in dict.fromkeys(key for config in configs for key in config)
         if len({str(config.get(key, ABSENT)) for config in configs}) > 1
     }
-    scores = [flat(summary.get("metrics") or {}) for summary in summaries]
+    scores = [flat(summary.metrics) for summary in summaries]
     metrics = {k: [s.get(k) for s in scores] for k in dict.fromkeys(k for s in scores for k in s)}
-    cost = {key: [summary.get(key) for summary in summaries] for key in COST}
-    cost["parameters"] = [(summary.get("parameters") or {}).get("total") for summary in summaries]
+    cost = {key: [getattr(summary, key) for summary in summaries] for key in COST}
+    cost["parameters"] = [(summary.parameters or {}).get("total") for summary in summaries]
     return {"settings": settings, "metrics": metrics, "cost": cost}
 
 

@@ -64,7 +64,7 @@ def results(was: RunFolder, now: RunFolder, until: int | None = None) -> Iterato
         for part in results(RunFolder(file.parent), RunFolder(now.path / "trials" / number)):
             yield replace(part, field=f"trial {number}: {part.field}")
     if until is None:
-        first, other = was.summary(), now.summary()
+        first, other = was.summary_json(), now.summary_json()
         for key in UNTIMED:
             if key in first:
                 yield from _between(f"summary {key}", first[key], other.get(key))

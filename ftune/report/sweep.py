@@ -10,6 +10,7 @@ from ftune.config.dump import dump, to_yaml
 from ftune.console import Console
 from ftune.engine.selection import Selection
 from ftune.runs.folder import RunFolder
+from ftune.runs.run_record import Summary
 from ftune.schema.root import RunConfig
 from ftune.search.lr_find import RATE
 from ftune.search.scheduler import trial_folder
@@ -30,9 +31,9 @@ def summarise(
     """Return the summary of a sweep that has ended; write the best trial's configuration."""
     assert config.sweep is not None
     order = ranked(trials, selection)
-    runs = [RunFolder(trial_folder(folder.path, t.number)).summary() for t in trials]
+    runs = [RunFolder(trial_folder(folder.path, t.number)).summary for t in trials]
     best = order[0] if order else None
-    run = runs[best.number] if best else {}
+    run = runs[best.number] if best else Summary()
     if best:
         text = _best_file(config, best, selection.metric)
         (folder.path / "best.yaml").write_text(text, encoding="utf-8")
@@ -40,17 +41,17 @@ def summarise(
         "command": "sweep",
         "status": "failed" if all(t.status == "failed" for t in trials) else "done",
         "run": str(folder.path),
-        "steps": sum(r.get("steps", 0) for r in runs),
-        "epochs": sum(r.get("epochs", 0.0) for r in runs),
+        "steps": sum(r.steps or 0 for r in runs),
+        "epochs": sum(r.epochs or 0.0 for r in runs),
         "seconds": round(seconds, 3),
-        "train_seconds": round(sum(r.get("train_seconds") or 0.0 for r in runs), 3),
+        "train_seconds": round(sum(r.train_seconds or 0.0 for r in runs), 3),
         "peak_memory_bytes": peak_memory(),
-        "parameters": run.get("parameters"),
-        "metrics": run.get("metrics", {}),
+        "parameters": run.parameters,
+        "metrics": run.metrics,
         "best": best and {
-            "step": run["best"]["step"], "metric": selection.metric, "value": best.value
+            "step": run.best and run.best.step, "metric": selection.metric, "value": best.value
         },
-        "checkpoint": run.get("checkpoint"),
+        "checkpoint": run.checkpoint,
         "trials": [
             {"number": t.number, "params": dict(t.params), "value": t.value, "status": t.status}
             | ({"reason": t.reason} if t.reason else {})
@@ -69,11 +70,9 @@ def _best_file(config: RunConfig, best: Trial, metric: str) -> str:
     return redact(title) + to_yaml(best_config(dump(config), best))
 
 
-def _rate_notes(best: Trial | None, run: Mapping[str, Any]) -> list[str]:
+def _rate_notes(best: Trial | None, run: Summary) -> list[str]:
     """Return the notes on the search for the best trial's rate."""
-    return [
-        f"trial {best.number}: {n}" for n in run.get("notes", []) if best and n.startswith(RATE)
-    ]
+    return [f"trial {best.number}: {n}" for n in run.notes if best and n.startswith(RATE)]
 
 
 def show_result(

@@ -19,7 +19,7 @@ from ftune.record import Record, strict
 from ftune.runs.files import read_json, sync_folder, write_atomic, write_json
 from ftune.runs.lock import NAME, Lock, busy
 from ftune.runs.process import alive, identity
-from ftune.runs.run_record import RunRecord
+from ftune.runs.run_record import RunRecord, Summary
 from ftune.security.limits import documents
 from ftune.security.limits.memory import check
 from ftune.security.redact import redact_tree
@@ -157,7 +157,12 @@ class RunFolder:
         """profile.json: what each column of the data holds."""
         write_json(self.path / "profile.json", redact_tree(profile))
 
-    def summary(self) -> dict[str, Any]:
+    @property
+    def summary(self) -> Summary:
+        """How the run ended. Raises CheckpointError for a damaged file."""
+        return Summary.parse(self.summary_json(), self.path / "summary.json")
+
+    def summary_json(self) -> dict[str, Any]:
         """summary.json, or an empty mapping for a run that has not ended."""
         file = self.path / "summary.json"
         return dict(strict(_mapping(file))) if file.exists() else {}

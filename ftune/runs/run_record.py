@@ -1,8 +1,9 @@
-"""What run.json says of a run, and summary.json of its end, where the run is gone on with."""
+"""What run.json says of a run, and summary.json of its end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,4 +55,54 @@ class RunRecord:
             code=facts.values.get("code"),
             parent=facts.text("parent", None),
             begun=facts.values.get("begun", False) is True,
+        )
+
+
+@dataclass(frozen=True)
+class Best:
+    """The evaluation whose weights a run delivers."""
+
+    step: int
+    metric: str
+    value: float
+
+    @classmethod
+    def parse(cls, record: Record) -> Best:
+        return cls(record.count("step"), record.text("metric"), record.number("value"))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended; all is None or empty where it has not.
+
+    metrics: by split and name, those that are not defined None. parameters: `total`, `trainable`.
+    """
+
+    steps: int | None = None
+    epochs: float | None = None
+    seconds: float | None = None
+    train_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    parameters: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    best: Best | None = None
+    checkpoint: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, value: object, file: Path | str) -> Summary:
+        """Return the record in a summary.json.
+
+        Raises CheckpointError, which names the file, the key and what was expected.
+        """
+        facts = Record.parse(value, file)
+        best = facts.object("best", None)
+        return cls(
+            **{name: facts.count(name, None) for name in ("steps", "peak_memory_bytes")},
+            **{name: facts.number(name, None) for name in ("epochs", "seconds", "train_seconds")},
+            parameters=facts.object("parameters", None),
+            metrics=facts.object("metrics", {}),
+            best=None if best is None else Best.parse(Record(best, file, "best")),
+            checkpoint=facts.text("checkpoint", None),
+            notes=facts.texts("notes", ()),
         )

@@ -16,10 +16,12 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 class Runtime:
     """Device, threads and determinism of a run."""
 
-    device: str = setting("auto", exact=False)
+    device: str = setting("auto", exact=False, fact="trial")
     """auto, cpu, cuda, cuda:N or mps; `auto` takes CUDA, then MPS, then the CPU."""
 
-    threads: int | Literal["auto"] = setting("auto", at_least=1, words=("auto",), exact=False)
+    threads: int | Literal["auto"] = setting(
+        "auto", at_least=1, words=("auto",), exact=False, fact="trial"
+    )
     """CPU threads; `auto` goes by the size of the model, never by a timing."""
 
     deterministic: bool | Literal["auto"] = setting("auto", words=("auto",))

@@ -55,7 +55,7 @@ class RunConfig:
     model: Any = block(MODELS, default=None)
     """The structure. `finetune` takes the base's where this is absent."""
 
-    base: str | list[str] | None = setting(None, path=True, exact=False)
+    base: str | list[str] | None = setting(None, path=True, exact=False, fact="trial")
     """Trained model to start from, the same as `--base`; or a list: the model, and PEFT adapters to
     put on top of it."""
 

@@ -16,12 +16,10 @@ import torch
 from ftune.assembly.job import selection_of
 from ftune.assembly.parts import Parts
 from ftune.config.dump import dump
+from ftune.config.fields import settings_with
 from ftune.config.free import free_settings
 from ftune.data.dataset import fingerprint, raw_fingerprint
 from ftune.schema.root import RunConfig
-
-# Free for a resume, which compares what they lead to; between trials they are what may differ.
-BINDING = ("base", "data.path", "model.path", "model.hub", "runtime.threads", "runtime.device")
 
 
 def configuration_key(config: RunConfig) -> str:
@@ -79,7 +77,8 @@ def _effective(config: RunConfig) -> dict[str, Any]:
 def _with_effect(config: RunConfig) -> set[str]:
     """Settings that are free for a resume, and are not between trials."""
     searched = {"lr_find"} if config.optimizer.lr == "auto" else set()
-    return {*BINDING, *searched, *(["train.checkpoint_every"] if config.train.rolls_back else [])}
+    saved = {"train.checkpoint_every"} if config.train.rolls_back else set()
+    return {*settings_with(RunConfig, "trial"), *searched, *saved}
 
 
 def _without_effect(config: RunConfig) -> list[str]:

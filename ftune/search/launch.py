@@ -20,7 +20,6 @@ from ftune.config.dump import dump
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import CheckpointError, InterruptedRunError, LockedError
-from ftune.record import Record
 from ftune.runs.base import Base
 from ftune.runs.folder import RunFolder
 from ftune.runs.lock import Lock
@@ -124,10 +123,7 @@ def _begun(request: TrialRequest, console: Console) -> Run | Summary | None:
     folder = RunFolder(request.folder)
     try:
         if folder.record.status == "done":
-            summary = Record(folder.summary(), folder.path / "summary.json")
-            best = summary.object("best", None)
-            value = best and Record(best, summary.file, "best").number("value")
-            return _summary("done", value)
+            return _summary("done", folder)
         return reopen(folder, console)
     except CheckpointError:  # every checkpoint is damaged
         return None
@@ -138,15 +134,15 @@ def _trained(run: Run, divisor: int | None) -> Summary:
     with run.folder:
         if divisor:
             run.pause_at = _rung_step(run, divisor)
-        summary = train(run)
-    best = summary["best"]
-    return _summary(summary["status"], best and best["value"])
+        status = train(run)["status"]
+        return _summary(status, run.folder)
 
 
-def _summary(status: Literal["done", "paused"], value: float | None) -> Summary:
-    if value is None:
+def _summary(status: Literal["done", "paused"], folder: RunFolder) -> Summary:
+    best = folder.summary.best
+    if best is None:
         return Summary("failed", reason="the metric was never a finite number")
-    return Summary(status, value)
+    return Summary(status, best.value)
 
 
 def _rung_step(run: Run, divisor: int) -> int:

@@ -10,6 +10,7 @@ from ftune.console import Console
 from ftune.engine.loop import Outcome
 from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
+from ftune.runs.run_record import Summary
 from ftune.training.checkpoint_content import (
     beyond,
     ending,
@@ -26,8 +27,8 @@ def summary_of(
 ) -> dict[str, Any]:
     parts, state, best = run.parts, run.state, run.state.best
     used = checkpoint.pointed(run.folder.checkpoints, "best" if best else "latest")
-    earlier, damage = _earlier(run) if status != "failed" else ({}, [])
-    seconds = time.monotonic() - began + earlier.get("seconds", 0.0)
+    earlier, damage = _earlier(run) if status != "failed" else (Summary(), [])
+    seconds = time.monotonic() - began + (earlier.seconds or 0.0)
     stepping = outcome.train_seconds if outcome else 0.0
     metric = selection_of(parts).metric
     picked = {"step": best.step, "metric": metric, "value": best.value} if best else None
@@ -38,7 +39,7 @@ def summary_of(
         "steps": state.step,
         "epochs": round(state.step / parts.batches.steps_per_epoch, 4),
         "seconds": round(seconds, 3),
-        "train_seconds": round(stepping + (earlier.get("train_seconds") or 0.0), 3),
+        "train_seconds": round(stepping + (earlier.train_seconds or 0.0), 3),
         "peak_memory_bytes": peak_memory(),
         "parameters": {"total": sum(parts.sizes.values()), "trainable": parts.trainable},
         "metrics": scores,
@@ -56,12 +57,14 @@ def summary_of(
     }
 
 
-def _earlier(run: Run) -> tuple[dict[str, Any], list[str]]:
+def _earlier(run: Run) -> tuple[Summary, list[str]]:
     """Return the summary of the training so far, and what is to be said where it is damaged."""
     try:
-        return run.folder.summary(), []
+        return run.folder.summary, []
     except CheckpointError as error:
-        return {}, [f"{error}; it is written anew, without the seconds that were spent before"]
+        return Summary(), [
+            f"{error}; it is written anew, without the seconds that were spent before"
+        ]
 
 
 def show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> None:

@@ -163,7 +163,7 @@ def test_a_tensor(table: Path) -> None:
 
 
 def test_a_score(table: Path) -> None:
-    summary = RunFolder(table).summary()
+    summary = RunFolder(table).summary_json()
     summary["metrics"]["val"]["accuracy"] = 2.0
     write_json(table / "summary.json", summary)
     found = again(table)["difference"]

@@ -66,7 +66,7 @@ def test_a_finished_run_has_no_lock_and_nothing_to_continue(tmp_path: Path) -> N
     racing.whole_run(tmp_path / "run")
     before = sorted(tmp_path.rglob("*"))
     folder, note = RunFolder.open(tmp_path / "run"), tmp_path / "said"
-    assert resume(folder, False, Noting(note)) == folder.summary()
+    assert resume(folder, False, Noting(note)) == folder.summary_json()
     assert note.read_text(encoding="utf-8").startswith(f"{folder.path} is done; ")
     note.unlink()
     assert sorted(tmp_path.rglob("*")) == before

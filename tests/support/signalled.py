@@ -85,7 +85,7 @@ def _faults(out: Path, number: int, code: int | None, seconds: float) -> str:
     folder = RunFolder(out)
     pointer = folder.checkpoints / "latest.json"
     saved = read_json(pointer) if pointer.exists() else {}
-    summary, status = folder.summary(), read_json(out / "run.json")["status"]
+    summary, status = folder.summary_json(), read_json(out / "run.json")["status"]
     found = [] if code == 128 + number else [f"exit {code}"]
     found += [] if status == "interrupted" else [f"status {status}"]
     found += [] if saved.get("step", -1) == summary.get("steps") else ["the step was not saved"]

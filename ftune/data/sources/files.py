@@ -60,7 +60,7 @@ class FileSource(Source):
 class TableFile(FileSource):
     """What files with texts among their values have in common: how those are written."""
 
-    path: str | dict[str, str] = setting(path=True, exact=False)
+    path: str | dict[str, str] = setting(path=True, exact=False, fact="trial")
     """The file; or one for each part: {train: a.csv, val: b.csv, test: c.csv}."""
     types: dict[str, Any] = setting({}, open=True, fact="layout")
     """What a column is, where the file alone would mislead: number, text or date by its name; with

@@ -35,7 +35,7 @@ class Images(FileSource):
     default_target: ClassVar[str | None] = "label"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
-    path: str | dict[str, str] = setting(path=True, exact=False)
+    path: str | dict[str, str] = setting(path=True, exact=False, fact="trial")
     """The folder; or one for each part: {train: folder, val: folder, test: folder}."""
 
     def load(self) -> dict[str, Frame]:

@@ -25,7 +25,7 @@ class Npz(FileSource):
 
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
 
-    path: str | dict[str, str] = setting(path=True, exact=False)
+    path: str | dict[str, str] = setting(path=True, exact=False, fact="trial")
     """The file; or one for each part: {train: a.npz, val: …, test: …}."""
 
     def load(self) -> dict[str, Frame]:

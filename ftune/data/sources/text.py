@@ -26,7 +26,7 @@ class Text(FileSource):
     kind: ClassVar[Literal["text"]] = "text"
     ordered: ClassVar[bool] = True
 
-    path: str | dict[str, str] = setting(path=True, exact=False)
+    path: str | dict[str, str] = setting(path=True, exact=False, fact="trial")
     """The file; or one for each part: {train: a.txt, val: …, test: …}."""
     unit: Literal["lines", "paragraphs", "file"] = setting("lines")
     """What a row is; paragraphs end with empty lines."""

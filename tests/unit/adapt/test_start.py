@@ -115,7 +115,7 @@ def test_the_first_validation_loss_is_the_base_s_to_the_bit(tmp_path: Path) -> N
     config = plain(table(tmp_path / "t.csv", COLUMNS["extra"]))
     config["data"]["transforms"] = [{"drop": ["wage", "team"]}, *chain]
     ftune.run("optimize", config, out=tmp_path / "base")
-    best = float(RunFolder(tmp_path / "base").summary()["metrics"]["val"]["loss"]).hex()
+    best = float(RunFolder(tmp_path / "base").summary_json()["metrics"]["val"]["loss"]).hex()
 
     def first_loss(name: str, transforms: list[Any]) -> str:
         config["data"]["transforms"] = transforms

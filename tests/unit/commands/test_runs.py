@@ -12,6 +12,7 @@ from ftune.commands.runs import figures_of, runs
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.runs.folder import RunFolder
+from ftune.runs.run_record import Summary
 
 METRICS = {
     "a": {"test": {"accuracy": 0.7, "loss": 0.9}, "val": {"r2/x": -1.0}},
@@ -64,7 +65,7 @@ def test_a_run_tells_which_way_its_own_metrics_go(way: str, first: str, tmp_path
 
 
 def test_figures_are_turned_so_that_the_smallest_is_the_best() -> None:
-    summaries = [{"metrics": {"val": {"r2": 0.5, "rmse": 2.0}}}]
+    summaries = [Summary(metrics={"val": {"r2": 0.5, "rmse": 2.0}})]
     assert figures_of(summaries, "val.r2") == {0: (False, -0.5)}
     assert figures_of(summaries, "val.rmse") == {0: (False, 2.0)}
 

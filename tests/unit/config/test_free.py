@@ -52,4 +52,7 @@ def test_facts_stand_on_the_fields_that_they_are_of() -> None:
     assert settings_with(RunConfig, "length") == ("train.epochs", "train.steps", "train.early_stop")
     assert settings_with(RunConfig, "cost") == ("data.cache", "eval.batch_size", "runtime.")
     assert {"data.decimal", "data.delimiter"} <= set(settings_with(RunConfig, "layout"))
+    assert set(settings_with(RunConfig, "trial")) == {
+        "base", "data.path", "model.hub", "model.path", "runtime.device", "runtime.threads"
+    }  # fmt: skip
     assert settings_with(RunConfig, "absent") == ()

@@ -29,7 +29,7 @@ def test_name_and_facts(tmp_path: Path) -> None:
     folder.describe(seed=2)
     assert folder.facts() == {"status": "done", "seed": 2}
     assert RunFolder.open(folder.path) == folder
-    assert folder.summary() == {}
+    assert folder.summary_json() == {}
 
 
 def test_taken_and_impossible_folders(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_summary_is_strict_json(tmp_path: Path) -> None:
     folder.write_summary({"metrics": {"test": {"auc": math.nan, "loss": [0.5, math.inf]}}})
     text = (tmp_path / "summary.json").read_text()
     assert "NaN" not in text and "Infinity" not in text
-    assert folder.summary() == {"metrics": {"test": {"auc": None, "loss": [0.5, None]}}}
+    assert folder.summary_json() == {"metrics": {"test": {"auc": None, "loss": [0.5, None]}}}
 
 
 def written(path: Path, steps: range) -> None:

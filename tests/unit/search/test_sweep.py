@@ -112,7 +112,7 @@ def test_a_sweep_without_a_finished_trial_has_failed(tmp_path: Path) -> None:
     with pytest.raises(RunFailedError, match="all trials failed"):
         command.sweep(Request(config, "", tmp_path / "s", QUIET))
     assert RunFolder(tmp_path / "s").facts()["status"] == "failed"
-    assert RunFolder(tmp_path / "s").summary()["best_trial"] is None
+    assert RunFolder(tmp_path / "s").summary_json()["best_trial"] is None
 
 
 def test_settings_that_do_not_go_together_fail_alone(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_five_that_differ_only_in_numbers_end_the_sweep(
     with pytest.raises(RunFailedError, match="5 trials in a row failed alike") as caught:
         run_sweep(out, GRID)
     assert caught.value.exit_code == 1
-    facts, summary = RunFolder(out).facts(), RunFolder(out).summary()
+    facts, summary = RunFolder(out).facts(), RunFolder(out).summary_json()
     assert facts["status"] == summary["status"] == "failed"
     assert reason(5) in facts["reason"] and facts["reason"] == summary["reason"]
     assert [t["reason"] for t in summary["trials"]] == [reason(n) for n in range(1, 6)]
@@ -108,7 +108,7 @@ def test_when_all_fail_the_reason_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(RunFailedError, match="all trials failed, the first because RuntimeError"):
         run_sweep(tmp_path / "s", GRID)
     assert "RuntimeError: b" in RunFolder(tmp_path / "s").facts()["reason"]
-    assert "RuntimeError: b" in RunFolder(tmp_path / "s").summary()["reason"]
+    assert "RuntimeError: b" in RunFolder(tmp_path / "s").summary_json()["reason"]
 
 
 def test_a_signal_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,4 +44,4 @@ def test_a_damaged_summary_is_written_anew(paused: RunFolder, damage: str) -> No
     summary = resume(paused, False, QUIET)
     assert summary["status"] == "done" and paused.record.status == "done"
     assert any("summary.json: damaged" in note for note in summary["notes"]), summary["notes"]
-    assert paused.summary()["metrics"]
+    assert paused.summary_json()["metrics"]

@@ -83,7 +83,7 @@ def test_divergence_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         undisturbed(configuration(*SHORT), tmp_path / "run")
     assert facts(tmp_path / "run")["status"] == "failed"
     assert "step 8" in facts(tmp_path / "run")["reason"]
-    assert RunFolder(tmp_path / "run").summary()["status"] == "failed"
+    assert RunFolder(tmp_path / "run").summary_json()["status"] == "failed"
     monkeypatch.undo()
     train(reopen(RunFolder(tmp_path / "run"), QUIET))
     undisturbed(configuration(*SHORT), tmp_path / "whole")

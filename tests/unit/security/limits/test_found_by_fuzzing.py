@@ -19,11 +19,11 @@ from support.planted import PLANTED
 from support.trainings import QUIET, begin, configuration
 
 from ftune.commands.resume import resume
-from ftune.commands.runs import best_of
 from ftune.data.pipeline import restore
 from ftune.errors import CheckpointError, DataError
 from ftune.runs.folder import RunFolder
 from ftune.runs.model_card import ModelCard
+from ftune.runs.run_record import Summary
 from ftune.training.train import train
 
 NPZ = {
@@ -68,8 +68,9 @@ def test_stored_state_of_another_form() -> None:
     with pytest.raises(CheckpointError, match=r"state\.json: damaged: its `axes\.a\.0` is 3"):
         ModelCard.parse({"axes": {"a": [3]}}, "state.json")
     best: object
-    for best in (3, "x", {"value": "x"}, {"value": None}, []):
-        assert best_of({"best": best}) == ""
+    for best in (3, "x", {}, {"step": 1, "metric": "r2", "value": None}, []):
+        with pytest.raises(CheckpointError, match=r"summary\.json: damaged: .*`best"):
+            Summary.parse({"best": best}, "summary.json")
 
 
 @pytest.mark.parametrize("name", ["config", "table", "weights", "peft"])
