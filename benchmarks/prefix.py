@@ -146,6 +146,7 @@ BENCH = Bench(
         "epochs": (3, "epochs; the first is not timed"),
         "data": (DATA, "the folder of data sets"),
     },
+    notes=notes,
 )  # fmt: skip
 
 if __name__ == "__main__":
