@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import _results
+from _process import AbsentError, FailedError, OtherWork, last_line
 from _ratios import Result, Table, is_figure, rows
 
 # A round runs every side once, each next round begins one side later, and a ratio is taken within
@@ -26,10 +26,6 @@ DATA = ROOT / "../shared/data"
 
 Side = Callable[[Result], Result]
 """Gets the specification that `prepare` wrote, returns figures."""
-
-
-class AbsentError(Exception):
-    """What a benchmark needs and this machine has not."""
 
 
 @dataclass(frozen=True)
@@ -53,31 +49,30 @@ class Bench:
 
 
 def main(bench: Bench) -> int:
-    """Measure, print and record; or, in a child process, run one side."""
+    """Measure, print and record; or, in a child process, run one side. 1 where a side failed."""
     if sys.argv[1:2] == ["--child"]:
         side, file = sys.argv[2:]
         return _child((bench.sides | {"prepare": bench.prepare})[side], file)
-    options = _options(bench)
-    load = os.getloadavg()[0]
+    options, name = _options(bench), Path(bench.script).stem
+    others = OtherWork()
     try:
-        with tempfile.TemporaryDirectory() as name:
-            results, absent = _measured(bench, options, Path(name))
+        with tempfile.TemporaryDirectory() as folder:
+            results, missing = _measured(bench, options, Path(folder))
     except AbsentError as reason:
-        say(f"{Path(bench.script).stem}: not measured: {reason}")
+        say(f"{name}: not measured: {reason}")
         return 0
-    notes = [*bench.notes(results), *absent]
     tables = [rows(table, results) for table in bench.tables]
-    tables = [table for table in tables if table["rows"]]
-    for table in tables:
-        say("\n" + _results.markdown(table))
-    say("\n".join(notes))
-    if not options.dry:
-        settings = {name: getattr(options, name) for name in ("rounds", *bench.options)}
-        settings = {k: v for k, v in settings.items() if not isinstance(v, Path)}
-        said = {"about": bench.about, "settings": settings, "load": round(load, 2)}
-        found = {**said, "tables": tables, "notes": notes}
-        _results.record(Path(bench.script).stem, found, bench.machine())
-    return 0
+    result = {
+        "about": bench.about,
+        "settings": {k: v for k, v in vars(options).items() if type(v) in (int, str)},
+        "other_work": others.cores(),
+        "tables": [table for table in tables if table["rows"]],
+        "notes": [*bench.notes(results), *missing],
+    }
+    say(_results.section(name, result))
+    if not options.dry and not options.sides:  # some sides alone would take the place of all
+        _results.record(name, result, bench.machine())
+    return int(any(" failed: " in line for line in missing))
 
 
 def _options(bench: Bench) -> argparse.Namespace:
@@ -99,38 +94,40 @@ def _options(bench: Bench) -> argparse.Namespace:
 def _measured(
     bench: Bench, options: argparse.Namespace, folder: Path
 ) -> tuple[dict[str, list[Result]], list[str]]:
-    """The results of each side, round by round, and why a side has none."""
+    """The results of each side, round by round, and why some are missing."""
     once = {side for table in bench.tables for side in table.once}
-    began, absent = time.monotonic(), list[str]()
-    chosen = [side for side in bench.sides if side in (options.sides or bench.sides)]
-    file = folder / "spec.json"
+    began, file = time.monotonic(), folder / "spec.json"
     asked = {k: v for k, v in vars(options).items() if k != "sides"}
     file.write_text(json.dumps(asked | {"folder": str(folder)}, default=str))
-    prepared = _in_child(bench, "prepare", file)
-    if "absent" in prepared:
-        raise AbsentError(prepared["absent"])
-    file.write_text(json.dumps(prepared))
-    results: dict[str, list[Result]] = {side: [] for side in chosen}
+    file.write_text(json.dumps(_in_child(bench, "prepare", file)))
+    left = [side for side in bench.sides if side in (options.sides or bench.sides)]
+    results: dict[str, list[Result]] = {side: [] for side in left}
+    missing: dict[str, str] = {}
     for index in range(options.rounds):
-        turn = index % len(chosen)
-        for side in chosen[turn:] + chosen[:turn]:
-            if index and (side in once or not results[side]):
-                continue
-            if time.monotonic() - began > bench.seconds:
-                absent.append(f"{side}: not in round {index + 1}, {bench.seconds:.0f} s were over")
-                continue
-            found = _in_child(bench, side, file)
-            if "absent" in found:
-                absent.append(f"{side}: not measured: {found['absent']}")
-                continue
-            results[side].append(found)
-            figures = " ".join(f"{k}={_short(v)}" for k, v in found.items() if is_figure(v))
-            print(f"round {index + 1} {side}: {figures}", file=sys.stderr, flush=True)  # noqa: T201
-    return {side: found for side, found in results.items() if found}, absent
+        turn = index % len(left) if left else 0
+        for side in left[turn:] + left[:turn]:
+            try:
+                if time.monotonic() - began > bench.seconds:
+                    raise AbsentError(f"after {bench.seconds:.0f} s no run is begun")
+                results[side].append(_in_child(bench, side, file))
+                _report(index, side, results[side][-1])
+            except (AbsentError, FailedError) as reason:
+                word = "failed" if isinstance(reason, FailedError) else "not measured"
+                missing[side] = f"{side}, round {index + 1}, {word}: {reason}"
+        left = [side for side in left if side not in once and side not in missing]
+    return {side: found for side, found in results.items() if found}, list(missing.values())
+
+
+def _report(index: int, side: str, result: Result) -> None:
+    figures = " ".join(f"{k}={v:.4g}" for k, v in result.items() if is_figure(v))
+    print(f"round {index + 1} {side}: {figures}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _in_child(bench: Bench, side: str, file: Path) -> Result:
-    return last_line([sys.executable, bench.script, "--child", side, str(file)])
+    found = last_line([sys.executable, bench.script, "--child", side, str(file)])
+    if "absent" in found:
+        raise AbsentError(found["absent"])
+    return found
 
 
 def _child(side: Side, file: str) -> int:
@@ -140,25 +137,9 @@ def _child(side: Side, file: str) -> int:
     try:
         found = side(json.loads(Path(file).read_text()))
     except (AbsentError, FtuneError) as reason:
-        found = {"absent": str(reason)}
+        found = {"absent": textwrap.shorten(str(reason), 200)}
     say(json.dumps(found))
     return 0
-
-
-def last_line(command: Sequence[str]) -> Result:
-    """What a command printed last, read as JSON; threads are left to the side."""
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-3000:]}")
-    result: Result = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
-def peak_bytes() -> int:
-    """VmHWM: the most memory this process has held at once."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def data(path: Path | str, name: str) -> Path:
@@ -167,10 +148,6 @@ def data(path: Path | str, name: str) -> Path:
     if not found.exists():
         raise AbsentError(f"{name} is not in {path}; give the folder of data sets by --data")
     return found.resolve()
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}"
 
 
 def say(line: str) -> None:

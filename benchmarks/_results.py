@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 PAGE = ROOT / "docs/benchmarks.md"
 PEERS = ("torch", "transformers", "accelerate", "peft", "lightning")
-BUSY = 0.3  # load average before the first run, as a share of the cores
+BUSY = 0.1  # cores that other work used meanwhile
 
 HEAD = """\
 # Benchmarks
@@ -55,7 +55,6 @@ def record(name: str, result: Mapping[str, Any], where: str) -> None:
     kept[name] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": _versions(),
-        "cores": _cores(),
         **result,
     }
     RESULTS.mkdir(exist_ok=True)
@@ -79,18 +78,18 @@ def page() -> str:
     parts = [HEAD]
     for file in files:
         parts.append(f"\n## {file.stem}\n")
-        parts += [_section(name, one) for name, one in json.loads(file.read_text()).items()]
+        parts += [section(name, one) for name, one in json.loads(file.read_text()).items()]
     return "".join(parts if files else [HEAD, NOTHING])
 
 
-def _section(name: str, result: Mapping[str, Any]) -> str:
+def section(name: str, result: Mapping[str, Any]) -> str:
+    """What is said of one benchmark."""
     settings = ", ".join(f"{k} {v}" for k, v in result["settings"].items())
-    versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
-    lines = [f"\n### {name}", "", result["about"], "", f"{result['date']}; {settings}; {versions}."]
-    if result["load"] > BUSY * result["cores"]:
-        lines.append(
-            f"**The machine was busy** (load {result['load']} on {result['cores']} cores)."
-        )
+    versions = ", ".join(f"{k} {v}" for k, v in result.get("versions", {}).items())
+    made = "; ".join(part for part in (result.get("date"), settings, versions) if part)
+    lines = [f"\n### {name}", "", result["about"], "", f"{made}."]
+    if result["other_work"] > BUSY:
+        lines.append(f"**The machine was busy**: other work used {result['other_work']} cores.")
     for table in result["tables"]:
         lines += ["", markdown(table)]
     if result["notes"]:

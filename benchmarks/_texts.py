@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _measure import AbsentError, peak_bytes
+from _process import AbsentError, peak_bytes
 from _ratios import Result
 
 IGNORED = -100

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _measure import DATA, Bench, last_line, main
+from _measure import DATA, Bench, main
 from _peers import PEERS
+from _process import last_line
 from _ratios import Result, Table
 
 # Every peer trains the same network (MLP 128-64, AdamW, cosine) for the same number of steps of 64

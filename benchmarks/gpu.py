@@ -16,7 +16,8 @@ import full
 import lora
 import numpy as np
 import torch
-from _measure import DATA, AbsentError, Bench, main
+from _measure import DATA, Bench, main
+from _process import AbsentError
 from _ratios import Result, Table
 from _results import slug
 from _texts import by_ftune

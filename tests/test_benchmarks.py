@@ -34,16 +34,16 @@ def test_ratios_are_taken_within_a_round(modules: tuple[Any, Any]) -> None:
     assert row["memory of them"] == [0.5, 0.5, 0.5] and told["ladder"] == [["us", 2]]
 
 
-@pytest.mark.parametrize(("load", "busy"), [(0.1, False), (2.0, True)])
+@pytest.mark.parametrize(("cores", "busy"), [(0.02, False), (2.0, True)])
 def test_a_busy_machine_is_named(
-    load: float, busy: bool, modules: tuple[Any, Any], tmp_path: Path, monkeypatch: Any
+    cores: float, busy: bool, modules: tuple[Any, Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
     _, results = modules
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(results, "PAGE", tmp_path / "page.md")
     table = {"name": "t", "key": "speed", "rows": [{"side": "us", "speed": 3.5}], "ladder": []}
-    said = {"about": "A thing.", "settings": {"rounds": 1}, "load": load, "notes": ["slower"]}
-    results.record("thing", {**said, "tables": [table], "cores": 2}, "a-machine")
+    said = {"about": "A thing.", "settings": {"rounds": 1}, "other_work": cores}
+    results.record("thing", {**said, "tables": [table], "notes": ["slower"]}, "a-machine")
     page = (tmp_path / "page.md").read_text()
     assert "## a-machine" in page and "| us | 3.5 |" in page and "- slower" in page
     assert ("was busy" in page) == busy
