@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from _measure import DATA, Bench, main
 from _peers import PEERS
+from _process import last_line
+from _ratios import Result, Table
 
 # Every peer trains the same network (MLP 128-64, AdamW, cosine) for the same number of steps of 64
 # rows of adult.csv, in fp32, on one thread, in a process of its own; a round goes through all peers
@@ -26,104 +26,38 @@ from _peers import PEERS
 # gradients zeroed in place of dropped 0.95-0.99, F.linear in place of modules 1.01-1.04. The kernel
 # that torch's fused AdamW calls can be called without it (private-kernel): a bound, not a base.
 
-CSV = Path(__file__).resolve().parents[1] / "../shared/data/adult.csv"
 BASE = "by-hand"
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Measures and prints."""
-    options = _options(words)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        csv = options.csv if options.csv.is_file() else synthetic_table(folder / "adult.csv")
-        data = prepare(csv, folder / "data.npz")
-        config = folder / "engine.json"  # JSON is YAML
-        config.write_text(json.dumps(configuration(csv, options.steps)))
-        rounds = [_round(options, data, config, folder / str(i)) for i in range(options.rounds)]
-    results = summarise(rounds)
-    if options.json:
-        print(json.dumps({"table": csv.name, "rounds": options.rounds, "peers": results}))  # noqa: T201
-    else:
-        print(_table(results, options))  # noqa: T201
+def prepare_sides(options: Result) -> Result:
+    """The table as a file and as tensors; one of its shape where adult.csv is not there."""
+    folder, csv = Path(options["folder"]), Path(options["data"]) / "adult.csv"
+    csv = csv if csv.is_file() else synthetic_table(folder / "adult.csv")
+    config = folder / "engine.json"  # JSON is YAML
+    config.write_text(json.dumps(configuration(csv, options["steps"])))
+    data = prepare(csv, folder / "data.npz")
+    return {"data": str(data), "config": str(config), "steps": options["steps"]}
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench engine", description=__doc__)
-    parser.add_argument("peers", nargs="*", default=[], help=", ".join(["ftune", *PEERS]))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument(
-        "--csv", type=Path, default=CSV, help="adult.csv; else a table of its shape"
-    )
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(words)
-    if unknown := set(options.peers) - {"ftune", *PEERS}:
-        parser.error(f"no such peer: {', '.join(sorted(unknown))}")
-    chosen = options.peers or ["ftune", *PEERS]
-    options.peers = [BASE, *(peer for peer in chosen if peer != BASE)]
-    return options
-
-
-def _round(options: argparse.Namespace, data: Path, config: Path, out: Path) -> dict[str, Any]:
-    """One result for each peer: steps, seconds, parameters."""
-    found = {}
-    for peer in options.peers:
-        print(f"{peer} …", end=" ", flush=True, file=sys.stderr)  # noqa: T201
-        found[peer] = _ftune(config, out) if peer == "ftune" else _peer(peer, data, options.steps)
-    print(file=sys.stderr)  # noqa: T201
-    sizes = [result["parameters"] for result in found.values()]
-    # A category of one row may be in one training split and not in the other: 128 weights.
-    assert max(sizes) <= 1.02 * min(sizes), f"the peers did not train the same network: {found}"
-    return found
-
-
-def _peer(name: str, data: Path, steps: int) -> dict[str, Any]:
+def by_peer(name: str, spec: Result) -> Result:
     script = str(Path(__file__).with_name("_peers.py"))
-    return _last_line([sys.executable, script, name, str(data), str(steps)])
+    return _figures(last_line([sys.executable, script, name, spec["data"], str(spec["steps"])]))
 
 
-def _ftune(config: Path, out: Path) -> dict[str, Any]:
-    command = str(Path(sys.executable).with_name("ftune"))
-    found = _last_line([command, "optimize", str(config), "--json", "--quiet", "--out", str(out)])
-    return {
-        "steps": found["steps"],
-        "seconds": found["train_seconds"],
-        "parameters": found["parameters"]["total"],
-    }
+def by_ftune(spec: Result) -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "ftune", "optimize", spec["config"]]
+        told = last_line([*command, "--json", "--quiet", "--out", str(Path(folder) / "run")])
+    size = told["parameters"]["total"]
+    return _figures({**told, "seconds": told["train_seconds"], "parameters": size})
 
 
-def _last_line(command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def _figures(told: Result) -> Result:
+    """Speed and size; a category of one row, 128 weights, may miss in one training split."""
+    return {"steps_per_second": told["steps"] / told["seconds"], "parameters": told["parameters"]}
 
 
-def summarise(rounds: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Median steps per second of each peer, and median, least and largest ratio to the base."""
-    speeds = [{peer: r["steps"] / r["seconds"] for peer, r in one.items()} for one in rounds]
-    results = {}
-    for peer in speeds[0]:
-        ratios = [one[peer] / one[BASE] for one in speeds]
-        results[peer] = {
-            "steps_per_second": round(statistics.median(one[peer] for one in speeds), 1),
-            "ratio": round(statistics.median(ratios), 3),
-            "least": round(min(ratios), 3),
-            "largest": round(max(ratios), 3),
-        }
-    return results
-
-
-def _table(results: dict[str, dict[str, float]], options: argparse.Namespace) -> str:
-    lines = [f"{'':<16} {'steps/s':>9} {'ratio':>7} {'least':>7} {'largest':>8}"]
-    for peer, row in sorted(results.items(), key=lambda item: -item[1]["ratio"]):
-        speed = f"{row['steps_per_second']:>9,.0f} {row['ratio']:>7.2f}"
-        lines.append(f"{peer:<16} {speed} {row['least']:>7.2f} {row['largest']:>8.2f}")
-    return "\n".join([*lines, f"medians of {options.rounds} rounds of {options.steps} steps"])
-
-
-def configuration(csv: Path, steps: int) -> dict[str, Any]:
+def configuration(csv: Path, steps: int) -> Result:
     """The same training for ftune."""
     return {
         "task": "classification",
@@ -177,5 +111,19 @@ def synthetic_table(path: Path, rows: int = 32_561) -> Path:
     return path
 
 
+SIDES: dict[str, Callable[[Result], Result]] = {
+    **{name: partial(by_peer, name) for name in PEERS},
+    "ftune": by_ftune,
+}
+BENCH = Bench(
+    script=__file__,
+    about=__doc__ or "",
+    prepare=prepare_sides,
+    sides=SIDES,
+    tables=[Table("engine", list(SIDES), [BASE, "lightning", "hf-trainer"], "steps_per_second")],
+    options={"steps": (1500, "steps of 64 rows"), "data": (DATA, "the folder of data sets")},
+    rounds=5,
+)
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main(BENCH))

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from _measure import ROOT, Bench, main
+from _ratios import Result, Table
+
+FTUNE = str(Path(sys.executable).with_name("ftune"))
+COMMANDS = {
+    "python -c pass": [sys.executable, "-c", "pass"],
+    "ftune --help": [FTUNE, "--help"],
+    "ftune check": [FTUNE, "check", str(ROOT / "configs/digits.yaml")],
+}
 
 
-def main() -> None:
-    """Measures the commands in turn, and prints medians."""
-    parser = argparse.ArgumentParser(prog="bench startup", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    ftune = str(Path(sys.executable).with_name("ftune"))
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "ftune --help": [ftune, "--help"],
-        "ftune check": [ftune, "check", str(ROOT / "configs/digits.yaml")],
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(options.rounds + 1):  # the first round fills the file cache
-        for name, command in commands.items():
-            seconds[name].append(_timed(command))
-    medians = {name: round(statistics.median(times[1:]), 3) for name, times in seconds.items()}
-    if options.json:
-        print(json.dumps({"rounds": options.rounds, "seconds": medians}))  # noqa: T201
-        return
-    for name, median in medians.items():
-        print(f"{name:<16} {median:6.3f} s")  # noqa: T201
-    print(f"medians of {options.rounds}")  # noqa: T201
+def timed(command: list[str], _: Result) -> Result:
+    """The second of two runs: the first fills the file cache."""
+    for _once in range(2):
+        began = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        seconds = time.perf_counter() - began
+    return {"seconds": seconds, "starts_per_second": 1 / seconds}
 
 
-def _timed(command: list[str]) -> float:
-    began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    return time.perf_counter() - began
-
+BENCH = Bench(
+    script=__file__,
+    about=__doc__ or "",
+    prepare=lambda _: {},
+    sides={name: partial(timed, command) for name, command in COMMANDS.items()},
+    tables=[Table("startup", list(COMMANDS), ["python -c pass"], "starts_per_second")],
+    rounds=10,
+)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(BENCH))
