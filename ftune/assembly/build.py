@@ -107,6 +107,7 @@ def start(parts: Parts) -> State:
     elif precision.dtype is not None:  # casts take memory of their own
         precompute_casts(parts.model, parts.frozen, precision.dtype)
     rate = config.optimizer.lr
+    assert config.train.minutes is None, "a probe settles the length before"
     assert rate != "auto", "lr-find settles the rate before"
     state = State(
         model=parts.model,

@@ -24,6 +24,8 @@ def comparison(folders: Sequence[RunFolder]) -> dict[str, dict[str, list[Any]]]:
     scores = [flat(summary.get("metrics") or {}) for summary in summaries]
     metrics = {k: [s.get(k) for s in scores] for k in dict.fromkeys(k for s in scores for k in s)}
     cost = {key: [summary.get(key) for summary in summaries] for key in COST}
+    if any("cost" in summary for summary in summaries):
+        cost["cost"] = [summary.get("cost") for summary in summaries]
     cost["parameters"] = [(summary.get("parameters") or {}).get("total") for summary in summaries]
     return {"settings": settings, "metrics": metrics, "cost": cost}
 

@@ -10,6 +10,7 @@ from ftune.console import Console
 from ftune.engine.loop import Outcome
 from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
+from ftune.schema.root import RunConfig
 from ftune.training.checkpoint_content import (
     beyond,
     ending,
@@ -45,6 +46,7 @@ def summary_of(
         "best": picked,
         "checkpoint": str(used) if used else None,
         "lr": parts.config.optimizer.lr,
+        **cost_of(parts.config, seconds),
         "skipped": state.skipped,
         "notes": [
             *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
@@ -54,6 +56,12 @@ def summary_of(
             *(ending(parts, state) if status == "done" else []),
         ],
     }
+
+
+def cost_of(config: RunConfig, seconds: float) -> dict[str, float]:
+    """Return `cost` where the configuration has a price, else nothing."""
+    cost = config.runtime.cost(seconds)
+    return {} if cost is None else {"cost": cost}
 
 
 def _earlier(run: Run) -> tuple[dict[str, Any], list[str]]:
@@ -69,9 +77,10 @@ def show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> Non
     best = summary["best"]
     picked = f"; best at step {best['step']:,} by validation {best['metric']}" if best else ""
     early = " (stopped early)" if outcome.reason == "early" else ""
+    paid = f"; cost {summary['cost']:.2f}" if "cost" in summary else ""
     rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
     console.info(
         f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
-        f"({rate:,.0f} steps/s while training){picked}"
+        f"({rate:,.0f} steps/s while training){picked}{paid}"
     )
     console.info(f"run: {summary['run']}")
