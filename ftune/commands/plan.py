@@ -27,7 +27,8 @@ from ftune.runtime.processes import refuse_several
 from ftune.schema.root import RunConfig
 from ftune.training.checkpoint_content import show_parts
 
-EVALUATION, BUILDING = "peak of an evaluation", "peak of reading and building"
+PEAKS = {"evaluation": "an evaluation", "best": "loading the best step", "building": "building"}
+APART = (*PEAKS, "transient", "measured")
 
 
 def plan(config: RunConfig, base: Base | None, console: Console) -> dict[str, Any]:
@@ -67,9 +68,9 @@ def _planned(
     console.table(
         "", heads, [(o["change"], o["memory"] / 1e6, f"{o['time']:+.0%}") for o in options]
     )
+    sizes = {**vars(memory), "step": memory.step, "peak": memory.peak, "libraries": libraries}
     return {
-        "command": "plan", "status": "done", **facts,
-        "memory": {**vars(memory), "step": memory.step, "peak": memory.peak, "libraries": libraries},
+        "command": "plan", "status": "done", **facts, "memory": sizes,
         "time": {**vars(speed), "epoch": speed.epoch, "reading": reading, "seconds": seconds},
         "steps": total, "cost": config.runtime.cost(seconds), "options": options,
     }  # fmt: skip
@@ -110,13 +111,12 @@ def _show_loss(
 
 def _show_memory(memory: Memory, libraries: int | None, console: Console) -> None:
     kinds = [
-        (name, size / 1e6)
-        for name, size in vars(memory).items()
-        if size and name not in ("building", "evaluation", "transient", "measured")
+        (name, size / 1e6) for name, size in vars(memory).items() if size and name not in APART
     ]
     rows = [*kinds, ("peak of a step", memory.step / 1e6)]
     if memory.measured:
-        rows += [(EVALUATION, memory.evaluation / 1e6), (BUILDING, memory.building / 1e6)]
+        sizes = vars(memory)
+        rows += [(f"peak of {words}", sizes[name] / 1e6) for name, words in PEAKS.items()]
     console.table("", ("memory", "MB"), rows)
     least = "" if memory.measured else "at least "
     beside = f", beside {libraries / 1e6:,.0f} MB of the libraries" if libraries else ""

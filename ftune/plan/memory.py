@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,8 +13,11 @@ from torch import Tensor
 from ftune.assembly.objective import CHUNK_BYTES
 from ftune.models.call import output_layer, targets
 from ftune.plan.probe import Probe, scored
+from ftune.runs.checkpoint import Checkpoint
+from ftune.runs.gguf_tensors import GGUF
 from ftune.runtime import usage
 from ftune.training.checkpoint_content import checkpoint_of
+from ftune.training.frozen_storage import frozen_storage
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Memory:
     """Bytes beyond those of the imported libraries.
 
     building: the peak while files are read and the model is made. The others are there in a
-    training step, if not all at once. activations: what the backward pass needs, without the logits. copy: of the
-    state, while a checkpoint is written. other: what is measured beyond all these: temporary
-    results, buffers of libraries, memory that is free and not given back. evaluation: the peak of
-    an evaluation. transient: by how much a step rises above what is there before it. measured:
-    whether the system tells; else the last four and `building` are 0.
+    training step, if not all at once. activations: what the backward pass needs, without the
+    logits. copy: of the state, while a checkpoint is written. compared: of the
+    base's files, whose tensors the first checkpoint looks for. other: what is measured beyond all
+    these: temporary results, libraries that were loaded later, memory that is free and not given
+    back. evaluation: the peak of an evaluation. best: that of loading the best step. transient: by
+    how much a step rises above what is there before it. measured: whether the system tells; else
+    `other` and the peaks are 0.
     """
 
     building: int
@@ -37,8 +43,10 @@ class Memory:
     activations: int
     logits: int
     copy: int
+    compared: int
     other: int
     evaluation: int
+    best: int
     transient: int
     measured: bool
 
@@ -47,14 +55,14 @@ class Memory:
         """The peak of a training step."""
         parts = (
             self.parameters, self.data, self.gradients, self.optimizer, self.average,
-            self.activations, self.logits, self.copy, self.other,
+            self.activations, self.logits, self.copy, self.compared, self.other,
         )  # fmt: skip
         return sum(parts)
 
     @property
     def peak(self) -> int:
         """The most at any time."""
-        return max(self.building, self.step, self.evaluation)
+        return max(self.building, self.step, self.evaluation, self.best)
 
 
 def predict(probe: Probe, libraries: int | None) -> Memory:
@@ -89,16 +97,31 @@ def predict(probe: Probe, libraries: int | None) -> Memory:
         "activations": activations - logits,
         "logits": logits,
     }
-    copy = checkpoint_of(parts, state, {}).size
+    content = checkpoint_of(parts, state, {})
+    known |= {"copy": content.size, "compared": _compared(probe, content)}
+    beside = content.size + known["compared"]
     if libraries is None or building is None:
         return Memory(
-            0, **known, copy=copy, other=0, evaluation=0, transient=transient, measured=False
+            0, **known, other=0, evaluation=0, best=0, transient=transient, measured=False
         )
-    other = stepped - libraries - sum(known.values())
+    other = stepped + beside - libraries - sum(known.values())
     return Memory(
-        building - libraries, **known, copy=copy, other=other,
-        evaluation=evaluated - libraries + copy, transient=transient, measured=True,
+        building - libraries, **known, other=other,
+        evaluation=evaluated - libraries + content.size,
+        best=before - libraries - known["gradients"] + content.size + content.shared_size,
+        transient=transient, measured=True,
     )  # fmt: skip
+
+
+def _compared(probe: Probe, content: Checkpoint) -> int:
+    """Return the bytes of the files that may hold the frozen tensors, and of what is unpacked."""
+    storage = frozen_storage(probe.config, Path())
+    if not content.frozen or storage.standalone:
+        return 0
+    files = [file for file in storage.sources if file.is_file()]
+    packed = any(file.suffix == GGUF for file in files)
+    largest = max(nbytes([tensor]) for tensor in content.frozen.values())
+    return sum(file.stat().st_size for file in files) + 2 * largest * packed
 
 
 def _evaluate(probe: Probe, names: Iterable[str]) -> int:

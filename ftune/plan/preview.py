@@ -33,7 +33,7 @@ def preview(parts: Parts, count: int = 2) -> list[list[Token]]:
     continued = not parts.task.output_names  # of a language model, else one tag a word
     samples = islice(_samples(train.batch(torch.tensor([i])) for i in range(len(train))), count)
     return [
-        [(i, _part(i, counts, ends)) for i, counts in (following if continued else own)(x, y)]
+        [(i, _part(i, counts, ends)) for i, counts in (following if continued else tagged)(x, y)]
         for x, y in samples
     ]
 
@@ -42,12 +42,9 @@ def _samples(batches: Iterator[Mapping[str, Tensor]]) -> Iterator[tuple[list[int
     """Yield x and y of each sample, also of those that are packed into one row."""
     for batch in batches:
         segments = batch.get("segments", torch.ones_like(batch["x"]))[0]
-        for number in segments.unique().tolist():
-            if number:
-                yield (
-                    batch["x"][0][segments == number].tolist(),
-                    batch["y"][0][segments == number].tolist(),
-                )
+        for number in range(1, int(segments.max()) + 1):
+            inside = segments == number
+            yield batch["x"][0][inside].tolist(), batch["y"][0][inside].tolist()
 
 
 def _part(token: int, counts: bool, ends: set[int]) -> Part:
@@ -66,7 +63,7 @@ def following(x: Sequence[int], y: Sequence[int]) -> list[tuple[int, bool]]:
     return [(x[0], False), *(pair for pair in later if pair[0] != IGNORE_INDEX)]
 
 
-def own(x: Sequence[int], y: Sequence[int]) -> list[tuple[int, bool]]:
+def tagged(x: Sequence[int], y: Sequence[int]) -> list[tuple[int, bool]]:
     """Return the tokens of a text, and whether each has a tag that counts."""
     return [(i, label != IGNORE_INDEX) for i, label in zip(x, y, strict=True)]
 

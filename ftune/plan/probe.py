@@ -18,7 +18,6 @@ from ftune.engine.evaluate import observe
 from ftune.engine.faults import ResilientStep
 from ftune.schema.root import RunConfig
 
-
 Timing = tuple[float, float]
 """Size of a batch, and seconds."""
 
@@ -60,11 +59,6 @@ class Probe:
     def largest(self) -> int:
         """The step with the largest micro-batch."""
         return max(range(len(self.sizes)), key=lambda step: max(self.sizes[step]))
-
-    @property
-    def median(self) -> int:
-        """The step of median size."""
-        return sorted(range(len(self.costs)), key=self.costs.__getitem__)[len(self.costs) // 2]
 
     def step(self, index: int) -> None:
         """Take a step of the first epoch and note its seconds."""

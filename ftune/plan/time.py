@@ -24,7 +24,7 @@ MARGIN = 0.95
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of an optimizer step (the mean of an epoch), of an evaluation, of the final scores."""
+    """Seconds of a step (the mean of an epoch), of an evaluation, of the final scores."""
 
     step: float
     evaluation: float

@@ -26,7 +26,7 @@ class Runtime:
     """Only algorithms that give the same bits each time; `auto` is on for the CPU."""
 
     price: float | None = setting(None, above=0, exact=False)
-    """Money an hour that this machine costs: `plan`, summary.json and `compare` then tell the cost."""
+    """Money an hour that this machine costs; `plan`, summary.json and `compare` tell the cost."""
 
     env: list[str] = setting([], exact=False)
     """Environment variables that this file may read as ${oc.env:NAME}."""
