@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ftune import cli_options as opt
-from ftune.cli_run import Summary, base_of, command, is_model, read_config, split, start
+from ftune.cli_run import Summary, base_of, command, configured, is_model, read_config, split, start
 from ftune.console import Console
 from ftune.errors import RequestError
 from ftune.security.redact import RedactingStream, redact
@@ -119,6 +119,17 @@ def sweep(
 ) -> Summary:  # fmt: skip
     """Find the learning rate, optimizer or structure, with evidence."""
     return start("sweep", console, words, base, out, resume_mode, plan)
+
+
+@command(app)
+def plan(console: Console, words: opt.Words = None, base: opt.BasePath = None) -> Summary:
+    """Predict memory, time and what counts in the loss, on the real data; train nothing."""
+    from ftune.commands.base_config import base_for
+    from ftune.commands.plan import plan
+
+    config, _, start = configured(console, words, base, bool(base))
+    start = start or base_for("optional", base or [], config)
+    return plan(config, start, console)
 
 
 @command(app)

@@ -107,25 +107,13 @@ def start(
     name: str, console: Console, words: list[str] | None, bases: list[str] | None = None,
     out: Path | None = None, resume_mode: str | None = None, plan: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Run the command `name` and return its summary, or with `--resume auto` go on with its run.
-
-    A command that needs a base runs without CONFIG too: by the configuration stored in the base.
-    """
-    from ftune.commands.base_config import base_config, base_for, find_base
+    """Run the command `name` and return its summary, or with `--resume auto` go on with its run."""
+    from ftune.commands.base_config import base_for
     from ftune.commands.dispatch import COMMANDS
     from ftune.commands.request import Request
-    from ftune.schema.root import config_path
 
-    given, changes = split(words)
-    base, row = None, COMMANDS[name]
-    if row.base == "required" and config_path(given) is None:
-        base = find_base(bases or [], None)
-        config, stem = base_config(base, changes), base.source.stem
-    else:
-        path, config = read_config(words, console.note)
-        stem = path.stem
-        if row.base == "required" and given is None:
-            console.info(f"configuration: {path}")
+    row = COMMANDS[name]
+    config, stem, base = configured(console, words, bases, row.base == "required")
     if resume_mode is not None:
         from ftune.commands.resume import begun, resume
 
@@ -133,6 +121,27 @@ def start(
             return resume(folder, False, console)
     base = base or base_for(row.base, bases or [], config)
     return row.run(Request(config, stem, out, console, base, plan=plan))
+
+
+def configured(
+    console: Console, words: list[str] | None, bases: list[str] | None, based: bool
+) -> tuple[RunConfig, str, Base | None]:
+    """Return the configuration, the stem of its file, and the base where it was read from there.
+
+    based: whether the command starts from a base; it runs without CONFIG too, by the configuration
+    that is stored in the base.
+    """
+    from ftune.commands.base_config import base_config, find_base
+    from ftune.schema.root import config_path
+
+    given, changes = split(words)
+    if based and config_path(given) is None:
+        base = find_base(bases or [], None)
+        return base_config(base, changes), base.source.stem, base
+    path, config = read_config(words, console.note)
+    if based and given is None:
+        console.info(f"configuration: {path}")
+    return config, path.stem, None
 
 
 def split(words: list[str] | None) -> tuple[str | None, list[str]]:

@@ -122,6 +122,16 @@ class Console:
             else:
                 print(redact(text), file=self.stream, flush=True)
 
+    def styled(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """Print pieces of a text, each with a style of rich; without styles where a secret is."""
+        from rich.text import Text
+
+        whole = "".join(text for text, _ in pieces)
+        if redact(whole) != whole:
+            self.info(whole)
+        elif not self.quiet:
+            self.rich.print(Text.assemble(*pieces))
+
     def note(self, text: str) -> None:
         """Print something that is worth knowing and needs no action."""
         self.info(f"note: {text}")

@@ -21,6 +21,7 @@ FLOORS = [
     {"engine"},
     {"assembly"},
     {"training", "predictor"},
+    {"plan"},
     {"search", "exports", "structure"},
     {"report"},
     {"commands"},

@@ -108,6 +108,7 @@ def start(parts: Parts) -> State:
     elif parts.precision.dtype is not None:  # casts take memory of their own
         precompute_casts(parts.model, parts.frozen, parts.precision.dtype)
     rate = config.optimizer.lr
+    assert config.train.minutes is None, "a probe settles the length before"
     assert rate != "auto", "lr-find settles the rate before"
     state = State(
         model=parts.model,

@@ -18,6 +18,7 @@ from ftune.config.extends import compose
 from ftune.console import Console
 from ftune.data.dataset import Dataset
 from ftune.errors import InterruptedRunError, RequestError
+from ftune.plan.time import with_length
 from ftune.report.lr_curve import LEGEND, plot, save_plot
 from ftune.runs.base import Base
 from ftune.runs.files import write_atomic
@@ -40,6 +41,9 @@ def lr_find(request: Request) -> dict[str, Any]:
     config = with_base(config, base) if base else config
     path = RunFolder.place("lr-find", request.stem, request.out, config.runs_folder)
     dataset = request.dataset or read_data(config, prior=base_pipeline(base))
+    config, length = with_length(config, dataset, base)
+    for note in length:
+        console.note(note)
     finding = search(config, dataset, base, console)
     facts = gathered(config, dataset, torch.get_num_threads())
     with create_folder(config, path, "lr-find", "done", **facts) as folder:

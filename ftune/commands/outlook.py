@@ -12,6 +12,7 @@ def optimize(config: RunConfig) -> str:
         return "needs a `model:` block"
     train = config.train
     length = f"{train.steps:,} steps" if train.steps else f"{train.epochs:g} epochs"
+    length = length if train.minutes is None else f"for {train.minutes:g} minutes"
     batch = f"{train.batch_size * train.accumulate} rows a step"
     rate = config.optimizer.lr
     rate = "a rate that lr-find settles" if rate == "auto" else f"rate {rate:g}"

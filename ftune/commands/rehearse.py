@@ -7,8 +7,9 @@ from ftune.assembly.job import selection_of
 from ftune.commands.base_config import base_for, with_base
 from ftune.commands.dispatch import COMMANDS
 from ftune.commands.sweep import first_trial
+from ftune.plan.probe import rehearsed
 from ftune.schema.root import RunConfig
-from ftune.search.lr_find import judging, with_rate
+from ftune.search.lr_find import judging
 
 
 def rehearse(command: str, config: RunConfig) -> list[str]:
@@ -25,7 +26,7 @@ def rehearse(command: str, config: RunConfig) -> list[str]:
     dataset = read_data(config, prior=base_pipeline(base))
     if row.kind == "search" or config.optimizer.lr == "auto":
         judging(dataset)
-        config = with_rate(config, 1.0)
+    config = rehearsed(config)
     parts = build(config, dataset, base)
     start(parts)
     selection_of(parts)

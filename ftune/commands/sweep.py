@@ -81,6 +81,11 @@ def first_trial(config: RunConfig, base: Base | None) -> tuple[RunConfig, Parts,
     config = with_base(config, base) if base else config
     if config.sweep is None:
         raise RequestError(NO_SWEEP)
+    if config.train.minutes is not None:
+        raise RequestError(
+            "train.minutes: trials of unequal speed would get unequal lengths; give `train.steps`"
+            " or `train.epochs` for a sweep"
+        )
     plain = dump(config)
     check_space(plain, parse_space(config.sweep))
     redacted_space(plain, config.sweep)

@@ -11,6 +11,7 @@ from ftune.commands.base_config import with_base
 from ftune.commands.lr_find import settled
 from ftune.commands.request import Request
 from ftune.console import Console
+from ftune.plan.time import with_length
 from ftune.runs.folder import RunFolder
 from ftune.runtime.processes import refuse_several
 from ftune.training.reopen import reopen
@@ -27,9 +28,10 @@ def optimize(request: Request) -> dict[str, Any]:
         console.info(f"loading base {base.source} …")
         config = with_base(config, base)
     dataset = request.dataset or read_data(config, prior=base_pipeline(base))
+    config, length = with_length(config, dataset, base)
     config, notes = settled(config, dataset, base, console)
     parts = build(config, dataset, base)
-    parts.notes += notes
+    parts.notes += [*length, *notes]
     command = "optimize" if base is None else "finetune"
     run = new_run(command, request.stem, request.out, config, parts, console, began)
     run.pause_at = request.pause_at

@@ -24,6 +24,8 @@ def comparison(folders: Sequence[RunFolder]) -> dict[str, dict[str, list[Any]]]:
     scores = [flat(summary.metrics) for summary in summaries]
     metrics = {k: [s.get(k) for s in scores] for k in dict.fromkeys(k for s in scores for k in s)}
     cost = {key: [getattr(summary, key) for summary in summaries] for key in COST}
+    if any(summary.cost is not None for summary in summaries):
+        cost["cost"] = [summary.cost for summary in summaries]
     cost["parameters"] = [(summary.parameters or {}).get("total") for summary in summaries]
     return {"settings": settings, "metrics": metrics, "cost": cost}
 

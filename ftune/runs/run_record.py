@@ -71,11 +71,15 @@ class Best:
         return cls(record.count("step"), record.text("metric"), record.number("value"))
 
 
+_NUMBERS = ("epochs", "seconds", "train_seconds", "cost")
+
+
 @dataclass(frozen=True)
 class Summary:
     """How a run ended; all is None or empty where it has not.
 
-    metrics: by split and name, those that are not defined None. parameters: `total`, `trainable`.
+    metrics: by split and name, those that are not defined None. cost: where the run has a price.
+    parameters: `total`, `trainable`.
     """
 
     steps: int | None = None
@@ -83,6 +87,7 @@ class Summary:
     seconds: float | None = None
     train_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    cost: float | None = None
     parameters: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     best: Best | None = None
@@ -99,7 +104,7 @@ class Summary:
         best = facts.object("best", None)
         return cls(
             **{name: facts.count(name, None) for name in ("steps", "peak_memory_bytes")},
-            **{name: facts.number(name, None) for name in ("epochs", "seconds", "train_seconds")},
+            **{name: facts.number(name, None) for name in _NUMBERS},
             parameters=facts.object("parameters", None),
             metrics=facts.object("metrics", {}),
             best=None if best is None else Best.parse(Record(best, file, "best")),

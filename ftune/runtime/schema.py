@@ -27,6 +27,9 @@ class Runtime:
     deterministic: bool | Literal["auto"] = setting("auto", words=("auto",))
     """Only algorithms that give the same bits each time; `auto` is on for the CPU."""
 
+    price: float | None = setting(None, above=0, exact=False)
+    """Money an hour that this machine costs; `plan`, summary.json and `compare` tell the cost."""
+
     env: list[str] = setting([], exact=False)
     """Environment variables that this file may read as ${oc.env:NAME}."""
 
@@ -35,3 +38,7 @@ class Runtime:
             raise SettingError(
                 "device", f"`{self.device}`: expected auto, cpu, cuda, cuda:N or mps"
             )
+
+    def cost(self, seconds: float) -> float | None:
+        """Return the price of so much time; None where `price` is not given."""
+        return None if self.price is None else round(self.price * seconds / 3600, 6)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ftune.config.fields import block, group, setting
+from ftune.config.read import SettingError
 from ftune.schema.interval import Every
 from ftune.tasks import OBJECTIVES
 
@@ -58,6 +59,10 @@ class Train:
     steps: int | None = setting(None, at_least=1, fact="length")
     """Optimizer steps; replaces `epochs`."""
 
+    minutes: float | None = setting(None, above=0, fact="length")
+    """Minutes that steps, evaluations and final scores may take; replaces `epochs`. The steps that
+    fit are found by a short probe, and kept as `steps` in the run's own config.yaml."""
+
     batch_size: int = setting(64, at_least=1)
     """Rows in a micro-batch: what is in memory at once."""
 
@@ -107,6 +112,10 @@ class Train:
 
     log_every: int | None = setting(None, at_least=1, exact=False)
     """Steps between two lines of metrics.jsonl; default ten an epoch."""
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.minutes is not None:
+            raise SettingError("minutes", "and `steps` both set the length; delete one of them")
 
     @property
     def rolls_back(self) -> bool:

@@ -27,6 +27,8 @@ class Length:
     def declared(cls, config: RunConfig) -> Length:
         """As far as the configuration alone tells it."""
         train = config.train
+        if train.minutes is not None:
+            return cls(None, None)
         return cls(train.steps, None) if train.steps else cls(None, train.epochs)
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from ftune.engine.loop import Outcome
 from ftune.errors import CheckpointError
 from ftune.runs import checkpoint
 from ftune.runs.run_record import Summary
+from ftune.schema.root import RunConfig
 from ftune.training.checkpoint_content import (
     beyond,
     ending,
@@ -46,6 +47,7 @@ def summary_of(
         "best": picked,
         "checkpoint": str(used) if used else None,
         "lr": state.base_lr,
+        **cost_of(run.config, seconds),
         "skipped": state.skipped,
         "notes": [
             *(str(leak) for leak in (parts.dataset.profile.leaks if parts.dataset.profile else ())),
@@ -55,6 +57,12 @@ def summary_of(
             *(ending(run.config, parts, state) if status == "done" else []),
         ],
     }
+
+
+def cost_of(config: RunConfig, seconds: float) -> dict[str, float]:
+    """Return `cost` where the configuration has a price, else nothing."""
+    cost = config.runtime.cost(seconds)
+    return {} if cost is None else {"cost": cost}
 
 
 def _earlier(run: Run) -> tuple[Summary, list[str]]:
@@ -72,9 +80,10 @@ def show_end(console: Console, summary: dict[str, Any], outcome: Outcome) -> Non
     best = summary["best"]
     picked = f"; best at step {best['step']:,} by validation {best['metric']}" if best else ""
     early = " (stopped early)" if outcome.reason == "early" else ""
+    paid = f"; cost {summary['cost']:.2f}" if "cost" in summary else ""
     rate = summary["steps"] / max(summary["train_seconds"], 1e-9)
     console.info(
         f"{summary['steps']:,} steps{early} in {summary['seconds']:.1f} s "
-        f"({rate:,.0f} steps/s while training){picked}"
+        f"({rate:,.0f} steps/s while training){picked}{paid}"
     )
     console.info(f"run: {summary['run']}")

@@ -119,9 +119,10 @@ def use_every_root_block(folder: Path) -> None:
                   "spike_guard": {"threshold": 9, "window": 10, "policy": "skip"},
                   "checkpoint_every": {"epochs": 1, "steps": 1, "minutes": 1}},
         "eval": {"every": {"epochs": 1, "steps": 1}, "metric": "loss", "batch_size": 16},
-        "runtime": {"device": "cpu", "threads": 1, "deterministic": True},
+        "runtime": {"device": "cpu", "threads": 1, "deterministic": True, "price": 2.1},
     }  # fmt: skip
     done = run("optimize", {"data": TABLE, **blocks})
+    run("optimize", {"data": TABLE, "train": {"minutes": 0.02}})
     rules = [{"match": "*", "train": False}, {"match": "*head*", "train": True, "lr_scale": 2},
              {"match": "*.bias", "weight_decay": 0, "from_epoch": 1}]  # fmt: skip
     model = {"name": "mlp", "width": 4}
