@@ -17,7 +17,7 @@ FLOORS = [
     {"config"},
     {"data", "models", "adapt", "tasks", "optim", "runtime"},
     {"objectives", "distributed"},
-    {"schema", "runs", "extend"},
+    {"schema", "runs", "extend", "frozen_prefix"},
     {"engine"},
     {"assembly"},
     {"training", "predictor"},

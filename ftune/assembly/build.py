@@ -11,7 +11,6 @@ from ftune.adapt.frozen_linear import precompute_casts
 from ftune.assembly.caveats import far_from_zero, left_out_rows, refuse_blind, refuse_idle
 from ftune.assembly.initial_weights import load_initial
 from ftune.assembly.loader import to_device
-from ftune.assembly.objective import choose_objective
 from ftune.assembly.parameter_groups import parameter_groups
 from ftune.assembly.parts import Parts, moving
 from ftune.assembly.structure import inputs_of
@@ -82,10 +81,12 @@ def build(
     notes += [*left_out_rows(config, batches), *far_from_zero(config, dataset)]
     precision = choose_precision(config.train.precision, device)
     every = config.eval_.every.in_steps(batches.steps_per_epoch)
-    return Parts(
+    parts = Parts(
         config, dataset, device, threads, precision, config.task.target_kind, begin, task,
         begin.rules, effects, phases, batches, every, total, notes,
     )  # fmt: skip
+    notes += parts.prefix.announcement()
+    return parts
 
 
 def build_task(config: RunConfig, pipeline: Pipeline, targets: Tensor | None) -> Task:
@@ -114,12 +115,12 @@ def start(parts: Parts) -> State:
         model=parts.model,
         optimizers=config.optimizer.build(parameter_groups(parts), rate),
         schedule=config.schedule.build(parts.total, parts.batches.steps_per_epoch),
-        set_trainable=parts.phases.enter,
+        set_trainable=parts.prefix.enter,
         scaler=parts.precision.scaler(),
         average=EMA(parts.model, config.train.ema, moving(parts)) if config.train.ema else None,
         base_lr=rate,
     )
-    _, state.forward = choose_objective(config, parts.task, parts.model, parts.device)
+    state.forward = parts.prefix.forward
     return state
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from ftune.assembly.loader import BatchLoader, prefetched
 from ftune.assembly.parts import Parts
+from ftune.data.dataset import Split
 from ftune.engine.callback import Callback
 from ftune.engine.diagnose import Diagnosis
 from ftune.engine.faults import FaultPolicy, ResilientStep, SpikeGuard, Statistics
@@ -26,18 +27,17 @@ def resilient_step(parts: Parts, step: Step, callback: Callback) -> ResilientSte
         non_finite=train.non_finite.policy,
         spikes=train.spike_guard.policy if train.spike_guard else "stop",
         limit=train.non_finite.limit,
-        explain=_diagnosis(parts, step, loader),
+        explain=_explain(parts, step),
         callback=callback,
         shrink=partial(_shrink, parts, callback),
     )
     return ResilientStep(prefetched(loader), step, policy, Statistics(parts.model))
 
 
-def batch_loader(parts: Parts) -> BatchLoader:
-    """Return the loader of the training rows."""
-    return BatchLoader(
-        parts.dataset.train, parts.batches, parts.config.seed, parts.device, parts.group
-    )
+def batch_loader(parts: Parts, source: Callable[[], Split] | None = None) -> BatchLoader:
+    """Return the loader of the training rows, with what is stored of them where there is some."""
+    source = source or (lambda: parts.prefix.source)
+    return BatchLoader(source, parts.batches, parts.config.seed, parts.device, parts.group)
 
 
 def spike_guard(parts: Parts) -> SpikeGuard | None:
@@ -46,13 +46,16 @@ def spike_guard(parts: Parts) -> SpikeGuard | None:
     return SpikeGuard(config.threshold, config.window) if config else None
 
 
-def _diagnosis(parts: Parts, step: Step, loader: BatchLoader) -> Diagnosis:
-    return Diagnosis(
+def _explain(parts: Parts, step: Step) -> Callable[[State, Sequence[Batch]], str]:
+    """Return what looks for the cause of a fault, in the inputs themselves."""
+    loader = batch_loader(parts, lambda: parts.prefix.rows)
+    diagnosis = Diagnosis(
         loss=step.loss,
         positions=lambda at: torch.cat(parts.batches.indices(at)),
         take=loader.batch,
         named=partial(named_rows, parts),
     )
+    return lambda state, _: diagnosis(state, loader(state.step, state.microbatch_splits))
 
 
 def named_rows(parts: Parts, positions: Sequence[int]) -> list[str]:

@@ -32,6 +32,7 @@ def job(parts: Parts, callback: Callback) -> Job:
     inspected: set[int] = set()
     selection = selection_of(parts)
     objective, _ = choose_objective(parts.config, parts.task, parts.model, parts.device)
+    parts.prefix.warn = callback.warn
     step = Step(
         objective,
         train.clip_norm,
@@ -74,12 +75,14 @@ def score(parts: Parts, split: Split, make: Callable[[], Metric] | None = None) 
     Where memory runs out, once more with half as many rows at once, which changes no result.
     Raises OutOfMemoryError where one row is too much.
     """
+    split, passes = parts.prefix.evaluation(split)
     size = eval_batch_size(split.inputs, parts.config)
     while True:
         try:
             with memory("an evaluation"):
                 rows = eval_batches(split, size, parts.device, parts.group)
-                return evaluate_ranks(parts.model, make or parts.task.metrics, rows, parts.group)
+                metrics = make or parts.task.metrics
+                return evaluate_ranks(parts.model, metrics, rows, parts.group, passes)
         except OutOfMemoryError:
             if size == 1:
                 raise

@@ -25,15 +25,21 @@ Load = Callable[[int, int], list[Batch]]
 class BatchLoader:
     """Loads the micro-batches of a step; what is drawn for them depends on the step's epoch.
 
+    source: returns the training rows as they are gathered now.
     Data that fits lives on the device as tensors: a batch is then an index_select. Of each
     micro-batch a process of the group gets its share.
     """
 
     def __init__(
-        self, train: Split, batches: Batches, seed: int, device: torch.device, group: Group
-    ) -> None:
-        self.train, self.batches = train.to(device), batches
+        self, source: Callable[[], Split], batches: Batches, seed: int, device: torch.device,
+        group: Group,
+    ) -> None:  # fmt: skip
+        self.source, self.batches = source, batches
         self.seed, self.device, self.group = seed, device, group
+
+    @property
+    def train(self) -> Split:
+        return self.source()
 
     def __call__(self, step: int, parts: int) -> list[Batch]:
         shares = rank_slice(self.batches.indices(step), self.group)
@@ -57,16 +63,18 @@ def prefetched(loader: BatchLoader) -> Load:
 
 
 class Prefetcher:
-    """Makes the batches of the next step while this one is trained."""
+    """Makes the batches of the next step while this one is trained, from the rows of the time."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: BatchLoader) -> None:
         self.load = load
         self.pool = ThreadPoolExecutor(1)
-        self.coming: dict[tuple[int, int], Future[list[Batch]]] = {}
+        self.coming: dict[tuple[int, int, int], Future[list[Batch]]] = {}
 
     def __call__(self, step: int, parts: int) -> list[Batch]:
-        batches = self.coming.pop((step, parts), None) or self.pool.submit(self.load, step, parts)
-        self.coming = {(step + 1, parts): self.pool.submit(self.load, step + 1, parts)}
+        rows = id(self.load.train)
+        ahead = self.coming.pop((rows, step, parts), None)
+        batches = ahead or self.pool.submit(self.load, step, parts)
+        self.coming = {(rows, step + 1, parts): self.pool.submit(self.load, step + 1, parts)}
         return batches.result()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -14,9 +15,11 @@ from ftune.adapt.quantize import SCALE
 from ftune.adapt.rules import ParamPlan
 from ftune.adapt.schema import Rule
 from ftune.assembly.initial_weights import InitialModel
+from ftune.assembly.prefix import choose_prefix
 from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset
 from ftune.distributed import group as distributed
+from ftune.frozen_prefix.prefix import FrozenPrefix
 from ftune.models.shapes import Built
 from ftune.runtime.precision import Precision
 from ftune.schema.root import RunConfig
@@ -47,6 +50,14 @@ class Parts:
     total: int
     notes: list[str] = field(default_factory=list)
     group: distributed.Group = field(default_factory=distributed.Solo)
+
+    @cached_property
+    def prefix(self) -> FrozenPrefix:
+        """What of the model need not be computed again."""
+        epochs = self.total / self.batches.steps_per_epoch
+        return choose_prefix(
+            self.config, self.task, self.model, self.dataset.train, self.phases, epochs, self.device
+        )
 
     @property
     def model(self) -> nn.Module:

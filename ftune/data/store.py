@@ -25,7 +25,8 @@ class Store(Protocol):
     notes: what the user should know about them. lengths: int64 [rows] positions of each row, for
     batches of similar length; None where all are alike. source_rows: int64 [rows], the row of the
     frame that each was made from; None: they are the same. dense: whether a batch is one
-    index_select of a tensor, so that nothing has to be made ahead and thousands go at once.
+    index_select of a tensor, so that nothing has to be made ahead and thousands go at once. random:
+    whether training sees other numbers of a row from epoch to epoch.
     """
 
     @property
@@ -36,6 +37,8 @@ class Store(Protocol):
     def source_rows(self) -> Tensor | None: ...
     @property
     def dense(self) -> bool: ...
+    @property
+    def random(self) -> bool: ...
 
     def __len__(self) -> int: ...
 
@@ -62,6 +65,7 @@ class Dense:
     lengths: None = None
     source_rows: ClassVar[None] = None
     dense: ClassVar[bool] = True
+    random: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor, nn
 
 from ftune.distributed.group import Group
 from ftune.models.call import call, counted_in_chunks
+from ftune.objectives import Batch
+
+Passes = Callable[[Batch], Iterable[tuple[Tensor, Batch]]]
+"""A batch -> the outputs at what its targets count, and the batch there, in pieces."""
 
 
 class Metric(Protocol):
@@ -30,11 +35,15 @@ def evaluate(
     return metrics.compute()
 
 
-def observe(model: nn.Module, metrics: Metric, batches: Iterable[Mapping[str, Tensor]]) -> None:
-    """Show metrics the model's outputs for all rows of `batches`."""
+def observe(
+    model: nn.Module, metrics: Metric, batches: Iterable[Mapping[str, Tensor]],
+    passes: Passes | None = None,
+) -> None:  # fmt: skip
+    """Show metrics the model's outputs for all rows of `batches`, as `passes` gives them."""
+    passes = passes or partial(counted_in_chunks, model)
     with inference(model):
         for batch in batches:
-            for outputs, counting in counted_in_chunks(model, batch):
+            for outputs, counting in passes(batch):
                 metrics.update(outputs.float(), counting)
 
 
@@ -43,13 +52,14 @@ def evaluate_ranks(
     make: Callable[[], Metric],
     batches: Iterable[Mapping[str, Tensor]],
     group: Group,
+    passes: Passes | None = None,
 ) -> dict[str, float]:
     """Return the metrics over the `batches` of all processes, the same on each.
 
-    make: returns metrics that have seen nothing.
+    make: returns metrics that have seen nothing. passes: how the model is called, if not as it is.
     """
     metrics = make()
-    observe(model, metrics, batches)
+    observe(model, metrics, batches, passes)
     if group.world > 1:  # in order of rank, so that all round alike
         states, metrics = group.gather(metrics.state()), make()
         for state in states:

@@ -89,6 +89,12 @@ class Train:
     """Whether each block keeps only its inputs and computes its activations again in the backward
     pass: much less memory for about a third more time, and the same numbers to the bit."""
 
+    cache: Literal["auto", "off", "on"] = setting("auto")
+    """Whether what reaches the first trained layer is computed once for each row and kept (under
+    `data.cache`, at most 20 GB), not in each step. Needs inputs without augmentation; losses are
+    equal to rounding. `auto`: where by arithmetic the training becomes 1.3 times as fast or more,
+    and saves 1e11 multiply-adds."""
+
     ema: float | None = setting(None, above=0, below=1)
     """Decay of an exponential moving average of the weights, used to evaluate and predict."""
 

@@ -45,6 +45,10 @@ class ImageStore:
     source_rows: ClassVar[None] = None
     dense: ClassVar[bool] = False
 
+    @property
+    def random(self) -> bool:
+        return bool(self.moving or self.erase or self.mix or self.plain is not None)
+
     def __len__(self) -> int:
         return len(self.pixels)
 

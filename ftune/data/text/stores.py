@@ -34,6 +34,7 @@ class Tokens:
     source_rows: Tensor | None = None
     notes: list[str] = field(default_factory=list)
     dense: ClassVar[bool] = False
+    random: ClassVar[bool] = False
 
     @classmethod
     def of(cls, x: Ragged, pad: int, y: Ragged | None = None) -> Tokens:
@@ -150,6 +151,10 @@ class Blocks:
     lengths: None = None
     source_rows: ClassVar[None] = None
     dense: ClassVar[bool] = False
+
+    @property
+    def random(self) -> bool:
+        return self.train
 
     def __len__(self) -> int:
         predicted = len(self.stream) - 1
