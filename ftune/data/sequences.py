@@ -156,6 +156,7 @@ class Ragged:
     notes: list[str] = field(default_factory=list)
     source_rows: ClassVar[None] = None
     dense: ClassVar[bool] = False
+    random: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
