@@ -59,19 +59,19 @@ def split_rows(rows: Iterable[Tensor], parts: int) -> list[Tensor]:
 def prefetched(loader: BatchLoader) -> Load:
     """Return the loader, one step ahead where the CPU makes what another device computes with."""
     ahead = loader.device.type != "cpu" and not loader.train.inputs.dense
-    return Prefetcher(loader) if ahead else loader
+    return Prefetcher(loader, loader.source) if ahead else loader
 
 
 class Prefetcher:
     """Makes the batches of the next step while this one is trained, from the rows of the time."""
 
-    def __init__(self, load: BatchLoader) -> None:
-        self.load = load
+    def __init__(self, load: Load, source: Callable[[], Split | None] = lambda: None) -> None:
+        self.load, self.source = load, source
         self.pool = ThreadPoolExecutor(1)
         self.coming: dict[tuple[int, int, int], Future[list[Batch]]] = {}
 
     def __call__(self, step: int, parts: int) -> list[Batch]:
-        rows = id(self.load.train)
+        rows = id(self.source())
         ahead = self.coming.pop((rows, step, parts), None)
         batches = ahead or self.pool.submit(self.load, step, parts)
         self.coming = {(rows, step + 1, parts): self.pool.submit(self.load, step + 1, parts)}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from ftune.frozen_prefix.trace import Call, Trace, first_floats
+from ftune.frozen_prefix.trace import Trace, first_floats
 from ftune.objectives import Batch, Forward
 
 LIBRARIES = ("torch.nn.", "timm.", "ftune.models.")
@@ -35,8 +35,8 @@ class StandIn:
 
         traced: rows, and positions of texts, of the trace's inputs; x: the inputs now.
         """
-        sizes = zip(traced, x.shape, strict=False)
-        changing = [now if n == then else n for n, (then, now) in zip(self.shape, sizes)]
+        sizes = zip(self.shape, traced, x.shape, strict=False)
+        changing = [now if n == then else n for n, then, now in sizes]
         shape = (*changing, *self.shape[len(changing) :])
         if shape == tuple(stored.shape):
             return stored
@@ -48,10 +48,11 @@ class Cut:
     """The module at which a pass begins that has the stored input of this module.
 
     skipped: modules before it, with what they returned. tensors: parameters and buffers on which
-    the stored values may depend. tail: what runs, if the outputs are those
-    of a chain of modules from here on, each with the further arguments that it takes from the
-    batch; else None, and the model's own code runs with the skipped modules replaced. shape: of the
-    input in the trace; inputs: of the model's, rows and, of texts, positions. macs, rest: multiply-adds a row before it and from it on.
+    the stored values may depend. tail: what runs, if the outputs are those of a chain of modules
+    from here on, each with the further arguments that it takes from the batch; else None, and the
+    model's own code runs with the skipped modules replaced. shape: of the input in the trace.
+    inputs: of the model's inputs there, rows and, of texts, positions. blocks: how many are
+    skipped. macs, rest: multiply-adds a row before it and from it on.
     """
 
     path: str

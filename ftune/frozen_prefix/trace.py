@@ -150,7 +150,7 @@ def _named(values: Any, batch: Batch) -> tuple[str, ...] | None:
 
 def _random_state() -> list[Tensor]:
     states = [torch.get_rng_state()]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         states.append(torch.cuda.get_rng_state())
     return states
 

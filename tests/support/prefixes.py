@@ -20,7 +20,7 @@ from ftune.extend import load_code
 from ftune.schema.root import LANGUAGE
 
 CPU = {"device": "cpu", "threads": 1}
-CONVNET = '''
+CONVNET = """
 import ftune
 from torch import nn
 from torch.nn import functional as F
@@ -42,7 +42,7 @@ class Net(nn.Module):
 @ftune.model("convnet")
 def convnet(outputs):
     return Net(outputs)
-'''
+"""
 DIGITS = {"source": "sklearn", "name": "digits", "limit": 200, "split": {"val": 40, "test": 40}}
 
 
@@ -84,7 +84,7 @@ def config_of(name: str, folder: Path, trained: list[str], **blocks: Any) -> dic
 
 def _model_and_data(name: str, folder: Path) -> dict[str, Any]:
     if name == "mlp":
-        return {"data": DIGITS, "model": {"name": "mlp", "width": 16, "depth": 3, "dropout": 0.1}}
+        return {"data": DIGITS, "model": {"name": "mlp", "width": 16, "depth": 3}}
     if name == "batchnorm":
         return {"data": DIGITS, "model": {"name": "mlp", "width": 16, "depth": 3,
                                           "norm": "batchnorm"}}  # fmt: skip
