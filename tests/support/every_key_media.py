@@ -112,5 +112,5 @@ def use_language_models(words: dict[str, Any], model: dict[str, Any]) -> None:
        max_length=8)  # fmt: skip
     lm({"text": "text"}, [{"match": "*", "layer_decay": 0.8}])
     play = {"source": "text", "path": "play.txt", "unit": "paragraphs"}
-    lean = {"steps": 2, "batch_size": 16, "activation_checkpointing": True}
+    lean = {"steps": 2, "batch_size": 16, "activation_checkpointing": True, "cache": "on"}
     run("finetune", {"task": "causal-lm", "data": play, "model": model, "train": lean})
