@@ -42,7 +42,8 @@ class Probe:
         self.parts, self.config = parts, config
         self.state = start(parts)
         self.work = cast(ResilientStep, job(parts, NullCallback()).step)
-        self.state.set_trainable(max(parts.phases.starts, default=0))  # where most is trained
+        # Where most is trained; without `prefix.enter`, which would compute all rows.
+        parts.phases.enter(max(parts.phases.starts, default=0))
         for optimizer in self.state.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = 0.0
