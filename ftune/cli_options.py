@@ -124,3 +124,17 @@ CODE_FROM = "Run the code that a file with this hash holds; only now."
 CodeFrom = Annotated[Texts, _option("--run-code-from", CODE_FROM, "sha256:HEX")]
 Json = Annotated[bool, _option("--json", "The summary as the last line of stdout.")]
 Quiet = Annotated[bool, _option("--quiet", "Print nothing but warnings and errors.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from ftune.runtime.versions import ftune_version
+
+        typer.echo(f"ftune {ftune_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+]

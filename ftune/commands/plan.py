@@ -18,7 +18,7 @@ from ftune.errors import RequestError
 from ftune.plan.memory import Memory, predict
 from ftune.plan.preview import preview, show
 from ftune.plan.probe import Probe, rehearsed
-from ftune.plan.time import Speed, measure
+from ftune.plan.time import Speed, measure, repeat
 from ftune.runs.base import Base
 from ftune.runtime import usage
 from ftune.runtime.device import choose
@@ -62,7 +62,7 @@ def _planned(
     _show_memory(memory, libraries, console)
     _show_time(config, parts, speed, seconds, console)
     total, facts = parts.total, _facts(parts, probe, samples)
-    before = probe.steps[1][1]  # the second step on the largest batch, as in each alternative
+    before = _fastest(probe)
     del probe, parts
     options = list(_options(settled, dataset, base, memory, before))
     heads = ("what a setting changes", "MB", "time of a step")
@@ -131,9 +131,13 @@ def _show_time(
     cost = config.runtime.cost(seconds)
     console.info(
         f"time: {1000 * speed.step:.3g} ms a step, {speed.evaluation:.2g} s an evaluation, "
-        f"{duration(speed.epoch)} an epoch; {early}{duration(seconds)} for {parts.total:,} steps"
+        f"{_spoken(speed.epoch)} an epoch; {early}{_spoken(seconds)} for {parts.total:,} steps"
         + (f"; cost {cost:.2f}" if cost is not None else "")
     )
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
 
 
 def _options(
@@ -147,8 +151,15 @@ def _options(
         except RequestError:  # a model without blocks has none to compute again
             continue
         moved = predict(probe, None).transient - memory.transient
-        yield {"change": change, "memory": moved, "time": probe.steps[-1][1] / before - 1}
+        yield {"change": change, "memory": moved, "time": _fastest(probe) / before - 1}
         del probe
+
+
+def _fastest(probe: Probe) -> float:
+    """Return the seconds of the fastest step on the largest batch: what slows others is no cost."""
+    repeat([probe.largest], probe.step, 1.0)
+    largest = probe.costs[probe.largest]
+    return min(seconds for cost, seconds in probe.steps if cost == largest)
 
 
 def _alternatives(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
