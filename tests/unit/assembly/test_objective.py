@@ -12,7 +12,7 @@ from golden.inputs import write_inputs
 from golden.runs import RUNS
 
 import ftune
-from ftune.assembly import objective
+from ftune.models import chunked
 from ftune.models.chunked import chunked_sum
 from ftune.runs.folder import read_metrics
 
@@ -31,7 +31,7 @@ def losses(
     config["train"] |= train
     run = folder / f"run-{chunk_bytes}"
     with patch.context() as here:
-        here.setattr(objective, "CHUNK_BYTES", chunk_bytes)
+        here.setattr(chunked, "CHUNK_BYTES", chunk_bytes)
         ftune.run("optimize", config, out=str(run))
     rows = read_metrics(run / "metrics.jsonl")
     return [row["loss"] for row in rows if row["split"] == "train"]
