@@ -67,6 +67,8 @@ def _continued(
     if config.runtime.threads == "auto":
         threads = saved.exact.count("threads")
         config = replace(config, runtime=replace(config.runtime, threads=threads))
+    if "train.cache" not in saved.exact.values:  # an older ftune computed all layers in each step
+        config = replace(config, train=replace(config.train, cache="off"))
     parts = build(config, dataset, resumed=saved)
     differing = differences(config, parts, saved.exact.values, record)
     if differing and not allow_inexact:

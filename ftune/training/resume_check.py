@@ -18,7 +18,8 @@ from ftune.schema.root import RunConfig
 from ftune.security.redact import stored
 
 # Settings that are younger than version 0.1, with what every training did before.
-LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics": []}
+LATER = {"data.drop_missing_target": False, "eval.at_start": True, "eval.metrics": [],
+         "train.cache": "off"}  # fmt: skip
 
 LIBRARIES = {"hf": "transformers", "timm": "timm"}  # of models by name
 

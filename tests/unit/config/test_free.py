@@ -13,7 +13,7 @@ from ftune.schema.root import LANGUAGE, RunConfig
 ALWAYS = {
     "base", "lr_find", "output", "sweep", "data.cache", "eval.train", "train.checkpoint_every",
     "train.keep", "train.keep_best", "train.log_every", "runtime.device", "runtime.env",
-    "runtime.threads",
+    "runtime.threads", "runtime.price", "train.activation_checkpointing",
 }  # fmt: skip
 
 
@@ -49,7 +49,9 @@ def test_a_group_stands_for_its_settings() -> None:
 
 
 def test_facts_stand_on_the_fields_that_they_are_of() -> None:
-    assert settings_with(RunConfig, "length") == ("train.epochs", "train.steps", "train.early_stop")
+    assert settings_with(RunConfig, "length") == (
+        "train.epochs", "train.steps", "train.minutes", "train.early_stop"
+    )  # fmt: skip
     assert settings_with(RunConfig, "cost") == ("data.cache", "eval.batch_size", "runtime.")
     assert {"data.decimal", "data.delimiter"} <= set(settings_with(RunConfig, "layout"))
     assert set(settings_with(RunConfig, "trial")) == {
