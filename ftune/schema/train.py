@@ -61,7 +61,8 @@ class Train:
 
     minutes: float | None = setting(None, above=0, fact="length")
     """Minutes that steps, evaluations and final scores may take; replaces `epochs`. The steps that
-    fit are found by a short probe, and kept as `steps` in the run's own config.yaml."""
+    fit are found by a short probe, and kept as `steps` in the run's own config.yaml. Logs and
+    checkpoints are not in it: where a step takes less than a millisecond, a run takes longer."""
 
     batch_size: int = setting(64, at_least=1)
     """Rows in a micro-batch: what is in memory at once."""
