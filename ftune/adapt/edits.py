@@ -15,7 +15,7 @@ from torch import nn
 from ftune.adapt.attach import attach_lora
 from ftune.adapt.lora import adapted_modules
 from ftune.adapt.peft_methods import inject
-from ftune.adapt.quantize import quantize_module
+from ftune.adapt.quantize import QUANTISED, quantize_module
 from ftune.record import Record
 
 
@@ -48,9 +48,7 @@ def _quantize(model: nn.Module, edit: Edit) -> None:
 
 
 KINDS: Mapping[str, Callable[[nn.Module, Edit], None]] = {
-    "bf16": _quantize,
-    "int8": _quantize,
-    "nf4": _quantize,
+    **dict.fromkeys(QUANTISED, _quantize),
     "lora": _lora,
     "peft": _peft,
 }

@@ -10,10 +10,10 @@ from ftune.adapt.freeze import UnfreezeSchedule
 from ftune.adapt.frozen_linear import precompute_casts
 from ftune.assembly.caveats import far_from_zero, left_out_rows, refuse_blind, refuse_idle
 from ftune.assembly.initial_weights import load_initial
-from ftune.assembly.loader import to_device
 from ftune.assembly.parameter_groups import parameter_groups
 from ftune.assembly.parts import Parts, moving
 from ftune.assembly.structure import inputs_of
+from ftune.batch import to_device
 from ftune.config.decimals import nearest_step
 from ftune.data.batches import Batches
 from ftune.data.dataset import Dataset, Split

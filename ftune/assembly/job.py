@@ -92,13 +92,17 @@ def score(parts: Parts, split: Split, make: Callable[[], Metric] | None = None) 
 def score_all(parts: Parts, known: Scored | None = None) -> Scored:
     """All metrics on every split.
 
-    known: of splits that were scored with these very weights already. The training rows as
-    `eval.train` says.
+    known: of splits that were scored with these very weights already.
     """
-    known, train = known or {}, parts.config.eval_.train
+    known, splits = known or {}, parts.dataset.splits
+    return {name: known.get(name) or score(parts, splits[name]) for name in scored_splits(parts)}
+
+
+def scored_splits(parts: Parts) -> list[str]:
+    """Return the splits that are scored at the end, the training rows as `eval.train` says."""
+    train = parts.config.eval_.train
     wanted = parts.dataset.train.inputs.dense if train == "auto" else train
-    splits = {n: rows for n, rows in parts.dataset.splits.items() if n != "train" or wanted}
-    return {name: known.get(name) or score(parts, rows) for name, rows in splits.items()}
+    return [name for name in parts.dataset.splits if name != "train" or wanted]
 
 
 def _evaluate(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ftune.batch import to_device
 from ftune.data.batches import Batches
 from ftune.data.dataset import Split
 from ftune.data.store import RngKey, Store
@@ -76,11 +77,6 @@ class Prefetcher:
         batches = ahead or self.pool.submit(self.load, step, parts)
         self.coming = {(rows, step + 1, parts): self.pool.submit(self.load, step + 1, parts)}
         return batches.result()
-
-
-def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Return a batch on the device."""
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
 def eval_batches(

@@ -56,8 +56,9 @@ class Parts:
         """What of the model need not be computed again."""
         epochs = self.total / self.batches.steps_per_epoch
         return choose_prefix(
-            self.config, self.task, self.model, self.dataset.train, self.phases, epochs, self.device
-        )
+            self.config, self.task, self.model, self.dataset.train, self.phases, epochs,
+            self.device, self.precision,
+        )  # fmt: skip
 
     @property
     def model(self) -> nn.Module:

@@ -11,17 +11,16 @@ from ftune.data.dataset import Split
 from ftune.data.disk_cache import cache_folder
 from ftune.frozen_prefix.compute import Computation
 from ftune.frozen_prefix.prefix import FrozenPrefix
-from ftune.runtime.precision import choose_precision
+from ftune.runtime.precision import Precision
 from ftune.schema.root import RunConfig
 from ftune.tasks.protocol import Task
 
 
 def choose_prefix(
     config: RunConfig, task: Task, model: nn.Module, train: Split, phases: UnfreezeSchedule,
-    epochs: float, device: torch.device,
+    epochs: float, device: torch.device, precision: Precision,
 ) -> FrozenPrefix:  # fmt: skip
     """Return the prefix of a training of so many epochs on these rows."""
-    precision = choose_precision(config.train.precision, device)
     _, forward = choose_objective(config, task, model, device)
     folder = cache_folder(config.data.cache, "prefix")
     name = str(precision.dtype or torch.float32)

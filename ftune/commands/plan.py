@@ -15,6 +15,7 @@ from ftune.commands.base_config import with_base
 from ftune.console import Console, duration
 from ftune.data.dataset import Dataset
 from ftune.errors import RequestError
+from ftune.objectives import Batch
 from ftune.plan.memory import Memory, predict
 from ftune.plan.preview import preview, show
 from ftune.plan.probe import Probe, rehearsed
@@ -57,13 +58,14 @@ def _planned(
         parts.total = speed.steps_in(60 * config.train.minutes)
     show_parts(console, settled, parts)
     samples = preview(parts)
-    _show_loss(parts, samples, probe, console)
+    batch = probe.batch(probe.largest)
+    _show_loss(parts, samples, batch, console)
     seconds = reading + speed.whole(parts.total)
     _show_memory(memory, libraries, console)
     _show_time(config, parts, speed, seconds, console)
-    total, facts = parts.total, _facts(parts, probe, samples)
+    total, facts = parts.total, _facts(parts, batch, samples)
     before = _fastest(probe)
-    del probe, parts
+    del probe, parts, batch
     options = list(_options(settled, dataset, base, memory, before))
     heads = ("what a setting changes", "MB", "time of a step")
     console.table(
@@ -82,8 +84,7 @@ def _unsettled(config: RunConfig) -> list[str]:
     return ["optimizer.lr is auto: the time of its search is not in the plan"] * searched
 
 
-def _facts(parts: Parts, probe: Probe, samples: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    batch = probe.batch(probe.largest)
+def _facts(parts: Parts, batch: Batch, samples: Sequence[Sequence[Any]]) -> dict[str, Any]:
     columns = ("rule", "tensors", "parameters", "state")
     rules = rule_table(parts.rules, parts.effects, parts.sizes)
     return {
@@ -96,10 +97,9 @@ def _facts(parts: Parts, probe: Probe, samples: Sequence[Sequence[Any]]) -> dict
 
 
 def _show_loss(
-    parts: Parts, samples: Sequence[Sequence[Any]], probe: Probe, console: Console
+    parts: Parts, samples: Sequence[Sequence[Any]], batch: Batch, console: Console
 ) -> None:
     """Print the shapes of the largest batch, and what of it counts."""
-    batch = probe.batch(probe.largest)
     shapes = [f"{name} {'×'.join(map(str, tensor.shape))}" for name, tensor in batch.items()]
     console.info(
         f"{parts.batches.steps_per_epoch:,} steps an epoch; the largest batch: {', '.join(shapes)}"

@@ -49,8 +49,6 @@ class Target:
     numeric: bool = False
 
     def __post_init__(self) -> None:
-        assert self.names or self.kind == "tokens"
-        assert all(isinstance(name, str) for name in (*self.names, *self.classes))
         if self.kind == "classes" and len(self.names) > 1:
             raise DataError(
                 f"target: {len(self.names)} columns ({', '.join(self.names)}), but a row has one"
@@ -76,6 +74,8 @@ class Target:
     def of_json(cls, stored: Mapping[str, Any]) -> Target:
         """The inverse of `to_json`; runs of 0.1 say nothing of numbers."""
         names, classes = tuple(stored["names"]), tuple(stored["classes"])
+        assert names or stored["kind"] == "tokens"
+        assert all(isinstance(name, str) for name in (*names, *classes))
         more = stored.get("separator", ""), stored.get("numeric", False)
         return cls(names, stored["kind"], classes, *more)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ftune.batch import to_device
 from ftune.data.dataset import Split
 from ftune.frozen_prefix.cut import Cut
 from ftune.frozen_prefix.inputs import PrefixInputs
@@ -101,4 +102,4 @@ class Computation:
 
 def batch_of(split: Split, rows: Tensor, device: torch.device) -> dict[str, Tensor]:
     """Return rows (positions, int64 [n]) as a batch without randomness."""
-    return {name: tensor.to(device) for name, tensor in split.batch(rows).items()}
+    return to_device(split.batch(rows), device)

@@ -109,28 +109,30 @@ class FrozenPrefix:
         if self.setting == "off" or self.why_not or len(self.rows) < SAMPLE:
             return []
         how = self.computation
+        if all(p.requires_grad for p in how.model.parameters()):  # no pass is needed to know
+            return []
         batch = batch_of(self.rows, torch.arange(SAMPLE), how.device)
         try:
             with how.autocast():
-                found = cuts(traced(how.model, how.forward, batch))
+                ends = cuts(traced(how.model, how.forward, batch))
         except FAILURES:  # the first step says it better
             return []
-        found = [cut for cut in found if _fitting(cut, self.rows, self._room())]
+        ends = [cut for cut in ends if _fitting(cut, self.rows, self._room())]
         if self.setting == "auto":
-            found = [cut for cut in found if pays(cut, len(self.rows), self.epochs(epoch))]
-        return found[:TRIES]
+            ends = [cut for cut in ends if pays(cut, len(self.rows), self.epochs(epoch))]
+        return ends[:TRIES]
 
     def _room(self) -> int:
         return LIMIT if self.computation.folder else available() // 2
 
-    def _choose(self, found: list[Cut]) -> None:
+    def _choose(self, candidates: list[Cut]) -> None:
         why = self.why_not or "nothing frozen and fixed comes before what is trained"
-        for cut in found:
+        for cut in candidates:
             rows, why = self.computation.stored(cut, self.rows)
             if not why:
                 self.cut, self.source = cut, rows
                 return
-        if found or self.setting == "on":
+        if candidates or self.setting == "on":
             self.warn(f"train.cache: all layers are computed in each step: {why}")
 
 

@@ -52,10 +52,10 @@ class StoredRows:
             return self._at(self.starts[rows]).to(device)
         lengths = self.lengths[rows, None]
         steps = torch.arange(int(lengths.max()))
-        there = steps < lengths
-        index = torch.where(there, self.starts[rows, None] + steps, 0)
+        inside = steps < lengths
+        index = torch.where(inside, self.starts[rows, None] + steps, 0)
         values = self._at(index.flatten()).view(*index.shape, *self.values.shape[1:]).to(device)
-        outside = ~there.view(*there.shape, *[1] * (values.dim() - 2)).to(device)
+        outside = ~inside.view(*inside.shape, *[1] * (values.dim() - 2)).to(device)
         return values.masked_fill_(outside, 0)
 
     def _at(self, index: Tensor) -> Tensor:
@@ -90,8 +90,8 @@ def _pieces(
     for rows in batches:
         values = compute(rows)
         if lengths is not None:
-            there = torch.arange(values.shape[1]) < lengths[rows, None]
-            values = values[there.to(values.device)]
+            inside = torch.arange(values.shape[1]) < lengths[rows, None]
+            values = values[inside.to(values.device)]
         shape = shape or values.shape[1:]
         if values.shape[1:] != shape:
             raise ValueError(f"rows have values of {list(shape)} and of {list(values.shape[1:])}")

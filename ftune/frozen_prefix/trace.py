@@ -14,6 +14,7 @@ from torch.random import fork_rng
 from torch.utils._pytree import tree_leaves
 
 from ftune.adapt.block_list import block_list
+from ftune.models.flops import macs_of_call
 from ftune.objectives import Batch, Forward
 
 Slot = int | str
@@ -136,11 +137,8 @@ def _top_level(model: nn.Module, members: dict[str, nn.Module]) -> dict[str, nn.
 
 
 def _count(trace: Trace, module: nn.Module, _: Any, output: Any) -> None:
-    weight = getattr(module, "weight", None)
-    if isinstance(module, nn.Embedding) or not isinstance(output, Tensor):
-        return
-    if isinstance(weight, Tensor) and weight.dim() > 1:
-        trace.macs += output.numel() * weight[0].numel()
+    if not isinstance(module, nn.Embedding):  # it looks rows up
+        trace.macs += macs_of_call(module, output)
 
 
 def _named(values: Any, batch: Batch) -> tuple[str, ...] | None:

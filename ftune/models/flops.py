@@ -16,9 +16,7 @@ def count_macs(model: nn.Module, *sample: Tensor) -> int:
 
     def count(module: nn.Module, _: Any, output: Any) -> None:
         nonlocal counted
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and isinstance(output, Tensor) and weight.dim() > 1:
-            counted += output.numel() * weight[0].numel()
+        counted += macs_of_call(module, output)
 
     hooks = [m.register_forward_hook(count) for m in model.modules()]
     with torch.no_grad(), evaluating(model):
@@ -26,3 +24,11 @@ def count_macs(model: nn.Module, *sample: Tensor) -> int:
     for hook in hooks:
         hook.remove()
     return counted
+
+
+def macs_of_call(module: nn.Module, output: Any) -> int:
+    """Return the multiply-adds by which a module with a weight made `output`; of others 0."""
+    weight = getattr(module, "weight", None)
+    if isinstance(weight, Tensor) and isinstance(output, Tensor) and weight.dim() > 1:
+        return output.numel() * weight[0].numel()
+    return 0

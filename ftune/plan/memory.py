@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ftune.assembly.job import scored_splits
 from ftune.models.call import output_layer, targets
 from ftune.models.chunked import CHUNK_BYTES
-from ftune.plan.probe import Probe, scored
+from ftune.plan.probe import Probe
 from ftune.runs.checkpoint import Checkpoint
 from ftune.runs.gguf_tensors import GGUF
 from ftune.runtime import usage
@@ -84,7 +85,7 @@ def predict(probe: Probe, libraries: int | None) -> Memory:
     transient = (usage.peak(device) or 0) - before
     stepped = max(first, before + transient)
     usage.restart_peak(device)
-    evaluated = _evaluate(probe, scored(parts, probe.config))
+    evaluated = _evaluate(probe, scored_splits(parts))
     tensors = state.tensors()[0]
     activations = saved()
     logits = min(_logits(probe, step), activations)

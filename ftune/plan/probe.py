@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from ftune.assembly.build import start
 from ftune.assembly.job import job
-from ftune.assembly.loader import eval_batch_size, to_device
+from ftune.assembly.loader import eval_batch_size
 from ftune.assembly.parts import Parts
+from ftune.batch import to_device
 from ftune.engine.callback import NullCallback
 from ftune.engine.evaluate import observe
 from ftune.engine.faults import ResilientStep
@@ -56,7 +58,7 @@ class Probe:
         self.steps: list[Timing] = []
         self.evaluations: dict[str, list[Timing]] = {name: [] for name in parts.dataset.splits}
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The step with the largest micro-batch."""
         return max(range(len(self.sizes)), key=lambda step: max(self.sizes[step]))
@@ -90,13 +92,6 @@ class Probe:
         split = self.parts.dataset.splits[name]
         pieces = split.slices(eval_batch_size(split.inputs, self.config))
         return [(rows, size_of(rows, split.inputs.lengths)) for rows in pieces]
-
-
-def scored(parts: Parts, config: RunConfig) -> list[str]:
-    """Return the splits that are scored at the end."""
-    train = config.eval_.train
-    train = parts.dataset.train.inputs.dense if train == "auto" else train
-    return [name for name in parts.dataset.splits if name != "train" or train]
 
 
 def size_of(rows: Tensor, lengths: Tensor | None) -> float:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ftune.assembly.build import build
+from ftune.assembly.job import scored_splits
 from ftune.data.dataset import Dataset
 from ftune.errors import RequestError
-from ftune.plan.probe import Probe, Timing, rehearsed, scored
+from ftune.plan.probe import Probe, Timing, rehearsed
 from ftune.runs.base import Base
 from ftune.schema.root import RunConfig
 
@@ -87,7 +88,7 @@ def measure(probe: Probe) -> Speed:
     chosen = [order[per_epoch // 2], order[per_epoch // 10], order[per_epoch * 9 // 10]]
     repeat(chosen, probe.step, SECONDS)
     step = statistics.fmean(predicted(probe.steps, probe.costs))
-    names = {*scored(parts, probe.config), *(["val"] if parts.dataset.val is not None else [])}
+    names = {*scored_splits(parts), *(["val"] if parts.dataset.val is not None else [])}
     each = {name: _evaluation(probe, name) for name in names}
     final = sum(seconds for name, seconds in each.items() if name != "val")
     every = probe.config.eval_.every.in_steps(per_epoch) if "val" in each else None

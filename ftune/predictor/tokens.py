@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ftune.assembly.loader import to_device
+from ftune.batch import to_device
 from ftune.data.dataset import Split
 from ftune.data.text.pipeline import TextPipeline
 from ftune.engine.evaluate import inference
