@@ -124,10 +124,10 @@ def _report(index: int, side: str, result: Result) -> None:
 
 
 def _in_child(bench: Bench, side: str, file: Path) -> Result:
-    found = last_line([sys.executable, bench.script, "--child", side, str(file)])
-    if "absent" in found:
-        raise AbsentError(found["absent"])
-    return found
+    result = last_line([sys.executable, bench.script, "--child", side, str(file)])
+    if "absent" in result:
+        raise AbsentError(result["absent"])
+    return result
 
 
 def _child(side: Side, file: str) -> int:
@@ -135,19 +135,19 @@ def _child(side: Side, file: str) -> int:
     from ftune.errors import FtuneError
 
     try:
-        found = side(json.loads(Path(file).read_text()))
+        result = side(json.loads(Path(file).read_text()))
     except (AbsentError, FtuneError) as reason:
-        found = {"absent": textwrap.shorten(str(reason), 200)}
-    say(json.dumps(found))
+        result = {"absent": textwrap.shorten(str(reason), 200)}
+    say(json.dumps(result))
     return 0
 
 
 def data(path: Path | str, name: str) -> Path:
     """A data set below `--data`; raises AbsentError where it is not there."""
-    found = Path(path) / name
-    if not found.exists():
+    target = Path(path) / name
+    if not target.exists():
         raise AbsentError(f"{name} is not in {path}; give the folder of data sets by --data")
-    return found.resolve()
+    return target.resolve()
 
 
 def say(line: str) -> None:

@@ -22,8 +22,8 @@ class FailedError(Exception):
 
 def last_line(command: Sequence[str]) -> dict[str, Any]:
     """What a command printed last, read as JSON; the number of threads is the command's choice."""
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=kept)
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         print(done.stderr[-3000:], file=sys.stderr, flush=True)  # noqa: T201
         last = (done.stderr.strip().splitlines() or [""])[-1]

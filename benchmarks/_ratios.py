@@ -30,7 +30,7 @@ class Table:
 def rows(table: Table, results: Mapping[str, Sequence[Result]]) -> Result:
     """Medians of all figures, and of the ratios to each base that was measured."""
     bases = [base for base in table.bases if base in results]
-    found = []
+    lines = []
     for side in table.sides:
         if side not in results or side in table.once:
             continue
@@ -39,12 +39,12 @@ def rows(table: Table, results: Mapping[str, Sequence[Result]]) -> Result:
             row[f"ratio to {base}"] = ratios(results, side, base, table.key)
             if "peak_bytes" in row:
                 row[f"memory of {base}"] = ratios(results, side, base, "peak_bytes")
-        found.append(row)
+        lines.append(row)
     ladder = [side for side in table.ladder if side in results]
     return {
         "name": table.name,
         "key": table.key,
-        "rows": found,
+        "rows": lines,
         "ladder": [
             [side, ratios(results, side, before, table.key)[0]]
             for before, side in itertools.pairwise(ladder)

@@ -51,25 +51,25 @@ def _cores() -> int:
 def record(name: str, result: Mapping[str, Any], where: str) -> None:
     """Put the result of one benchmark in the place of the last one, and write the page anew."""
     file = RESULTS / f"{where}.json"
-    kept = json.loads(file.read_text()) if file.exists() else {}
-    kept[name] = {
+    results = json.loads(file.read_text()) if file.exists() else {}
+    results[name] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": _versions(),
         **result,
     }
     RESULTS.mkdir(exist_ok=True)
-    file.write_text(json.dumps(dict(sorted(kept.items())), indent=1, ensure_ascii=False) + "\n")
+    file.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page())
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PEERS:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def page() -> str:
@@ -86,8 +86,8 @@ def section(name: str, result: Mapping[str, Any]) -> str:
     """What is said of one benchmark."""
     settings = ", ".join(f"{k} {v}" for k, v in result["settings"].items())
     versions = ", ".join(f"{k} {v}" for k, v in result.get("versions", {}).items())
-    made = "; ".join(part for part in (result.get("date"), settings, versions) if part)
-    lines = [f"\n### {name}", "", result["about"], "", f"{made}."]
+    facts = "; ".join(part for part in (result.get("date"), settings, versions) if part)
+    lines = [f"\n### {name}", "", result["about"], "", f"{facts}."]
     if result["other_work"] > BUSY:
         lines.append(f"**The machine was busy**: other work used {result['other_work']} cores.")
     for table in result["tables"]:

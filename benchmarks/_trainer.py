@@ -65,8 +65,8 @@ def by_trainer(
             model, asked, train_dataset=spec["rows"], data_collator=collate, callbacks=[record]
         )
         trainer.train()
-    found = figures({**spec, "tokens": tokens}, record.seconds, record.losses, before)
-    return found | ({"accuracy": accuracy(model, spec["test"])} if spec.get("test") else {})
+    result = figures({**spec, "tokens": tokens}, record.seconds, record.losses, before)
+    return result | ({"accuracy": accuracy(model, spec["test"])} if spec.get("test") else {})
 
 
 def padded(rows: Sequence[Result]) -> dict[str, torch.Tensor]:

@@ -47,14 +47,17 @@ def by_peer(name: str, spec: Result) -> Result:
 def by_ftune(spec: Result) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ftune", "optimize", spec["config"]]
-        told = last_line([*command, "--json", "--quiet", "--out", str(Path(folder) / "run")])
-    size = told["parameters"]["total"]
-    return _figures({**told, "seconds": told["train_seconds"], "parameters": size})
+        summary = last_line([*command, "--json", "--quiet", "--out", str(Path(folder) / "run")])
+    size = summary["parameters"]["total"]
+    return _figures({**summary, "seconds": summary["train_seconds"], "parameters": size})
 
 
-def _figures(told: Result) -> Result:
+def _figures(summary: Result) -> Result:
     """Speed and size; a category of one row, 128 weights, may miss in one training split."""
-    return {"steps_per_second": told["steps"] / told["seconds"], "parameters": told["parameters"]}
+    return {
+        "steps_per_second": summary["steps"] / summary["seconds"],
+        "parameters": summary["parameters"],
+    }
 
 
 def configuration(csv: Path, steps: int) -> Result:

@@ -110,13 +110,13 @@ def fastest_threads(model: Any, batch: Mapping[str, torch.Tensor], bf16: bool) -
 
 def notes(results: Mapping[str, Sequence[Result]]) -> list[str]:
     """Accuracy beside the rival's, where it was measured."""
-    said = []
+    sentences = []
     for name in FORMATS:
         pair = [results.get(side) for side in (f"ftune-{name}", f"hf-{name}")]
         if all(found and "accuracy" in found[0] for found in pair):
             ours, theirs = (found[0]["accuracy"] for found in pair if found)
-            said.append(f"{name}: test accuracy {ours:.4f}, HF Trainer {theirs:.4f}")
-    return said
+            sentences.append(f"{name}: test accuracy {ours:.4f}, HF Trainer {theirs:.4f}")
+    return sentences
 
 
 def sides(name: str) -> dict[str, Any]:

@@ -113,9 +113,9 @@ def by_loader(spec: Result, workers: int) -> Result:
         for path in sorted((Path(spec["folder"]) / "train" / name).glob("*.jpg"))
     ]
     chosen = torch.randperm(len(files), generator=torch.Generator().manual_seed(0)).tolist()
-    kept = [files[index] for index in chosen[: spec["limit"] or round(0.9 * len(files))]]
+    sample = [files[index] for index in chosen[: spec["limit"] or round(0.9 * len(files))]]
     loader = torch.utils.data.DataLoader(
-        Folder(kept), BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+        Folder(sample), BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0
     )
     model = network(spec)
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05, fused=True)

@@ -92,7 +92,7 @@ def by_peft(spec: Result, dtype: torch.dtype, same_order: bool, **arguments: Any
 
 def gemm(_spec: Result) -> Result:
     """GFLOP/s of one large matrix product: the most that this machine computes, in each format."""
-    found: Result = {}
+    speeds: Result = {}
     for dtype in (torch.bfloat16, torch.float32):
         a, b = (torch.randn(2048, 2048, dtype=dtype) for _ in range(2))
         times = []
@@ -100,13 +100,13 @@ def gemm(_spec: Result) -> Result:
             began = time.perf_counter()
             torch.mm(a, b)
             times.append(time.perf_counter() - began)
-        found[str(dtype).removeprefix("torch.")] = 2 * 2048**3 / min(times) / 1e9
-    return found
+        speeds[str(dtype).removeprefix("torch.")] = 2 * 2048**3 / min(times) / 1e9
+    return speeds
 
 
 def notes(results: Mapping[str, Sequence[Result]]) -> list[str]:
     """How far the loss curves lie apart, and what share of the machine's peak is reached."""
-    said = [
+    sentences = [
         f"losses of {ours} and {theirs}, step by step: at most "
         f"{curves_apart(results[ours][0]['losses'], results[theirs][0]['losses']):.1e} apart"
         for ours, theirs in PAIRS.items()
@@ -114,7 +114,7 @@ def notes(results: Mapping[str, Sequence[Result]]) -> list[str]:
     ]
     if "gemm" in results:
         peaks = results["gemm"][0]
-        said.append(
+        sentences.append(
             f"a matrix product of 2,048³: {peaks['bfloat16']:.0f} GFLOP/s in bf16, "
             f"{peaks['float32']:.0f} in fp32"
         )
@@ -122,16 +122,18 @@ def notes(results: Mapping[str, Sequence[Result]]) -> list[str]:
         if "gemm" in results and side in results:
             speeds = sorted(one["gflops"] for one in results[side])
             share = speeds[len(speeds) // 2] / results["gemm"][0][of]
-            said.append(f"{side} reaches {share:.2f} of it, at 4 operations a parameter and token")
-    return said
+            sentences.append(
+                f"{side} reaches {share:.2f} of it, at 4 operations a parameter and token"
+            )
+    return sentences
 
 
 def counted(side: Side) -> Side:
     """The side with the operations a second of its real tokens: forward 2, back to inputs 2."""
 
     def run(spec: Result) -> Result:
-        found = side(spec)
-        return found | {"gflops": 4 * spec["parameters"] * found["tokens_per_second"] / 1e9}
+        result = side(spec)
+        return result | {"gflops": 4 * spec["parameters"] * result["tokens_per_second"] / 1e9}
 
     return run
 

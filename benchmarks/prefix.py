@@ -98,31 +98,31 @@ def _trained(
 
 def notes(results: Mapping[str, Sequence[Result]]) -> list[str]:
     """Whether losses are the same, and how near the bound each case comes."""
-    said = []
+    sentences = []
     for case in (*TRAINED, "efficientnet"):
         on, off = (results.get(f"{case}-{cache}") for cache in ("on", "off"))
         if not on or not off:
             continue
         apart = curves_apart(on[0]["losses"], off[0]["losses"])
-        said.append(f"{case}: losses with and without cache at most {apart:.1e} apart")
+        sentences.append(f"{case}: losses with and without cache at most {apart:.1e} apart")
         if trained := TRAINED.get(case):
             bound = (BLOCKS - trained + 3 * trained) / (3 * trained)
             times = sorted(
                 b["epoch_seconds"] / a["epoch_seconds"] for a, b in zip(on, off, strict=True)
             )
             reached = times[len(times) // 2] / bound
-            said.append(f"{case}: {reached:.0%} of the bound of {bound:.2f}")
-    return said
+            sentences.append(f"{case}: {reached:.0%} of the bound of {bound:.2f}")
+    return sentences
 
 
 def sides() -> dict[str, Any]:
-    found: dict[str, Any] = {"all-trained": lambda spec: minilm(spec, BLOCKS, None)}
+    trainings: dict[str, Any] = {"all-trained": lambda spec: minilm(spec, BLOCKS, None)}
     for name, blocks in TRAINED.items():
         for cache in ("off", "on"):
-            found[f"{name}-{cache}"] = lambda spec, b=blocks, c=cache: minilm(spec, b, c)
+            trainings[f"{name}-{cache}"] = lambda spec, b=blocks, c=cache: minilm(spec, b, c)
     for cache in ("off", "on"):
-        found[f"efficientnet-{cache}"] = lambda spec, c=cache: efficientnet(spec, c)
-    return found
+        trainings[f"efficientnet-{cache}"] = lambda spec, c=cache: efficientnet(spec, c)
+    return trainings
 
 
 BENCH = Bench(
